@@ -1,0 +1,19 @@
+/** A batch ready for a network, in shared memory that the loader owns: valid until the next call of `next` or `release`. */
+export interface Batch {
+  /** `[batchSize, C, S, S]` float32 over a SharedArrayBuffer; for a last partial batch the rows from `count` on are unspecified. */
+  readonly inputs: Float32Array;
+  /** `[batchSize]` class indices; entries from `count` on are unspecified. */
+  readonly labels: Uint8Array;
+  /** Examples in this batch. */
+  readonly count: number;
+}
+
+/** Prepares batches ahead in worker threads. */
+export interface BatchLoader {
+  /** The next batch; undefined after the last (evaluation) — training never ends. The batch returned before is given back to the workers. */
+  next(): Promise<Batch | undefined>;
+  /** Milliseconds that `next` has waited for the workers, in total. */
+  readonly waitMs: number;
+  /** Stops the workers. Safe to call twice. */
+  dispose(): Promise<void>;
+}

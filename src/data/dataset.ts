@@ -1,0 +1,24 @@
+/** Labelled images held in shared memory, so that worker threads read them without a copy. */
+export interface ImageSet {
+  readonly count: number;
+  /** `[count, C, H, W]`, 0-255, over a SharedArrayBuffer. */
+  readonly images: Uint8Array;
+  /** `[count]`, class indices, over a SharedArrayBuffer. */
+  readonly labels: Uint8Array;
+}
+
+export type SplitName = 'train' | 'val' | 'test';
+
+export interface Dataset {
+  /** As given on the command line: `cifar10`, `synthetic`, `images:<folder>`. */
+  readonly name: string;
+  readonly classes: readonly string[];
+  /** `[C, H, W]` of the stored images. */
+  readonly shape: readonly [channels: number, height: number, width: number];
+  /** Whether the images are generated; every report must say so. */
+  readonly synthetic: boolean;
+  /** sha256 over all images and labels: two runs are comparable only if it is the same. */
+  readonly fingerprint: string;
+  readonly train: ImageSet;
+  readonly test: ImageSet;
+}

@@ -1,0 +1,92 @@
+/**
+ * What an engine is: it compiles a network for a batch size into a plan that runs forward and backward. The engine decides
+ * layouts, kernels and memory; everything outside it sees NCHW float32 and named parameters in plain layout.
+ */
+import type { Network } from '../nn/network.ts';
+import type { ParameterSpec } from '../nn/parameter.ts';
+
+export type Precision = 'f32' | 'bf16';
+
+export interface CompileOptions {
+  /** Examples per batch, a positive integer. */
+  readonly batchSize: number;
+  readonly precision?: Precision;
+}
+
+export interface Engine {
+  readonly name: string;
+  /** Forward, backward and gradients. */
+  compileTraining(network: Network, options: CompileOptions): TrainingPlan;
+  /** Forward only: no state for a backward pass, dropout gone, running statistics used, memory reused. */
+  compileInference(network: Network, options: CompileOptions): InferencePlan;
+}
+
+/** Where the random draws of a training step come from. Dropout masks are a function of these and the layer's name. */
+export interface ForwardOptions {
+  readonly seed: number;
+  readonly step: number;
+  /** Position of the batch's first example in the global batch (0 on one process). */
+  readonly firstExample?: number;
+}
+
+interface Plan {
+  readonly network: Network;
+  readonly batchSize: number;
+  readonly precision: Precision;
+  /** All parameters, in the engine's layout. */
+  readonly parameters: ParameterArena;
+  /** The input batch `[N, C, H, W]`; write it, or bind another buffer. */
+  readonly input: Float32Array;
+  /** Reads the input from `buffer` from now on (same size, may be shared memory); nothing is copied. */
+  bindInput(buffer: Float32Array): void;
+  /** The network's output `[N, classes]`, plain, valid after `forward` until the next. */
+  readonly output: Float32Array;
+  /** Bytes held by the plan: activations, gradients, parameters, scratch. */
+  readonly memoryBytes: number;
+  /** Releases native resources. The plan and its arrays must not be used afterwards. */
+  dispose(): void;
+}
+
+export interface InferencePlan extends Plan {
+  forward(): void;
+}
+
+export interface TrainingPlan extends Plan {
+  /** Runs the network with dropout and batch statistics; updates running statistics. */
+  forward(options: ForwardOptions): void;
+  /** d loss / d output `[N, classes]`; write it between `forward` and `backward`. */
+  readonly outputGradient: Float32Array;
+  /** Fills `parameters.gradients` (overwritten, not accumulated). Call after `forward` on the same input. */
+  backward(): void;
+}
+
+/** Where one parameter lies in the arena. */
+export interface ArenaEntry {
+  readonly spec: ParameterSpec;
+  /** First element in the arena. */
+  readonly offset: number;
+  /** Elements in the arena, padding of blocked layouts included. Padding is zero and must stay zero. */
+  readonly length: number;
+}
+
+/**
+ * All parameters of a plan in one flat array, all gradients in another of the same layout: element i of `gradients` belongs to
+ * element i of `values`. An optimizer slot or a moving average is a further array of the same layout, made by `allocate`.
+ *
+ * Running statistics are entries too (kind `statistic`), behind the trainable ones: elements from `trainableLength` on have no gradient.
+ */
+export interface ParameterArena {
+  readonly entries: readonly ArenaEntry[];
+  readonly length: number;
+  /** Trainable and frozen parameters lie in [0, trainableLength), statistics in [trainableLength, length). */
+  readonly trainableLength: number;
+  readonly values: Float32Array;
+  /** Empty in inference plans. */
+  readonly gradients: Float32Array;
+  /** A zeroed array in the arena's layout. */
+  allocate(): Float32Array;
+  /** One parameter in plain layout, read from an array in the arena's layout. */
+  read(entry: ArenaEntry, from: Float32Array): Float32Array;
+  /** Writes a parameter given in plain layout into an array in the arena's layout. */
+  write(entry: ArenaEntry, plain: Float32Array, into: Float32Array): void;
+}

@@ -1,0 +1,51 @@
+import { requirePositiveInteger, singleInput } from '../checks.ts';
+import type { Inferred } from '../layer.ts';
+import type { Initializer, ParameterSpec } from '../parameter.ts';
+import { sizeOf, type Shape } from '../shape.ts';
+
+export interface DenseOptions {
+  readonly features: number;
+  readonly bias?: boolean;
+  readonly relu?: boolean;
+  readonly initializer?: Initializer;
+  /** The study's star: weight decay applies. */
+  readonly starred?: boolean;
+}
+
+/**
+ * Dense layer; an image input is read in C, H, W order. Weights `[features, inputs]`.
+ * Operations by the study's rule: (2 * inputs + 1) * features, where the 1 is the bias, plus 2 * features for a ReLU.
+ */
+export function inferDense(name: string, options: DenseOptions, inputs: readonly Shape[]): Inferred<'dense'> {
+  const fanIn = sizeOf(singleInput(inputs, name));
+  const { features, bias = true, relu = false, starred = false } = options;
+  requirePositiveInteger(features, name, 'features');
+  const common = { layer: name, kind: 'trainable', fanIn, fanOut: features } as const;
+  const parameters: ParameterSpec[] = [
+    {
+      ...common,
+      name: `${name}.weight`,
+      role: 'weight',
+      shape: [features, fanIn],
+      initializer: options.initializer ?? { type: 'xavierTruncatedNormal' },
+      starred,
+    },
+  ];
+  if (bias) {
+    parameters.push({
+      ...common,
+      name: `${name}.bias`,
+      role: 'bias',
+      shape: [features],
+      initializer: { type: 'constant', value: 0 },
+      starred: false,
+    });
+  }
+  return {
+    attributes: { features, bias, relu },
+    outputShape: [features],
+    parameters,
+    operations: features * (2 * fanIn + (bias ? 1 : 0) + (relu ? 2 : 0)),
+    multiplyAdds: features * fanIn,
+  };
+}

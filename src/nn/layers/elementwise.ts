@@ -1,0 +1,43 @@
+import { requireThat, singleInput } from '../checks.ts';
+import type { Inferred, LayerKind } from '../layer.ts';
+import { formatShape, sameShape, sizeOf, type Shape } from '../shape.ts';
+
+/** max(0, x): 2 operations per element (the study's rule). */
+export function inferRelu(name: string, inputs: readonly Shape[]): Inferred<'relu'> {
+  return elementwise(singleInput(inputs, name), {}, 2);
+}
+
+/** x * Phi(x): counted as 8 operations per element, the cost of its usual rational approximation. */
+export function inferGelu(name: string, inputs: readonly Shape[]): Inferred<'gelu'> {
+  return elementwise(singleInput(inputs, name), {}, 8);
+}
+
+/** The identity at inference, hence no operations. */
+export function inferDropout(name: string, rate: number, inputs: readonly Shape[]): Inferred<'dropout'> {
+  requireThat(rate >= 0 && rate < 1, name, 'rate', rate, 'in [0, 1)');
+  return elementwise(singleInput(inputs, name), { rate }, 0);
+}
+
+/** One multiplication per element. */
+export function inferScale(name: string, factor: number, inputs: readonly Shape[]): Inferred<'scale'> {
+  requireThat(Number.isFinite(factor), name, 'factor', factor, 'a finite number');
+  return elementwise(singleInput(inputs, name), { factor }, 1);
+}
+
+/** The sum of two or more tensors of the same shape: one addition per element and further input. */
+export function inferAdd(name: string, inputs: readonly Shape[]): Inferred<'add'> {
+  requireThat(inputs.length >= 2, name, 'number of inputs', inputs.length, 'at least 2');
+  const first = inputs[0]!;
+  for (const shape of inputs) {
+    requireThat(sameShape(shape, first), name, 'input shape', formatShape(shape), `${formatShape(first)}, as its first input`);
+  }
+  return elementwise(first, {}, inputs.length - 1);
+}
+
+function elementwise<K extends LayerKind>(
+  shape: Shape,
+  attributes: Inferred<K>['attributes'],
+  operationsPerElement: number,
+): Inferred<K> {
+  return { attributes, outputShape: shape, parameters: [], operations: operationsPerElement * sizeOf(shape), multiplyAdds: 0 };
+}

@@ -1,0 +1,164 @@
+import { ConfigurationError } from '../util/errors.ts';
+import type { Inferred, Layer, LayerKind } from './layer.ts';
+import { inferConv, type ConvOptions } from './layers/conv.ts';
+import { inferDense, type DenseOptions } from './layers/dense.ts';
+import { inferAdd, inferDropout, inferGelu, inferRelu, inferScale } from './layers/elementwise.ts';
+import { inferBatchNorm, inferLrn, type BatchNormOptions, type LrnOptions } from './layers/normalization.ts';
+import { inferAvgPool, inferGlobalAvgPool, inferMaxPool, type PoolOptions } from './layers/pool.ts';
+import { inferConcat, inferFlatten } from './layers/structure.ts';
+import type { ParameterSpec } from './parameter.ts';
+import { formatShape, sizeOf, type Shape } from './shape.ts';
+
+/** The name under which layers refer to the network's input. */
+export const inputName = 'input';
+
+/** An immutable graph of layers, in an order in which every layer follows its inputs. */
+export interface Network {
+  readonly name: string;
+  /** `[C, H, W]` of one example. */
+  readonly inputShape: Shape;
+  readonly layers: readonly Layer[];
+  /** Name of the layer whose tensor is the network's output (logits `[classes]`). */
+  readonly output: string;
+  readonly outputShape: Shape;
+  /** All parameters, in the order of the layers. */
+  readonly parameters: readonly ParameterSpec[];
+}
+
+/** A tensor while a network is being built: the name of the layer that makes it, and its shape. */
+export interface Tensor {
+  readonly name: string;
+  readonly shape: Shape;
+}
+
+/**
+ * Builds a network layer by layer. Every method takes the new layer's name first, then its inputs, then options, and returns the
+ * tensor the layer makes; wrong options and shapes are refused at once, with the layer's name.
+ *
+ * @example
+ * const b = new NetworkBuilder('tiny', [3, 8, 8]);
+ * const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, relu: true });
+ * const network = b.build(b.dense('logits', b.globalAvgPool('pool', x), { features: 10 }));
+ */
+export class NetworkBuilder {
+  readonly input: Tensor;
+  readonly #name: string;
+  readonly #layers = new Map<string, Layer>();
+
+  constructor(name: string, inputShape: Shape) {
+    if (inputShape.length === 0 || !inputShape.every((extent) => Number.isInteger(extent) && extent > 0)) {
+      throw new ConfigurationError(`input shape (=${formatShape(inputShape)}) must be positive integers for network "${name}"`);
+    }
+    this.#name = name;
+    this.input = { name: inputName, shape: inputShape };
+  }
+
+  conv(name: string, x: Tensor, options: ConvOptions): Tensor {
+    return this.#add('conv', name, [x], inferConv(name, options, [x.shape]));
+  }
+
+  dense(name: string, x: Tensor, options: DenseOptions): Tensor {
+    return this.#add('dense', name, [x], inferDense(name, options, [x.shape]));
+  }
+
+  maxPool(name: string, x: Tensor, options: PoolOptions): Tensor {
+    return this.#add('maxPool', name, [x], inferMaxPool(name, options, [x.shape]));
+  }
+
+  avgPool(name: string, x: Tensor, options: PoolOptions): Tensor {
+    return this.#add('avgPool', name, [x], inferAvgPool(name, options, [x.shape]));
+  }
+
+  globalAvgPool(name: string, x: Tensor): Tensor {
+    return this.#add('globalAvgPool', name, [x], inferGlobalAvgPool(name, [x.shape]));
+  }
+
+  lrn(name: string, x: Tensor, options: LrnOptions = {}): Tensor {
+    return this.#add('lrn', name, [x], inferLrn(name, options, [x.shape]));
+  }
+
+  batchNorm(name: string, x: Tensor, options: BatchNormOptions = {}): Tensor {
+    return this.#add('batchNorm', name, [x], inferBatchNorm(name, options, [x.shape]));
+  }
+
+  relu(name: string, x: Tensor): Tensor {
+    return this.#add('relu', name, [x], inferRelu(name, [x.shape]));
+  }
+
+  gelu(name: string, x: Tensor): Tensor {
+    return this.#add('gelu', name, [x], inferGelu(name, [x.shape]));
+  }
+
+  dropout(name: string, x: Tensor, rate: number): Tensor {
+    return this.#add('dropout', name, [x], inferDropout(name, rate, [x.shape]));
+  }
+
+  scale(name: string, x: Tensor, factor: number): Tensor {
+    return this.#add('scale', name, [x], inferScale(name, factor, [x.shape]));
+  }
+
+  add(name: string, ...inputs: readonly Tensor[]): Tensor {
+    return this.#add('add', name, inputs, inferAdd(name, shapesOf(inputs)));
+  }
+
+  concat(name: string, ...inputs: readonly Tensor[]): Tensor {
+    return this.#add('concat', name, inputs, inferConcat(name, shapesOf(inputs)));
+  }
+
+  flatten(name: string, x: Tensor): Tensor {
+    return this.#add('flatten', name, [x], inferFlatten(name, [x.shape]));
+  }
+
+  /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output. */
+  build(output: Tensor): Network {
+    const used = new Set([output.name]);
+    for (const layer of this.#layers.values()) layer.inputs.forEach((input) => used.add(input));
+    for (const name of this.#layers.keys()) {
+      if (!used.has(name)) throw new ConfigurationError(`layer "${name}" of network "${this.#name}" is not used by any other layer`);
+    }
+    const layers = [...this.#layers.values()];
+    return {
+      name: this.#name,
+      inputShape: this.input.shape,
+      layers,
+      output: output.name,
+      outputShape: output.shape,
+      parameters: layers.flatMap((layer) => layer.parameters),
+    };
+  }
+
+  #add<K extends LayerKind>(kind: K, name: string, inputs: readonly Tensor[], inferred: Inferred<K>): Tensor {
+    if (!/^[A-Za-z][A-Za-z0-9_/-]*$/.test(name) || name === inputName || this.#layers.has(name)) {
+      throw new ConfigurationError(
+        `layer name (="${name}") must be new in network "${this.#name}", start with a letter, and have only letters, digits, "_", "-" and "/"`,
+      );
+    }
+    for (const tensor of inputs) {
+      const known = tensor.name === inputName || this.#layers.has(tensor.name);
+      if (!known) throw new ConfigurationError(`layer "${name}" takes "${tensor.name}", which is not a layer of network "${this.#name}"`);
+    }
+    const layer = { kind, name, inputs: inputs.map((tensor) => tensor.name), inputShapes: shapesOf(inputs), ...inferred };
+    // The kind and the inferred attributes belong together by construction, which the compiler cannot see through the generic.
+    this.#layers.set(name, layer as unknown as Layer);
+    return { name, shape: inferred.outputShape };
+  }
+}
+
+function shapesOf(tensors: readonly Tensor[]): readonly Shape[] {
+  return tensors.map((tensor) => tensor.shape);
+}
+
+/** Number of trainable and frozen parameters (running statistics are not counted, as in the field's tables). */
+export function countParameters(parameters: readonly ParameterSpec[]): number {
+  return parameters.reduce((sum, spec) => sum + (spec.kind === 'statistic' ? 0 : sizeOf(spec.shape)), 0);
+}
+
+/** Operations for one example, by the study's counting rule. */
+export function countOperations(network: Network): number {
+  return network.layers.reduce((sum, layer) => sum + layer.operations, 0);
+}
+
+/** Multiply-accumulate pairs for one example. */
+export function countMultiplyAdds(network: Network): number {
+  return network.layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0);
+}
