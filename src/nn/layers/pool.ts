@@ -21,7 +21,7 @@ export function inferGlobalAvgPool(name: string, inputs: readonly Shape[]): Infe
   return { attributes: {}, outputShape: [channels], parameters: [], operations: 0, multiplyAdds: 0 };
 }
 
-function inferPool(name: string, options: PoolOptions, inputs: readonly Shape[]): Inferred<'maxPool' | 'avgPool'> {
+function inferPool(name: string, options: PoolOptions, inputs: readonly Shape[]): Inferred<'maxPool'> & Inferred<'avgPool'> {
   const [channels, height, width] = imageInput(inputs, name);
   const defaultStride = typeof options.kernel === 'number' ? options.kernel : options.kernel[0];
   const window = inferWindow(options, height, width, name, defaultStride);

@@ -20,6 +20,6 @@ export function inferFlatten(name: string, inputs: readonly Shape[]): Inferred<'
   return structural([sizeOf(singleInput(inputs, name))]);
 }
 
-function structural(outputShape: Shape): Inferred<'concat' | 'flatten'> {
+function structural(outputShape: Shape): Inferred<'concat'> & Inferred<'flatten'> {
   return { attributes: {}, outputShape, parameters: [], operations: 0, multiplyAdds: 0 };
 }
