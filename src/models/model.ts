@@ -1,0 +1,50 @@
+import { NetworkBuilder, type Network, type Tensor } from '../nn/network.ts';
+import type { Resolved, ResolvedSettings, Setting, Settings } from './settings.ts';
+
+/** The images a model is built for. */
+export interface InputSize {
+  readonly channels: number;
+  /** In pixels. */
+  readonly height: number;
+  readonly width: number;
+}
+
+export interface ModelDefinition {
+  readonly name: string;
+  /** One line: what the model is, for lists. */
+  readonly summary: string;
+  /** By dotted name. */
+  readonly settings: Readonly<Record<string, Setting>>;
+  /** The study's WD: each starred weight w adds (WD / number of elements) * sum(w * w) / 2 to the loss. */
+  readonly studyWeightDecay: number;
+  /** Side of the images the study trained on, in pixels. */
+  readonly defaultInputSize: number;
+  /** `settings` must be complete and allowed, as `resolveSettings` returns them. */
+  build(settings: ResolvedSettings, input: InputSize, classes: number): Network;
+}
+
+/** A model as its family's file writes it. */
+export interface ModelSource<S extends Settings> {
+  readonly name: string;
+  readonly summary: string;
+  readonly settings: S;
+  readonly studyWeightDecay?: number;
+  /** Adds the layers from `b.input` on and returns the logits `[classes]`. */
+  layers(b: NetworkBuilder, settings: Resolved<S>, classes: number): Tensor;
+}
+
+/** Most of the study's models decay by 500 and train on 24x24 crops: the defaults. */
+export function defineModel<const S extends Settings>(source: ModelSource<S>): ModelDefinition {
+  const { name, summary, settings, studyWeightDecay = 500 } = source;
+  return {
+    name,
+    summary,
+    settings,
+    studyWeightDecay,
+    defaultInputSize: 24,
+    build(resolved, { channels, height, width }, classes) {
+      const builder = new NetworkBuilder(name, [channels, height, width]);
+      return builder.build(source.layers(builder, resolved as Resolved<S>, classes));
+    },
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * The settings of a model: what a study may vary without writing a new model. Each has a dotted name (`conv1.filters`), a default
+ * and the values it allows.
+ */
+import { ConfigurationError } from '../util/errors.ts';
+import { didYouMean } from '../util/suggest.ts';
+
+export type Setting = BooleanSetting | NumberSetting | ChoiceSetting;
+
+export interface BooleanSetting {
+  readonly type: 'boolean';
+  readonly default: boolean;
+  readonly summary: string;
+}
+
+export interface NumberSetting {
+  readonly type: 'integer' | 'number';
+  readonly default: number;
+  readonly summary: string;
+  /** Smallest value allowed. */
+  readonly min: number;
+  /** Largest value allowed, without bound if absent; `below` excludes the bound itself. */
+  readonly max?: number;
+  readonly below?: number;
+}
+
+export interface ChoiceSetting<C extends string = string> {
+  readonly type: 'choice';
+  readonly default: C;
+  readonly summary: string;
+  readonly choices: readonly C[];
+}
+
+export type Settings = Readonly<Record<string, Setting>>;
+
+/** The value of a setting, by its declaration. */
+export type ValueOf<S extends Setting> = S extends BooleanSetting
+  ? boolean
+  : S extends NumberSetting
+    ? number
+    : S extends ChoiceSetting<infer C>
+      ? C
+      : never;
+
+/** Every setting of `S` with a value that its declaration allows. */
+export type Resolved<S extends Settings> = { readonly [K in keyof S]: ValueOf<S[K]> };
+
+export type ResolvedSettings = Readonly<Record<string, boolean | number | string>>;
+
+export function flag(defaultValue: boolean, summary: string): BooleanSetting {
+  return { type: 'boolean', default: defaultValue, summary };
+}
+
+/** A positive integer: a number of filters or features, the side of a kernel. */
+export function count(defaultValue: number, summary: string): NumberSetting {
+  return { type: 'integer', default: defaultValue, summary, min: 1 };
+}
+
+/** Fills in the defaults. Throws ConfigurationError for a name that `model` does not have and for a value out of range. */
+export function resolveSettings<S extends Settings>(
+  model: string,
+  settings: S,
+  given: Readonly<Record<string, unknown>>,
+): Resolved<S> {
+  const resolved: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(settings)) resolved[name] = setting.default;
+  for (const [name, value] of Object.entries(given)) {
+    const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
+    if (setting === undefined) {
+      const names = Object.keys(settings);
+      throw new ConfigurationError(`model "${model}" has no setting "${name}".${didYouMean(name, names)}`, {
+        fix: `Its settings are: ${names.join(', ')}`,
+      });
+    }
+    if (!isAllowed(setting, value)) {
+      throw new ConfigurationError(
+        `${name} (=${JSON.stringify(value)}) must be ${describeAllowed(setting)} for model "${model}"`,
+      );
+    }
+    resolved[name] = value;
+  }
+  return resolved as Resolved<S>;
+}
+
+function isAllowed(setting: Setting, value: unknown): boolean {
+  switch (setting.type) {
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'choice':
+      return typeof value === 'string' && setting.choices.includes(value);
+    case 'integer':
+    case 'number':
+      return typeof value === 'number' && Number.isFinite(value) && isWithin(setting, value);
+    default:
+      return setting satisfies never;
+  }
+}
+
+function isWithin({ type, min, max = Infinity, below = Infinity }: NumberSetting, value: number): boolean {
+  return value >= min && value <= max && value < below && (type === 'number' || Number.isInteger(value));
+}
+
+/** `true or false`, `an integer of at least 1`, `a number in [0, 1)`, `one of a, b` */
+export function describeAllowed(setting: Setting): string {
+  switch (setting.type) {
+    case 'boolean':
+      return 'true or false';
+    case 'choice':
+      return `one of ${setting.choices.join(', ')}`;
+    case 'integer':
+    case 'number': {
+      const { type, min, max, below } = setting;
+      const kind = type === 'integer' ? 'an integer' : 'a number';
+      if (below !== undefined) return `${kind} in [${min}, ${below})`;
+      return max === undefined ? `${kind} of at least ${min}` : `${kind} in [${min}, ${max}]`;
+    }
+    default:
+      return setting satisfies never;
+  }
+}
