@@ -1,22 +1,126 @@
 import { expect, test } from 'vitest';
 import { countOperations, countParameters } from '../nn/network.ts';
-import { buildModel } from './registry.ts';
+import { buildModel, modelDefinition, modelNames } from './registry.ts';
 
-/** The study's own figures: parameters and millions of operations at 24x24 and 32x32. */
-const published: Record<string, { parameters: [number, number]; megaOperations: [string, string] }> = {
+/** The study's own figures: parameters, and millions of operations, at 24x24 and 32x32. `null`: not published. */
+const published: Record<string, { parameters: [number, number]; megaOperations: [string, string] | null }> = {
   tuto: { parameters: [1_068_298, 1_756_426], megaOperations: ['37.75', '66.98'] },
   alex0: { parameters: [1_463_594, 2_495_786], megaOperations: ['25.24', '44.76'] },
   alex1: { parameters: [322_506, 408_522], megaOperations: ['43.51', '77.35'] },
   alex2: { parameters: [1_068_298, 1_756_426], megaOperations: ['37.08', '65.80'] },
   alex3: { parameters: [996_298, 1_684_426], megaOperations: ['37.60', '66.84'] },
   alex4: { parameters: [1_493_674, 2_525_866], megaOperations: ['35.20', '62.45'] },
+  nin0: { parameters: [120_458, 120_458], megaOperations: ['46.21', '82.16'] },
+  nin1: { parameters: [178_890, 178_890], megaOperations: ['69.33', '123.25'] },
+  nin2: { parameters: [966_986, 966_986], megaOperations: ['251.36', '446.87'] },
+  squeeze0: { parameters: [122_986, 122_986], megaOperations: ['16.04', '28.51'] },
+  squeeze1: { parameters: [146_570, 146_570], megaOperations: ['22.84', '40.60'] },
+  convone: { parameters: [995_658, 1_683_786], megaOperations: null },
   cs231n: { parameters: [4_615_302, 8_199_302], megaOperations: ['11.66', '20.72'] },
 };
+
+test('every model has published figures, and the other way round', () => {
+  expect([...modelNames()].sort()).toEqual(Object.keys(published).sort());
+});
 
 test.each(Object.entries(published))('%s has the parameters and operations that the study published', (name, figures) => {
   [24, 32].forEach((input, i) => {
     const network = buildModel(name, { input });
     expect(countParameters(network.parameters)).toBe(figures.parameters[i]);
-    expect((countOperations(network) / 1e6).toFixed(2)).toBe(figures.megaOperations[i]);
+    if (figures.megaOperations !== null) {
+      expect((countOperations(network) / 1e6).toFixed(2)).toBe(figures.megaOperations[i]);
+    }
+    expect(network.outputShape).toEqual([10]);
+    expect(network.output).toBe('logits');
   });
+});
+
+test('a model without an input size gets the crops of the study', () => {
+  expect(buildModel('tuto').inputShape).toEqual([3, 24, 24]);
+  expect(buildModel('tuto', { input: [1, 28, 30], classes: 4 })).toMatchObject({ inputShape: [1, 28, 30], outputShape: [4] });
+});
+
+test('weight decay is for the starred weights of the study', () => {
+  const starred = (model: string) =>
+    buildModel(model)
+      .parameters.filter((spec) => spec.starred)
+      .map((spec) => spec.name);
+  expect(starred('tuto')).toEqual(['dense1.weight', 'dense2.weight']);
+  expect(starred('cs231n')).toEqual(['conv1.weight', 'dense1.weight']);
+  expect(starred('nin2')).toEqual([]);
+  const decays = Object.fromEntries(modelNames().map((name) => [name, modelDefinition(name).studyWeightDecay]));
+  expect(decays).toMatchObject({ tuto: 500, squeeze1: 500, cs231n: 100, convone: 0.5 });
+});
+
+test('the models that differ from tuto in one thing are one setting away from it', () => {
+  const shape = (name: string, settings = {}) => {
+    const { layers } = buildModel(name, { settings });
+    return layers.map(({ kind, name, inputs, attributes }) => ({ kind, name, inputs, attributes }));
+  };
+  expect(shape('tuto', { lrn: false })).toEqual(shape('alex2'));
+  expect(shape('tuto', { dense2: false })).toEqual(shape('alex3'));
+  expect(shape('tuto', { 'conv2.filters': 96, 'conv2.kernel': 3 })).toEqual(shape('alex0'));
+  expect(shape('squeeze0', { 'fire1.squeeze': 32, 'fire2.squeeze': 32 })).toEqual(shape('squeeze1'));
+  expect(shape('nin0', { 'conv2.filters': 96, 'conv3.filters': 96 })).toEqual(shape('nin1'));
+});
+
+test('settings reach the layers', () => {
+  const layer = (model: string, settings: Record<string, unknown>, name: string) =>
+    buildModel(model, { settings }).layers.find((candidate) => candidate.name === name);
+  expect(layer('tuto', { 'lrn.depthRadius': 2, 'lrn.beta': 0.5 }, 'lrn1')).toMatchObject({
+    attributes: { depthRadius: 2, beta: 0.5 },
+  });
+  expect(layer('nin2', {}, 'dropout1')).toMatchObject({ attributes: { rate: 0.5 } });
+  expect(layer('nin2', { dropout: 0 }, 'dropout1')).toBeUndefined();
+  expect(layer('nin2', {}, 'conv9')).toMatchObject({ attributes: { relu: true, filters: 10 } });
+  expect(layer('nin2', { logitsRelu: false }, 'conv9')).toMatchObject({ attributes: { relu: false } });
+  expect(layer('tuto', { initializer: 'heNormal' }, 'conv1')?.parameters[0]?.initializer).toEqual({ type: 'heNormal' });
+  expect(layer('tuto', { 'dense.dropout': 0.25 }, 'dense2/dropout')).toMatchObject({ attributes: { rate: 0.25 } });
+  expect(layer('squeeze1', { bypass: true }, 'fire4/bypass')).toMatchObject({ kind: 'add', inputs: ['fire3', 'fire4'] });
+  expect(layer('alex4', { batchNorm: true }, 'conv1')).toMatchObject({ attributes: { bias: false, relu: false } });
+  expect(layer('alex4', { batchNorm: true }, 'conv1/relu')).toMatchObject({ inputs: ['conv1/norm'] });
+});
+
+test.each([
+  [() => buildModel('tutto'), 'there is no model "tutto". Did you mean "tuto"?'],
+  [() => buildModel('resnet50'), 'there is no model "resnet50".'],
+  [
+    () => buildModel('tuto', { settings: { 'conv1.filter': 3 } }),
+    'model "tuto" has no setting "conv1.filter". Did you mean "conv1.filters"?',
+  ],
+  [() => buildModel('tuto', { settings: { toString: 3 } }), 'model "tuto" has no setting "toString".'],
+  [() => buildModel('tuto', { settings: { lrn: 'no' } }), 'lrn (="no") must be true or false for model "tuto"'],
+  [
+    () => buildModel('tuto', { settings: { 'conv1.filters': 0 } }),
+    'conv1.filters (=0) must be an integer of at least 1 for model "tuto"',
+  ],
+  [
+    () => buildModel('tuto', { settings: { 'conv1.filters': 2.5 } }),
+    'conv1.filters (=2.5) must be an integer of at least 1 for model "tuto"',
+  ],
+  [() => buildModel('nin2', { settings: { dropout: 1 } }), 'dropout (=1) must be a number in [0, 1) for model "nin2"'],
+  [
+    () => buildModel('tuto', { settings: { initializer: 'xavier' } }),
+    'initializer (="xavier") must be one of xavierTruncatedNormal, heNormal, xavierUniform, uniformFanIn for model "tuto"',
+  ],
+  [() => buildModel('tuto', { classes: 1 }), 'classes (=1) must be an integer of at least 2 for model "tuto"'],
+  [
+    () => buildModel('tuto', { input: 0 }),
+    'input (=0) must be a positive integer, or channels x height x width, for model "tuto"',
+  ],
+  [
+    () => buildModel('tuto', { input: [3, 24, -1] }),
+    'input (=3x24x-1) must be a positive integer, or channels x height x width, for model "tuto"',
+  ],
+])('wrong use %# is refused', (build, message) => {
+  expect(build).toThrow(expect.objectContaining({ name: 'ConfigurationError', message }));
+});
+
+test('what is allowed is the last line of the error', () => {
+  expect(() => buildModel('x')).toThrow(expect.objectContaining({ fix: `The models are: ${modelNames().join(', ')}` }));
+  expect(() => buildModel('nin0', { settings: { x: 1 } })).toThrow(
+    expect.objectContaining({
+      fix: 'Its settings are: initializer, batchNorm, conv1.kernel, conv1.filters, conv2.filters, conv3.filters, conv4.kernel, conv4.filters, conv5.filters, dropout, logitsRelu',
+    }),
+  );
 });

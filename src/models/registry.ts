@@ -5,11 +5,13 @@ import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { alexFamily } from './alex.ts';
 import type { InputSize, ModelDefinition } from './model.ts';
+import { ninFamily } from './nin.ts';
 import { resolveSettings } from './settings.ts';
 import { smallFamily } from './small.ts';
+import { squeezeFamily } from './squeeze.ts';
 
 const definitions: ReadonlyMap<string, ModelDefinition> = new Map(
-  [...alexFamily, ...smallFamily].map((definition) => [definition.name, definition]),
+  [...alexFamily, ...ninFamily, ...squeezeFamily, ...smallFamily].map((definition) => [definition.name, definition]),
 );
 
 /** Names of all models, by family. */
