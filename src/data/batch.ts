@@ -1,4 +1,4 @@
-/** A batch ready for a network, in shared memory that the loader owns: valid until the next call of `next` or `release`. */
+/** A batch ready for a network, in shared memory that the loader owns: valid until the next call of `next` or `dispose`. */
 export interface Batch {
   /** `[batchSize, C, S, S]` float32 over a SharedArrayBuffer; for a last partial batch the rows from `count` on are unspecified. */
   readonly inputs: Float32Array;
@@ -10,7 +10,12 @@ export interface Batch {
 
 /** Prepares batches ahead in worker threads. */
 export interface BatchLoader {
-  /** The next batch; undefined after the last (evaluation) — training never ends. The batch returned before is given back to the workers. */
+  /**
+   * The next batch; the batch returned before is given back to the workers. Training never ends. An evaluation gives undefined after
+   * the last batch, and the call after that starts over: one loader serves every evaluation of a run.
+   *
+   * Rejects if a worker failed, with its error as the cause. Calls must not overlap.
+   */
   next(): Promise<Batch | undefined>;
   /** Milliseconds that `next` has waited for the workers, in total. */
   readonly waitMs: number;

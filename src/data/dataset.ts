@@ -22,3 +22,15 @@ export interface Dataset {
   readonly train: ImageSet;
   readonly test: ImageSet;
 }
+
+/** How far a long preparation (download, decoding) has come. */
+export interface DataProgress {
+  /** In words: `downloading CIFAR-10`. */
+  readonly activity: string;
+  readonly done: number;
+  /** Undefined if unknown. */
+  readonly total: number | undefined;
+  readonly unit: 'bytes' | 'images';
+}
+
+export type OnDataProgress = (progress: DataProgress) => void;

@@ -1,0 +1,10 @@
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { environmentVariable } from '../util/env.ts';
+
+/** Where downloaded data is kept for this user: `$XDG_CACHE_HOME/ablate`, or `~/.cache/ablate`. */
+export function userCacheFolder(): string {
+  const base = environmentVariable('XDG_CACHE_HOME');
+  // The XDG base directory specification has relative paths ignored.
+  return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 'ablate');
+}

@@ -1,0 +1,108 @@
+/** Fetches CIFAR-10 into a cache folder, where it appears complete and verified or not at all. */
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
+import { extract } from 'tar';
+import { AblateError, DataError, messageOf } from '../util/errors.ts';
+import { fileError } from '../util/file-error.ts';
+import { cifar10Files, cifar10FolderName, readCifar10File } from './cifar10-files.ts';
+import type { OnDataProgress } from './dataset.ts';
+
+export const cifar10Url = 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz';
+
+/** A server that sends nothing for so long is given up. */
+const stallMs = 30_000;
+
+export interface DownloadOptions {
+  /** The folder of downloaded data; made if missing. */
+  readonly cacheDir: string;
+  /** Addresses of the archive (.tar.gz), tried in order. */
+  readonly urls: readonly string[];
+  readonly onProgress?: OnDataProgress;
+}
+
+/**
+ * Downloads, verifies and unpacks the archive from the first address that has it, replacing an earlier copy.
+ *
+ * @returns the folder with the six files
+ * @throws DataError that says for each address why it failed; AblateError if the cache cannot be written
+ */
+export async function downloadCifar10(options: DownloadOptions): Promise<string> {
+  const { cacheDir, urls, onProgress } = options;
+  const failures: string[] = [];
+  for (const url of urls) {
+    const temporary = await makeTemporaryFolder(cacheDir);
+    try {
+      await unpack(url, temporary, onProgress);
+      await requireComplete(temporary);
+      const folder = join(cacheDir, cifar10FolderName);
+      await replaceFolder(temporary, folder);
+      return folder;
+    } catch (error) {
+      const reported = fileError('write', temporary, error);
+      if (reported instanceof AblateError && !(reported instanceof DataError)) throw reported;
+      failures.push(`  ${url}: ${reasonOf(error)}`);
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  }
+  throw new DataError(`CIFAR-10 cannot be downloaded:\n${failures.join('\n')}`, {
+    fix: `unpack ${basename(cifar10Url)} yourself and give its folder with --data-dir, give a mirror with --data-url, or use --data synthetic`,
+  });
+}
+
+async function makeTemporaryFolder(cacheDir: string): Promise<string> {
+  try {
+    await mkdir(cacheDir, { recursive: true });
+    return await mkdtemp(join(cacheDir, `.${cifar10FolderName}-`));
+  } catch (error) {
+    throw fileError('create', cacheDir, error);
+  }
+}
+
+/** Streams the archive at `url` through gunzip and tar; of its contents only the six files arrive in `folder`. */
+async function unpack(url: string, folder: string, onProgress: OnDataProgress | undefined): Promise<void> {
+  const controller = new AbortController();
+  const stalled = setTimeout(() => controller.abort(new Error(`no data for ${stallMs / 1000} s`)), stallMs);
+  try {
+    const response = await fetch(url, { signal: controller.signal });
+    if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status} ${response.statusText}`);
+    const length = Number(response.headers.get('content-length'));
+    const total = length > 0 ? length : undefined;
+    let done = 0;
+    const meter = new Transform({
+      transform: (chunk: Uint8Array, _encoding, callback) => {
+        stalled.refresh();
+        done += chunk.length;
+        onProgress?.({ activity: 'downloading CIFAR-10', done, total, unit: 'bytes' });
+        callback(null, chunk);
+      },
+    });
+    const names = new Set(cifar10Files.map((file) => file.name));
+    const unpacker = extract({ cwd: folder, strip: 1, strict: true, filter: (path) => names.has(basename(path)) });
+    await pipeline(Readable.fromWeb(response.body as ReadableStream), meter, unpacker, { signal: controller.signal });
+  } finally {
+    clearTimeout(stalled);
+  }
+}
+
+async function requireComplete(folder: string): Promise<void> {
+  for (const file of cifar10Files) {
+    const { problem } = await readCifar10File(folder, file);
+    if (problem !== undefined) throw new DataError(`${file.name} in the archive ${problem}`);
+  }
+}
+
+/** Puts `source` at `target`. Another process that did the same in the meantime put the same files there. */
+async function replaceFolder(source: string, target: string): Promise<void> {
+  await rm(target, { recursive: true, force: true });
+  await rename(source, target);
+}
+
+/** `fetch failed` alone says nothing: the reason is in its cause. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && cause.message !== '' ? `${messageOf(error)} (${cause.message})` : messageOf(error);
+}

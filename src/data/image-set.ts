@@ -1,0 +1,55 @@
+/** Making, dividing and identifying sets of images. */
+import { createHash } from 'node:crypto';
+import type { Dataset, ImageSet, SplitName } from './dataset.ts';
+import { ConfigurationError } from '../util/errors.ts';
+
+/** Room for `count` images of `shape` and their labels in shared memory. */
+export function allocateImages(count: number, shape: readonly [number, number, number]): ImageSet {
+  return {
+    count,
+    images: new Uint8Array(new SharedArrayBuffer(count * shape[0] * shape[1] * shape[2])),
+    labels: new Uint8Array(new SharedArrayBuffer(count)),
+  };
+}
+
+/** A view of images [start, end) of a set. */
+export function sliceImages(set: ImageSet, start: number, end: number): ImageSet {
+  const imageLength = set.images.length / set.count;
+  return {
+    count: end - start,
+    images: set.images.subarray(start * imageLength, end * imageLength),
+    labels: set.labels.subarray(start, end),
+  };
+}
+
+/** Number of training images that validation takes: 5,000, or a tenth of a set of less than 50,000. */
+export function validationCount(trainCount: number): number {
+  return Math.min(5000, Math.floor(trainCount / 10));
+}
+
+/**
+ * The images of a split, as a view. With `useVal` the last `validationCount` training images are `val` and the rest is `train`;
+ * without it all are `train` and there is no `val`.
+ *
+ * @throws ConfigurationError if `val` is asked for without `useVal`, or the set is too small to be divided
+ */
+export function splitOf(dataset: Dataset, split: SplitName, useVal: boolean): ImageSet {
+  if (split === 'test') return dataset.test;
+  const { train } = dataset;
+  if (!useVal) {
+    if (split === 'train') return train;
+    throw new ConfigurationError(`split (=val) must be train or test: no images were set aside for validation`, { fix: 'add --val' });
+  }
+  const border = train.count - validationCount(train.count);
+  if (border === train.count) {
+    throw new ConfigurationError(`data set ${dataset.name} must have at least 10 training images for validation, not ${train.count}`);
+  }
+  return split === 'train' ? sliceImages(train, 0, border) : sliceImages(train, border, train.count);
+}
+
+/** sha256 over the class names, all images and all labels, in hexadecimal. */
+export function fingerprintOf(classes: readonly string[], train: ImageSet, test: ImageSet): string {
+  const hash = createHash('sha256').update(JSON.stringify(classes));
+  for (const set of [train, test]) hash.update(set.images).update(set.labels);
+  return hash.digest('hex');
+}

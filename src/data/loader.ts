@@ -1,0 +1,169 @@
+/**
+ * Batch loaders for training and evaluation. Worker threads read the images and write the batches in shared memory, some batches
+ * ahead; the thread that takes a batch gets views of it. The batches are the same whatever the number of workers.
+ */
+import { ConfigurationError, messageOf } from '../util/errors.ts';
+import { startWorker } from '../util/start-worker.ts';
+import { createRing, ringConsumer, slotViews } from './batch-ring.ts';
+import type { Batch, BatchLoader } from './batch.ts';
+import type { ImageSet } from './dataset.ts';
+import { batchesPerPass, evaluationCount, type FillSettings } from './fill.ts';
+import type { WorkerSettings } from './loader-worker.ts';
+import { checkPreprocessing, type Preprocessing } from './preprocessing.ts';
+import { plainView, type EvaluationView } from './transform.ts';
+
+export interface LoaderOptions {
+  readonly images: ImageSet;
+  /** `[C, H, W]` of the stored images. */
+  readonly shape: readonly [channels: number, height: number, width: number];
+  readonly preprocessing: Preprocessing;
+  /** Examples in a batch of this process. */
+  readonly batchSize: number;
+  /** Worker threads; default 1, which prepares a batch faster than a network on the same machine's other cores consumes it. */
+  readonly workers?: number;
+  /** Batches prepared ahead of the one in use; default 4. */
+  readonly ahead?: number;
+}
+
+export interface TrainingLoaderOptions extends LoaderOptions {
+  readonly seed: number;
+  /** The step of the first batch: 0, or the number of steps done by the run that is resumed. */
+  readonly firstStep: number;
+  /** This process among `worldSize` that train together, each with its own part of every step's global batch. */
+  readonly rank?: number;
+  readonly worldSize?: number;
+}
+
+export interface EvaluationLoaderOptions extends LoaderOptions {
+  /** How the images are seen; default the plain centre crop. */
+  readonly view?: EvaluationView;
+}
+
+/**
+ * Batches without end. With B = batchSize * worldSize, the batch of step t holds examples t*B + rank*batchSize + [0, batchSize) of the
+ * endless stream of epochs, each a permutation of all images drawn from (seed, epoch).
+ *
+ * @throws ConfigurationError for options out of range
+ */
+export function createTrainingLoader(options: TrainingLoaderOptions): BatchLoader {
+  const { seed, firstStep, rank = 0, worldSize = 1 } = options;
+  requireInteger('seed', seed, 0);
+  requireInteger('firstStep', firstStep, 0);
+  requireInteger('worldSize', worldSize, 1);
+  requireInteger('rank', rank, 0, worldSize - 1);
+  const ring = startWorkers(options, { type: 'training', seed, firstStep, rank, worldSize });
+  let nextBatch = 0;
+  return {
+    next: async () => ({ ...(await ring.take(nextBatch++)), count: options.batchSize }),
+    get waitMs() {
+      return ring.waitMs();
+    },
+    dispose: ring.dispose,
+  };
+}
+
+/**
+ * Every image exactly once, in the order stored, in full batches and a last one that may be partial; then undefined; then again.
+ *
+ * @throws ConfigurationError for options out of range
+ */
+export function createEvaluationLoader(options: EvaluationLoaderOptions): BatchLoader {
+  const { images, batchSize, view = plainView } = options;
+  const largestShift = Math.min(options.shape[1], options.shape[2]) - 1;
+  for (const shift of view.shift) requireInteger('shift', shift, -largestShift, largestShift);
+  const ring = startWorkers(options, { type: 'evaluation', view });
+  const passLength = batchesPerPass(images.count, batchSize);
+  let nextBatch = 0;
+  let passEnded = false;
+  return {
+    next: async () => {
+      passEnded = !passEnded && nextBatch > 0 && nextBatch % passLength === 0;
+      if (passEnded) return undefined;
+      const n = nextBatch++;
+      return { ...(await ring.take(n)), count: evaluationCount(n, images.count, batchSize) };
+    },
+    get waitMs() {
+      return ring.waitMs();
+    },
+    dispose: ring.dispose,
+  };
+}
+
+interface RunningRing {
+  /** Waits for batch `n` and gives back those before it. */
+  take(n: number): Promise<Omit<Batch, 'count'>>;
+  waitMs(): number;
+  dispose(): Promise<void>;
+}
+
+function startWorkers(options: LoaderOptions, task: FillSettings['task']): RunningRing {
+  const { images, shape, preprocessing, batchSize, workers: workerCount = 1, ahead = 4 } = options;
+  requireInteger('batchSize', batchSize, 1);
+  requireInteger('workers', workerCount, 1);
+  requireInteger('ahead', ahead, 1);
+  requireInteger('number of images', images.count, 1);
+  checkPreprocessing(shape, preprocessing);
+
+  // One slot more than are prepared ahead: the one in use.
+  const ring = createRing(ahead + 1, batchSize, shape[0] * preprocessing.inputSize ** 2);
+  const consumer = ringConsumer(ring);
+  const slots = slotViews(ring);
+  let failure: Error | undefined;
+  let wake = (): void => {};
+  let waitMs = 0;
+
+  function fail(error: Error): void {
+    failure ??= error;
+    wake();
+  }
+
+  const workers = Array.from({ length: workerCount }, (_, worker) => {
+    const settings: WorkerSettings = { images, shape, preprocessing, batchSize, task, ring, worker, workers: workerCount };
+    const thread = startWorker(import.meta.url, 'loader-worker', { name: `ablate-loader-${worker}`, workerData: settings });
+    thread.on('message', () => wake());
+    thread.on('error', (cause) => fail(new Error(`a data loader thread failed: ${messageOf(cause)}`, { cause })));
+    thread.on('exit', (code) => fail(new Error(`a data loader thread ended with exit code ${code}`)));
+    // A loader that nobody waits for does not keep the process alive.
+    thread.unref();
+    return thread;
+  });
+
+  async function waitFor(n: number): Promise<void> {
+    const start = performance.now();
+    workers.forEach((thread) => thread.ref());
+    try {
+      for (;;) {
+        const woken = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        consumer.askForMessage();
+        if (failure !== undefined) throw failure;
+        if (consumer.isReady(n)) return;
+        await woken;
+      }
+    } finally {
+      workers.forEach((thread) => thread.unref());
+      waitMs += performance.now() - start;
+    }
+  }
+
+  return {
+    take: async (n) => {
+      if (failure !== undefined) throw failure;
+      consumer.releaseBefore(n);
+      if (!consumer.isReady(n)) await waitFor(n);
+      return slots[n % ring.slots]!;
+    },
+    waitMs: () => waitMs,
+    dispose: async () => {
+      fail(new Error('the data loader has been disposed of'));
+      await Promise.all(workers.map((thread) => thread.terminate()));
+    },
+  };
+}
+
+function requireInteger(name: string, value: number, low: number, high = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isInteger(value) && value >= low && value <= high) return;
+  const allowed = high === Number.MAX_SAFE_INTEGER ? `an integer of at least ${low}` : `an integer from ${low} to ${high}`;
+  throw new ConfigurationError(`${name} (=${value}) must be ${allowed}`);
+}

@@ -1,0 +1,13 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+
+/**
+ * Starts the worker thread whose module lies beside the module at `importer` (its `import.meta.url`): the compiled `.js` in an installed
+ * package, the `.ts` source (through tsx, a development dependency) when running from source, as the tests do.
+ *
+ * @param name file name without extension: `loader-worker`
+ */
+export function startWorker(importer: string, name: string, options: WorkerOptions): Worker {
+  if (!importer.endsWith('.ts')) return new Worker(new URL(`./${name}.js`, importer), options);
+  const module = new URL(`./${name}.ts`, importer).href;
+  return new Worker(new URL('./source-worker.mjs', import.meta.url), { ...options, argv: [module] });
+}
