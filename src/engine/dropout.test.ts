@@ -8,7 +8,7 @@ function mask(
 ) {
   const { seed = 1, step = 0, layer = 'drop', firstExample = 0 } = options;
   const values = new Float32Array(length);
-  fillDropoutMask(values, layer, rate, { seed, step, firstExample, exampleSize: 15 });
+  fillDropoutMask(values, layer, rate, { seed, step, firstElement: 15 * firstExample });
   return values;
 }
 

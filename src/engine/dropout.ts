@@ -6,30 +6,30 @@
  * 2^-17. Two neighbours share one 32-bit hash, since masks of millions of elements are filled in every training step.
  */
 import { mix32, streamKey } from '../util/random.ts';
-import type { ForwardOptions } from './engine.ts';
 
-export interface DropoutMaskOptions extends ForwardOptions {
-  /** Elements of one example of the layer's tensor. */
-  readonly exampleSize: number;
+export interface DropoutMaskOptions {
+  readonly seed: number;
+  readonly step: number;
+  /** Position of the mask's first element in the layer's tensor of the whole global batch: first example times elements per example. */
+  readonly firstElement: number;
 }
 
 /**
- * Fills `mask` (plain `[N, C, H, W]` order, from example `firstExample` of the global batch on) with 0 for the dropped elements of
+ * Fills `mask` (plain `[N, C, H, W]` order, from `firstElement` on) with 0 for the dropped elements of
  * the dropout layer named `layer` and 1 / (1 - rate) for the others.
  */
 export function fillDropoutMask(mask: Float32Array, layer: string, rate: number, options: DropoutMaskOptions): void {
-  const { seed, step, firstExample = 0, exampleSize } = options;
+  const { seed, step, firstElement } = options;
   const key = streamKey(seed, `dropout:${layer}`, step);
   // A stream is mix32 over a Weyl sequence with its own odd increment, so that no stream is another one shifted.
   const increment = mix32(key) | 1;
   const threshold = Math.round(rate * 0x1_0000);
   const kept = 1 / (1 - rate);
-  const first = firstExample * exampleSize;
   let i = 0;
-  if (first % 2 === 1 && mask.length > 0) {
-    mask[i++] = mix32((key + Math.imul((first - 1) / 2, increment)) | 0) >>> 16 >= threshold ? kept : 0;
+  if (firstElement % 2 === 1 && mask.length > 0) {
+    mask[i++] = mix32((key + Math.imul((firstElement - 1) / 2, increment)) | 0) >>> 16 >= threshold ? kept : 0;
   }
-  let state = (key + Math.imul((first + i) / 2, increment)) | 0;
+  let state = (key + Math.imul((firstElement + i) / 2, increment)) | 0;
   for (; i + 1 < mask.length; i += 2) {
     const draws = mix32(state);
     mask[i] = (draws & 0xffff) >= threshold ? kept : 0;

@@ -1,0 +1,101 @@
+import type { LayerOf } from '../../nn/layer.ts';
+import { sizeOf } from '../../nn/shape.ts';
+import { erf } from '../../util/erf.ts';
+import { fillDropoutMask } from '../dropout.ts';
+import type { ForwardOptions } from '../engine.ts';
+import { only, type ReferenceLayer } from './layer.ts';
+import { maskByRelu, relu as applyRelu } from './relu.ts';
+
+/** to += values */
+function addTo(to: Float64Array, values: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += values[i]!;
+}
+
+export const relu: ReferenceLayer<'relu'> = {
+  /** y = max(0, x) */
+  forward({ inputs, output }) {
+    applyRelu(only(inputs), output);
+  },
+
+  /** dx = dy where y > 0, else 0 */
+  backward({ output, outputGradient, inputGradients }) {
+    addTo(only(inputGradients), maskByRelu(outputGradient, output));
+  },
+};
+
+/** The standard normal distribution function Phi. */
+function normalDistribution(x: number): number {
+  return 0.5 * (1 + erf(x / Math.SQRT2));
+}
+
+/** Its density phi, the derivative of Phi. */
+function normalDensity(x: number): number {
+  return Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
+}
+
+export const gelu: ReferenceLayer<'gelu'> = {
+  /** y = x * Phi(x) */
+  forward({ inputs, output: y }) {
+    y.set(only(inputs).map((x) => x * normalDistribution(x)));
+  },
+
+  /** dx = dy * (Phi(x) + x * phi(x)) */
+  backward({ inputs, outputGradient: dy, inputGradients }) {
+    const dx = only(inputs).map((x, i) => dy[i]! * (normalDistribution(x) + x * normalDensity(x)));
+    addTo(only(inputGradients), dx);
+  },
+};
+
+function dropoutMask(layer: LayerOf<'dropout'>, batchSize: number, draws: ForwardOptions): Float32Array {
+  const exampleSize = sizeOf(layer.outputShape);
+  const { seed, step, firstExample = 0 } = draws;
+  const mask = new Float32Array(batchSize * exampleSize);
+  fillDropoutMask(mask, layer.name, layer.attributes.rate, { seed, step, firstElement: firstExample * exampleSize });
+  return mask;
+}
+
+export const dropout: ReferenceLayer<'dropout'> = {
+  /** y = mask * x in training, x otherwise */
+  forward({ layer, batchSize, mode, inputs, output: y }) {
+    y.set(only(inputs));
+    if (!mode.training) return;
+    const mask = dropoutMask(layer, batchSize, mode.draws);
+    for (let i = 0; i < y.length; i++) y[i]! *= mask[i]!;
+  },
+
+  /** dx = mask * dy */
+  backward({ layer, batchSize, draws, outputGradient: dy, inputGradients }) {
+    const mask = dropoutMask(layer, batchSize, draws);
+    addTo(
+      only(inputGradients),
+      dy.map((gradient, i) => mask[i]! * gradient),
+    );
+  },
+};
+
+export const scale: ReferenceLayer<'scale'> = {
+  /** y = factor * x */
+  forward({ layer, inputs, output: y }) {
+    y.set(only(inputs).map((x) => layer.attributes.factor * x));
+  },
+
+  /** dx = factor * dy */
+  backward({ layer, outputGradient, inputGradients }) {
+    addTo(
+      only(inputGradients),
+      outputGradient.map((dy) => layer.attributes.factor * dy),
+    );
+  },
+};
+
+export const add: ReferenceLayer<'add'> = {
+  /** y = sum of the inputs */
+  forward({ inputs, output }) {
+    for (const x of inputs) addTo(output, x);
+  },
+
+  /** dx = dy, for each input */
+  backward({ outputGradient, inputGradients }) {
+    for (const dx of inputGradients) addTo(dx, outputGradient);
+  },
+};

@@ -1,0 +1,124 @@
+import type { Network } from '../../nn/network.ts';
+import { sizeOf } from '../../nn/shape.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import type { CompileOptions, Engine, ForwardOptions, InferencePlan, ParameterArena, TrainingPlan } from '../engine.ts';
+import { createPlainArena } from './arena.ts';
+import { runBackward, runForward, type Activations, type NamedArrays } from './execute.ts';
+
+/**
+ * The oracle: a slow and obvious engine in plain TypeScript, float32 at its boundary and float64 inside. Not for training in earnest.
+ * Throws ConfigurationError for a batch size that is no positive integer and for a precision other than f32.
+ */
+export const referenceEngine: Engine = {
+  name: 'reference',
+  compileTraining: (network, options) => new ReferenceTrainingPlan(network, options),
+  compileInference: (network, options) => new ReferenceInferencePlan(network, options),
+};
+
+/** What both plans hold: parameters, input and output. */
+class ReferencePlan {
+  readonly network: Network;
+  readonly batchSize: number;
+  readonly precision = 'f32';
+  readonly parameters: ParameterArena;
+  readonly output: Float32Array;
+  #input: Float32Array;
+
+  constructor(network: Network, { batchSize, precision = 'f32' }: CompileOptions, gradients: boolean) {
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
+    }
+    if (precision !== 'f32') throw new ConfigurationError(`precision (="${precision}") must be "f32" on the reference engine`);
+    this.network = network;
+    this.batchSize = batchSize;
+    this.parameters = createPlainArena(network.parameters, { gradients });
+    this.#input = new Float32Array(batchSize * sizeOf(network.inputShape));
+    this.output = new Float32Array(batchSize * sizeOf(network.outputShape));
+  }
+
+  get input(): Float32Array {
+    return this.#input;
+  }
+
+  bindInput(buffer: Float32Array): void {
+    if (buffer.length !== this.#input.length) {
+      throw new RangeError(`the input has ${this.#input.length} elements, not ${buffer.length}`);
+    }
+    this.#input = buffer;
+  }
+
+  get memoryBytes(): number {
+    const { values, gradients } = this.parameters;
+    const activations = this.network.layers.reduce((sum, layer) => sum + sizeOf(layer.outputShape), 0) * this.batchSize;
+    const float32 = values.length + gradients.length + this.#input.length + this.output.length;
+    return 4 * float32 + 8 * (values.length + this.#input.length + activations);
+  }
+
+  /** Nothing is held outside the garbage collector's reach. */
+  dispose(): void {}
+
+  /** The arena's values in float64, by name. */
+  protected readParameters(): NamedArrays {
+    const { entries, values } = this.parameters;
+    return new Map(entries.map((entry) => [entry.spec.name, Float64Array.from(this.parameters.read(entry, values))]));
+  }
+
+  /** Writes arrays by name into one in the arena's layout: those of the running statistics, or those of all other parameters. */
+  protected writeParameters(which: 'statistics' | 'others', from: NamedArrays, into: Float32Array): void {
+    for (const entry of this.parameters.entries) {
+      if ((entry.spec.kind === 'statistic') !== (which === 'statistics')) continue;
+      this.parameters.write(entry, Float32Array.from(from.get(entry.spec.name)!), into);
+    }
+  }
+}
+
+class ReferenceInferencePlan extends ReferencePlan implements InferencePlan {
+  constructor(network: Network, options: CompileOptions) {
+    super(network, options, false);
+  }
+
+  forward(): void {
+    const input = Float64Array.from(this.input);
+    const { tensors } = runForward(this.network, this.batchSize, this.readParameters(), input, { training: false });
+    this.output.set(tensors.get(this.network.output)!);
+  }
+}
+
+interface ForwardPass {
+  readonly activations: Activations;
+  readonly parameters: NamedArrays;
+  readonly draws: ForwardOptions;
+}
+
+class ReferenceTrainingPlan extends ReferencePlan implements TrainingPlan {
+  readonly outputGradient: Float32Array;
+  /** The last forward pass, for the backward pass that may follow. */
+  #last: ForwardPass | undefined;
+
+  constructor(network: Network, options: CompileOptions) {
+    super(network, options, true);
+    this.outputGradient = new Float32Array(this.output.length);
+  }
+
+  override get memoryBytes(): number {
+    const activations = this.network.layers.reduce((sum, layer) => sum + sizeOf(layer.outputShape), 0) * this.batchSize;
+    return super.memoryBytes + 4 * this.outputGradient.length + 8 * (this.parameters.length + this.input.length + activations);
+  }
+
+  forward(draws: ForwardOptions): void {
+    const parameters = this.readParameters();
+    const input = Float64Array.from(this.input);
+    const activations = runForward(this.network, this.batchSize, parameters, input, { training: true, draws });
+    this.writeParameters('statistics', parameters, this.parameters.values);
+    this.output.set(activations.tensors.get(this.network.output)!);
+    this.#last = { activations, parameters, draws };
+  }
+
+  backward(): void {
+    if (this.#last === undefined) throw new Error('backward needs a forward pass before it');
+    const { activations, parameters, draws } = this.#last;
+    const outputGradient = Float64Array.from(this.outputGradient);
+    const gradients = runBackward(this.network, activations, parameters, outputGradient, draws);
+    this.writeParameters('others', gradients.parameters, this.parameters.gradients);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * How the reference engine runs one layer. It is the oracle that other engines are compared to: plain loops, float64 throughout, plain
+ * layouts (`[N, C, H, W]`), nothing saved between forward and backward that can be computed again.
+ */
+import type { LayerKind, LayerOf } from '../../nn/layer.ts';
+import type { ParameterRole } from '../../nn/parameter.ts';
+import type { ForwardOptions } from '../engine.ts';
+
+/** A layer's parameters (or their gradients) by role, in plain layout; only the roles that the layer has. */
+export type LayerParameters = Readonly<Partial<Record<ParameterRole, Float64Array>>>;
+
+/** In training dropout drops and batch normalization uses the batch; at inference neither. */
+export type Mode = { readonly training: false } | { readonly training: true; readonly draws: ForwardOptions };
+
+export interface ForwardCall<K extends LayerKind> {
+  readonly layer: LayerOf<K>;
+  readonly batchSize: number;
+  readonly mode: Mode;
+  /** One tensor per input of the layer. */
+  readonly inputs: readonly Float64Array[];
+  /** Running statistics are updated in place in training; all else is only read. */
+  readonly parameters: LayerParameters;
+  /** Zeroed; to be filled. */
+  readonly output: Float64Array;
+}
+
+export interface BackwardCall<K extends LayerKind> {
+  readonly layer: LayerOf<K>;
+  readonly batchSize: number;
+  /** Of the forward pass in training. */
+  readonly draws: ForwardOptions;
+  readonly inputs: readonly Float64Array[];
+  readonly parameters: LayerParameters;
+  /** What forward made. */
+  readonly output: Float64Array;
+  /** d loss / d output. */
+  readonly outputGradient: Float64Array;
+  /** d loss / d input, per input: to be ADDED to, as a tensor may feed several layers. */
+  readonly inputGradients: readonly Float64Array[];
+  /** Zeroed; to be filled. */
+  readonly parameterGradients: LayerParameters;
+}
+
+export interface ReferenceLayer<K extends LayerKind> {
+  forward(call: ForwardCall<K>): void;
+  backward(call: BackwardCall<K>): void;
+}
+
+/** The single input of a layer. */
+export function only<T>(list: readonly T[]): T {
+  return list[0]!;
+}
