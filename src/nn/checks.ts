@@ -51,7 +51,13 @@ export function inferWindow(
     const fits = padding.length === 4 && padding.every((extent) => Number.isInteger(extent) && extent >= 0);
     requireThat(fits, layer, 'padding', padding, '"same", "valid" or four non-negative integers [top, left, bottom, right]');
   } else {
-    requireThat(padding === 'same' || padding === 'valid', layer, 'padding', padding, '"same", "valid" or [top, left, bottom, right]');
+    requireThat(
+      padding === 'same' || padding === 'valid',
+      layer,
+      'padding',
+      padding,
+      '"same", "valid" or [top, left, bottom, right]',
+    );
   }
   const window = resolveWindow([height, width], kernel, stride, padding);
   requireThat(window !== undefined, layer, 'kernel', kernel.join('x'), `no larger than the padded input ${height}x${width}`);

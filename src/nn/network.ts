@@ -114,7 +114,8 @@ export class NetworkBuilder {
     const used = new Set([output.name]);
     for (const layer of this.#layers.values()) layer.inputs.forEach((input) => used.add(input));
     for (const name of this.#layers.keys()) {
-      if (!used.has(name)) throw new ConfigurationError(`layer "${name}" of network "${this.#name}" is not used by any other layer`);
+      if (!used.has(name))
+        throw new ConfigurationError(`layer "${name}" of network "${this.#name}" is not used by any other layer`);
     }
     const layers = [...this.#layers.values()];
     return {
@@ -135,7 +136,8 @@ export class NetworkBuilder {
     }
     for (const tensor of inputs) {
       const known = tensor.name === inputName || this.#layers.has(tensor.name);
-      if (!known) throw new ConfigurationError(`layer "${name}" takes "${tensor.name}", which is not a layer of network "${this.#name}"`);
+      if (!known)
+        throw new ConfigurationError(`layer "${name}" takes "${tensor.name}", which is not a layer of network "${this.#name}"`);
     }
     const layer = { kind, name, inputs: inputs.map((tensor) => tensor.name), inputShapes: shapesOf(inputs), ...inferred };
     // The kind and the inferred attributes belong together by construction, which the compiler cannot see through the generic.

@@ -3,3 +3,8 @@ export function environmentVariable(name: string): string | undefined {
   const value = process.env[name];
   return value === '' ? undefined : value;
 }
+
+/** Sets a variable for this process, its children and the native libraries it loads from now on. */
+export function setEnvironmentVariable(name: string, value: string): void {
+  process.env[name] = value;
+}

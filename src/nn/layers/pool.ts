@@ -25,7 +25,13 @@ function inferPool(name: string, options: PoolOptions, inputs: readonly Shape[])
   const [channels, height, width] = imageInput(inputs, name);
   const defaultStride = typeof options.kernel === 'number' ? options.kernel : options.kernel[0];
   const window = inferWindow(options, height, width, name, defaultStride);
-  requireThat(everyWindowTouchesTheImage(window), name, 'padding', window.padding, `smaller than the kernel ${window.kernel.join('x')}`);
+  requireThat(
+    everyWindowTouchesTheImage(window),
+    name,
+    'padding',
+    window.padding,
+    `smaller than the kernel ${window.kernel.join('x')}`,
+  );
   return { attributes: window, outputShape: [channels, ...window.output], parameters: [], operations: 0, multiplyAdds: 0 };
 }
 

@@ -1,0 +1,106 @@
+/** The flat arrays in which all parameters and all gradients of a plan lie, each parameter in the layout its kernels want. */
+import type { ArenaEntry, ParameterArena } from '../engine.ts';
+import type { PlacedParameter } from './context.ts';
+import type { Dnnl, MemoryDescriptor } from './dnnl.ts';
+import { alignment, alignUp } from './memory-planner.ts';
+import { allocateAligned } from './native.ts';
+import { asFloat32 } from './program.ts';
+
+/** Gives every placed parameter its bytes: trainable and frozen ones first, statistics behind them, all aligned to cache lines. */
+export function createArena(dnnl: Dnnl, placed: readonly PlacedParameter[], training: boolean): ParameterArena {
+  const isStatistic = (parameter: PlacedParameter): boolean => parameter.spec.kind === 'statistic';
+  const ordered = [...placed.filter((parameter) => !isStatistic(parameter)), ...placed.filter(isStatistic)];
+  let bytes = 0;
+  let trainableBytes = 0;
+  const places = ordered.map((parameter) => {
+    const place = { parameter, byteOffset: bytes };
+    bytes += alignUp(parameter.descriptor.sizeBytes);
+    if (!isStatistic(parameter)) trainableBytes = bytes;
+    return place;
+  });
+  const values = allocateAligned(bytes, alignment);
+  const gradients = allocateAligned(training ? trainableBytes : 0, alignment);
+  const entries = places.map(({ parameter, byteOffset }): ArenaEntry => {
+    const { spec, descriptor } = parameter;
+    parameter.values.storage.fixed = values.subarray(byteOffset, byteOffset + descriptor.sizeBytes);
+    if (parameter.gradients !== undefined) {
+      parameter.gradients.storage.fixed = gradients.subarray(byteOffset, byteOffset + descriptor.sizeBytes);
+    }
+    return { spec, offset: byteOffset / 4, length: descriptor.sizeBytes / 4 };
+  });
+  const length = bytes / 4;
+  const conversions = new Map(
+    places.map(({ parameter }, i) => [entries[i]!.spec.name, layoutConversion(dnnl, parameter.descriptor)]),
+  );
+  const conversionOf = (entry: ArenaEntry): LayoutConversion => conversions.get(entry.spec.name)!;
+  const part = (entry: ArenaEntry, array: Float32Array): Float32Array =>
+    array.subarray(entry.offset, entry.offset + entry.length);
+  return {
+    entries,
+    length,
+    trainableLength: trainableBytes / 4,
+    values: asFloat32(values),
+    gradients: asFloat32(gradients),
+    allocate: () => asFloat32(allocateAligned(bytes, alignment)),
+    read: (entry, from) => conversionOf(entry).toPlain(part(entry, from)),
+    write: (entry, plain, into) => {
+      conversionOf(entry).fromPlain(plain, part(entry, into));
+    },
+  };
+}
+
+interface LayoutConversion {
+  readonly toPlain: (blocked: Float32Array) => Float32Array;
+  readonly fromPlain: (plain: Float32Array, blocked: Float32Array) => void;
+}
+
+function layoutConversion(dnnl: Dnnl, descriptor: MemoryDescriptor): LayoutConversion {
+  const plainDescriptor = dnnl.plain(descriptor.dims, 'f32');
+  if (dnnl.equal(descriptor, plainDescriptor)) {
+    return {
+      toPlain: (blocked) => blocked.slice(),
+      fromPlain: (plain, blocked) => {
+        requireLength(plain, plainDescriptor);
+        blocked.set(plain);
+      },
+    };
+  }
+  const plainBytes = allocateAligned(plainDescriptor.sizeBytes, alignment);
+  const blockedBytes = allocateAligned(descriptor.sizeBytes, alignment);
+  const plainMemory = dnnl.memory(plainDescriptor, plainBytes);
+  const blockedMemory = dnnl.memory(descriptor, blockedBytes);
+  const reorder = (src: MemoryDescriptor, dst: MemoryDescriptor) => {
+    const primitive = dnnl.primitive({ kind: 'reorder', src, dst });
+    if (primitive === undefined) throw new Error('oneDNN cannot reorder a parameter to plain layout');
+    const [from, to] = src === descriptor ? [blockedMemory, plainMemory] : [plainMemory, blockedMemory];
+    return dnnl.execution(
+      primitive,
+      new Map([
+        ['src', from],
+        ['dst', to],
+      ]),
+    );
+  };
+  const toPlain = reorder(descriptor, plainDescriptor);
+  const fromPlain = reorder(plainDescriptor, descriptor);
+  return {
+    toPlain(blocked) {
+      asFloat32(blockedBytes).set(blocked);
+      toPlain();
+      return asFloat32(plainBytes).slice();
+    },
+    fromPlain(plain, blocked) {
+      requireLength(plain, plainDescriptor);
+      asFloat32(plainBytes).set(plain);
+      // The reorder writes zeros into the padding.
+      fromPlain();
+      blocked.set(asFloat32(blockedBytes));
+    },
+  };
+}
+
+function requireLength(plain: Float32Array, descriptor: MemoryDescriptor): void {
+  if (plain.length * 4 !== descriptor.sizeBytes) {
+    throw new Error(`${String(plain.length)} values for a parameter of shape ${descriptor.dims.join('x')}`);
+  }
+}

@@ -1,0 +1,144 @@
+/** Compiles a network for a batch size into a program: forward, and for training the backward pass behind it. */
+import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
+import { inputName, type Network } from '../../nn/network.ts';
+import { sizeOf } from '../../nn/shape.ts';
+import type { ParameterArena } from '../engine.ts';
+import { createArena } from './arena.ts';
+import { LoweringContext, type Lowered, type Lowering } from './context.ts';
+import type { Dnnl } from './dnnl.ts';
+import { lowerDropout, lowerGelu, lowerRelu, lowerScale } from './lowerings/activation.ts';
+import { lowerBatchNorm } from './lowerings/batch-norm.ts';
+import { lowerConv } from './lowerings/conv.ts';
+import { lowerDense } from './lowerings/dense.ts';
+import { lowerLrn } from './lowerings/lrn.ts';
+import { lowerAvgPool, lowerGlobalAvgPool, lowerMaxPool } from './lowerings/pool.ts';
+import { lowerAdd, lowerConcat, lowerFlatten, sumOf } from './lowerings/structure.ts';
+import { alignment } from './memory-planner.ts';
+import { allocateAligned } from './native.ts';
+import { asFloat32, ProgramBuilder, type Operation, type Value } from './program.ts';
+
+const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
+  conv: lowerConv,
+  dense: lowerDense,
+  maxPool: lowerMaxPool,
+  avgPool: lowerAvgPool,
+  globalAvgPool: lowerGlobalAvgPool,
+  lrn: lowerLrn,
+  batchNorm: lowerBatchNorm,
+  relu: lowerRelu,
+  gelu: lowerGelu,
+  dropout: lowerDropout,
+  concat: lowerConcat,
+  add: lowerAdd,
+  scale: lowerScale,
+  flatten: lowerFlatten,
+};
+
+export interface CompiledNetwork {
+  readonly forward: readonly Operation[];
+  readonly backward: readonly Operation[];
+  readonly parameters: ParameterArena;
+  readonly input: Float32Array;
+  readonly output: Float32Array;
+  readonly outputGradient: Float32Array;
+  readonly bindInput: (bytes: Uint8Array) => void;
+  readonly memoryBytes: number;
+}
+
+export function compileNetwork(dnnl: Dnnl, network: Network, batchSize: number, training: boolean): CompiledNetwork {
+  const program = new ProgramBuilder(dnnl);
+  const context = new LoweringContext(program, batchSize, training, training ? poolMaskedRelus(network) : new Set());
+  const inputBytes = allocateAligned(4 * batchSize * sizeOf(network.inputShape), alignment);
+  const input = program.persistent(dnnl.plain([batchSize, ...network.inputShape], 'f32'), inputBytes);
+
+  const lowered = new Map<string, Lowered>();
+  const outputOf = (name: string): Value => (name === inputName ? input : lowered.get(name)!.output);
+  for (const layer of network.layers) lowered.set(layer.name, lower(context, layer, layer.inputs.map(outputOf)));
+
+  const result = outputOf(network.output);
+  // The output's dimensions may be [N, C, 1, 1]; in plain layout that is the same as [N, C].
+  const outputDescriptor = dnnl.plain(result.descriptor.dims, 'f32');
+  const outputBytes = allocateAligned(outputDescriptor.sizeBytes, alignment);
+  program.inLayout(network.output, result, outputDescriptor, program.persistent(outputDescriptor, outputBytes));
+  const forwardLength = program.position;
+
+  const outputGradientBytes = allocateAligned(training ? outputDescriptor.sizeBytes : 0, alignment);
+  if (training) lowerBackward(program, network, lowered, program.persistent(outputDescriptor, outputGradientBytes));
+
+  const parameters = createArena(dnnl, inNetworkOrder(network, context), training);
+  const { operations, memoryBytes } = program.finish();
+  const persistentBytes = [inputBytes, outputBytes, outputGradientBytes].reduce((sum, bytes) => sum + bytes.byteLength, 0);
+  return {
+    forward: operations.slice(0, forwardLength),
+    backward: operations.slice(forwardLength),
+    parameters,
+    input: asFloat32(inputBytes),
+    output: asFloat32(outputBytes),
+    outputGradient: asFloat32(outputGradientBytes),
+    bindInput: (bytes) => {
+      program.bind(input, bytes);
+    },
+    memoryBytes: memoryBytes + persistentBytes + parameters.values.byteLength + parameters.gradients.byteLength,
+  };
+}
+
+function lower<K extends LayerKind>(context: LoweringContext, layer: Layer & LayerOf<K>, inputs: readonly Value[]): Lowered {
+  // The table's entry belongs to the layer's kind, which the compiler cannot see through the union.
+  return (lowerings[layer.kind] as unknown as Lowering<K>)(context, layer, inputs);
+}
+
+/** Walks the layers backwards; a tensor with several consumers gets the sum of their gradients. */
+function lowerBackward(
+  program: ProgramBuilder,
+  network: Network,
+  lowered: ReadonlyMap<string, Lowered>,
+  outputGradient: Value,
+): void {
+  const wantsGradient = layersWithParameters(network);
+  const gradients = new Map<string, Value[]>([[network.output, [outputGradient]]]);
+  for (const layer of network.layers.toReversed()) {
+    const contributions = gradients.get(layer.name);
+    if (contributions === undefined || !wantsGradient.has(layer.name)) continue;
+    const gradient = contributions.length === 1 ? contributions[0]! : sumOf(program, layer.name, contributions);
+    const needs = layer.inputs.map((name) => wantsGradient.has(name));
+    const inputGradients = lowered.get(layer.name)!.backward!(gradient, needs);
+    layer.inputs.forEach((name, i) => {
+      const contribution = inputGradients[i];
+      if (needs[i] !== true || contribution === undefined) return;
+      gradients.set(name, [...(gradients.get(name) ?? []), contribution]);
+    });
+  }
+}
+
+/** Names of the layers that have trainable parameters or depend on a layer that has: the others need no backward pass. */
+function layersWithParameters(network: Network): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const layer of network.layers) {
+    const own = layer.parameters.some((parameter) => parameter.kind === 'trainable');
+    if (own || layer.inputs.some((name) => names.has(name))) names.add(layer.name);
+  }
+  return names;
+}
+
+/**
+ * Convolutions and dense layers with a fused ReLU that are consumed by one max pooling layer and nothing else: the pooling masks the
+ * gradient in their place, on its smaller output.
+ */
+function poolMaskedRelus(network: Network): ReadonlySet<string> {
+  const consumers = new Map<string, Layer[]>();
+  for (const layer of network.layers) {
+    for (const name of layer.inputs) consumers.set(name, [...(consumers.get(name) ?? []), layer]);
+  }
+  const masked = network.layers.filter((layer) => {
+    const [consumer, ...others] = consumers.get(layer.name) ?? [];
+    const fused = (layer.kind === 'conv' || layer.kind === 'dense') && layer.attributes.relu;
+    return fused && others.length === 0 && consumer?.kind === 'maxPool' && network.output !== layer.name;
+  });
+  return new Set(masked.map((layer) => layer.name));
+}
+
+/** Parameters in the order in which the network lists them. */
+function inNetworkOrder(network: Network, context: LoweringContext) {
+  const byName = new Map(context.parameters.map((parameter) => [parameter.spec.name, parameter]));
+  return network.parameters.map((spec) => byName.get(spec.name)!);
+}

@@ -1,0 +1,74 @@
+/**
+ * What a layer's lowering works with: the program being written, the parameters in their arenas, and the questions whose answers
+ * depend on the rest of the network (training or not, who consumes a tensor).
+ */
+import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
+import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
+import type { MemoryDescriptor } from './dnnl.ts';
+import type { ProgramBuilder, Value } from './program.ts';
+
+/** A parameter while the program is written: its values, and its gradient where it has one. */
+export interface PlacedParameter {
+  readonly spec: ParameterSpec;
+  readonly descriptor: MemoryDescriptor;
+  readonly values: Value;
+  readonly gradients: Value | undefined;
+}
+
+export class LoweringContext {
+  readonly program: ProgramBuilder;
+  readonly batchSize: number;
+  readonly training: boolean;
+  readonly parameters: PlacedParameter[] = [];
+  /** Layers whose ReLU's backward is done by the pooling layer that alone consumes them. */
+  readonly #reluMaskedLater: ReadonlySet<string>;
+  /** Layers whose output lies inside a concat's output: written in place. */
+
+  constructor(program: ProgramBuilder, batchSize: number, training: boolean, reluMaskedLater: ReadonlySet<string>) {
+    this.program = program;
+    this.batchSize = batchSize;
+    this.training = training;
+    this.#reluMaskedLater = reluMaskedLater;
+  }
+
+  /** Whether the layer's fused ReLU is left out of its own backward pass. */
+  reluIsMaskedByConsumer(layer: string): boolean {
+    return this.#reluMaskedLater.has(layer);
+  }
+
+  /**
+   * Places a parameter of `layer` in the arena in the given layout.
+   *
+   * @returns undefined where the layer has no parameter of that role.
+   */
+  parameter(layer: Layer, role: ParameterRole, descriptor: MemoryDescriptor): PlacedParameter | undefined {
+    const spec = layer.parameters.find((candidate) => candidate.role === role);
+    if (spec === undefined) return undefined;
+    const hasGradient = this.training && spec.kind !== 'statistic';
+    const placed: PlacedParameter = {
+      spec,
+      descriptor,
+      values: this.program.persistent(descriptor),
+      gradients: hasGradient ? this.program.persistent(descriptor) : undefined,
+    };
+    this.parameters.push(placed);
+    return placed;
+  }
+
+  /** Where a backward pass puts a parameter's gradient: the arena, or for a frozen parameter memory that nobody reads. */
+  gradientTarget(parameter: PlacedParameter): Value {
+    return parameter.spec.kind === 'trainable' ? parameter.gradients! : this.program.value(parameter.descriptor);
+  }
+}
+
+/** A layer as lowered: its output, and how the gradient of its output becomes those of its inputs and parameters. */
+export interface Lowered {
+  readonly output: Value;
+  /**
+   * Writes the backward pass. `gradient` is d loss / d output; `needs[i]` says whether input i wants its gradient. Returns one gradient
+   * per input, undefined where not needed. Absent in inference.
+   */
+  readonly backward?: (gradient: Value, needs: readonly boolean[]) => readonly (Value | undefined)[];
+}
+
+export type Lowering<K extends LayerKind> = (context: LoweringContext, layer: LayerOf<K>, inputs: readonly Value[]) => Lowered;

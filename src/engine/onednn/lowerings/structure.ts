@@ -1,0 +1,83 @@
+/** Layers that move or add tensors: concat, add, flatten. */
+import type { Lowering } from '../context.ts';
+import type { ProgramBuilder, Value } from '../program.ts';
+
+export const lowerConcat: Lowering<'concat'> = (context, layer, inputs) => {
+  const { program, batchSize } = context;
+  const { dnnl } = program;
+  const srcs = inputs.map((input) => input.descriptor);
+  const sameLayout = dnnl.withLayoutOf(srcs[0]!, [batchSize, ...layer.outputShape]);
+  const specs = [...(sameLayout === undefined ? [] : [sameLayout]), undefined].map((dst) => ({
+    kind: 'concat' as const,
+    srcs,
+    axis: 1,
+    ...(dst === undefined ? {} : { dst }),
+  }));
+  const forward = program.primitive(layer.name, specs);
+  const output = program.value(forward.descriptor('dst'));
+  const sources = Object.fromEntries(inputs.map((input, i) => [`multipleSrc${String(i)}`, input]));
+  program.emit(layer.name, 'elementwise', forward, { ...sources, dst: output });
+  return {
+    output,
+    backward: (gradient, needs) => {
+      let firstChannel = 0;
+      return inputs.map((input, i) => {
+        const channels = input.descriptor.dims[1]!;
+        const first = firstChannel;
+        firstChannel += channels;
+        return needs[i] === true ? channelRange(program, layer.name, gradient, first, channels, input) : undefined;
+      });
+    },
+  };
+};
+
+/** The gradient of one input of a concat: a copy of its channels, in the input's layout. */
+function channelRange(
+  program: ProgramBuilder,
+  layer: string,
+  whole: Value,
+  first: number,
+  channels: number,
+  input: Value,
+): Value {
+  const { dnnl } = program;
+  const direct = dnnl.channelRange(whole.descriptor, first, channels);
+  if (direct !== undefined) return program.inLayout(layer, { ...whole, descriptor: direct, shared: true }, input.descriptor);
+  const plain = program.inLayout(layer, whole, dnnl.plain(whole.descriptor.dims, 'f32'));
+  const range = dnnl.channelRange(plain.descriptor, first, channels)!;
+  return program.inLayout(layer, { ...plain, descriptor: range, shared: true }, input.descriptor);
+}
+
+/** y = the sum of the inputs; every input's gradient is dy itself. */
+export const lowerAdd: Lowering<'add'> = (context, layer, inputs) => ({
+  output: sumOf(context.program, layer.name, inputs),
+  backward: (gradient, needs) => needs.map((needed) => (needed ? { ...gradient, shared: true } : undefined)),
+});
+
+/** The element-wise sum of tensors, in the layout of the first. */
+export function sumOf(program: ProgramBuilder, layer: string, values: readonly Value[]): Value {
+  const first = values[0]!;
+  const addends = values.map((value) => program.inLayout(layer, value, first.descriptor));
+  const srcs = addends.map((value) => value.descriptor);
+  const primitive = program.primitive(layer, [{ kind: 'sum', srcs, scales: srcs.map(() => 1), dst: first.descriptor }]);
+  const output = program.value(first.descriptor);
+  const sources = Object.fromEntries(addends.map((value, i) => [`multipleSrc${String(i)}`, value]));
+  program.emit(layer, 'elementwise', primitive, { ...sources, dst: output });
+  return output;
+}
+
+/** `[C, H, W]` to `[C * H * W]`: plain layout, read with other dimensions. */
+export const lowerFlatten: Lowering<'flatten'> = (context, layer, [x]) => {
+  const { program } = context;
+  const { dnnl } = program;
+  const imageDescriptor = dnnl.plain(x!.descriptor.dims, 'f32');
+  const flatDescriptor = dnnl.plain([context.batchSize, ...layer.outputShape], 'f32');
+  const plain = program.inLayout(layer.name, x!, imageDescriptor);
+  return {
+    output: { ...plain, descriptor: flatDescriptor, shared: true },
+    backward: (gradient) => {
+      const flat = program.inLayout(layer.name, gradient, flatDescriptor);
+      return [program.inLayout(layer.name, { ...flat, descriptor: imageDescriptor }, x!.descriptor)];
+    },
+  };
+};

@@ -1,0 +1,119 @@
+/**
+ * Finds, pins and loads the oneDNN system library, and turns its status codes into errors. The only place that opens libdnnl.
+ */
+import koffi from 'koffi';
+
+import { AblateError, messageOf } from '../../util/errors.ts';
+
+/** Shared objects that may be oneDNN, newest supported first. */
+const libraryNames: Readonly<Record<string, readonly string[]>> = {
+  linux: ['libdnnl.so.2'],
+  darwin: ['libdnnl.2.dylib', '/opt/homebrew/lib/libdnnl.2.dylib', '/usr/local/lib/libdnnl.2.dylib'],
+};
+
+/** Names under which oneDNN 3 (another interface) may be there: reported, not used. */
+const unsupportedNames: Readonly<Record<string, readonly string[]>> = {
+  linux: ['libdnnl.so.3'],
+  darwin: ['libdnnl.3.dylib', '/opt/homebrew/lib/libdnnl.dylib', '/usr/local/lib/libdnnl.dylib'],
+};
+
+export type NativeLibrary = ReturnType<typeof koffi.load>;
+
+export interface LoadedLibrary {
+  readonly library: NativeLibrary;
+  readonly path: string;
+}
+
+/** How to get the library on this platform. */
+export const installHint =
+  process.platform === 'darwin'
+    ? 'install oneDNN 2.x so that libdnnl.2.dylib is found (Homebrew: brew install onednn)'
+    : 'install the system library: sudo apt-get install -y libdnnl2';
+
+/**
+ * Loads oneDNN. It is pinned first, with the OpenMP runtime: without that, unloading at exit pulls the code away from under
+ * OpenMP's idle threads and the process ends in a segmentation fault.
+ *
+ * @throws AblateError where no supported library is installed.
+ */
+export function loadLibrary(): LoadedLibrary {
+  const failures: string[] = [];
+  for (const name of libraryNames[process.platform] ?? []) {
+    try {
+      pin(name);
+      return { library: koffi.load(name), path: name };
+    } catch (error) {
+      failures.push(messageOf(error));
+    }
+  }
+  const other = (unsupportedNames[process.platform] ?? []).find(canLoad);
+  const found = other === undefined ? '' : ` (found ${other}, which is oneDNN 3: only oneDNN 2 is supported)`;
+  throw new AblateError(`the oneDNN library was not found${found}: ${failures.join('; ')}`, { fix: installHint });
+}
+
+function canLoad(name: string): boolean {
+  try {
+    koffi.load(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const RTLD_NOW = 0x2;
+const RTLD_NODELETE = process.platform === 'darwin' ? 0x80 : 0x1000;
+const MADV_HUGEPAGE = 14;
+
+function openLibc(): NativeLibrary {
+  return koffi.load(process.platform === 'darwin' ? 'libSystem.B.dylib' : 'libc.so.6');
+}
+
+function pin(name: string): void {
+  const dlopen = openLibc().func('void *dlopen(const char *path, int mode)');
+  if (process.platform === 'linux') dlopen('libgomp.so.1', RTLD_NOW | RTLD_NODELETE);
+  dlopen(name, RTLD_NOW | RTLD_NODELETE);
+}
+
+const hugePageBytes = 2 * 1024 * 1024;
+
+/**
+ * Zeroed memory that starts at a multiple of `alignment` (a power of two). Node's own buffers start at multiples of 16 bytes, where
+ * 64-byte vectors cross cache lines. Large blocks ask Linux for huge pages.
+ */
+export function allocateAligned(sizeBytes: number, alignment: number): Uint8Array {
+  const start = sizeBytes >= 2 * hugePageBytes ? hugePageBytes : alignment;
+  const bytes = new Uint8Array(new ArrayBuffer(sizeBytes + start));
+  const libc = openLibc();
+  // memcpy of nothing returns the address it was given.
+  const memcpy = libc.func('void *memcpy(void *dst, void *src, size_t size)') as (...args: unknown[]) => unknown;
+  const address = koffi.address(memcpy(bytes, bytes, 0) as never);
+  const offset = Number((BigInt(start) - (address % BigInt(start))) % BigInt(start));
+  const aligned = bytes.subarray(offset, offset + sizeBytes);
+  if (start === hugePageBytes && process.platform === 'linux') {
+    // Advice only: where it is refused, small pages do.
+    libc.func('int madvise(void *address, size_t size, int advice)')(aligned, sizeBytes, MADV_HUGEPAGE);
+  }
+  return aligned;
+}
+
+const statusNames = [
+  'success',
+  'out of memory',
+  'invalid arguments',
+  'unimplemented',
+  'iterator ends',
+  'runtime error',
+  'not required',
+] as const;
+
+/** A oneDNN call that failed. */
+export class OnednnError extends AblateError {
+  readonly status: number;
+
+  constructor(call: string, status: number) {
+    super(`oneDNN: ${call} failed with status ${String(status)} (${statusNames[status] ?? 'unknown'})`);
+    this.status = status;
+  }
+}
+
+export const statusUnimplemented = 3;

@@ -1,0 +1,45 @@
+/** What `ablate doctor`, the set-up and a run's environment record say about oneDNN. */
+import koffi from 'koffi';
+import { messageOf } from '../../util/errors.ts';
+import { installHint, loadLibrary } from './native.ts';
+
+export interface OnednnProbe {
+  /** Whether a supported version loads. */
+  readonly ok: boolean;
+  /** `2.6.3` */
+  readonly version?: string;
+  /** Best instruction set that the library uses on this processor: `avx512_core_bf16`. */
+  readonly isa?: string;
+  /** As given to the system's loader. */
+  readonly path?: string;
+  /** Why it does not load, and how it is installed. */
+  readonly error?: string;
+  readonly fix?: string;
+}
+
+/** dnnl_cpu_isa_t of oneDNN 2.6, whose values are sets of bits that contain one another. */
+const instructionSetNames: Readonly<Record<number, string>> = {
+  0x1: 'sse41',
+  0x3: 'avx',
+  0x7: 'avx2',
+  0xf: 'avx512_mic',
+  0x1f: 'avx512_mic_4ops',
+  0x27: 'avx512_core',
+  0x67: 'avx512_core_vnni',
+  0xe7: 'avx512_core_bf16',
+  0x3e7: 'avx512_core_amx',
+  0x407: 'avx2_vnni',
+};
+
+/** Loads the library into this process and asks it. Never throws: what is missing is in the answer. */
+export function probeOnednn(): OnednnProbe {
+  try {
+    const { library, path } = loadLibrary();
+    const version = library.func('const int *dnnl_version()')() as unknown;
+    const [major, minor, patch] = koffi.decode(version, koffi.array('int', 3)) as Int32Array;
+    const isa = library.func('int dnnl_get_effective_cpu_isa()')() as number;
+    return { ok: true, version: `${major}.${minor}.${patch}`, isa: instructionSetNames[isa] ?? `0x${isa.toString(16)}`, path };
+  } catch (error) {
+    return { ok: false, error: messageOf(error), fix: installHint };
+  }
+}
