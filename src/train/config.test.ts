@@ -1,0 +1,127 @@
+import { expect, test } from 'vitest';
+import { ConfigurationError } from '../util/errors.ts';
+import { checkConfig, resolveConfig, setKey } from './config.ts';
+import type { ConfigOverrides } from './config-schema.ts';
+import { recipes } from './recipes/registry.ts';
+
+const message = (...layers: ConfigOverrides[]): string => {
+  try {
+    resolveConfig(...layers);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigurationError);
+    return (error as Error).message;
+  }
+  throw new Error('no error');
+};
+
+test('the 2017 recipe is the default, and the study to the letter', () => {
+  expect(resolveConfig({ model: 'tuto' })).toMatchObject({
+    recipe: '2017',
+    dataset: 'cifar10',
+    steps: 10_000,
+    batchSize: 128,
+    learningRate: 0.1,
+    schedule: { type: 'constant' },
+    optimizer: { type: 'sgd', momentum: 0, nesterov: false },
+    weightDecay: { rule: 'study', value: 500 },
+    labelSmoothing: 0,
+    movingAverage: { type: 'exponential', decay: 0.9999, warmup: true },
+    augment: true,
+    augmentation: { randomCrop: true, flip: 'random', brightness: 63, contrast: [0.2, 1.8], translate: 0, cutout: 0 },
+    inputSize: 24,
+    standardization: { type: 'image' },
+    initializer: { type: 'xavierTruncatedNormal' },
+    modelSettings: { lrn: true },
+    precision: 'f32',
+    val: false,
+  });
+  expect(resolveConfig({ model: 'cs231n' }).weightDecay).toEqual({ rule: 'study', value: 100 });
+});
+
+test.each(recipes)('recipe $name resolves, and its record checks as it is', ({ name }) => {
+  const config = resolveConfig({ model: 'tuto', recipe: name });
+  expect(config.recipe).toBe(name);
+  expect(checkConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+});
+
+test('recipe < study file < flags', () => {
+  const config = resolveConfig({ model: 'tuto', learningRate: 0.2, steps: 5 }, { recipe: 'modern', steps: 7 });
+  expect(config).toMatchObject({ learningRate: 0.2, steps: 7, labelSmoothing: 0.1 });
+});
+
+test('without augmentation images are whole, unless a size is asked for', () => {
+  expect(resolveConfig({ model: 'tuto', augment: false }).inputSize).toBe('full');
+  expect(resolveConfig({ model: 'tuto', augment: false, inputSize: 28 }).inputSize).toBe(28);
+});
+
+test('dotted keys, settings of the model and short forms', () => {
+  let flags: ConfigOverrides = {};
+  for (const [key, value] of [
+    ['model.lrn', 'false'],
+    ['dense2', 'false'],
+    ['schedule', 'cosine'],
+    ['schedule.warmup', '.1'],
+    ['augmentation.flip', 'alternating'],
+    ['movingAverage', 'false'],
+    ['weightDecay', '250'],
+    ['recipe', '2017'],
+  ] as const) {
+    flags = setKey(flags, key, value);
+  }
+  const config = resolveConfig({ model: 'tuto' }, flags);
+  expect(config.modelSettings).toMatchObject({ lrn: false, dense2: false });
+  expect(config.schedule).toEqual({ type: 'cosine', warmup: 0.1, final: 0 });
+  expect(config.augmentation).toMatchObject({ flip: 'alternating', brightness: 63 });
+  expect(config.movingAverage).toEqual({ type: 'none' });
+  expect(config.weightDecay).toEqual({ rule: 'study', value: 250 });
+});
+
+test('a group with another tag does not inherit; switched back on it is as before', () => {
+  expect(resolveConfig({ model: 'tuto', recipe: 'modern', weightDecay: 'study' }).weightDecay).toEqual({
+    rule: 'study',
+    value: 500,
+  });
+  expect(resolveConfig({ model: 'tuto', recipe: 'modern', schedule: 'cosine' }).schedule).toEqual({
+    type: 'cosine',
+    warmup: 0,
+    final: 0,
+  });
+  const layers = [{ model: 'tuto', recipe: 'modern', movingAverage: false }, { movingAverage: true }];
+  expect(resolveConfig(...layers).movingAverage).toEqual({ type: 'exponential', decay: 0.998, warmup: true });
+});
+
+test.each([
+  [{ model: 'tuta' }, 'there is no model "tuta". Did you mean "tuto"?'],
+  [{ model: 'tuto', recipe: '2018' }, 'there is no recipe "2018". Did you mean "2017"?'],
+  [{ model: 'tuto', learningRat: 1 }, 'there is no key "learningRat". Did you mean "learningRate"?'],
+  [{ model: 'tuto', 'model.lnr': true }, 'model "tuto" has no setting "lnr". Did you mean "lrn"?'],
+  [{ model: 'tuto', lrn: 3 }, 'lrn (=3) must be true or false for model "tuto"'],
+  [{ model: 'tuto', batchSize: 0 }, 'batchSize (=0) must be a positive integer'],
+  [{ model: 'tuto', batchSize: 1.5 }, 'batchSize (=1.5) must be a positive integer'],
+  [{ model: 'tuto', learningRate: -1 }, 'learningRate (=-1) must be a number above 0'],
+  [{ model: 'tuto', learningRate: 'fast' }, 'learningRate (=fast) must be a number above 0'],
+  [{ model: 'tuto', labelSmoothing: 1 }, 'labelSmoothing (=1) must be a number in [0, 1)'],
+  [{ model: 'tuto', schedule: 'linear' }, 'schedule.type (=linear) must be one of constant, step, cosine, oneCycle'],
+  [{ model: 'tuto', schedule: 7 }, 'schedule (=7) must be one of constant, step, cosine, oneCycle'],
+  [{ model: 'tuto', optimizer: 'adam' }, 'optimizer.type (=adam) must be sgd'],
+  [{ model: 'tuto', 'optimizer.momentum': 1 }, 'optimizer.momentum (=1) must be a number in [0, 1)'],
+  [{ model: 'tuto', 'optimizer.nesterov': true }, 'optimizer.momentum (=0) must be above 0 with optimizer.nesterov'],
+  [{ model: 'tuto', 'augmentation.contrast': 2 }, 'augmentation.contrast (=2) must be two numbers [low, high]'],
+  [{ model: 'tuto', 'augmentation.flip': 'up' }, 'augmentation.flip (=up) must be one of none, random, alternating'],
+  [{ model: 'tuto', inputSize: 'big' }, 'inputSize (=big) must be a positive integer, or "full" for the size of the images'],
+  [{ model: 'tuto', precision: 'f16' }, 'precision (=f16) must be one of f32, bf16'],
+  [{ model: 'tuto', precision: 'bf16' }, 'precision (=bf16) must be f32: training in bf16 is not available in this version'],
+  [{ model: 'tuto', weightDecay: { rule: 'none', value: 1 } }, 'weightDecay.value (=1) must be 0 for the rule "none"'],
+  [{}, 'model (=missing) must be the name of a model'],
+])('%j is refused', (overrides, expected) => {
+  expect(message(overrides)).toBe(expected);
+});
+
+test('unknown keys inside groups say what is allowed there', () => {
+  expect(message({ model: 'tuto', 'schedule.warmup': 0.1 })).toBe(
+    'there is no key "warmup" in schedule of type "constant". Allowed: type',
+  );
+  expect(message({ model: 'tuto', 'augmentation.filp': 'none' })).toBe(
+    'there is no key "filp" in augmentation. Did you mean "flip"? Allowed: translate, randomCrop, flip, brightness, contrast, cutout',
+  );
+});

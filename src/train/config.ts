@@ -1,0 +1,229 @@
+/**
+ * Resolves a configuration: recipe < study file < flags, short forms expanded, every key filled in, then checked strictly.
+ */
+import * as z from 'zod';
+import { noAugmentation } from '../data/preprocessing.ts';
+import { modelDefinition } from '../models/registry.ts';
+import { resolveSettings } from '../models/settings.ts';
+import { cpuInfo } from '../util/cpu.ts';
+import { ConfigurationError } from '../util/errors.ts';
+import { didYouMean } from '../util/suggest.ts';
+import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
+import { defaultRecipe, recipeByName } from './recipes/registry.ts';
+
+/** What holds for every recipe that does not say otherwise. */
+const defaults: ConfigOverrides = {
+  dataset: 'cifar10',
+  learningRateMultipliers: { weight: 1, bias: 1, scale: 1, shift: 1 },
+  augmentation: noAugmentation,
+  seed: 1,
+  precision: 'f32',
+  val: false,
+  evalEvery: 2000,
+  saveEvery: 1000,
+  saveEverySeconds: 0,
+  logEvery: 50,
+  keepCheckpoints: 3,
+};
+
+/** Groups of which one key says what the others are. Given only with another tag, a group does not inherit the other keys. */
+const tagOf: Readonly<Record<string, 'type' | 'rule'>> = {
+  schedule: 'type',
+  optimizer: 'type',
+  weightDecay: 'rule',
+  movingAverage: 'type',
+  standardization: 'type',
+  initializer: 'type',
+};
+
+/** Groups that are merged key by key. */
+const plainGroups: ReadonlySet<string> = new Set(['augmentation', 'learningRateMultipliers', 'modelSettings']);
+
+/**
+ * The complete configuration of a run.
+ *
+ * @param layers what the user gave, the strongest last: a study file's keys, then the flags
+ * @throws ConfigurationError naming the key, its value and what is allowed
+ */
+export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingConfig {
+  const model = lastOf(layers, 'model');
+  if (typeof model !== 'string') throw new ConfigurationError(`model (=${show(model)}) must be the name of a model`);
+  const definition = modelDefinition(model);
+  const given = layers.map((layer) => expandLayer(layer, model, Object.keys(definition.settings)));
+  const recipe = recipeByName(String(lastOf(given, 'recipe') ?? defaultRecipe));
+  const merged = mergeLayers([defaults, expandLayer(recipe.settings, model, []), ...given]);
+  return checkConfig({
+    ...merged,
+    recipe: recipe.name,
+    threads: merged['threads'] ?? defaultThreads(),
+    modelSettings: resolveSettings(model, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
+    weightDecay: withStudyValue(merged['weightDecay'], definition.studyWeightDecay),
+    // The study's rule: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
+    inputSize: lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize']),
+  });
+}
+
+/** Checks a complete configuration, for example one read from a run folder. Throws ConfigurationError. */
+export function checkConfig(complete: unknown): TrainingConfig {
+  const { success, data, error } = trainingConfigSchema.safeParse(complete, { reportInput: true });
+  if (!success) throw new ConfigurationError(error.issues.map((issue) => describeIssue(issue, complete)).join('\n'));
+  if (data.precision === 'bf16') {
+    throw new ConfigurationError('precision (=bf16) must be f32: training in bf16 is not available in this version', {
+      fix: 'Leave --precision out, or give --precision f32',
+    });
+  }
+  if (data.optimizer.nesterov && data.optimizer.momentum === 0) {
+    throw new ConfigurationError('optimizer.momentum (=0) must be above 0 with optimizer.nesterov', {
+      fix: 'Set optimizer.momentum=0.9, or optimizer.nesterov=false',
+    });
+  }
+  return data;
+}
+
+/**
+ * Adds one `key=value` as given on a command line. The key may be dotted (`schedule.warmup`, `model.lrn`) or name a setting of the
+ * model; what it means is checked by `resolveConfig`.
+ *
+ * @param value text is read as JSON (`0.1`, `false`, `[0.5, 0.75]`) where it is JSON; all else is taken as it is
+ */
+export function setKey(overrides: ConfigOverrides, key: string, value: boolean | number | string): ConfigOverrides {
+  return { ...overrides, [key]: typeof value === 'string' ? parseValue(value) : value };
+}
+
+/** Hardware threads beyond the physical cores only get in each other's way in convolutions. */
+function defaultThreads(): number {
+  const { physicalCores, availableCores } = cpuInfo();
+  return Math.max(1, Math.min(physicalCores, availableCores));
+}
+
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    const number = Number(text);
+    return text.trim() === '' || Number.isNaN(number) ? text : number;
+  }
+}
+
+function lastOf(layers: readonly ConfigOverrides[], key: string): unknown {
+  return layers.findLast((layer) => layer[key] !== undefined)?.[key];
+}
+
+/** Moves dotted keys into their groups and replaces short forms. */
+function expandLayer(layer: ConfigOverrides, model: string, settings: readonly string[]): Record<string, unknown> {
+  const expanded: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(layer)) {
+    if (value === undefined) continue;
+    const [group, rest] = locate(key, model, settings);
+    if (rest === undefined) {
+      expanded[group] = mergeGroup(expanded[group], expandShortForm(group, value));
+    } else {
+      expanded[group] = mergeGroup(expanded[group], { [rest]: value });
+    }
+  }
+  return expanded;
+}
+
+/** The top-level key that `key` belongs to, and its name in there. */
+function locate(key: string, model: string, settings: readonly string[]): readonly [group: string, rest?: string] {
+  if (configKeys.includes(key)) return [key];
+  const dot = key.indexOf('.');
+  const head = key.slice(0, dot);
+  const rest = key.slice(dot + 1);
+  if (dot > 0 && (head === 'model' || head === 'modelSettings')) return ['modelSettings', rest];
+  if (settings.includes(key)) return ['modelSettings', key];
+  if (dot > 0 && (head in tagOf || plainGroups.has(head))) return [head, rest];
+  const known = [...configKeys.filter((name) => name !== 'modelSettings'), ...settings];
+  throw new ConfigurationError(`there is no key "${key}".${didYouMean(key, known)}`, {
+    fix: `The keys are: ${configKeys.join(', ')}; settings of ${model}: ${settings.join(', ')}`,
+  });
+}
+
+/** `schedule: cosine` for `schedule: { type: cosine }`, `movingAverage: false`, `weightDecay: 0.001`, `recipe: 2017`. */
+function expandShortForm(key: string, value: unknown): unknown {
+  const tag = tagOf[key];
+  if (tag === undefined) return typeof value === 'number' && ['recipe', 'dataset', 'model'].includes(key) ? String(value) : value;
+  if (typeof value === 'string') return { [tag]: value };
+  if (key === 'movingAverage' && typeof value === 'boolean') return { type: value ? 'exponential' : 'none' };
+  if (key === 'weightDecay' && value === false) return { rule: 'none' };
+  if (key === 'weightDecay' && typeof value === 'number') return { value };
+  return value;
+}
+
+function mergeGroup(before: unknown, after: unknown): unknown {
+  return isGroup(before) && isGroup(after) ? { ...before, ...after } : after;
+}
+
+function mergeLayers(layers: readonly ConfigOverrides[]): Record<string, unknown> {
+  const merged: Record<string, unknown> = {};
+  for (const key of new Set(layers.flatMap((layer) => Object.keys(layer)))) {
+    const values = layers.map((layer) => layer[key]).filter((value) => value !== undefined);
+    const tag = tagOf[key];
+    if (tag !== undefined) merged[key] = mergeTagged(values, tag);
+    else if (plainGroups.has(key)) merged[key] = values.reduce<unknown>(mergeGroup, {});
+    else merged[key] = values.at(-1);
+  }
+  return merged;
+}
+
+/** Merges the values that have the final tag, said or inherited: switched off and on again, a group is as before. */
+function mergeTagged(values: readonly unknown[], tag: string): unknown {
+  const last = values.at(-1);
+  if (!isGroup(last)) return last;
+  let current: unknown;
+  const tags = values.map((value) => (current = (isGroup(value) ? value[tag] : undefined) ?? current));
+  return values.filter((_, i) => tags[i] === current).reduce(mergeGroup, { [tag]: current });
+}
+
+function withStudyValue(weightDecay: unknown, studyValue: number): unknown {
+  return isGroup(weightDecay) && weightDecay['rule'] === 'study' ? { value: studyValue, ...weightDecay } : weightDecay;
+}
+
+function isGroup(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, config: unknown): string {
+  const key = issue.path.join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const where = key === '' ? '' : ` in ${key}${describeTag(key, config)}`;
+    const known = knownKeys(issue.path, config);
+    return issue.keys
+      .map((name) => `there is no key "${name}"${where}.${didYouMean(name, known)} Allowed: ${known.join(', ')}`)
+      .join('\n');
+  }
+  return `${key} (=${show(valueAt(issue.path, config))}) must be ${issue.message}`;
+}
+
+function describeTag(key: string, config: unknown): string {
+  const group = valueAt([key], config);
+  const tag = tagOf[key];
+  return tag !== undefined && isGroup(group) ? ` of ${tag} "${String(group[tag])}"` : '';
+}
+
+/** The keys allowed in the group at `path`. */
+function knownKeys(path: readonly PropertyKey[], config: unknown): readonly string[] {
+  const key = path[0];
+  if (key === undefined) return configKeys;
+  const schema: unknown = trainingConfigSchema.shape[key as keyof typeof trainingConfigSchema.shape];
+  if (schema instanceof z.ZodObject) return Object.keys(schema.shape);
+  if (!(schema instanceof z.ZodDiscriminatedUnion)) return [];
+  const tag = tagOf[String(key)] ?? 'type';
+  const given = valueAt([key, tag], config);
+  for (const option of schema.options) {
+    const { shape } = option as z.ZodObject<Record<string, z.ZodLiteral>>;
+    if (shape[tag]?.value === given) return Object.keys(shape);
+  }
+  return [];
+}
+
+function valueAt(path: readonly PropertyKey[], config: unknown): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (isGroup(value) || Array.isArray(value) ? (value as Record<PropertyKey, unknown>)[key] : undefined),
+    config,
+  );
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'missing' : typeof value === 'string' ? value : JSON.stringify(value);
+}

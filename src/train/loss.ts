@@ -1,0 +1,65 @@
+import type { ArenaEntry } from '../engine/engine.ts';
+
+/**
+ * Softmax cross-entropy with label smoothing (Szegedy et al., 2015), and its gradient.
+ *
+ *     q = (1 - smoothing) * onehot(label) + smoothing / K
+ *     loss = mean over examples of  log(sum_k exp(z_k)) - sum_k q_k z_k
+ *     d loss / d z_k = (softmax(z)_k - q_k) / N
+ *
+ * The maximum is subtracted first, so that no exponential overflows. Anything that is not finite in the logits makes the loss not finite.
+ *
+ * @param logits `[N, K]`
+ * @param labels `[N]`, class indices below K
+ * @param gradient `[N, K]`, overwritten
+ * @returns the mean loss, in nats
+ */
+export function softmaxCrossEntropy(logits: Float32Array, labels: Uint8Array, smoothing: number, gradient: Float32Array): number {
+  const examples = labels.length;
+  const classes = logits.length / examples;
+  const share = smoothing / classes;
+  let total = 0;
+  for (let n = 0; n < examples; n++) {
+    const start = n * classes;
+    const end = start + classes;
+    const target = start + labels[n]!;
+    let maximum = -Infinity;
+    for (let i = start; i < end; i++) if (!(logits[i]! <= maximum)) maximum = logits[i]!;
+    let sum = 0;
+    let expected = 0;
+    for (let i = start; i < end; i++) {
+      const shifted = logits[i]! - maximum;
+      const exponential = Math.exp(shifted);
+      gradient[i] = exponential;
+      sum += exponential;
+      // Without smoothing, 0 * -Infinity would turn a harmless probability of zero into NaN.
+      if (share > 0) expected += share * shifted;
+    }
+    expected += (1 - smoothing) * (logits[target]! - maximum);
+    total += Math.log(sum) - expected;
+    for (let i = start; i < end; i++) gradient[i] = (gradient[i]! / sum - share - (i === target ? 1 - smoothing : 0)) / examples;
+  }
+  return total / examples;
+}
+
+/** A parameter's share in the weight-decay loss: `coefficient * sum(w * w) / 2`. */
+export interface DecayedParameter {
+  readonly entry: ArenaEntry;
+  readonly coefficient: number;
+}
+
+/**
+ * The weight-decay term that a coupled rule adds to the loss: sum over parameters of coefficient * sum(w^2) / 2. Its gradient is
+ * in the optimizer; this is for reports.
+ *
+ * @param values the arena's parameters (padding is zero, so it adds nothing)
+ */
+export function weightDecayLoss(decayed: readonly DecayedParameter[], values: Float32Array): number {
+  let total = 0;
+  for (const { entry, coefficient } of decayed) {
+    let squares = 0;
+    for (let i = entry.offset; i < entry.offset + entry.length; i++) squares += values[i]! * values[i]!;
+    total += (coefficient * squares) / 2;
+  }
+  return total;
+}

@@ -1,0 +1,23 @@
+/** All recipes by name. To add one: its file, and a line here. */
+import { ConfigurationError } from '../../util/errors.ts';
+import { didYouMean } from '../../util/suggest.ts';
+import { modern } from './modern.ts';
+import type { Recipe } from './recipe.ts';
+import { study2017 } from './study-2017.ts';
+
+export const recipes: readonly Recipe[] = [study2017, modern];
+
+/** The recipe of a run that names none. */
+export const defaultRecipe = study2017.name;
+
+/** Throws ConfigurationError for an unknown name. */
+export function recipeByName(name: string): Recipe {
+  const recipe = recipes.find((candidate) => candidate.name === name);
+  if (recipe === undefined) {
+    const names = recipes.map((candidate) => candidate.name);
+    throw new ConfigurationError(`there is no recipe "${name}".${didYouMean(name, names)}`, {
+      fix: `The recipes are: ${names.join(', ')}`,
+    });
+  }
+  return recipe;
+}

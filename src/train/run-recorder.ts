@@ -1,0 +1,108 @@
+/**
+ * What a training leaves behind: metrics.jsonl, TensorBoard events, checkpoints and status in the run's folder. With several
+ * processes only process 0 has a folder; the others record nothing, by the same interface.
+ */
+import type { Batch } from '../data/batch.ts';
+import { saveCheckpoint } from '../runs/checkpoint.ts';
+import { openEvents, type Hyperparameters } from '../runs/event-file.ts';
+import { imageGrid } from '../runs/image-grid.ts';
+import { openMetrics, type Metrics } from '../runs/metrics.ts';
+import { metricsPath, type Run } from '../runs/run-folder.ts';
+import { writeStatus, type RunState } from '../runs/run-status.ts';
+import type { Tensor } from '../runs/safetensors.ts';
+import type { TrainingConfig } from './config-schema.ts';
+
+export interface RunRecorder {
+  /** Shows some inputs as an image. `shape` is `[C, H, W]`. */
+  inputs(step: number, batch: Batch, shape: readonly [number, number, number]): void;
+  /** Adds values to the metrics and the curves. An `accuracy` is also shown as the run's. */
+  metrics(step: number, values: Metrics, accuracy?: number): void;
+  /** Saves a checkpoint; a final one is never pruned. */
+  save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
+  /** Reports that the run goes on, at most every few seconds. Cheap. */
+  alive(step: number): void;
+  /** Records how the run ended and closes its files. */
+  end(status: RunState, step: number, reason?: string): void;
+}
+
+export const silentRecorder: RunRecorder = {
+  inputs: () => undefined,
+  metrics: () => undefined,
+  save: () => undefined,
+  alive: () => undefined,
+  end: () => undefined,
+};
+
+/** Inputs shown in the grid. */
+const gridImages = 64;
+const statusEveryMs = 5000;
+
+/**
+ * Opens the files of a run.
+ *
+ * @param metadata what each checkpoint says beside its step
+ * @param resumedFrom the step a resumed run continues from: later records are removed, as those steps will be done again
+ */
+export function openRecorder(
+  run: Run,
+  config: TrainingConfig,
+  metadata: Readonly<Record<string, string>>,
+  resumedFrom?: number,
+): RunRecorder {
+  const metricsFile = openMetrics(metricsPath(run), resumedFrom);
+  const events = openEvents(run.path, resumedFrom);
+  if (resumedFrom === undefined) events.hyperparameters(hyperparametersOf(config));
+  const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
+  let latestAccuracy: number | undefined;
+  let reportedAt = 0;
+
+  function report(status: RunState, step: number, reason?: string): void {
+    const accuracy = latestAccuracy === undefined ? {} : { accuracy: latestAccuracy };
+    writeStatus(run, { status, step, steps: config.steps, ...accuracy, ...(reason !== undefined && { reason }) });
+    reportedAt = performance.now();
+  }
+
+  report('running', resumedFrom ?? 0);
+  return {
+    inputs(step, { inputs, count }, [channels, height, width]) {
+      if (channels !== 1 && channels !== 3) return;
+      const shown = Math.min(count, gridImages);
+      const images = inputs.subarray(0, shown * channels * height * width);
+      events.image(step, 'train/inputs', imageGrid(images, [shown, channels, height, width]));
+    },
+    metrics(step, values, accuracy = latestAccuracy) {
+      metricsFile.append({ step, time: new Date().toISOString(), metrics: values });
+      events.scalars(step, values);
+      const changed = accuracy !== latestAccuracy;
+      latestAccuracy = accuracy;
+      if (changed) report('running', step);
+    },
+    save(step, tensors, final) {
+      // A checkpoint is never ahead of the metrics that led to it.
+      metricsFile.sync();
+      saveCheckpoint(run, { step, tensors, metadata }, { ...keep, final });
+      report('running', step);
+    },
+    alive(step) {
+      if (performance.now() - reportedAt >= statusEveryMs) report('running', step);
+    },
+    end(status, step, reason) {
+      if (status !== 'interrupted') events.ended(status === 'finished' ? 'finished' : 'failed');
+      events.close();
+      metricsFile.close();
+      report(status, step, reason);
+    },
+  };
+}
+
+/** The configuration as one flat table: `schedule.type`, `model.lrn`; lists as text. */
+function hyperparametersOf(config: TrainingConfig): Hyperparameters {
+  const flat: Record<string, string | number | boolean> = {};
+  const add = (key: string, value: unknown): void => {
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') flat[key] = value;
+    else if (Array.isArray(value)) flat[key] = JSON.stringify(value);
+    else for (const [name, inner] of Object.entries(value as object)) add(`${key}.${name}`, inner);
+  };
+  for (const [key, value] of Object.entries(config)) add(key === 'modelSettings' ? 'model' : key, value);
+  return flat;
+}

@@ -1,0 +1,63 @@
+/** A file of weights together with what it says of the network they belong to: all that evaluating or exporting it needs. */
+import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { checkConfig, resolveConfig } from './config.ts';
+import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
+import { modelOf } from './weights.ts';
+
+export interface SavedModel {
+  readonly path: string;
+  readonly file: Safetensors;
+  /** What it was trained with; for weights from elsewhere the defaults, changed as the user says. */
+  readonly config: TrainingConfig;
+  /** Steps trained; undefined for weights from elsewhere. */
+  readonly step: number | undefined;
+  /** Names of the classes; undefined for weights from elsewhere. */
+  readonly classes: readonly string[] | undefined;
+}
+
+/**
+ * Reads a checkpoint, or a safetensors file from elsewhere, of which `given` must name the model.
+ *
+ * @param given the model and other keys, as far as the user gave them; a checkpoint knows its own and only its model may be repeated
+ * @throws DataError for a file that is no safetensors file or of another model; ConfigurationError if the model is not known
+ */
+export function readSavedModel(path: string, given: ConfigOverrides): SavedModel {
+  const file = readSafetensors(path);
+  const { config, step, classes } = file.metadata;
+  const model = modelOf(file);
+  if (given['model'] !== undefined && model !== undefined && given['model'] !== model) {
+    throw new DataError(`${path} is of model ${model}, not ${String(given['model'])}`, {
+      fix: `leave --model out, or give --model ${model}`,
+    });
+  }
+  if (config === undefined) {
+    if (given['model'] === undefined && model === undefined) {
+      throw new ConfigurationError(`${path} does not say which model its weights are for`, { fix: 'add --model <name>' });
+    }
+    return {
+      path,
+      file,
+      config: resolveConfig({ ...given, model: given['model'] ?? model }),
+      step: undefined,
+      classes: undefined,
+    };
+  }
+  const changed = Object.keys(given).find((key) => key !== 'model');
+  if (changed !== undefined) {
+    throw new ConfigurationError(`${changed} is fixed by ${path}, which records how it was trained`, {
+      fix: `leave ${changed} out`,
+    });
+  }
+  try {
+    return {
+      path,
+      file,
+      config: checkConfig(JSON.parse(config)),
+      step: step === undefined ? undefined : Number(step),
+      classes: classes === undefined ? undefined : (JSON.parse(classes) as string[]),
+    };
+  } catch (error) {
+    throw new DataError(`the configuration recorded in ${path} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { learningRateAt, type Schedule } from './schedules.ts';
+
+const rates = (schedule: Schedule, steps: readonly number[], length = 100) =>
+  steps.map((step) => Number(learningRateAt(schedule, 0.5, step, length).toFixed(6)));
+
+test('constant', () => {
+  expect(rates({ type: 'constant' }, [0, 50, 99])).toEqual([0.5, 0.5, 0.5]);
+});
+
+test('step: multiplied by the factor from each milestone on', () => {
+  const schedule: Schedule = { type: 'step', milestones: [0.5, 0.75], factor: 0.1 };
+  expect(rates(schedule, [0, 49, 50, 74, 75, 99])).toEqual([0.5, 0.5, 0.05, 0.05, 0.005, 0.005]);
+});
+
+test('cosine: half a cosine from the peak to the final rate', () => {
+  expect(rates({ type: 'cosine', warmup: 0, final: 0 }, [0, 50, 100])).toEqual([0.5, 0.25, 0]);
+  expect(rates({ type: 'cosine', warmup: 0.2, final: 0.1 }, [0, 9, 19, 20, 60, 100])).toEqual([
+    0.025, 0.25, 0.5, 0.5, 0.275, 0.05,
+  ]);
+});
+
+test('one-cycle: linear up, then linear down', () => {
+  const schedule: Schedule = { type: 'oneCycle', warmup: 0.2, initial: 0.2, final: 0.1 };
+  expect(rates(schedule, [0, 9, 19, 20, 60, 100])).toEqual([0.12, 0.3, 0.5, 0.5, 0.275, 0.05]);
+});
+
+test('a warm-up of less than a step is none', () => {
+  expect(rates({ type: 'oneCycle', warmup: 0.001, initial: 0, final: 0 }, [0], 100)).toEqual([0.5]);
+});

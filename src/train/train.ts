@@ -1,0 +1,351 @@
+/**
+ * Trains a model: compiles it, feeds it batches, evaluates, saves and records, until the last step, an abort or a failure.
+ * What one step does is in trainer.ts.
+ */
+import { singleProcess, type Collective } from '../cluster/collective.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { splitOf } from '../data/image-set.ts';
+import { createTrainingLoader } from '../data/loader.ts';
+import type { Preprocessing } from '../data/preprocessing.ts';
+import type { Engine, TrainingPlan } from '../engine/engine.ts';
+import { buildModel } from '../models/registry.ts';
+import type { Network } from '../nn/network.ts';
+import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
+import { describeEnvironment } from '../runs/environment.ts';
+import { createRun, runName, type Run } from '../runs/run-folder.ts';
+import { lockRun } from '../runs/run-lock.ts';
+import { readSafetensors } from '../runs/safetensors.ts';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import type { TrainingConfig } from './config-schema.ts';
+import { createEvaluator, type Evaluation, type Evaluator } from './evaluate.ts';
+import { letEventsIn } from './events.ts';
+import { initializeParameters } from './initialize.ts';
+import { preprocessingOf } from './preprocessing.ts';
+import { openRecorder, silentRecorder, type RunRecorder } from './run-recorder.ts';
+import { createTrainer, DivergenceError, type Trainer } from './trainer.ts';
+import { copyParameters, loadWeights, preferredWeights, weightsKinds, type WeightsKind } from './weights.ts';
+
+export interface TrainOptions {
+  /** From `resolveConfig`, or `resumeConfig` for a run that is continued. */
+  readonly config: TrainingConfig;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  /** The folder of all runs: a new one is made in it. Or the run to continue. */
+  readonly record: { readonly runsFolder: string } | { readonly resume: Run };
+  /** A checkpoint or weights file to start a new run from. */
+  readonly init?: string;
+  /** The processes that train together; default this one alone. */
+  readonly collective?: Collective;
+  /** When aborted, training saves after the step it is at and returns. */
+  readonly signal?: AbortSignal;
+  /** Versions of native libraries, for the record. */
+  readonly libraries?: Readonly<Record<string, string>>;
+  readonly hooks?: TrainHooks;
+}
+
+/** What is told while it happens. Only process 0 is told of evaluations and checkpoints. */
+export interface TrainHooks {
+  /** Once, before the first step. `run` is undefined on processes other than 0. */
+  onStart?(start: TrainStart): void;
+  /** After every step: keep it short. */
+  onStep?(progress: TrainProgress): void;
+  onEvaluation?(evaluation: WeightsEvaluation): void;
+  onSave?(step: number): void;
+}
+
+export interface TrainStart {
+  readonly run: Run | undefined;
+  readonly network: Network;
+  /** Steps already taken by the run that is continued, else 0. */
+  readonly step: number;
+  readonly steps: number;
+  /** Bytes held by the compiled network. */
+  readonly memoryBytes: number;
+}
+
+export interface TrainProgress {
+  /** Steps taken. */
+  readonly step: number;
+  /** Mean cross-entropy of this step's batch. */
+  readonly loss: number;
+  /** Of all processes, over the steps since the last record; evaluation and saving left out. */
+  readonly imagesPerSecond: number;
+}
+
+export interface WeightsEvaluation extends Evaluation {
+  readonly step: number;
+  readonly weights: WeightsKind;
+}
+
+export interface TrainResult {
+  readonly status: 'finished' | 'interrupted';
+  readonly run: Run | undefined;
+  /** Steps taken, those before a resume included. */
+  readonly step: number;
+  /** Mean cross-entropy over the steps since the record before the last; undefined if no step was taken. */
+  readonly trainLoss: number | undefined;
+  /** The last evaluation of each kind of weights that is kept. */
+  readonly evaluations: readonly WeightsEvaluation[];
+  /** Of all processes while stepping: evaluation and saving left out. */
+  readonly imagesPerSecond: number;
+  /** Of everything. */
+  readonly seconds: number;
+}
+
+/**
+ * @throws ConfigurationError or DataError before anything is written, for what does not fit together
+ * @throws DivergenceError if the loss or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
+ */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { engine, dataset, collective = singleProcess } = options;
+  const preprocessing = preprocessingOf(options.config, dataset.shape);
+  const config: TrainingConfig = { ...options.config, inputSize: preprocessing.inputSize };
+  const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
+  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
+  const batchSize = localBatchSize(config.batchSize, collective.worldSize);
+  const plan = engine.compileTraining(network, { batchSize, precision: config.precision });
+  try {
+    return await trainPlan({ ...options, config, collective }, plan, preprocessing);
+  } finally {
+    plan.dispose();
+  }
+}
+
+type Settled = TrainOptions & { readonly collective: Collective };
+
+async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Preprocessing): Promise<TrainResult> {
+  const { config, collective, record } = options;
+  initializeParameters(plan.parameters, config.seed, config.initializer);
+  if (options.init !== undefined) {
+    const file = readSafetensors(options.init);
+    loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: options.init });
+  }
+  const trainer = createTrainer(plan, config, collective);
+  if (collective.rank !== 0) {
+    await trainer.synchronize();
+    return await runSteps(options, plan, trainer, preprocessing, undefined, silentRecorder);
+  }
+  const run = 'resume' in record ? record.resume : newRun(options, record.runsFolder);
+  const lock = lockRun(run);
+  try {
+    if ('resume' in record) restoreLatest(run, trainer, options);
+    await trainer.synchronize();
+    const recorder = openRecorder(run, config, metadataOf(options, preprocessing), 'resume' in record ? trainer.step : undefined);
+    if (options.init !== undefined) recorder.save(trainer.step, trainer.state(), false);
+    try {
+      const result = await runSteps(options, plan, trainer, preprocessing, run, recorder);
+      recorder.end(result.status, result.step);
+      return result;
+    } catch (error) {
+      const explained = explainDivergence(error, run);
+      recorder.end('failed', trainer.step, messageOf(explained));
+      throw explained;
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+function newRun({ config, libraries = {} }: Settled, runsFolder: string): Run {
+  return createRun(runsFolder, config.model, config, describeEnvironment({ threads: config.threads, libraries }));
+}
+
+/** What a checkpoint says of itself, so that evaluating and freezing need nothing else. */
+function metadataOf({ config, dataset }: Settled, preprocessing: Preprocessing): Readonly<Record<string, string>> {
+  return {
+    model: config.model,
+    config: JSON.stringify(config),
+    preprocessing: JSON.stringify(preprocessing),
+    classes: JSON.stringify(dataset.classes),
+    dataset: dataset.name,
+    datasetFingerprint: dataset.fingerprint,
+  };
+}
+
+/** Restores the newest checkpoint; a run that has none yet starts over. */
+function restoreLatest(run: Run, trainer: Trainer, { config, dataset }: Settled): void {
+  const latest = latestCheckpoint(run);
+  if (latest === undefined) return;
+  const { step, tensors, metadata } = loadCheckpoint(latest.path);
+  if (metadata['datasetFingerprint'] !== dataset.fingerprint) {
+    throw new DataError(`${runName(run)} was trained on other images than ${dataset.name} has now`, {
+      fix: 'Give the data set the run was started with, or start a new run',
+    });
+  }
+  if (step > config.steps) {
+    throw new ConfigurationError(`steps (=${config.steps}) must be at least ${step}: that many ${runName(run)} has taken`);
+  }
+  trainer.restore(tensors, step, latest.path);
+}
+
+function explainDivergence(error: unknown, run: Run): unknown {
+  if (!(error instanceof DivergenceError)) return error;
+  const latest = latestCheckpoint(run);
+  const kept = latest === undefined ? 'no checkpoint had been saved' : `the checkpoint of step ${latest.step} is kept`;
+  return new DivergenceError(error.what, error.step, `; ${kept} in ${runName(run)}`);
+}
+
+async function runSteps(
+  options: Settled,
+  plan: TrainingPlan,
+  trainer: Trainer,
+  preprocessing: Preprocessing,
+  run: Run | undefined,
+  recorder: RunRecorder,
+): Promise<TrainResult> {
+  const { config, dataset, collective, signal, hooks = {} } = options;
+  const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
+  const started = performance.now();
+  const loader = createTrainingLoader({
+    images: splitOf(dataset, 'train', config.val),
+    shape: dataset.shape,
+    preprocessing,
+    batchSize: plan.batchSize,
+    seed: config.seed,
+    firstStep: trainer.step,
+    rank: collective.rank,
+    worldSize: collective.worldSize,
+  });
+  const evaluation = createRunEvaluation(options, plan, trainer, preprocessing, recorder);
+  hooks.onStart?.({ run, network: plan.network, step: trainer.step, steps, memoryBytes: plan.memoryBytes });
+
+  // `window`: the steps since the last record. `stepping`: all steps of this process.
+  let windowLoss = 0;
+  let windowSteps = 0;
+  let windowMs = 0;
+  let steppingMs = 0;
+  const firstStep = trainer.step;
+  let trainLoss: number | undefined;
+  let stop = false;
+  let savedAt = performance.now();
+  let savedStep = -1;
+
+  const save = (final: boolean): void => {
+    if (savedStep === trainer.step) return;
+    recorder.save(trainer.step, trainer.state(), final);
+    hooks.onSave?.(trainer.step);
+    savedStep = trainer.step;
+    savedAt = performance.now();
+  };
+
+  try {
+    while (trainer.step < steps && !stop) {
+      const before = performance.now();
+      const batch = (await loader.next())!;
+      if (trainer.step === firstStep)
+        recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
+      const learningRate = trainer.learningRate();
+      const result = await trainer.train(batch, signal?.aborted === true);
+      windowMs += performance.now() - before;
+      windowLoss += result.loss;
+      windowSteps++;
+      stop = result.stop;
+      const { step } = trainer;
+      const imagesPerSecond = (1000 * windowSteps * batchSize) / windowMs;
+      hooks.onStep?.({ step, loss: result.loss, imagesPerSecond });
+
+      if (step % logEvery === 0 || step === steps || stop) {
+        trainLoss = windowLoss / windowSteps;
+        recorder.metrics(step, {
+          'train/loss': trainLoss,
+          'train/weightDecayLoss': trainer.weightDecayLoss(),
+          'train/learningRate': learningRate,
+          'train/imagesPerSecond': imagesPerSecond,
+        });
+        steppingMs += windowMs;
+        windowLoss = windowSteps = windowMs = 0;
+      }
+      recorder.alive(step);
+      const evaluationDue = evalEvery > 0 && step % evalEvery === 0 && step < steps;
+      if (evaluationDue && !stop) await evaluation.run();
+      const saveDue = saveEvery > 0 && step % saveEvery === 0;
+      const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
+      if ((saveDue || timeToSave) && step < steps) save(false);
+      await letEventsIn();
+    }
+    const done = trainer.step >= steps;
+    // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
+    save(done);
+    const finished = done && (await evaluation.run());
+    await collective.barrier();
+    return {
+      status: finished ? 'finished' : 'interrupted',
+      run,
+      step: trainer.step,
+      trainLoss,
+      evaluations: evaluation.latest(),
+      imagesPerSecond: steppingMs > 0 ? (1000 * (trainer.step - firstStep) * batchSize) / steppingMs : 0,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    await loader.dispose();
+    await evaluation.dispose();
+  }
+}
+
+interface RunEvaluation {
+  /** Evaluates and records every kind of weights that is kept. Returns whether it was let finish. */
+  run(): Promise<boolean>;
+  latest(): readonly WeightsEvaluation[];
+  dispose(): Promise<void>;
+}
+
+/** The evaluations during a run, compiled when the first is due. Processes other than 0 evaluate nothing. */
+function createRunEvaluation(
+  { config, engine, dataset, collective, signal, hooks }: Settled,
+  plan: TrainingPlan,
+  trainer: Trainer,
+  preprocessing: Preprocessing,
+  recorder: RunRecorder,
+): RunEvaluation {
+  const split = config.val ? 'val' : 'test';
+  const kinds = collective.rank === 0 ? weightsKinds : [];
+  let evaluator: Evaluator | undefined;
+  let latest: readonly WeightsEvaluation[] = [];
+
+  return {
+    async run() {
+      const evaluations: WeightsEvaluation[] = [];
+      for (const weights of kinds) {
+        const values = trainer.weights(weights);
+        if (values === undefined) continue;
+        evaluator ??= createEvaluator({
+          engine,
+          network: plan.network,
+          dataset,
+          split,
+          useVal: config.val,
+          preprocessing,
+          batchSize: plan.batchSize,
+        });
+        copyParameters(plan.parameters, values, evaluator.parameters);
+        const evaluation = await evaluator.run(signal);
+        if (evaluation === undefined) return false;
+        evaluations.push({ ...evaluation, step: trainer.step, weights });
+      }
+      const [first] = evaluations;
+      if (first === undefined) return true;
+      recorder.metrics(trainer.step, evaluationMetrics(evaluations), first.accuracy);
+      latest = evaluations;
+      for (const evaluation of evaluations) hooks?.onEvaluation?.(evaluation);
+      return true;
+    },
+    latest: () => latest,
+    dispose: async () => await evaluator?.dispose(),
+  };
+}
+
+/** `test/accuracy` and `test/loss` are of the averages where those are kept; `test/rawAccuracy` then is of the parameters as trained. */
+function evaluationMetrics(evaluations: readonly WeightsEvaluation[]): Record<string, number> {
+  const metrics: Record<string, number> = {};
+  evaluations.forEach(({ split, accuracy, loss }, position) => {
+    metrics[position === 0 ? `${split}/accuracy` : `${split}/rawAccuracy`] = accuracy;
+    metrics[position === 0 ? `${split}/loss` : `${split}/rawLoss`] = loss;
+  });
+  return metrics;
+}
+
+function localBatchSize(batchSize: number, worldSize: number): number {
+  if (batchSize % worldSize === 0) return batchSize / worldSize;
+  throw new ConfigurationError(`batchSize (=${batchSize}) must be a multiple of the ${worldSize} processes that train together`);
+}
