@@ -1,0 +1,97 @@
+/** The oneDNN engine computes what the reference engine computes: outputs, gradients and running statistics, layer by layer. */
+import { describe, expect, test } from 'vitest';
+import type { Engine } from '../src/engine/engine.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { buildModel, modelNames } from '../src/models/registry.ts';
+import { AblateError } from '../src/util/errors.ts';
+import { compareEngines, disagreements } from './compare-engines.ts';
+import { allLayerCases, layerCases, type LayerCase } from './layer-cases.ts';
+
+/** Float32 sums of some thousand products against float64 ones. */
+const tolerance = 1e-4;
+
+/** The engine, or undefined (and a line that says why) on a machine without the oneDNN library. */
+async function loadOnednn(): Promise<Engine | undefined> {
+  const { createOnednnEngine } = await import('../src/engine/onednn/engine.ts');
+  try {
+    return createOnednnEngine({ threads: 2 });
+  } catch (error) {
+    if (!(error instanceof AblateError)) throw error;
+    console.warn(`The oneDNN engine is not compared: ${error.message}\n${error.fix ?? ''}`);
+    return undefined;
+  }
+}
+
+const onednn = await loadOnednn();
+
+describe.skipIf(onednn === undefined)('the oneDNN engine agrees with the reference engine', () => {
+  test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
+    expect(disagreements(compareEngines(onednn!, referenceEngine, layerCase), tolerance)).toEqual({});
+  });
+
+  // Whole models on small images, so that the reference engine finishes.
+  test.each(modelNames())('model %s', (name) => {
+    expect(disagreements(compareEngines(onednn!, referenceEngine, modelCase(name)), tolerance)).toEqual({});
+  });
+
+  test.each([
+    ['alex4', { batchNorm: true }],
+    ['squeeze1', { batchNorm: true, bypass: true }],
+    ['tuto', { 'lrn.alpha': 0.1, 'lrn.depthRadius': 2, 'dense.dropout': 0.5 }],
+  ])('model %s with %j', (name, settings) => {
+    expect(disagreements(compareEngines(onednn!, referenceEngine, modelCase(name, settings)), tolerance)).toEqual({});
+  });
+});
+
+function modelCase(model: string, settings: Record<string, unknown> = {}): LayerCase {
+  return { name: model, network: buildModel(model, { settings, input: 8 }), batchSize: 2 };
+}
+
+/** The reference engine with every gradient, or every inference, a thousandth too large. */
+function wrongEngine(what: 'gradients' | 'inference'): Engine {
+  return {
+    name: 'wrong',
+    compileTraining(network, options) {
+      const plan = referenceEngine.compileTraining(network, options);
+      const backward = plan.backward.bind(plan);
+      plan.backward = () => {
+        backward();
+        if (what === 'gradients') plan.parameters.gradients.forEach((value, i, all) => (all[i] = 1.001 * value));
+      };
+      return plan;
+    },
+    compileInference(network, options) {
+      const plan = referenceEngine.compileInference(network, options);
+      const forward = plan.forward.bind(plan);
+      plan.forward = () => {
+        forward();
+        if (what === 'inference') plan.output.forEach((value, i, all) => (all[i] = 1.001 * value));
+      };
+      return plan;
+    },
+  };
+}
+
+test('the comparison finds nothing between an engine and itself', () => {
+  const errors = compareEngines(referenceEngine, referenceEngine, layerCases.batchNorm[0]!);
+  expect(Object.keys(errors)).toEqual([
+    'output in training',
+    'gradient of stem.weight',
+    'gradient of n.scale',
+    'gradient of n.shift',
+    'gradient of head.weight',
+    'gradient of head.bias',
+    'n.mean',
+    'n.variance',
+    'output at inference',
+  ]);
+  expect(disagreements(errors, 0)).toEqual({});
+});
+
+test('the comparison finds a wrong engine', () => {
+  const layerCase = layerCases.dense[0]!;
+  const found = (what: 'gradients' | 'inference') =>
+    Object.keys(disagreements(compareEngines(wrongEngine(what), referenceEngine, layerCase), tolerance));
+  expect(found('gradients')).toEqual(['gradient of d.weight', 'gradient of d.bias']);
+  expect(found('inference')).toEqual(['output at inference']);
+});

@@ -1,0 +1,125 @@
+/** The reference engine's gradients against central differences in float64: nothing it computes is taken on trust. */
+import { expect, test } from 'vitest';
+import { runBackward, runForward, type NamedArrays } from '../src/engine/reference/execute.ts';
+import { referenceLayers, type ReferenceLayers } from '../src/engine/reference/table.ts';
+import { normal, streamKey } from '../src/util/random.ts';
+import {
+  allLayerCases,
+  caseInput,
+  caseOutputGradient,
+  caseParameters,
+  caseSeed,
+  caseStep,
+  layerCases,
+  relativeError,
+  type LayerCase,
+} from './layer-cases.ts';
+
+const tolerance = 1e-6;
+/**
+ * Half the distance of a central difference: its error is of the order of step^2, its rounding of 1e-15 / step. It must also not
+ * carry a ReLU or a maximum over its kink, which none of the table's fixed numbers comes near enough to.
+ */
+const step = 1e-6;
+/** Elements of each tensor that are varied one by one; all vary together in one random direction besides. */
+const elementsChecked = 8;
+
+const draws = { seed: caseSeed, step: caseStep };
+
+/** The relative error, by tensor, of the gradients of all parameters and of the input. */
+function gradientErrors(layerCase: LayerCase, layers: ReferenceLayers = referenceLayers): Record<string, number> {
+  const { network, batchSize } = layerCase;
+  const variables = new Map([...caseParameters(network)].map(([name, values]) => [name, Float64Array.from(values)]));
+  const input = Float64Array.from(caseInput(layerCase));
+  const projection = Float64Array.from(caseOutputGradient(layerCase));
+
+  // Each pass gets its own copy of the parameters: the forward pass updates running statistics.
+  const forward = () => runForward(network, batchSize, copyOf(variables), input, { training: true, draws }, layers);
+  const loss = () =>
+    forward()
+      .tensors.get(network.output)!
+      .reduce((sum, value, i) => sum + projection[i]! * value, 0);
+  const gradients = runBackward(network, forward(), copyOf(variables), projection, draws, layers);
+
+  const errors: Record<string, number> = {};
+  errors['input'] = checkTensor(input, gradients.tensors.get('input')!, loss);
+  for (const spec of network.parameters) {
+    if (spec.kind !== 'trainable') continue;
+    errors[spec.name] = checkTensor(variables.get(spec.name)!, gradients.parameters.get(spec.name)!, loss);
+  }
+  return errors;
+}
+
+function copyOf(arrays: NamedArrays): NamedArrays {
+  return new Map([...arrays].map(([name, values]) => [name, values.slice()]));
+}
+
+/** The relative error of `gradient` against central differences of `loss`, which reads `variable`. */
+function checkTensor(variable: Float64Array, gradient: Float64Array, loss: () => number): number {
+  const directions = [randomDirection(variable.length)];
+  for (let k = 0; k < Math.min(elementsChecked, variable.length); k++) {
+    const direction = new Float64Array(variable.length);
+    direction[Math.floor((k * variable.length) / Math.min(elementsChecked, variable.length))] = 1;
+    directions.push(direction);
+  }
+  const analytic = directions.map((direction) => direction.reduce((sum, extent, i) => sum + extent * gradient[i]!, 0));
+  const numeric = directions.map((direction) => directionalDerivative(variable, direction, loss));
+  return relativeError(analytic, numeric);
+}
+
+function randomDirection(length: number): Float64Array {
+  const key = streamKey(caseSeed, 'direction');
+  return Float64Array.from({ length }, (_, i) => normal(key, i) / Math.sqrt(length));
+}
+
+/** (loss(v + step * d) - loss(v - step * d)) / (2 * step) */
+function directionalDerivative(variable: Float64Array, direction: Float64Array, loss: () => number): number {
+  const centre = variable.slice();
+  const lossAt = (distance: number) => {
+    for (let i = 0; i < variable.length; i++) variable[i] = centre[i]! + distance * direction[i]!;
+    return loss();
+  };
+  const derivative = (lossAt(step) - lossAt(-step)) / (2 * step);
+  variable.set(centre);
+  return derivative;
+}
+
+test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
+  for (const [variable, error] of Object.entries(gradientErrors(layerCase))) {
+    expect(error, `gradient of ${variable}`).toBeLessThanOrEqual(tolerance);
+  }
+});
+
+/** The table with one rule made wrong: that layer's input gradients are a thousandth too large. */
+function withWrongBackward<K extends keyof ReferenceLayers>(kind: K): ReferenceLayers {
+  const right = referenceLayers[kind];
+  const wrong: ReferenceLayers[K] = {
+    ...right,
+    backward(call: Parameters<typeof right.backward>[0]) {
+      const before = call.inputGradients.map((gradient) => gradient.slice());
+      right.backward(call as never);
+      call.inputGradients.forEach((gradient, input) => {
+        for (let i = 0; i < gradient.length; i++) gradient[i]! += 1e-3 * (gradient[i]! - before[input]![i]!);
+      });
+    },
+  };
+  return { ...referenceLayers, [kind]: wrong };
+}
+
+test.each(Object.keys(referenceLayers) as (keyof ReferenceLayers)[])('the check finds a wrong backward rule of %s', (kind) => {
+  const errors = gradientErrors(layerCases[kind][0]!, withWrongBackward(kind));
+  expect(Math.max(...Object.values(errors))).toBeGreaterThan(100 * tolerance);
+});
+
+test('frozen weights get a gradient of zero', () => {
+  const layerCase = layerCases.conv.find(({ name }) => name === 'conv with frozen weights')!;
+  const { network, batchSize } = layerCase;
+  const parameters = new Map([...caseParameters(network)].map(([name, values]) => [name, Float64Array.from(values)]));
+  const activations = runForward(network, batchSize, parameters, Float64Array.from(caseInput(layerCase)), {
+    training: true,
+    draws,
+  });
+  const gradients = runBackward(network, activations, parameters, Float64Array.from(caseOutputGradient(layerCase)), draws);
+  expect(gradients.parameters.get('c.weight')!.every((value) => value === 0)).toBe(true);
+  expect(gradients.parameters.get('c.bias')!.some((value) => value !== 0)).toBe(true);
+});

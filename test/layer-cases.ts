@@ -1,0 +1,301 @@
+/**
+ * The shared layer test table: for every kind of layer small networks around it, with the shapes that engines get wrong (channels
+ * that fill no block, odd sizes, uneven padding, tensors with several consumers). Gradient checks and engine comparisons run it.
+ *
+ * All numbers are functions of a case's name. Most cases put the layer between a 1x1 convolution, whose weight gradient depends on
+ * the layer's input gradient, and a dense layer, which gives every output element a gradient of its own.
+ */
+import type { LayerKind } from '../src/nn/layer.ts';
+import { NetworkBuilder, type Network, type Tensor } from '../src/nn/network.ts';
+import type { ParameterSpec } from '../src/nn/parameter.ts';
+import { sizeOf } from '../src/nn/shape.ts';
+import { normal, streamKey, uniform } from '../src/util/random.ts';
+
+export interface LayerCase {
+  readonly name: string;
+  readonly network: Network;
+  readonly batchSize: number;
+}
+
+/** Of everything random in the table; dropout draws are (caseSeed, caseStep). */
+export const caseSeed = 3;
+export const caseStep = 11;
+
+type Build = (b: NetworkBuilder, x: Tensor) => Tensor;
+
+/** A network of exactly the layers that `build` adds to the input. */
+function bare(name: string, inputShape: readonly number[], batchSize: number, build: Build): LayerCase {
+  const b = new NetworkBuilder(name, inputShape);
+  return { name, batchSize, network: b.build(build(b, b.input)) };
+}
+
+/** `[3, H, W]` -> convolution to `shape` -> the layers of `build` -> dense to 4. */
+function between(name: string, shape: readonly [number, number, number], batchSize: number, build: Build): LayerCase {
+  const [filters, height, width] = shape;
+  return bare(name, [3, height, width], batchSize, (b, x) => {
+    const stem = b.conv('stem', x, { kernel: 1, filters, bias: false });
+    return b.dense('head', build(b, stem), { features: 4 });
+  });
+}
+
+/** `[5]` -> dense to `features` -> the layers of `build` -> dense to 4. */
+function betweenDense(name: string, features: number, batchSize: number, build: Build): LayerCase {
+  return bare(name, [5], batchSize, (b, x) => b.dense('head', build(b, b.dense('stem', x, { features })), { features: 4 }));
+}
+
+export const layerCases: { readonly [K in LayerKind]: readonly LayerCase[] } = {
+  conv: [
+    bare('conv 3x3 straight on the input', [3, 7, 5], 2, (b, x) =>
+      b.dense('head', b.conv('c', x, { kernel: 3, filters: 5 }), { features: 4 }),
+    ),
+    between('conv 1x1, 5 to 17 channels', [5, 7, 5], 3, (b, x) => b.conv('c', x, { kernel: 1, filters: 17 })),
+    between('conv 5x5 with ReLU, 10 to 17 channels, odd size', [10, 7, 5], 2, (b, x) =>
+      b.conv('c', x, { kernel: 5, filters: 17, relu: true }),
+    ),
+    between('conv 3x3, 16 to 32 channels', [16, 6, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 32, relu: true })),
+    between('conv 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
+    between('conv 3x3 stride 2 SAME, odd size', [5, 7, 5], 1, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
+    between('conv 5x5 stride 2x1 SAME', [3, 9, 6], 2, (b, x) => b.conv('c', x, { kernel: 5, stride: [2, 1], filters: 10 })),
+    between('conv 3x3 VALID', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, padding: 'valid', filters: 3 })),
+    between('conv 2x2 VALID, as a whitening layer', [3, 7, 6], 2, (b, x) =>
+      b.conv('c', x, { kernel: 2, padding: 'valid', filters: 24 }),
+    ),
+    between('conv 3x3, padding 0, 1, 2, 0', [5, 6, 7], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, padding: [0, 1, 2, 0], filters: 10 }),
+    ),
+    between('conv 1x3 SAME', [5, 4, 7], 2, (b, x) => b.conv('c', x, { kernel: [1, 3], filters: 5 })),
+    between('conv 4x4 SAME, uneven padding', [3, 6, 5], 2, (b, x) => b.conv('c', x, { kernel: 4, filters: 5 })),
+    between('conv without bias', [5, 6, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 10, bias: false, relu: true })),
+    between('conv in 2 groups', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 6, groups: 2 })),
+    between('conv in 2 groups of 16', [32, 5, 4], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 32, groups: 2, relu: true })),
+    between('conv depthwise', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 10, groups: 10 })),
+    between('conv depthwise, 2 filters a channel, stride 2', [17, 7, 6], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, stride: 2, filters: 34, groups: 17 }),
+    ),
+    between('conv with frozen weights', [5, 6, 5], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, filters: 10, frozen: true, relu: true }),
+    ),
+    between('conv whose output feeds two layers', [5, 6, 5], 2, (b, x) => {
+      const c = b.conv('c', x, { kernel: 3, filters: 10, relu: true });
+      return b.add(
+        'sum',
+        b.conv('left', c, { kernel: 3, filters: 10 }),
+        b.conv('right', c, { kernel: 1, filters: 10, relu: true }),
+      );
+    }),
+    bare('conv as the output, then flattened', [3, 4, 5], 2, (b, x) =>
+      b.flatten('flat', b.conv('c', x, { kernel: 3, filters: 10 })),
+    ),
+  ],
+  dense: [
+    bare('dense on a vector', [7], 3, (b, x) => b.dense('d', x, { features: 5 })),
+    bare('dense with ReLU, batch 1', [17], 1, (b, x) => b.dense('d', x, { features: 10, relu: true })),
+    bare('dense on an image', [3, 7, 5], 2, (b, x) => b.dense('d', x, { features: 10 })),
+    bare('dense without bias', [10], 2, (b, x) => b.dense('d', x, { features: 3, bias: false, relu: true })),
+    between('dense on 10 channels of a convolution', [10, 7, 5], 2, (b, x) => b.dense('d', x, { features: 17, relu: true })),
+    between('dense on 16 channels of a pool', [16, 6, 6], 2, (b, x) =>
+      b.dense('d', b.maxPool('p', x, { kernel: 3, stride: 2 }), { features: 16 }),
+    ),
+    betweenDense('dense whose output feeds two layers', 10, 3, (b, x) => {
+      const d = b.dense('d', x, { features: 6, relu: true });
+      return b.add('sum', b.dense('left', d, { features: 6, relu: true }), d);
+    }),
+  ],
+  maxPool: [
+    between('max pool 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.maxPool('p', x, { kernel: 3, stride: 2 })),
+    between('max pool 3x3 stride 2 SAME, odd size', [17, 7, 5], 2, (b, x) => b.maxPool('p', x, { kernel: 3, stride: 2 })),
+    between('max pool 2x2', [16, 6, 4], 1, (b, x) => b.maxPool('p', x, { kernel: 2 })),
+    between('max pool 2x2 SAME, odd size', [10, 7, 5], 2, (b, x) => b.maxPool('p', x, { kernel: 2 })),
+    between('max pool 3x2 VALID, stride 1x2', [3, 7, 6], 2, (b, x) =>
+      b.maxPool('p', x, { kernel: [3, 2], stride: [1, 2], padding: 'valid' }),
+    ),
+    between('max pool with padding 0, 1, 1, 0', [5, 6, 5], 2, (b, x) =>
+      b.maxPool('p', x, { kernel: 3, stride: 2, padding: [0, 1, 1, 0] }),
+    ),
+    between('max pool of a ReLU', [10, 8, 8], 2, (b, x) =>
+      b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 10, relu: true }), { kernel: 3, stride: 2 }),
+    ),
+    bare('max pool straight on the input', [3, 7, 6], 2, (b, x) =>
+      b.dense('head', b.maxPool('p', x, { kernel: 3, stride: 2 }), { features: 4 }),
+    ),
+  ],
+  avgPool: [
+    between('average pool 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })),
+    between('average pool 3x3 stride 2 SAME, odd size', [17, 7, 5], 2, (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })),
+    between('average pool 2x2', [16, 6, 4], 1, (b, x) => b.avgPool('p', x, { kernel: 2 })),
+    between('average pool 3x3 stride 1 VALID', [3, 5, 6], 2, (b, x) =>
+      b.avgPool('p', x, { kernel: 3, stride: 1, padding: 'valid' }),
+    ),
+    between('average pool with padding 0, 1, 1, 0', [5, 6, 5], 2, (b, x) =>
+      b.avgPool('p', x, { kernel: 3, stride: 2, padding: [0, 1, 1, 0] }),
+    ),
+  ],
+  globalAvgPool: [
+    between('global average pool, 10 channels', [10, 7, 5], 2, (b, x) => b.globalAvgPool('p', x)),
+    between('global average pool, 16 channels, batch 1', [16, 6, 6], 1, (b, x) => b.globalAvgPool('p', x)),
+    bare('global average pool as the output', [3, 6, 5], 3, (b, x) =>
+      b.globalAvgPool('p', b.conv('c', x, { kernel: 1, filters: 10, relu: true })),
+    ),
+  ],
+  lrn: [
+    between('LRN window 9, as in the study', [17, 4, 3], 2, (b, x) => b.lrn('n', x)),
+    between('LRN window 9, strong', [20, 3, 4], 2, (b, x) => b.lrn('n', x, { alpha: 0.3, beta: 0.75 })),
+    between('LRN window 11, strong', [32, 3, 2], 2, (b, x) => b.lrn('n', x, { depthRadius: 5, alpha: 0.2, beta: 0.5, bias: 2 })),
+    between('LRN window 5, strong', [16, 5, 3], 1, (b, x) => b.lrn('n', x, { depthRadius: 2, alpha: 0.3 })),
+    between('LRN whose window is wider than its 3 channels', [3, 7, 5], 2, (b, x) => b.lrn('n', x, { alpha: 0.3 })),
+    between('LRN between a pool and a convolution', [10, 7, 6], 2, (b, x) =>
+      b.conv('c', b.lrn('n', b.maxPool('p', x, { kernel: 3, stride: 2 }), { alpha: 0.3 }), { kernel: 3, filters: 5, relu: true }),
+    ),
+  ],
+  batchNorm: [
+    between('batch norm', [10, 5, 4], 3, (b, x) => b.batchNorm('n', x)),
+    between('batch norm without scale', [17, 4, 3], 2, (b, x) => b.batchNorm('n', x, { scale: false })),
+    between('batch norm without shift', [5, 4, 5], 2, (b, x) => b.batchNorm('n', x, { shift: false, momentum: 0.6 })),
+    between('batch norm without either, large epsilon', [16, 4, 4], 2, (b, x) =>
+      b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
+    ),
+    between('batch norm, batch 1', [3, 6, 5], 1, (b, x) => b.batchNorm('n', x)),
+    between('batch norm between convolution, pool and ReLU', [10, 8, 6], 2, (b, x) => {
+      const c = b.conv('c', x, { kernel: 3, filters: 16, bias: false });
+      return b.conv('d', b.relu('r', b.batchNorm('n', b.maxPool('p', c, { kernel: 2 }))), { kernel: 3, filters: 5 });
+    }),
+  ],
+  relu: [
+    between('ReLU of an image', [10, 7, 5], 2, (b, x) => b.relu('r', x)),
+    betweenDense('ReLU of a vector', 17, 3, (b, x) => b.relu('r', x)),
+    between('ReLU of a tensor that is also used without', [5, 4, 5], 2, (b, x) => b.concat('both', b.relu('r', x), x)),
+    bare('ReLU straight on the input', [3, 5, 4], 2, (b, x) => b.dense('head', b.relu('r', x), { features: 4 })),
+  ],
+  gelu: [
+    between('GELU of an image', [10, 7, 5], 2, (b, x) => b.gelu('g', x)),
+    betweenDense('GELU of a vector', 17, 3, (b, x) => b.gelu('g', x)),
+    between('GELU of a tensor that is also used without', [5, 4, 5], 2, (b, x) => b.add('both', b.gelu('g', x), x)),
+  ],
+  dropout: [
+    between('dropout of an image', [10, 7, 5], 2, (b, x) => b.dropout('d', x, 0.5)),
+    between('dropout of 16 channels at rate 0.2', [16, 4, 4], 3, (b, x) => b.dropout('d', x, 0.2)),
+    between('dropout at rate 0', [5, 4, 4], 2, (b, x) => b.dropout('d', x, 0)),
+    betweenDense('dropout of a vector', 17, 3, (b, x) => b.dropout('d', x, 0.3)),
+    between('two dropouts of one tensor', [5, 4, 5], 2, (b, x) => b.add('sum', b.dropout('d1', x, 0.5), b.dropout('d2', x, 0.5))),
+  ],
+  concat: [
+    between('concat of 16 and 32 channels', [16, 5, 4], 2, (b, x) =>
+      b.concat(
+        'j',
+        b.conv('left', x, { kernel: 1, filters: 16, relu: true }),
+        b.conv('right', x, { kernel: 3, filters: 32, relu: true }),
+      ),
+    ),
+    between('concat of 5, 10 and 3 channels', [10, 5, 4], 2, (b, x) =>
+      b.concat('j', b.conv('left', x, { kernel: 3, filters: 5 }), x, b.conv('right', x, { kernel: 1, filters: 3, relu: true })),
+    ),
+    between('concat that feeds a convolution and a pool', [16, 6, 5], 2, (b, x) => {
+      const j = b.concat(
+        'j',
+        b.conv('left', x, { kernel: 1, filters: 16, relu: true }),
+        b.conv('right', x, { kernel: 3, filters: 16 }),
+      );
+      const c = b.conv('c', j, { kernel: 3, stride: 2, filters: 32 });
+      return b.concat('k', b.maxPool('p', j, { kernel: 3, stride: 2 }), c);
+    }),
+    between('concat of a tensor with itself', [5, 4, 3], 2, (b, x) => b.concat('j', x, x)),
+    between('concat of a part that is also used alone', [16, 4, 3], 2, (b, x) => {
+      const left = b.conv('left', x, { kernel: 1, filters: 16, relu: true });
+      const j = b.concat('j', left, b.conv('right', x, { kernel: 3, filters: 16 }));
+      return b.concat('k', b.conv('c', j, { kernel: 1, filters: 16 }), left);
+    }),
+    bare('concat with the input', [3, 5, 4], 2, (b, x) =>
+      b.dense('head', b.concat('j', x, b.conv('c', x, { kernel: 3, filters: 5 })), { features: 4 }),
+    ),
+  ],
+  add: [
+    between('add of a bypass', [10, 5, 4], 2, (b, x) => b.add('s', x, b.conv('c', x, { kernel: 3, filters: 10, relu: true }))),
+    between('add of three', [16, 5, 4], 2, (b, x) =>
+      b.add('s', x, b.conv('left', x, { kernel: 1, filters: 16 }), b.conv('right', x, { kernel: 3, filters: 16, relu: true })),
+    ),
+    between('add of a tensor to itself', [5, 4, 3], 2, (b, x) => b.add('s', x, x)),
+    betweenDense('add of vectors', 10, 3, (b, x) => b.add('s', x, b.dense('d', x, { features: 10, relu: true }))),
+    bare('add of the input', [3, 5, 4], 2, (b, x) =>
+      b.dense('head', b.add('s', x, b.conv('c', x, { kernel: 3, filters: 3 })), { features: 4 }),
+    ),
+    between('add of sums that share their parts', [10, 4, 4], 2, (b, x) => {
+      const c = b.conv('c', x, { kernel: 3, filters: 10, relu: true });
+      const s = b.add('s', x, c);
+      return b.add('t', s, b.relu('r', s), c);
+    }),
+  ],
+  scale: [
+    between('scale of an image', [10, 5, 4], 2, (b, x) => b.scale('s', x, -2.5)),
+    bare('scale of the logits', [7], 3, (b, x) => b.scale('s', b.dense('d', x, { features: 10 }), 1 / 9)),
+    between('scale of a tensor that is also used without', [5, 4, 3], 2, (b, x) => b.add('both', b.scale('s', x, 3), x)),
+  ],
+  flatten: [
+    between('flatten of a pool, 10 channels', [10, 7, 5], 2, (b, x) =>
+      b.flatten('f', b.maxPool('p', x, { kernel: 3, stride: 2 })),
+    ),
+    between('flatten of 16 channels, then two dense layers', [16, 4, 4], 2, (b, x) =>
+      b.dense('d', b.flatten('f', x), { features: 5, relu: true }),
+    ),
+    bare('flatten of the input', [3, 4, 3], 2, (b, x) => b.dense('d', b.flatten('f', x), { features: 5 })),
+    between('flatten of a vector', [5, 4, 4], 2, (b, x) => b.flatten('g', b.flatten('f', x))),
+    between('flatten, then elements one by one', [5, 4, 3], 2, (b, x) => b.scale('s', b.relu('r', b.flatten('f', x)), 2)),
+  ],
+};
+
+/** `[kind, case name, case]` for `test.each`. */
+export const allLayerCases: readonly (readonly [LayerKind, string, LayerCase])[] = Object.entries(layerCases).flatMap(
+  ([kind, cases]) => cases.map((layerCase) => [kind as LayerKind, layerCase.name, layerCase] as const),
+);
+
+/** The batch `[N, C, H, W]` of a case: standard normal. */
+export function caseInput({ name, network, batchSize }: LayerCase): Float32Array {
+  return normals(batchSize * sizeOf(network.inputShape), `input:${name}`);
+}
+
+/** d loss / d output of a case, `[N, classes]`: standard normal. The loss is the sum of its products with the output. */
+export function caseOutputGradient({ name, network, batchSize }: LayerCase): Float32Array {
+  return normals(batchSize * sizeOf(network.outputShape), `output gradient:${name}`);
+}
+
+/** Values for all parameters of a network by name, none of them at a special value (biases are not zero, scales not one). */
+export function caseParameters(network: Network): ReadonlyMap<string, Float32Array> {
+  return new Map(network.parameters.map((spec) => [spec.name, parameterValues(spec, `${network.name}:${spec.name}`)]));
+}
+
+function parameterValues(spec: ParameterSpec, purpose: string): Float32Array {
+  const length = sizeOf(spec.shape);
+  switch (spec.role) {
+    case 'weight':
+      return normals(length, purpose).map((value) => value / Math.sqrt(spec.fanIn));
+    case 'bias':
+    case 'shift':
+    case 'mean':
+      return normals(length, purpose).map((value) => 0.3 * value);
+    case 'scale':
+    case 'variance':
+      return Float32Array.from({ length }, (_, i) => 0.5 + uniform(streamKey(caseSeed, purpose), i));
+    default:
+      return spec.role satisfies never;
+  }
+}
+
+function normals(length: number, purpose: string): Float32Array {
+  const key = streamKey(caseSeed, purpose);
+  return Float32Array.from({ length }, (_, i) => normal(key, i));
+}
+
+/** Smaller tensors than this are compared by their absolute error, in units of it. */
+const tiny = 1e-8;
+
+/** max |actual - expected| / max |expected| over a tensor; infinite for another length and for anything that is not a number. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Infinity;
+  let difference = 0;
+  let largest = tiny;
+  for (let i = 0; i < expected.length; i++) {
+    if (Number.isNaN(actual[i]! - expected[i]!)) return Infinity;
+    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));
+    largest = Math.max(largest, Math.abs(expected[i]!));
+  }
+  return difference / largest;
+}
