@@ -1,0 +1,143 @@
+import { expect, test } from 'vitest';
+import { NetworkBuilder, type Network } from '../../nn/network.ts';
+import type { InferencePlan, TrainingPlan } from '../engine.ts';
+import { referenceEngine } from './engine.ts';
+
+const draws = { seed: 1, step: 0 };
+
+/** Sets parameters by name. */
+function set(plan: TrainingPlan | InferencePlan, values: Record<string, readonly number[]>): void {
+  const { parameters } = plan;
+  for (const entry of parameters.entries) {
+    const given = values[entry.spec.name];
+    if (given) parameters.write(entry, Float32Array.from(given), parameters.values);
+  }
+}
+
+function gradient(plan: TrainingPlan, name: string): number[] {
+  const { parameters } = plan;
+  const entry = parameters.entries.find(({ spec }) => spec.name === name)!;
+  return [...parameters.read(entry, parameters.gradients)];
+}
+
+function normalized(): Network {
+  const b = new NetworkBuilder('normalized', [1, 1, 2]);
+  return b.build(b.flatten('flat', b.batchNorm('norm', b.input, { momentum: 0.75, epsilon: 1e-12 })));
+}
+
+test('batch norm in training weighs the old running statistic by its momentum and the population variance by the rest', () => {
+  const plan = referenceEngine.compileTraining(normalized(), { batchSize: 2 });
+  set(plan, { 'norm.scale': [2], 'norm.shift': [1], 'norm.mean': [8], 'norm.variance': [4] });
+  plan.input.set([1, 3, 5, 7]); // mean 4, population variance 5
+  plan.forward(draws);
+  const statistic = (name: string) => {
+    const entry = plan.parameters.entries.find(({ spec }) => spec.name === name)!;
+    return plan.parameters.read(entry, plan.parameters.values)[0];
+  };
+  expect(statistic('norm.mean')).toBe(0.75 * 8 + 0.25 * 4);
+  expect(statistic('norm.variance')).toBe(0.75 * 4 + 0.25 * 5);
+  expect(plan.output[0]).toBeCloseTo(1 + (2 * (1 - 4)) / Math.sqrt(5), 5);
+});
+
+test('batch norm at inference uses the running statistics and leaves them', () => {
+  const plan = referenceEngine.compileInference(normalized(), { batchSize: 1 });
+  set(plan, { 'norm.scale': [2], 'norm.shift': [1], 'norm.mean': [8], 'norm.variance': [4] });
+  plan.input.set([8, 10]);
+  const before = plan.parameters.values.slice();
+  plan.forward();
+  expect([...plan.output]).toEqual([1, 3]);
+  expect(plan.parameters.values).toEqual(before);
+});
+
+test('statistics lie behind the parameters with gradients', () => {
+  const { parameters } = referenceEngine.compileTraining(normalized(), { batchSize: 1 });
+  expect(parameters.entries.map(({ spec, offset, length }) => [spec.name, offset, length])).toEqual([
+    ['norm.scale', 0, 1],
+    ['norm.shift', 1, 1],
+    ['norm.mean', 2, 1],
+    ['norm.variance', 3, 1],
+  ]);
+  expect(parameters).toMatchObject({ length: 4, trainableLength: 2 });
+  expect(parameters.allocate()).toEqual(new Float32Array(4));
+});
+
+test('the gradient of a max pool goes to the first of equal maxima, row by row', () => {
+  const b = new NetworkBuilder('ties', [1, 2, 2]);
+  // A depthwise convolution cannot tell pixels apart; the bias-free weights of a 2x2 kernel over the padded image can.
+  const x = b.conv('c', b.input, { kernel: [2, 2], filters: 1, bias: false, padding: [1, 1, 0, 0] });
+  const plan = referenceEngine.compileTraining(b.build(b.flatten('flat', b.maxPool('p', x, { kernel: 2 }))), { batchSize: 1 });
+  set(plan, { 'c.weight': [0, 0, 0, 0] });
+  plan.input.set([1, 2, 3, 4]);
+  plan.forward(draws);
+  plan.outputGradient.set([1]);
+  plan.backward();
+  // All four pixels are 0; the first one sees only the input's first pixel, through the last weight.
+  expect(gradient(plan, 'c.weight')).toEqual([0, 0, 0, 1]);
+});
+
+test('dropout drops in training only, and an example has its own draws wherever it lies', () => {
+  const b = new NetworkBuilder('drop', [64]);
+  const network = b.build(b.dropout('d', b.input, 0.5));
+  const whole = referenceEngine.compileTraining(network, { batchSize: 2 });
+  whole.input.fill(1);
+  whole.forward(draws);
+  expect(new Set(whole.output)).toEqual(new Set([0, 2]));
+  const second = referenceEngine.compileTraining(network, { batchSize: 1 });
+  second.input.fill(1);
+  second.forward({ ...draws, firstExample: 1 });
+  expect(second.output).toEqual(whole.output.slice(64));
+  const inference = referenceEngine.compileInference(network, { batchSize: 1 });
+  inference.input.fill(1);
+  inference.forward();
+  expect(inference.output).toEqual(new Float32Array(64).fill(1));
+});
+
+test('an average pool counts only the pixels inside the image', () => {
+  const b = new NetworkBuilder('average', [1, 2, 3]);
+  const pooled = b.avgPool('p', b.input, { kernel: 2, stride: 2 });
+  const plan = referenceEngine.compileInference(b.build(b.flatten('flat', pooled)), { batchSize: 1 });
+  plan.input.set([1, 2, 5, 3, 6, 7]);
+  plan.forward();
+  expect([...plan.output]).toEqual([3, 6]);
+});
+
+test('a bound buffer is read in place', () => {
+  const b = new NetworkBuilder('bound', [2]);
+  const plan = referenceEngine.compileInference(b.build(b.scale('s', b.input, 3)), { batchSize: 1 });
+  const buffer = new Float32Array([1, 2]);
+  plan.bindInput(buffer);
+  expect(plan.input).toBe(buffer);
+  buffer[0] = 5;
+  plan.forward();
+  expect([...plan.output]).toEqual([15, 6]);
+  expect(() => {
+    plan.bindInput(new Float32Array(3));
+  }).toThrow('the input has 2 elements, not 3');
+});
+
+test('gradients are overwritten, not accumulated', () => {
+  const b = new NetworkBuilder('dense', [1]);
+  const plan = referenceEngine.compileTraining(b.build(b.dense('d', b.input, { features: 1 })), { batchSize: 1 });
+  plan.input.set([3]);
+  plan.forward(draws);
+  plan.outputGradient.set([2]);
+  plan.backward();
+  plan.backward();
+  expect([gradient(plan, 'd.weight'), gradient(plan, 'd.bias')]).toEqual([[6], [2]]);
+});
+
+test('wrong use is refused', () => {
+  const network = normalized();
+  expect(() => referenceEngine.compileTraining(network, { batchSize: 0 })).toThrow('batchSize (=0) must be a positive integer');
+  expect(() => referenceEngine.compileInference(network, { batchSize: 1, precision: 'bf16' })).toThrow(
+    'precision (="bf16") must be "f32" on the reference engine',
+  );
+  const plan = referenceEngine.compileTraining(network, { batchSize: 1 });
+  expect(() => {
+    plan.backward();
+  }).toThrow('backward needs a forward pass before it');
+  const entry = plan.parameters.entries[0]!;
+  expect(() => {
+    plan.parameters.write(entry, new Float32Array(2), plan.parameters.values);
+  }).toThrow('parameter "norm.scale" 1 has 1 elements, not 2');
+});
