@@ -3,6 +3,7 @@ import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import type { ParameterArena } from '../engine.ts';
+import { analyse, type NetworkAnalysis } from './analysis.ts';
 import { createArena } from './arena.ts';
 import { LoweringContext, type Lowered, type Lowering } from './context.ts';
 import type { Dnnl } from './dnnl.ts';
@@ -47,7 +48,8 @@ export interface CompiledNetwork {
 
 export function compileNetwork(dnnl: Dnnl, network: Network, batchSize: number, training: boolean): CompiledNetwork {
   const program = new ProgramBuilder(dnnl);
-  const context = new LoweringContext(program, batchSize, training, training ? poolMaskedRelus(network) : new Set());
+  const analysis = analyse(network);
+  const context = new LoweringContext(program, batchSize, training, analysis);
   const inputBytes = allocateAligned(4 * batchSize * sizeOf(network.inputShape), alignment);
   const input = program.persistent(dnnl.plain([batchSize, ...network.inputShape], 'f32'), inputBytes);
 
@@ -63,7 +65,7 @@ export function compileNetwork(dnnl: Dnnl, network: Network, batchSize: number, 
   const forwardLength = program.position;
 
   const outputGradientBytes = allocateAligned(training ? outputDescriptor.sizeBytes : 0, alignment);
-  if (training) lowerBackward(program, network, lowered, program.persistent(outputDescriptor, outputGradientBytes));
+  if (training) lowerBackward(program, network, analysis, lowered, program.persistent(outputDescriptor, outputGradientBytes));
 
   const parameters = createArena(dnnl, inNetworkOrder(network, context), training);
   const { operations, memoryBytes } = program.finish();
@@ -91,16 +93,16 @@ function lower<K extends LayerKind>(context: LoweringContext, layer: Layer & Lay
 function lowerBackward(
   program: ProgramBuilder,
   network: Network,
+  { differentiated }: NetworkAnalysis,
   lowered: ReadonlyMap<string, Lowered>,
   outputGradient: Value,
 ): void {
-  const wantsGradient = layersWithParameters(network);
   const gradients = new Map<string, Value[]>([[network.output, [outputGradient]]]);
   for (const layer of network.layers.toReversed()) {
     const contributions = gradients.get(layer.name);
-    if (contributions === undefined || !wantsGradient.has(layer.name)) continue;
+    if (contributions === undefined || !differentiated.has(layer.name)) continue;
     const gradient = contributions.length === 1 ? contributions[0]! : sumOf(program, layer.name, contributions);
-    const needs = layer.inputs.map((name) => wantsGradient.has(name));
+    const needs = layer.inputs.map((name) => differentiated.has(name));
     const inputGradients = lowered.get(layer.name)!.backward!(gradient, needs);
     layer.inputs.forEach((name, i) => {
       const contribution = inputGradients[i];
@@ -108,33 +110,6 @@ function lowerBackward(
       gradients.set(name, [...(gradients.get(name) ?? []), contribution]);
     });
   }
-}
-
-/** Names of the layers that have trainable parameters or depend on a layer that has: the others need no backward pass. */
-function layersWithParameters(network: Network): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const layer of network.layers) {
-    const own = layer.parameters.some((parameter) => parameter.kind === 'trainable');
-    if (own || layer.inputs.some((name) => names.has(name))) names.add(layer.name);
-  }
-  return names;
-}
-
-/**
- * Convolutions and dense layers with a fused ReLU that are consumed by one max pooling layer and nothing else: the pooling masks the
- * gradient in their place, on its smaller output.
- */
-function poolMaskedRelus(network: Network): ReadonlySet<string> {
-  const consumers = new Map<string, Layer[]>();
-  for (const layer of network.layers) {
-    for (const name of layer.inputs) consumers.set(name, [...(consumers.get(name) ?? []), layer]);
-  }
-  const masked = network.layers.filter((layer) => {
-    const [consumer, ...others] = consumers.get(layer.name) ?? [];
-    const fused = (layer.kind === 'conv' || layer.kind === 'dense') && layer.attributes.relu;
-    return fused && others.length === 0 && consumer?.kind === 'maxPool' && network.output !== layer.name;
-  });
-  return new Set(masked.map((layer) => layer.name));
 }
 
 /** Parameters in the order in which the network lists them. */

@@ -4,6 +4,7 @@
  */
 import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
 import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
+import type { NetworkAnalysis } from './analysis.ts';
 import type { MemoryDescriptor } from './dnnl.ts';
 import type { ProgramBuilder, Value } from './program.ts';
 
@@ -20,20 +21,23 @@ export class LoweringContext {
   readonly batchSize: number;
   readonly training: boolean;
   readonly parameters: PlacedParameter[] = [];
-  /** Layers whose ReLU's backward is done by the pooling layer that alone consumes them. */
-  readonly #reluMaskedLater: ReadonlySet<string>;
-  /** Layers whose output lies inside a concat's output: written in place. */
+  readonly #analysis: NetworkAnalysis;
 
-  constructor(program: ProgramBuilder, batchSize: number, training: boolean, reluMaskedLater: ReadonlySet<string>) {
+  constructor(program: ProgramBuilder, batchSize: number, training: boolean, analysis: NetworkAnalysis) {
     this.program = program;
     this.batchSize = batchSize;
     this.training = training;
-    this.#reluMaskedLater = reluMaskedLater;
+    this.#analysis = analysis;
   }
 
-  /** Whether the layer's fused ReLU is left out of its own backward pass. */
-  reluIsMaskedByConsumer(layer: string): boolean {
-    return this.#reluMaskedLater.has(layer);
+  /** Whether a layer's fused ReLU masks the gradient in the layer's own backward pass, and not later in the network. */
+  masksOwnRelu(layer: string): boolean {
+    return !this.#analysis.unmasked.has(layer);
+  }
+
+  /** Whether a layer masks the gradient of its output for the ReLUs before it. */
+  masksEarlierRelus(layer: string): boolean {
+    return this.#analysis.masking.has(layer);
   }
 
   /**

@@ -54,8 +54,9 @@ class ReferencePlan {
     return 4 * float32 + 8 * (values.length + this.#input.length + activations);
   }
 
-  /** Nothing is held outside the garbage collector's reach. */
-  dispose(): void {}
+  dispose(): void {
+    // Nothing is held outside the garbage collector's reach.
+  }
 
   /** The arena's values in float64, by name. */
   protected readParameters(): NamedArrays {

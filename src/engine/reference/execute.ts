@@ -2,11 +2,11 @@
  * Runs a whole network forward and backward in float64: what the reference engine's plans do, and what gradient checks call
  * directly, since central differences need the precision.
  */
-import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
+import type { Layer, LayerKind } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import type { ForwardOptions } from '../engine.ts';
-import type { LayerParameters, Mode } from './layer.ts';
+import type { BackwardCall, ForwardCall, LayerParameters, Mode } from './layer.ts';
 import { referenceLayers, type ReferenceLayers } from './table.ts';
 
 /** Arrays in plain layout by name: of parameters (`conv1.weight`), or of tensors (`conv1`, `input`). */
@@ -82,16 +82,16 @@ export function runBackward(
   return { parameters: parameterGradients, tensors: tensorGradients };
 }
 
-type Rules = {
-  forward(call: { layer: Layer } & Omit<Parameters<ReferenceLayers[LayerKind]['forward']>[0], 'layer'>): void;
-  backward(call: { layer: Layer } & Omit<Parameters<ReferenceLayers[LayerKind]['backward']>[0], 'layer'>): void;
-};
+interface Rules {
+  forward(call: ForwardCall<LayerKind>): void;
+  backward(call: BackwardCall<LayerKind>): void;
+}
 
 /** The table pairs each kind with rules for that kind, which the compiler cannot follow through the union of all layers. */
 function rulesOf(layers: ReferenceLayers, layer: Layer): Rules {
-  return layers[layer.kind] as unknown as Rules;
+  return layers[layer.kind] as Rules;
 }
 
-function ofLayer(layer: LayerOf<LayerKind>, arrays: NamedArrays): LayerParameters {
+function ofLayer(layer: Layer, arrays: NamedArrays): LayerParameters {
   return Object.fromEntries(layer.parameters.map((spec) => [spec.role, arrays.get(spec.name)!]));
 }

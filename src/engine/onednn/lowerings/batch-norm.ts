@@ -45,7 +45,7 @@ export const lowerBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
         variance,
         diffDst: dy,
         diffSrc: dx,
-        ...given('scale', scale),
+        ...affine,
         ...(scale === undefined ? {} : { diffScale: context.gradientTarget(scale) }),
         ...(shift === undefined ? {} : { diffShift: context.gradientTarget(shift) }),
       });

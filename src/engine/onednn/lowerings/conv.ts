@@ -37,7 +37,7 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
   return {
     output,
     backward: (gradient, [needsInput]) => {
-      const masked = attributes.relu && !context.reluIsMaskedByConsumer(layer.name);
+      const masked = attributes.relu && context.masksOwnRelu(layer.name);
       const dz = masked ? reluBackward(program, layer.name, output, gradient) : gradient;
       const dx = needsInput === true ? backwardData(context, layer, forward, x!.descriptor.dims, weights, dz) : undefined;
       backwardWeights(context, layer, forward, source, dz, weights, bias);

@@ -35,7 +35,7 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   return {
     output,
     backward: (gradient, [needsInput]) => {
-      const masked = relu && !context.reluIsMaskedByConsumer(layer.name);
+      const masked = relu && context.masksOwnRelu(layer.name);
       const dz = masked
         ? reluBackward(program, layer.name, output, gradient)
         : program.inLayout(layer.name, gradient, output.descriptor);

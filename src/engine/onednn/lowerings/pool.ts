@@ -6,7 +6,7 @@ import { reluBackward } from './activation.ts';
 
 export const lowerMaxPool: Lowering<'maxPool'> = (context, layer, [x]) => {
   const pooled = pool(context, layer.name, 'max', layer.attributes, x!, layer.outputShape);
-  if (!context.reluIsMaskedByConsumer(layer.inputs[0]!)) return pooled;
+  if (!context.masksEarlierRelus(layer.name)) return pooled;
   // A ReLU commutes with the maximum: its gradient is masked here, on the smaller tensor, in place of before the pooling.
   return {
     output: pooled.output,

@@ -1,51 +1,45 @@
 /** Layers that move or add tensors: concat, add, flatten. */
 import type { Lowering } from '../context.ts';
 import type { ProgramBuilder, Value } from '../program.ts';
+import { reluBackward } from './activation.ts';
 
+/**
+ * Inputs are copied side by side. They cannot be written in place: oneDNN 2's convolution kernels want a destination whose batch is
+ * contiguous, and fall back to the reference kernel for a channel range of a larger tensor.
+ */
 export const lowerConcat: Lowering<'concat'> = (context, layer, inputs) => {
-  const { program, batchSize } = context;
-  const { dnnl } = program;
+  const { program } = context;
   const srcs = inputs.map((input) => input.descriptor);
-  const sameLayout = dnnl.withLayoutOf(srcs[0]!, [batchSize, ...layer.outputShape]);
-  const specs = [...(sameLayout === undefined ? [] : [sameLayout]), undefined].map((dst) => ({
-    kind: 'concat' as const,
-    srcs,
-    axis: 1,
-    ...(dst === undefined ? {} : { dst }),
-  }));
-  const forward = program.primitive(layer.name, specs);
+  const joined = program.dnnl.withLayoutOf(srcs[0]!, [context.batchSize, ...layer.outputShape]);
+  const anyLayout = { kind: 'concat', srcs, axis: 1 } as const;
+  const forward = program.primitive(layer.name, joined === undefined ? [anyLayout] : [{ ...anyLayout, dst: joined }, anyLayout]);
   const output = program.value(forward.descriptor('dst'));
   const sources = Object.fromEntries(inputs.map((input, i) => [`multipleSrc${String(i)}`, input]));
   program.emit(layer.name, 'elementwise', forward, { ...sources, dst: output });
   return {
     output,
     backward: (gradient, needs) => {
+      const dy = context.masksEarlierRelus(layer.name) ? reluBackward(program, layer.name, output, gradient) : gradient;
       let firstChannel = 0;
       return inputs.map((input, i) => {
-        const channels = input.descriptor.dims[1]!;
         const first = firstChannel;
-        firstChannel += channels;
-        return needs[i] === true ? channelRange(program, layer.name, gradient, first, channels, input) : undefined;
+        firstChannel += input.descriptor.dims[1]!;
+        return needs[i] === true ? channelRange(program, layer.name, dy, first, input) : undefined;
       });
     },
   };
 };
 
 /** The gradient of one input of a concat: a copy of its channels, in the input's layout. */
-function channelRange(
-  program: ProgramBuilder,
-  layer: string,
-  whole: Value,
-  first: number,
-  channels: number,
-  input: Value,
-): Value {
+function channelRange(program: ProgramBuilder, layer: string, whole: Value, first: number, input: Value): Value {
   const { dnnl } = program;
+  const channels = input.descriptor.dims[1]!;
+  const target = program.value(input.descriptor);
   const direct = dnnl.channelRange(whole.descriptor, first, channels);
-  if (direct !== undefined) return program.inLayout(layer, { ...whole, descriptor: direct, shared: true }, input.descriptor);
+  if (direct !== undefined) return program.inLayout(layer, { ...whole, descriptor: direct }, input.descriptor, target);
   const plain = program.inLayout(layer, whole, dnnl.plain(whole.descriptor.dims, 'f32'));
   const range = dnnl.channelRange(plain.descriptor, first, channels)!;
-  return program.inLayout(layer, { ...plain, descriptor: range, shared: true }, input.descriptor);
+  return program.inLayout(layer, { ...plain, descriptor: range }, input.descriptor, target);
 }
 
 /** y = the sum of the inputs; every input's gradient is dy itself. */

@@ -1,0 +1,56 @@
+/** What the compiler asks about a network as a whole before it lowers its layers: who consumes what, and what follows from it. */
+import type { Layer } from '../../nn/layer.ts';
+import type { Network } from '../../nn/network.ts';
+
+export interface NetworkAnalysis {
+  /** Layers with a fused ReLU that leave its backward mask to a later layer. */
+  readonly unmasked: ReadonlySet<string>;
+  /** Layers that mask their output's gradient for the ReLUs before them. */
+  readonly masking: ReadonlySet<string>;
+  /** Layers whose output's gradient is wanted: they have trainable parameters or depend on a layer that has. */
+  readonly differentiated: ReadonlySet<string>;
+}
+
+/**
+ * A ReLU commutes with a maximum and with a concat. Its backward mask (dx = dy where y > 0) can therefore be applied once, after the
+ * pooling, to a tensor a quarter of the size, or to the joined tensor in one pass.
+ */
+export function analyse(network: Network): NetworkAnalysis {
+  const consumers = new Map<string, Layer[]>();
+  for (const layer of network.layers) {
+    for (const name of layer.inputs) consumers.set(name, [...(consumers.get(name) ?? []), layer]);
+  }
+  const byName = new Map(network.layers.map((layer) => [layer.name, layer]));
+  const onlyConsumer = (layer: Layer): Layer | undefined => {
+    const [first, ...others] = consumers.get(layer.name) ?? [];
+    return others.length === 0 && layer.name !== network.output ? first : undefined;
+  };
+  const hasFusedRelu = (layer: Layer | undefined): boolean =>
+    (layer?.kind === 'conv' || layer?.kind === 'dense') && layer.attributes.relu;
+
+  const unmasked = new Set<string>();
+  const masking = new Set<string>();
+  for (const layer of network.layers) {
+    const next = onlyConsumer(layer);
+    if (hasFusedRelu(layer) && next?.kind === 'maxPool') {
+      unmasked.add(layer.name);
+      masking.add(next.name);
+    }
+    if (layer.kind !== 'concat') continue;
+    const inputs = layer.inputs.map((name) => byName.get(name));
+    if (inputs.every((input) => input !== undefined && hasFusedRelu(input) && onlyConsumer(input) === layer)) {
+      layer.inputs.forEach((name) => unmasked.add(name));
+      masking.add(next?.kind === 'maxPool' ? next.name : layer.name);
+    }
+  }
+  return { unmasked, masking, differentiated: differentiatedLayers(network) };
+}
+
+function differentiatedLayers(network: Network): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const layer of network.layers) {
+    const own = layer.parameters.some((parameter) => parameter.kind === 'trainable');
+    if (own || layer.inputs.some((name) => names.has(name))) names.add(layer.name);
+  }
+  return names;
+}
