@@ -20,7 +20,7 @@ export interface DownloadOptions {
   readonly cacheDir: string;
   /** Addresses of the archive (.tar.gz), tried in order. */
   readonly urls: readonly string[];
-  readonly onProgress?: OnDataProgress;
+  readonly onProgress?: OnDataProgress | undefined;
 }
 
 /**

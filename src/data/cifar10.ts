@@ -26,7 +26,7 @@ export interface Cifar10Options {
   readonly dataUrl?: string;
   /** Default `userCacheFolder()`. */
   readonly cacheDir?: string;
-  readonly onProgress?: OnDataProgress;
+  readonly onProgress?: OnDataProgress | undefined;
 }
 
 /**
@@ -47,7 +47,9 @@ export async function loadCifar10(options: Cifar10Options = {}): Promise<Dataset
     filled[file.split] += recordsPerFile;
   }
   if (problems.length > 0) throw new DataError(`CIFAR-10 in ${folder}: ${problems.join('; ')}`, { fix });
-  const fingerprint = createHash('sha256').update(cifar10Files.map((file) => file.sha256).join('\n')).digest('hex');
+  const fingerprint = createHash('sha256')
+    .update(cifar10Files.map((file) => file.sha256).join('\n'))
+    .digest('hex');
   return { name: 'cifar10', classes, shape, synthetic: false, fingerprint, train, test };
 }
 
@@ -56,7 +58,9 @@ export async function loadCifar10(options: Cifar10Options = {}): Promise<Dataset
  *
  * @throws DataError if it cannot be downloaded
  */
-export async function fetchCifar10(options: Omit<Cifar10Options, 'dataDir'> = {}): Promise<{ folder: string; downloaded: boolean }> {
+export async function fetchCifar10(
+  options: Omit<Cifar10Options, 'dataDir'> = {},
+): Promise<{ folder: string; downloaded: boolean }> {
   const folder = folderWithFiles(options.cacheDir ?? userCacheFolder());
   if (folder !== undefined && (await verifyCifar10(folder)).every((file) => file.problem === undefined)) {
     return { folder, downloaded: false };
@@ -117,7 +121,7 @@ function folderWithFiles(base: string): string | undefined {
 function download(options: Cifar10Options): Promise<string> {
   const { dataUrl, cacheDir = userCacheFolder(), onProgress } = options;
   const urls = dataUrl === undefined ? [cifar10Url] : [cifar10Url, dataUrl];
-  return downloadCifar10({ cacheDir, urls, ...(onProgress && { onProgress }) });
+  return downloadCifar10({ cacheDir, urls, onProgress });
 }
 
 /** Separates the labels and images of a file's records. */

@@ -38,11 +38,15 @@ export function splitOf(dataset: Dataset, split: SplitName, useVal: boolean): Im
   const { train } = dataset;
   if (!useVal) {
     if (split === 'train') return train;
-    throw new ConfigurationError(`split (=val) must be train or test: no images were set aside for validation`, { fix: 'add --val' });
+    throw new ConfigurationError(`split (=val) must be train or test: no images were set aside for validation`, {
+      fix: 'add --val',
+    });
   }
   const border = train.count - validationCount(train.count);
   if (border === train.count) {
-    throw new ConfigurationError(`data set ${dataset.name} must have at least 10 training images for validation, not ${train.count}`);
+    throw new ConfigurationError(
+      `data set ${dataset.name} must have at least 10 training images for validation, not ${train.count}`,
+    );
   }
   return split === 'train' ? sliceImages(train, 0, border) : sliceImages(train, border, train.count);
 }

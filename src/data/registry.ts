@@ -2,6 +2,8 @@ import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
 import type { Dataset, OnDataProgress } from './dataset.ts';
+import { loadImageFolder } from './image-folder.ts';
+import { generateSynthetic } from './synthetic.ts';
 
 export interface LoadOptions {
   /** Where the data set's files are. */
@@ -10,7 +12,9 @@ export interface LoadOptions {
   readonly dataUrl?: string;
   /** Where downloads are kept; default the user's cache folder. */
   readonly cacheDir?: string;
-  readonly onProgress?: OnDataProgress;
+  /** Height and width that the images of `images:<folder>` are scaled to; default 32. */
+  readonly imageSize?: number;
+  readonly onProgress?: OnDataProgress | undefined;
 }
 
 interface DatasetKind {
@@ -19,9 +23,14 @@ interface DatasetKind {
   load(argument: string, options: LoadOptions): Promise<Dataset>;
 }
 
-/** Adding a data set: its file, and a line here. */
+/** To add a data set: its file, and a line here. */
 const kinds: Readonly<Record<string, DatasetKind>> = {
   cifar10: { pattern: 'cifar10', load: (_, options) => loadCifar10(options) },
+  synthetic: { pattern: 'synthetic', load: () => Promise.resolve(generateSynthetic()) },
+  images: {
+    pattern: 'images:<folder>',
+    load: (folder, { imageSize: size, onProgress }) => loadImageFolder(folder, { size, onProgress }),
+  },
 };
 
 /**
@@ -34,10 +43,11 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
   const kindName = colon < 0 ? name : name.slice(0, colon);
   const argument = colon < 0 ? '' : name.slice(colon + 1);
   const kind = Object.hasOwn(kinds, kindName) ? kinds[kindName] : undefined;
-  const fits = kind !== undefined && kind.pattern.includes(':') === (argument !== '');
-  if (!fits) {
+  const takesArgument = kind?.pattern.includes(':') === true;
+  if (kind === undefined || takesArgument !== colon >= 0 || takesArgument !== (argument !== '')) {
     const allowed = Object.values(kinds).map((each) => each.pattern);
-    throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${didYouMean(kindName, Object.keys(kinds))}`);
+    const suggestion = kind === undefined ? didYouMean(kindName, Object.keys(kinds)) : '';
+    throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`);
   }
   return kind.load(argument, options);
 }
