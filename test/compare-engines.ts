@@ -13,20 +13,27 @@ import {
 /** Plain arrays by what they are: `output`, `gradient of c.weight`, `n.mean`. */
 export type Results = ReadonlyMap<string, Float32Array>;
 
-/** One training step and one inference of a case. Both forward passes run twice: the second must not depend on the first. */
-export function runCase(engine: Engine, layerCase: LayerCase): Results {
-  return new Map([...runTraining(engine, layerCase), ...runInference(engine, layerCase)]);
+export interface RunOptions {
+  /** Run everything once before, with other draws and gradients: a plan must not depend on what it ran before. */
+  readonly warmUp: boolean;
 }
 
-function runTraining(engine: Engine, layerCase: LayerCase): Results {
+/** One training step and one inference of a case. */
+export function runCase(engine: Engine, layerCase: LayerCase, options: RunOptions): Results {
+  return new Map([...runTraining(engine, layerCase, options), ...runInference(engine, layerCase, options)]);
+}
+
+function runTraining(engine: Engine, layerCase: LayerCase, { warmUp }: RunOptions): Results {
   const { network, batchSize } = layerCase;
   const plan = engine.compileTraining(network, { batchSize });
   try {
     fill(plan, layerCase);
-    plan.forward({ seed: caseSeed, step: caseStep - 1 });
-    plan.outputGradient.fill(1);
-    plan.backward();
-    fill(plan, layerCase);
+    if (warmUp) {
+      plan.forward({ seed: caseSeed, step: caseStep - 1 });
+      plan.outputGradient.fill(1);
+      plan.backward();
+      fill(plan, layerCase);
+    }
     plan.forward({ seed: caseSeed, step: caseStep });
     plan.outputGradient.set(caseOutputGradient(layerCase));
     plan.backward();
@@ -44,12 +51,12 @@ function readParameters(arena: ParameterArena): [string, Float32Array][] {
   });
 }
 
-function runInference(engine: Engine, layerCase: LayerCase): Results {
+function runInference(engine: Engine, layerCase: LayerCase, { warmUp }: RunOptions): Results {
   const { network, batchSize } = layerCase;
   const plan = engine.compileInference(network, { batchSize });
   try {
     fill(plan, layerCase);
-    plan.forward();
+    if (warmUp) plan.forward();
     plan.forward();
     return new Map([['output at inference', plan.output.slice()]]);
   } finally {
@@ -66,8 +73,8 @@ function fill(plan: TrainingPlan | InferencePlan, layerCase: LayerCase): void {
 
 /** The relative error of `engine` against `oracle` by result: training output, gradients, running statistics, inference output. */
 export function compareEngines(engine: Engine, oracle: Engine, layerCase: LayerCase): Record<string, number> {
-  const actual = runCase(engine, layerCase);
-  const expected = runCase(oracle, layerCase);
+  const actual = runCase(engine, layerCase, { warmUp: true });
+  const expected = runCase(oracle, layerCase, { warmUp: false });
   return Object.fromEntries([...expected].map(([what, values]) => [what, relativeError(actual.get(what) ?? [], values)]));
 }
 

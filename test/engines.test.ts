@@ -17,7 +17,7 @@ async function loadOnednn(): Promise<Engine | undefined> {
     return createOnednnEngine({ threads: 2 });
   } catch (error) {
     if (!(error instanceof AblateError)) throw error;
-    console.warn(`The oneDNN engine is not compared: ${error.message}\n${error.fix ?? ''}`);
+    process.stderr.write(`The oneDNN engine is not compared: ${error.message}\n${error.fix ?? ''}\n`);
     return undefined;
   }
 }

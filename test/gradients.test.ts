@@ -1,6 +1,8 @@
 /** The reference engine's gradients against central differences in float64: nothing it computes is taken on trust. */
 import { expect, test } from 'vitest';
 import { runBackward, runForward, type NamedArrays } from '../src/engine/reference/execute.ts';
+import type { LayerKind } from '../src/nn/layer.ts';
+import type { ReferenceLayer } from '../src/engine/reference/layer.ts';
 import { referenceLayers, type ReferenceLayers } from '../src/engine/reference/table.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import {
@@ -41,8 +43,7 @@ function gradientErrors(layerCase: LayerCase, layers: ReferenceLayers = referenc
       .reduce((sum, value, i) => sum + projection[i]! * value, 0);
   const gradients = runBackward(network, forward(), copyOf(variables), projection, draws, layers);
 
-  const errors: Record<string, number> = {};
-  errors['input'] = checkTensor(input, gradients.tensors.get('input')!, loss);
+  const errors: Record<string, number> = { input: checkTensor(input, gradients.tensors.get('input')!, loss) };
   for (const spec of network.parameters) {
     if (spec.kind !== 'trainable') continue;
     errors[spec.name] = checkTensor(variables.get(spec.name)!, gradients.parameters.get(spec.name)!, loss);
@@ -91,13 +92,13 @@ test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
 });
 
 /** The table with one rule made wrong: that layer's input gradients are a thousandth too large. */
-function withWrongBackward<K extends keyof ReferenceLayers>(kind: K): ReferenceLayers {
-  const right = referenceLayers[kind];
-  const wrong: ReferenceLayers[K] = {
+function withWrongBackward(kind: LayerKind): ReferenceLayers {
+  const right = referenceLayers[kind] as ReferenceLayer<LayerKind>;
+  const wrong: ReferenceLayer<LayerKind> = {
     ...right,
-    backward(call: Parameters<typeof right.backward>[0]) {
+    backward(call) {
       const before = call.inputGradients.map((gradient) => gradient.slice());
-      right.backward(call as never);
+      right.backward(call);
       call.inputGradients.forEach((gradient, input) => {
         for (let i = 0; i < gradient.length; i++) gradient[i]! += 1e-3 * (gradient[i]! - before[input]![i]!);
       });
@@ -106,7 +107,7 @@ function withWrongBackward<K extends keyof ReferenceLayers>(kind: K): ReferenceL
   return { ...referenceLayers, [kind]: wrong };
 }
 
-test.each(Object.keys(referenceLayers) as (keyof ReferenceLayers)[])('the check finds a wrong backward rule of %s', (kind) => {
+test.each(Object.keys(referenceLayers) as LayerKind[])('the check finds a wrong backward rule of %s', (kind) => {
   const errors = gradientErrors(layerCases[kind][0]!, withWrongBackward(kind));
   expect(Math.max(...Object.values(errors))).toBeGreaterThan(100 * tolerance);
 });

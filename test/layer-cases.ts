@@ -43,7 +43,7 @@ function betweenDense(name: string, features: number, batchSize: number, build: 
   return bare(name, [5], batchSize, (b, x) => b.dense('head', build(b, b.dense('stem', x, { features })), { features: 4 }));
 }
 
-export const layerCases: { readonly [K in LayerKind]: readonly LayerCase[] } = {
+export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   conv: [
     bare('conv 3x3 straight on the input', [3, 7, 5], 2, (b, x) =>
       b.dense('head', b.conv('c', x, { kernel: 3, filters: 5 }), { features: 4 }),

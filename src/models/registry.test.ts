@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { countOperations, countParameters } from '../nn/network.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { buildModel, modelDefinition, modelNames } from './registry.ts';
 
 /** The study's own figures: parameters, and millions of operations, at 24x24 and 32x32. `null`: not published. */
@@ -113,14 +114,22 @@ test.each([
     'input (=3x24x-1) must be a positive integer, or channels x height x width, for model "tuto"',
   ],
 ])('wrong use %# is refused', (build, message) => {
-  expect(build).toThrow(expect.objectContaining({ name: 'ConfigurationError', message }));
+  expect(errorOf(build).message).toBe(message);
 });
 
 test('what is allowed is the last line of the error', () => {
-  expect(() => buildModel('x')).toThrow(expect.objectContaining({ fix: `The models are: ${modelNames().join(', ')}` }));
-  expect(() => buildModel('nin0', { settings: { x: 1 } })).toThrow(
-    expect.objectContaining({
-      fix: 'Its settings are: initializer, batchNorm, conv1.kernel, conv1.filters, conv2.filters, conv3.filters, conv4.kernel, conv4.filters, conv5.filters, dropout, logitsRelu',
-    }),
+  expect(errorOf(() => buildModel('x')).fix).toBe(`The models are: ${modelNames().join(', ')}`);
+  expect(errorOf(() => buildModel('nin0', { settings: { x: 1 } })).fix).toBe(
+    'Its settings are: initializer, batchNorm, conv1.kernel, conv1.filters, conv2.filters, conv3.filters, conv4.kernel, conv4.filters, conv5.filters, dropout, logitsRelu',
   );
 });
+
+function errorOf(build: () => unknown): ConfigurationError {
+  try {
+    build();
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}

@@ -74,7 +74,7 @@ export function resolveSettings<S extends Settings>(
     }
     if (!isAllowed(setting, value)) {
       throw new ConfigurationError(
-        `${name} (=${JSON.stringify(value)}) must be ${describeAllowed(setting)} for model "${model}"`,
+        `${name} (=${typeof value === 'number' ? value : JSON.stringify(value)}) must be ${describeAllowed(setting)} for model "${model}"`,
       );
     }
     resolved[name] = value;

@@ -55,7 +55,7 @@ export function resolveWindow(
         resolved[axis] = padding[axis];
         resolved[axis + 2] = padding[axis + 2]!;
       }
-      const padded = input[axis] + resolved[axis]! + resolved[axis + 2]!;
+      const padded = input[axis] + resolved[axis] + resolved[axis + 2]!;
       output[axis] = Math.floor((padded - kernel[axis]) / stride[axis]) + 1;
     }
     if (output[axis] < 1) return undefined;

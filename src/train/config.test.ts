@@ -30,8 +30,8 @@ test('the 2017 recipe is the default, and the study to the letter', () => {
     augmentation: { randomCrop: true, flip: 'random', brightness: 63, contrast: [0.2, 1.8], translate: 0, cutout: 0 },
     inputSize: 24,
     standardization: { type: 'image' },
-    initializer: { type: 'xavierTruncatedNormal' },
-    modelSettings: { lrn: true },
+    initializer: { type: 'model' },
+    modelSettings: { lrn: true, initializer: 'xavierTruncatedNormal' },
     precision: 'f32',
     val: false,
   });

@@ -50,7 +50,9 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingCo
   if (typeof model !== 'string') throw new ConfigurationError(`model (=${show(model)}) must be the name of a model`);
   const definition = modelDefinition(model);
   const given = layers.map((layer) => expandLayer(layer, model, Object.keys(definition.settings)));
-  const recipe = recipeByName(String(lastOf(given, 'recipe') ?? defaultRecipe));
+  const recipeName = lastOf(given, 'recipe') ?? defaultRecipe;
+  if (typeof recipeName !== 'string') throw new ConfigurationError(`recipe (=${show(recipeName)}) must be the name of a recipe`);
+  const recipe = recipeByName(recipeName);
   const merged = mergeLayers([defaults, expandLayer(recipe.settings, model, []), ...given]);
   return checkConfig({
     ...merged,

@@ -27,7 +27,7 @@ export function readSavedModel(path: string, given: ConfigOverrides): SavedModel
   const { config, step, classes } = file.metadata;
   const model = modelOf(file);
   if (given['model'] !== undefined && model !== undefined && given['model'] !== model) {
-    throw new DataError(`${path} is of model ${model}, not ${String(given['model'])}`, {
+    throw new DataError(`${path} is of model ${model}, not ${JSON.stringify(given['model'])}`, {
       fix: `leave --model out, or give --model ${model}`,
     });
   }

@@ -61,7 +61,8 @@ export interface Trainer {
 export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collective: Collective): Trainer {
   const { parameters: arena, batchSize } = plan;
   const { seed, labelSmoothing, movingAverage, weightDecay } = config;
-  const average = movingAverage.type === 'none' ? undefined : arena.values.slice();
+  const average = movingAverage.type === 'none' ? undefined : arena.allocate();
+  average?.set(arena.values);
   const segments = segmentsOf(arena, weightDecay, config.learningRateMultipliers);
   const optimizer = createSgd(arena, segments, config.optimizer, average);
   const decayed = decayedParameters(arena, weightDecay);
@@ -85,8 +86,8 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       shared[0] = softmaxCrossEntropy(plan.output, batch.labels, labelSmoothing, plan.outputGradient);
       shared[1] = stopRequested ? 1 : 0;
       await collective.allReduceMean(shared);
-      const loss = shared[0]!;
-      const stop = shared[1]! > 0;
+      const loss = shared[0];
+      const stop = shared[1] > 0;
       if (!Number.isFinite(loss)) throw new DivergenceError(`the loss is ${loss}`, step + 1);
       plan.backward();
       await collective.allReduceMean(arena.gradients);

@@ -79,7 +79,7 @@ export interface LoadWeightsOptions {
 export function loadWeights(arena: ParameterArena, file: Safetensors, { kind, model, source }: LoadWeightsOptions): void {
   const found = modelOf(file);
   if (found !== undefined && found !== model)
-    throw new DataError(`${source} is of model ${found}, not ${model}`, { fix: `Give --model ${found}` });
+    throw new DataError(`${source} is of model ${found}, not ${model}`, { fix: `Use it with model ${found}, or other weights` });
   const tensors = checkpointWeights(file, kind, source);
   const known = new Set(arena.entries.map((entry) => entry.spec.name));
   const extra = [...tensors.keys()].filter((name) => !known.has(name));

@@ -87,9 +87,9 @@ interface Rules {
   backward(call: BackwardCall<LayerKind>): void;
 }
 
-/** The table pairs each kind with rules for that kind, which the compiler cannot follow through the union of all layers. */
+/** The table pairs each kind with rules for that kind: the calls that they get are of the right kind, though the type allows any. */
 function rulesOf(layers: ReferenceLayers, layer: Layer): Rules {
-  return layers[layer.kind] as Rules;
+  return layers[layer.kind];
 }
 
 function ofLayer(layer: Layer, arrays: NamedArrays): LayerParameters {

@@ -18,7 +18,7 @@ export interface WeightDecay {
 }
 
 /** Learning rate of each role relative to the schedule's. */
-export type RateMultipliers = { readonly [R in Exclude<ParameterRole, 'mean' | 'variance'>]: number };
+export type RateMultipliers = Readonly<Record<Exclude<ParameterRole, 'mean' | 'variance'>, number>>;
 
 /** Elements `start` to before `end` of the arena, all updated alike. */
 export interface Segment {

@@ -18,6 +18,7 @@ export const study2017: Recipe = {
     augmentation: { ...studyAugmentation, contrast: [0.2, 1.8] },
     inputSize: 24,
     standardization: { type: 'image' },
-    initializer: { type: 'xavierTruncatedNormal' },
+    // The models' default is the study's Xavier.
+    initializer: { type: 'model' },
   },
 };

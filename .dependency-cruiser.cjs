@@ -1,0 +1,104 @@
+/*
+ * Which folder may import which: one way only, without cycles (docs/architecture.md has the picture). And one file or folder
+ * owns each foreign library.
+ */
+
+/** Every folder of src/ and the folders it may import besides itself. A folder not named here may not exist. */
+const mayImport = {
+  util: [],
+  nn: ['util'],
+  models: ['util', 'nn'],
+  engine: ['util', 'nn'],
+  data: ['util'],
+  cluster: ['util'],
+  runs: ['util'],
+  train: ['util', 'nn', 'models', 'engine', 'data', 'cluster', 'runs'],
+};
+const base = [...mayImport.train, 'train'];
+mayImport.deploy = base;
+mayImport.compress = base;
+mayImport.study = [...base, 'deploy', 'compress'];
+mayImport.report = [...mayImport.study, 'study'];
+mayImport.web = [...mayImport.report, 'report'];
+mayImport.cli = [...mayImport.web, 'web'];
+
+const tests = '\\.test\\.ts$';
+
+/** Unit tests may build their cases from any folder; the program itself may not. */
+const folders = Object.entries(mayImport).map(([folder, allowed]) => ({
+  name: `${folder}-imports`,
+  comment: `src/${folder} may import ${allowed.length > 0 ? allowed.join(', ') : 'nothing of ours'}`,
+  severity: 'error',
+  from: { path: `^src/${folder}/`, pathNot: tests },
+  to: { path: '^(src|test|bench)/', pathNot: `^src/(${[folder, ...allowed].join('|')})/` },
+}));
+
+/** Only `owner` imports `library`. */
+function owned(library, owner) {
+  return {
+    name: `${library}-owner`,
+    comment: `only ${owner} may import ${library}`,
+    severity: 'error',
+    from: { path: '^(src|bench)/', pathNot: owner },
+    to: { path: `node_modules/${library}(/|$)` },
+  };
+}
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'known-folders',
+      comment: 'a new folder of src/ needs its line in mayImport',
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/(${Object.keys(mayImport).join('|')})/` },
+      to: {},
+    },
+    ...folders,
+    {
+      name: 'networks-are-pure',
+      comment: 'layers, networks and models are data: no Node API, no package',
+      severity: 'error',
+      from: { path: '^src/(nn|models)/', pathNot: tests },
+      to: { dependencyTypesNot: ['local', 'type-only', 'type-import'], pathNot: '^(src/|node_modules/zod/)' },
+    },
+    {
+      name: 'engines-apart',
+      comment: 'the oracle and the product engine share the interface, nothing else',
+      severity: 'error',
+      from: { path: '^src/engine/(onednn|reference)/', pathNot: tests },
+      to: { path: '^src/engine/(onednn|reference)/', pathNot: '^src/engine/$1/' },
+    },
+    {
+      name: 'engine-interface-first',
+      comment: 'the interface knows no engine',
+      severity: 'error',
+      from: { path: '^src/engine/[^/]+$', pathNot: tests },
+      to: { path: '^src/engine/(onednn|reference)/' },
+    },
+    owned('koffi', '^src/(engine/onednn|cluster/mpi)/'),
+    owned('onnxruntime-(node|web)', '^src/deploy/onnx-runtime\\.ts$'),
+    owned('commander', '^src/cli/'),
+    {
+      name: 'tests-are-leaves',
+      comment: 'nothing imports a test',
+      severity: 'error',
+      from: {},
+      to: { path: tests },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'declared-packages',
+      comment: 'what the program imports is a dependency of package.json, not a development one',
+      severity: 'error',
+      from: { path: '^src/', pathNot: tests },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], pathNot: 'node_modules/@types/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types', 'default'] },
+  },
+};

@@ -1,0 +1,193 @@
+import type { Command } from 'commander';
+import type { FileVerification } from '../../data/cifar10.ts';
+import type { Dataset, ImageSet } from '../../data/dataset.ts';
+import { AblateError, ConfigurationError, DataError } from '../../util/errors.ts';
+import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
+import { formatBytes, formatCount } from '../format.ts';
+import { jsonOption, parsePositiveInteger } from '../options.ts';
+import { note, print, printJson } from '../output.ts';
+import { formatTable } from '../table.ts';
+
+interface JsonOption {
+  readonly json?: true;
+}
+
+interface ShowOptions extends SourceOptions, JsonOption {
+  readonly output?: string;
+  readonly split: string;
+  readonly rows: number;
+  readonly augment?: true;
+  readonly recipe?: string;
+  readonly seed: number;
+}
+
+export function addDataCommand(program: Command): void {
+  const data = program.command('data').description('fetch, verify and show data sets');
+  data
+    .command('fetch')
+    .description('download CIFAR-10 into the user cache unless it is there already')
+    .argument('[dataset]', 'cifar10', 'cifar10')
+    .option(...dataUrlOption)
+    .option(...jsonOption)
+    .action(fetchData);
+  data
+    .command('verify')
+    .description("compare CIFAR-10's files with the published checksums")
+    .argument('[dataset]', 'cifar10', 'cifar10')
+    .option(...dataDirOption)
+    .option(...jsonOption)
+    .action(verifyData);
+  data
+    .command('show')
+    .description('images per class, and a sheet of images as a network sees them')
+    .argument('[dataset]', 'cifar10, synthetic or images:<folder>', 'cifar10')
+    .option('-o, --output <file.png>', 'write a sheet with the first images of each class, a class in each column')
+    .option('--split <name>', 'split on the sheet: train or test', 'train')
+    .option('--rows <n>', 'images of each class on the sheet', parsePositiveInteger, 8)
+    .option('--augment', 'cropped and augmented at random as in training')
+    .option('--recipe <name>', 'recipe whose augmentation is used with --augment (default: 2017)')
+    .option('--seed <n>', 'seed of the augmentation', parsePositiveInteger, 1)
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option(...jsonOption)
+    .action(showData);
+}
+
+async function fetchData(dataset: string, options: SourceOptions & JsonOption): Promise<void> {
+  requireCifar10(dataset);
+  const { fetchCifar10, findCifar10, verifyCifar10 } = await import('../../data/cifar10.ts');
+  const found = findCifar10();
+  const isGood = found !== undefined && (await verifyCifar10(found)).every((file) => file.problem === undefined);
+  const mirror = options.dataUrl === undefined ? {} : { dataUrl: options.dataUrl };
+  const { folder, downloaded } = isGood
+    ? { folder: found, downloaded: false }
+    : await withDataProgress((onProgress) => fetchCifar10({ ...mirror, onProgress }));
+  if (options.json === true) printJson({ dataset, folder, downloaded });
+  else print(`CIFAR-10 is in ${folder} (${downloaded ? 'downloaded and verified' : 'verified'})`);
+}
+
+async function verifyData(dataset: string, options: SourceOptions & JsonOption): Promise<void> {
+  requireCifar10(dataset);
+  const { findCifar10, verifyCifar10 } = await import('../../data/cifar10.ts');
+  const folder = findCifar10(options.dataDir === undefined ? {} : { dataDir: options.dataDir });
+  if (folder === undefined) throw new DataError('CIFAR-10 is not on this machine', { fix: 'ablate data fetch' });
+  const files = await verifyCifar10(folder);
+  const isGood = (file: FileVerification) => file.problem === undefined;
+  if (options.json === true) {
+    const rows = files.map((file) => ({ name: file.name, ok: isGood(file), sha256: file.sha256, problem: file.problem ?? null }));
+    printJson({ dataset, folder, ok: files.every(isGood), files: rows });
+  } else {
+    print(folder);
+    for (const file of files) print(`${file.name}  ${file.problem ?? 'ok'}`);
+  }
+  const bad = files.filter((file) => !isGood(file));
+  if (bad.length > 0)
+    throw new DataError(`${bad.length} of ${files.length} files of CIFAR-10 in ${folder} are not as published`, {
+      fix: 'ablate data fetch downloads good copies',
+    });
+}
+
+function requireCifar10(dataset: string): void {
+  if (dataset !== 'cifar10') {
+    throw new ConfigurationError(`data set (=${dataset}) must be cifar10: the others are not downloaded`, {
+      fix: 'ablate data show reads any data set',
+    });
+  }
+}
+
+async function showData(name: string, options: ShowOptions): Promise<void> {
+  const dataset = await loadImages(name, options);
+  if (options.output !== undefined) await writeSheet(dataset, options.output, options);
+  else if (options.augment === true || options.recipe !== undefined) {
+    throw new ConfigurationError('--augment and --recipe are for the sheet of images', { fix: 'add -o sheet.png' });
+  }
+  const counts = { train: countPerClass(dataset.train, dataset.classes), test: countPerClass(dataset.test, dataset.classes) };
+  if (options.json === true) printJson(describe(dataset, counts, options.output));
+  else printCounts(dataset, counts);
+}
+
+interface Counts {
+  readonly train: readonly number[];
+  readonly test: readonly number[];
+}
+
+function countPerClass(set: ImageSet, classes: readonly string[]): number[] {
+  const counts = new Array<number>(classes.length).fill(0);
+  for (const label of set.labels) counts[label]!++;
+  return counts;
+}
+
+function describe(
+  { name, synthetic, shape, fingerprint, classes, train, test }: Dataset,
+  counts: Counts,
+  sheet: string | undefined,
+) {
+  const perClass = classes.map((label, i) => ({ label, train: counts.train[i], test: counts.test[i] }));
+  return {
+    dataset: name,
+    synthetic,
+    shape,
+    fingerprint,
+    images: { train: train.count, test: test.count },
+    perClass,
+    sheet: sheet ?? null,
+  };
+}
+
+function printCounts({ name, synthetic, shape, fingerprint, classes, train, test }: Dataset, counts: Counts): void {
+  const number = (value: number | undefined) => formatCount(value ?? 0);
+  const columns = [{ title: 'class' }, { title: 'train', align: 'right' }, { title: 'test', align: 'right' }] as const;
+  const rows = classes.map((label, i) => [label, number(counts.train[i]), number(counts.test[i])]);
+  for (const line of formatTable(columns, [...rows, ['all', number(train.count), number(test.count)]])) print(line);
+  print('');
+  print(
+    `${name}${synthetic ? ' (synthetic: drawn by this program, not photographs)' : ''}: ${shape.join('x')}, fingerprint ${fingerprint.slice(0, 16)}`,
+  );
+}
+
+/** Draws the first images of each class as network inputs, a class in each column. */
+async function writeSheet(dataset: Dataset, path: string, options: ShowOptions): Promise<void> {
+  const { imageGrid } = await import('../../runs/image-grid.ts');
+  const { augmentationKeys, createTransform, plainView } = await import('../../data/transform.ts');
+  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
+  const { split } = options;
+  if (split !== 'train' && split !== 'test') throw new ConfigurationError(`split (=${split}) must be train or test`);
+  const { images, labels } = dataset[split];
+  const positions = firstOfEachClass(labels, dataset.classes.length, options.rows);
+  if (positions.length === 0)
+    throw new AblateError(`no class of ${dataset.name} has ${options.rows} images in ${split}`, { fix: 'give fewer --rows' });
+  const preprocessing = await sheetPreprocessing(dataset, options);
+  const transform = createTransform(dataset.shape, preprocessing);
+  const inputs = new Float32Array(positions.length * transform.inputLength);
+  const keys = augmentationKeys(options.seed, 0);
+  positions.forEach((position, i) => {
+    if (options.augment === true) transform.training(images, position, keys, inputs, i * transform.inputLength);
+    else transform.evaluation(images, position, plainView, inputs, i * transform.inputLength);
+  });
+  const size = preprocessing.inputSize;
+  const columns = positions.length / options.rows;
+  const { png, width, height } = imageGrid(inputs, [positions.length, dataset.shape[0], size, size], { columns });
+  writeFileAtomic(path, png);
+  note(`wrote ${path}: ${width}x${height} pixels, ${formatBytes(png.length)}, columns in the order of the classes`);
+}
+
+/** Row by row: one image of each class that has as many as there are rows. */
+function firstOfEachClass(labels: Uint8Array, classes: number, rows: number): number[] {
+  const perClass = Array.from({ length: classes }, (): number[] => []);
+  labels.forEach((label, position) => {
+    if (perClass[label]!.length < rows) perClass[label]!.push(position);
+  });
+  const complete = perClass.filter((positions) => positions.length === rows);
+  return Array.from({ length: rows }, (_, row) => complete.map((positions) => positions[row]!)).flat();
+}
+
+async function sheetPreprocessing(dataset: Dataset, options: ShowOptions) {
+  const { resolveConfig } = await import('../../train/config.ts');
+  const { preprocessingOf } = await import('../../train/preprocessing.ts');
+  const { modelNames } = await import('../../models/registry.ts');
+  // How images are prepared does not depend on the model, but a configuration has one.
+  const model = modelNames()[0]!;
+  const recipe = options.recipe === undefined ? {} : { recipe: options.recipe };
+  const size = options.augment === true ? {} : { inputSize: 'full' };
+  return preprocessingOf(resolveConfig({ model, ...recipe, ...size }), dataset.shape);
+}

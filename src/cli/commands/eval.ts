@@ -1,0 +1,231 @@
+import type { Command } from 'commander';
+import { existsSync, statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Dataset, SplitName } from '../../data/dataset.ts';
+import type { Run } from '../../runs/run-folder.ts';
+import type { Evaluation, Evaluator } from '../../train/evaluate.ts';
+import type { SavedModel } from '../../train/saved-model.ts';
+import type { WeightsKind } from '../../train/weights.ts';
+import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { Interruption } from '../errors.ts';
+import { formatAccuracy, formatCount } from '../format.ts';
+import { interruptible } from '../interrupt.ts';
+import { jsonOption, parseAssignment, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
+import { note, print, printJson, styles } from '../output.ts';
+import { formatTable } from '../table.ts';
+
+interface Options extends SourceOptions {
+  readonly model?: string;
+  readonly split: string;
+  readonly weights?: string;
+  readonly watch?: true;
+  readonly data?: string;
+  readonly batchSize: number;
+  readonly threads?: number;
+  readonly set: Assignments;
+  readonly runsDir: string;
+  readonly json?: true;
+}
+
+const splits: readonly SplitName[] = ['test', 'train', 'val'];
+
+/** How often `--watch` looks for a new checkpoint. */
+const pollMs = 1000;
+
+export function addEvalCommand(program: Command): void {
+  program
+    .command('eval')
+    .description('evaluate a run, or a file of weights, on every image of a split')
+    .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
+    .option('--model <name>', 'model of the file, where it does not say')
+    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
+    .option('--split <name>', 'test, train or val', 'test')
+    .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)')
+    .option('--watch', 'evaluate each new checkpoint while another process trains, until it ends')
+    .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option('--batch-size <n>', 'images at a time; does not change the result', parsePositiveInteger, 100)
+    .option('--threads <n>', 'OpenMP threads (default: physical cores)', parsePositiveInteger)
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(evaluate);
+}
+
+async function evaluate(reference: string, options: Options): Promise<void> {
+  const split = oneOf('split', options.split, splits);
+  const { weightsKinds } = await import('../../train/weights.ts');
+  const kind = options.weights === undefined ? undefined : oneOf('weights', options.weights, weightsKinds);
+  const isFile = existsSync(reference) && statSync(reference).isFile();
+  if (isFile && options.watch === true)
+    throw new ConfigurationError('--watch follows a run, not a file', { fix: 'give the run, or leave --watch out' });
+  if (!isFile && reference.endsWith('.safetensors'))
+    throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
+  const { findRun } = await import('../../runs/run-folder.ts');
+  const run = isFile ? undefined : findRun(options.runsDir, reference);
+  const evaluator = createLazyEvaluator(split, kind, options);
+  try {
+    await interruptible('stopping', async (signal) => {
+      if (run === undefined) await evaluateOnce(reference, evaluator, options, signal);
+      else if (options.watch === true) await watch(run, evaluator, options, signal);
+      else await evaluateOnce(await newestCheckpoint(run), evaluator, options, signal);
+      if (signal.aborted) throw new Interruption('the evaluation was stopped');
+    });
+  } finally {
+    await evaluator.dispose();
+  }
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) throw new ConfigurationError(`${option} (=${value}) must be one of ${allowed.join(', ')}`);
+  return found;
+}
+
+async function newestCheckpoint(run: Run): Promise<string> {
+  const { latestCheckpoint } = await import('../../runs/checkpoint.ts');
+  const { runName } = await import('../../runs/run-folder.ts');
+  const latest = latestCheckpoint(run);
+  if (latest === undefined)
+    throw new DataError(`${runName(run)} has no checkpoint yet`, { fix: 'add --watch to wait for the first' });
+  return latest.path;
+}
+
+interface SavedEvaluation extends Evaluation {
+  readonly model: string;
+  readonly weights: WeightsKind;
+  readonly step: number | null;
+  readonly file: string;
+}
+
+/** Compiled for the first file it evaluates; the others must be of the same run. */
+interface LazyEvaluator {
+  /** Undefined if the signal was aborted meanwhile. */
+  evaluate(path: string, signal: AbortSignal): Promise<SavedEvaluation | undefined>;
+  dispose(): Promise<void>;
+}
+
+function createLazyEvaluator(split: SplitName, kind: WeightsKind | undefined, options: Options): LazyEvaluator {
+  let evaluator: Evaluator | undefined;
+  return {
+    async evaluate(path, signal) {
+      const { loadWeights, preferredWeights } = await import('../../train/weights.ts');
+      const saved = await readSaved(path, options);
+      evaluator ??= await compile(saved, split, options);
+      const { model } = saved.config;
+      const weights = kind ?? preferredWeights(saved.file);
+      loadWeights(evaluator.parameters, saved.file, { kind: weights, model, source: path });
+      const evaluation = await evaluator.run(signal);
+      return evaluation && { model, weights, step: saved.step ?? null, file: path, ...evaluation };
+    },
+    dispose: async () => await evaluator?.dispose(),
+  };
+}
+
+async function readSaved(path: string, { model, set }: Options): Promise<SavedModel> {
+  const { readSavedModel } = await import('../../train/saved-model.ts');
+  const { setKey } = await import('../../train/config.ts');
+  const given = Object.entries(set).reduce(
+    (keys, [key, value]) => setKey(keys, key, value),
+    model === undefined ? {} : { model },
+  );
+  return readSavedModel(path, given);
+}
+
+async function compile(saved: SavedModel, split: SplitName, options: Options): Promise<Evaluator> {
+  const { config } = saved;
+  const dataset = await loadImages(options.data ?? config.dataset, options);
+  requireSameClasses(saved, dataset);
+  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
+  const { createEvaluator } = await import('../../train/evaluate.ts');
+  const { preprocessingOf } = await import('../../train/preprocessing.ts');
+  const { buildModel } = await import('../../models/registry.ts');
+  const preprocessing = preprocessingOf(config, dataset.shape);
+  const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
+  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
+  const engine = createOnednnEngine(options.threads === undefined ? {} : { threads: options.threads });
+  const { batchSize } = options;
+  return createEvaluator({ engine, network, dataset, split, useVal: config.val, preprocessing, batchSize });
+}
+
+function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {
+  if (classes === undefined || JSON.stringify(classes) === JSON.stringify(dataset.classes)) return;
+  throw new DataError(
+    `${path} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
+    {
+      fix: 'give the data it was trained on with --data',
+    },
+  );
+}
+
+async function evaluateOnce(path: string, evaluator: LazyEvaluator, options: Options, signal: AbortSignal): Promise<void> {
+  const evaluation = await evaluator.evaluate(path, signal);
+  if (evaluation === undefined) return;
+  if (options.json === true) printJson(evaluation);
+  else printEvaluation(evaluation);
+}
+
+/** Evaluates the checkpoints of a run as they appear, in order, until it no longer trains. */
+async function watch(run: Run, evaluator: LazyEvaluator, options: Options, signal: AbortSignal): Promise<void> {
+  const { listCheckpoints } = await import('../../runs/checkpoint.ts');
+  const { readStatus } = await import('../../runs/run-status.ts');
+  const evaluations: SavedEvaluation[] = [];
+  let evaluatedStep = -1;
+  for (;;) {
+    // Asked before looking for checkpoints: what was saved before the end is then not missed.
+    const { status } = readStatus(run);
+    const next = listCheckpoints(run).find((checkpoint) => checkpoint.step > evaluatedStep);
+    if (next !== undefined) {
+      evaluatedStep = next.step;
+      const evaluation = await unlessPruned(next.path, () => evaluator.evaluate(next.path, signal));
+      if (evaluation !== undefined) {
+        evaluations.push(evaluation);
+        if (options.json !== true) print(summarize(evaluation));
+        else note(summarize(evaluation));
+      }
+    } else if (status !== 'running') {
+      break;
+    } else {
+      await delay(pollMs, undefined, { signal }).catch(() => undefined);
+    }
+    if (signal.aborted) break;
+  }
+  if (options.json === true) printJson(evaluations);
+}
+
+/** The training process removes old checkpoints: one that is gone is passed over. */
+async function unlessPruned<T>(path: string, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (existsSync(path)) throw error;
+    return undefined;
+  }
+}
+
+function summarize({ step, split, weights, accuracy, loss }: SavedEvaluation): string {
+  const kind = weights === 'ema' ? 'moving average' : 'raw weights';
+  const at = step === null ? '' : `step ${step}: `;
+  return `${at}${split} accuracy ${formatAccuracy(accuracy)} (${kind}), loss ${loss.toFixed(4)}`;
+}
+
+function printEvaluation(evaluation: SavedEvaluation): void {
+  const { model, images, imagesPerSecond, perClass, confusion } = evaluation;
+  print(styles(process.stdout).bold(`${model}, ${summarize(evaluation)}`));
+  print(`${formatCount(images)} images, ${formatCount(imagesPerSecond)} a second`);
+  print('');
+  const columns = [
+    { title: 'label' },
+    { title: 'accuracy', align: 'right' },
+    ...perClass.map((_, i) => ({ title: String(i), align: 'right' }) as const),
+  ] as const;
+  const rows = perClass.map(({ label, accuracy }, i) => [
+    `${i} ${label}`,
+    formatAccuracy(accuracy),
+    ...confusion[i]!.map(String),
+  ]);
+  for (const line of formatTable(columns, rows)) print(line);
+  print('');
+  print('Rows are labels, columns what was predicted.');
+}

@@ -1,0 +1,137 @@
+import type { Command } from 'commander';
+import type { Setting } from '../../models/settings.ts';
+import type { Layer } from '../../nn/layer.ts';
+import type { Network } from '../../nn/network.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { formatBytes, formatCount, formatOperations } from '../format.ts';
+import { jsonOption, parseAssignment, parsePositiveInteger, type Assignments } from '../options.ts';
+import { print, printJson } from '../output.ts';
+import { formatTable } from '../table.ts';
+
+interface InfoOptions {
+  readonly input?: number;
+  readonly set: Assignments;
+  readonly settings?: true;
+  readonly json?: true;
+}
+
+export function addInfoCommand(program: Command): void {
+  program
+    .command('info')
+    .description('layers, parameters and operations of a model; without a name, the models')
+    .argument('[model]', 'name of the model')
+    .option(
+      '--input <pixels>',
+      'side of the input images, usually 24 or 32 (default: what the model was published with)',
+      parsePositiveInteger,
+    )
+    .option('--set <key=value>', 'change a setting of the model; may be repeated', parseAssignment, {})
+    .option('--settings', "list the model's settings instead, with defaults and allowed values")
+    .option(...jsonOption)
+    .action(async (model: string | undefined, options: InfoOptions) => {
+      if (model === undefined) await listModels(options);
+      else if (options.settings === true) await listSettings(model, options);
+      else await describeModel(model, options);
+    });
+}
+
+async function listModels(options: InfoOptions): Promise<void> {
+  if (options.input !== undefined || options.settings === true || Object.keys(options.set).length > 0) {
+    throw new ConfigurationError('a model must be named with --input, --set and --settings', {
+      fix: 'The models are listed by: ablate info',
+    });
+  }
+  const { modelDefinition, modelNames } = await import('../../models/registry.ts');
+  const models = modelNames().map((name) => ({ name, summary: modelDefinition(name).summary }));
+  if (options.json === true) printJson(models);
+  else
+    for (const line of formatTable(
+      [{ title: 'model' }, { title: '' }],
+      models.map(({ name, summary }) => [name, summary]),
+    ))
+      print(line);
+}
+
+async function listSettings(model: string, options: InfoOptions): Promise<void> {
+  const { modelDefinition } = await import('../../models/registry.ts');
+  const { describeAllowed } = await import('../../models/settings.ts');
+  const settings = Object.entries(modelDefinition(model).settings);
+  if (options.json === true) {
+    printJson(settings.map(([name, setting]: [string, Setting]) => ({ name, ...setting })));
+    return;
+  }
+  const columns = [{ title: 'setting' }, { title: 'default', align: 'right' }, { title: 'allowed' }, { title: '' }] as const;
+  const rows = settings.map(([name, setting]) => [name, String(setting.default), describeAllowed(setting), setting.summary]);
+  for (const line of formatTable(columns, rows)) print(line);
+}
+
+async function describeModel(model: string, options: InfoOptions): Promise<void> {
+  const { buildModel, modelDefinition } = await import('../../models/registry.ts');
+  const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
+  const input = options.input ?? modelDefinition(model).defaultInputSize;
+  const network = buildModel(model, { input, settings: await modelSettings(options.set) });
+  const parameters = countParameters(network.parameters);
+  const totals = {
+    parameters,
+    operations: countOperations(network),
+    multiplyAdds: countMultiplyAdds(network),
+    bytes: parameters * Float32Array.BYTES_PER_ELEMENT,
+  };
+  const layers = network.layers.map((layer) => describeLayer(layer, countParameters(layer.parameters)));
+  if (options.json === true) printJson({ model, input, ...totals, layers });
+  else printNetwork(network, layers, totals);
+}
+
+/** The settings as `ablate train --set` takes them: `lrn=false` or `model.lrn=false`. */
+async function modelSettings(assignments: Assignments): Promise<Readonly<Record<string, unknown>>> {
+  const { setKey } = await import('../../train/config.ts');
+  return Object.entries(assignments).reduce((settings, [key, value]) => setKey(settings, key.replace(/^model\./, ''), value), {});
+}
+
+interface LayerDescription {
+  readonly name: string;
+  readonly kind: string;
+  readonly inputs: readonly string[];
+  /** Shape without the batch. */
+  readonly output: readonly number[];
+  readonly parameters: number;
+  readonly operations: number;
+  readonly multiplyAdds: number;
+}
+
+function describeLayer(
+  { name, kind, inputs, outputShape, operations, multiplyAdds }: Layer,
+  parameters: number,
+): LayerDescription {
+  return { name, kind, inputs, output: outputShape, parameters, operations, multiplyAdds };
+}
+
+interface Totals {
+  readonly parameters: number;
+  readonly operations: number;
+  readonly multiplyAdds: number;
+  readonly bytes: number;
+}
+
+function printNetwork(network: Network, layers: readonly LayerDescription[], totals: Totals): void {
+  const columns = [
+    { title: 'layer' },
+    { title: 'kind' },
+    { title: 'output', align: 'right' },
+    { title: 'parameters', align: 'right' },
+    { title: 'operations', align: 'right' },
+    { title: 'multiply-adds', align: 'right' },
+  ] as const;
+  const numbers = (of: Omit<Totals, 'bytes'>) => [of.parameters, of.operations, of.multiplyAdds].map(formatCount);
+  const rows = [
+    ['input', '', network.inputShape.join('x')],
+    ...layers.map((layer) => [layer.name, layer.kind, layer.output.join('x'), ...numbers(layer)]),
+    ['total', '', '', ...numbers(totals)],
+  ];
+  for (const line of formatTable(columns, rows)) print(line);
+  print('');
+  const { parameters, operations, bytes } = totals;
+  print(
+    `${network.name}: ${formatCount(parameters)} parameters (${formatBytes(bytes)} in float32), ${formatOperations(operations)} operations an image`,
+  );
+}

@@ -1,0 +1,140 @@
+import type { Command } from 'commander';
+import { statSync } from 'node:fs';
+import type { RunSummary } from '../../runs/run-list.ts';
+import type { RunState } from '../../runs/run-status.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { didYouMean } from '../../util/suggest.ts';
+import { formatAccuracy, formatBytes } from '../format.ts';
+import { jsonOption, runsDirOption } from '../options.ts';
+import { print, printJson } from '../output.ts';
+import { formatTable } from '../table.ts';
+
+interface ListOptions {
+  readonly runsDir: string;
+  readonly model?: string;
+  readonly status?: string;
+  readonly sort: string;
+  readonly json?: true;
+}
+
+export function addRunsCommand(program: Command): void {
+  const runs = program.command('runs').description('list and show training runs');
+  runs
+    .command('list')
+    .description('all runs: how far they are and how accurate')
+    .option('--model <name>', 'only runs of this model')
+    .option('--status <status>', `only runs with this status: ${Object.keys(states).join(', ')}`)
+    .option('--sort <key>', `order: ${Object.keys(orders).join(', ')}`, 'run')
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(listRuns);
+  runs
+    .command('show')
+    .description('everything recorded about a run')
+    .argument('<run>', 'its folder, <model>/<number>, or <model> for its newest run')
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(showRun);
+}
+
+const states: { readonly [S in RunState]: S } = {
+  running: 'running',
+  finished: 'finished',
+  failed: 'failed',
+  interrupted: 'interrupted',
+};
+
+/** Best and newest first, where there is a best or newest. */
+const orders: Readonly<Record<string, (a: RunSummary, b: RunSummary) => number>> = {
+  run: () => 0,
+  accuracy: (a, b) => (b.accuracy ?? -1) - (a.accuracy ?? -1),
+  step: (a, b) => b.step - a.step,
+  updated: (a, b) => b.updatedAt.localeCompare(a.updatedAt),
+};
+
+async function listRuns(options: ListOptions): Promise<void> {
+  const { listRuns: list } = await import('../../runs/run-list.ts');
+  const { model, runsDir } = options;
+  const status = options.status === undefined ? undefined : choice('status', options.status, states);
+  const order = choice('sort', options.sort, orders);
+  const runs = list(runsDir, { ...(model !== undefined && { model }), ...(status !== undefined && { status }) }).sort(order);
+  if (options.json === true) printJson(runs);
+  else if (runs.length === 0) print(`no runs in ${runsDir}`);
+  else printRuns(runs);
+}
+
+/** The value that a name stands for. Throws ConfigurationError for another name. */
+function choice<T>(option: string, name: string, values: Readonly<Record<string, T>>): T {
+  const names = Object.keys(values);
+  if (!Object.hasOwn(values, name)) {
+    throw new ConfigurationError(`${option} (=${name}) must be one of ${names.join(', ')}.${didYouMean(name, names)}`);
+  }
+  return values[name]!;
+}
+
+function printRuns(runs: readonly RunSummary[]): void {
+  const columns = [
+    { title: 'run' },
+    { title: 'status' },
+    { title: 'step', align: 'right' },
+    { title: 'of', align: 'right' },
+    { title: 'accuracy', align: 'right' },
+    { title: 'updated' },
+  ] as const;
+  const rows = runs.map(({ run, status, step, steps, accuracy, updatedAt }) => [
+    run,
+    status,
+    String(step),
+    String(steps),
+    formatAccuracy(accuracy),
+    updatedAt.slice(0, 16).replace('T', ' '),
+  ]);
+  for (const line of formatTable(columns, rows)) print(line);
+}
+
+async function showRun(reference: string, options: { readonly runsDir: string; readonly json?: true }): Promise<void> {
+  const { findRun, metricsPath, readConfig, readEnvironment, runName } = await import('../../runs/run-folder.ts');
+  const { listCheckpoints } = await import('../../runs/checkpoint.ts');
+  const { readMetrics } = await import('../../runs/metrics.ts');
+  const { readStatus } = await import('../../runs/run-status.ts');
+  const found = findRun(options.runsDir, reference);
+  const { status, step, steps, accuracy, reason, updatedAt } = readStatus(found);
+  const metrics = readMetrics(metricsPath(found));
+  const checkpoints = listCheckpoints(found).map((file) => ({
+    ...file,
+    bytes: statSync(file.path, { throwIfNoEntry: false })?.size ?? 0,
+  }));
+  const shown = {
+    run: runName(found),
+    path: found.path,
+    model: found.model,
+    ...{ status, step, steps, accuracy: accuracy ?? null, reason: reason ?? null, updatedAt },
+    latest: Object.assign({}, ...metrics.map((record) => record.metrics)) as Readonly<Record<string, number>>,
+    checkpoints,
+    config: readConfig(found),
+    environment: readEnvironment(found),
+  };
+  if (options.json === true) {
+    printJson(shown);
+    return;
+  }
+  print(
+    `${shown.run}  ${status}${reason === undefined ? '' : ` (${reason})`}, step ${step} of ${steps}, accuracy ${formatAccuracy(accuracy)}`,
+  );
+  print(found.path);
+  printGroup('latest metrics', shown.latest);
+  printGroup(
+    'checkpoints',
+    Object.fromEntries(checkpoints.map((file) => [`step ${file.step}`, `${formatBytes(file.bytes)}  ${file.path}`])),
+  );
+  printGroup('configuration', shown.config);
+  printGroup('environment', shown.environment);
+}
+
+function printGroup(title: string, group: unknown): void {
+  print('');
+  print(title);
+  for (const [key, value] of Object.entries(group as Readonly<Record<string, unknown>>)) {
+    print(`  ${key.padEnd(24)} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  }
+}

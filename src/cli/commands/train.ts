@@ -1,0 +1,221 @@
+import type { Command } from 'commander';
+import { relative } from 'node:path';
+import type { Run } from '../../runs/run-folder.ts';
+import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
+import type { TrainHooks, TrainResult, TrainStart, WeightsEvaluation } from '../../train/train.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { Interruption } from '../errors.ts';
+import { formatAccuracy, formatBytes, formatCount, formatDuration } from '../format.ts';
+import { interruptible } from '../interrupt.ts';
+import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
+import { note, print, printJson, styles } from '../output.ts';
+import { createProgress, type Progress } from '../progress.ts';
+
+interface Options extends SourceOptions {
+  readonly data?: string;
+  readonly recipe?: string;
+  readonly steps?: number;
+  readonly batchSize?: number;
+  readonly learningRate?: number;
+  readonly seed?: number;
+  readonly precision?: string;
+  readonly threads?: number;
+  readonly resume?: string | true;
+  readonly init?: string;
+  readonly augment: boolean;
+  readonly ema: boolean;
+  readonly val?: true;
+  readonly set: Assignments;
+  readonly evalEvery?: number;
+  readonly saveEvery?: number;
+  readonly logEvery?: number;
+  readonly runsDir: string;
+  readonly json?: true;
+}
+
+export function addTrainCommand(program: Command): void {
+  program
+    .command('train')
+    .description('train a model and record the run')
+    .argument('[model]', 'name of the model (ablate info lists them); may be left out with --resume <run>')
+    .option('--data <name>', 'cifar10, synthetic or images:<folder> (default: cifar10)')
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option('--recipe <name>', 'how to train: 2017 or modern (default: 2017)')
+    .option('--steps <n>', 'optimizer steps in all', parseNumber)
+    .option('--batch-size <n>', 'images in a step', parseNumber)
+    .option('--learning-rate <rate>', 'peak of the learning-rate schedule', parseNumber)
+    .option('--seed <n>', 'decides initial weights, order and augmentation of the images, and dropout', parseNumber)
+    .option('--precision <type>', 'f32 or bf16')
+    .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseNumber)
+    .option('--val', 'keep the last 5,000 training images out of training and evaluate on them, not on the test set')
+    .option('--no-augment', 'train on the whole images, unchanged')
+    .option('--no-ema', 'without moving averages of the weights')
+    .option('--init <file>', 'start from the weights in a safetensors file')
+    .option('--resume [run]', 'continue a run: <model>/<number> or its folder; the newest of the model by default')
+    .option(
+      '--set <key=value>',
+      'change any key of the configuration or setting of the model; may be repeated',
+      parseAssignment,
+      {},
+    )
+    .option('--eval-every <n>', 'steps between evaluations; 0: only at the end', parseNumber)
+    .option('--save-every <n>', 'steps between checkpoints; 0: only at the end', parseNumber)
+    .option('--log-every <n>', 'steps between records of the training loss', parseNumber)
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(trainModel);
+}
+
+async function trainModel(model: string | undefined, options: Options): Promise<void> {
+  const overrides = await overridesOf(options);
+  const resume = await runToResume(model, options);
+  const config = await configOf(model, resume, overrides);
+  const dataset = await loadImages(config.dataset, options);
+  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
+  const engine = createOnednnEngine({ threads: config.threads });
+  const { train } = await import('../../train/train.ts');
+  const { hooks, finish } = trainingDisplay(config);
+  const result = await interruptible('stopping after this step, and saving', (signal) =>
+    train({
+      config,
+      engine,
+      dataset,
+      record: resume === undefined ? { runsFolder: options.runsDir } : { resume },
+      ...(options.init !== undefined && { init: options.init }),
+      libraries: { onednn: engine.libraryVersion },
+      signal,
+      hooks,
+    }).finally(finish),
+  );
+  if (options.json === true) printJson(describe(result, config, dataset.synthetic));
+  else printResult(result);
+  const path = result.run === undefined ? '' : shortPath(result.run.path);
+  if (result.status === 'interrupted') {
+    throw new Interruption(`stopped after step ${result.step} of ${config.steps}, which is saved in ${path}`, {
+      fix: `ablate train --resume ${path} continues`,
+    });
+  }
+  if (result.evaluations.length === 0) {
+    throw new Interruption(`all steps are done and saved in ${path}; the evaluation was stopped`, {
+      fix: `ablate eval ${path} evaluates`,
+    });
+  }
+}
+
+/** The configuration keys that the flags change. A key may be given by its flag or with --set, not both. */
+async function overridesOf(options: Options): Promise<ConfigOverrides> {
+  const { setKey } = await import('../../train/config.ts');
+  const { data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery } = options;
+  const flags = {
+    ...{ dataset: data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery },
+    augment: options.augment ? undefined : false,
+    movingAverage: options.ema ? undefined : false,
+  };
+  const given: ConfigOverrides = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  return Object.entries(options.set).reduce((overrides, [key, value]) => {
+    if (Object.hasOwn(given, key)) throw new ConfigurationError(`${key} is given twice: by its flag and with --set`);
+    return setKey(overrides, key, value);
+  }, given);
+}
+
+async function runToResume(model: string | undefined, options: Options): Promise<Run | undefined> {
+  if (options.resume === undefined) return undefined;
+  if (options.init !== undefined) {
+    throw new ConfigurationError('--init starts a new run, --resume continues one: they do not go together');
+  }
+  const reference = options.resume === true ? model : options.resume;
+  if (reference === undefined) {
+    throw new ConfigurationError('the run to resume is missing', {
+      fix: 'ablate train --resume <run>; ablate runs list shows them',
+    });
+  }
+  const { findRun, runName } = await import('../../runs/run-folder.ts');
+  const run = findRun(options.runsDir, reference);
+  if (model !== undefined && run.model !== model) {
+    throw new ConfigurationError(`model (=${model}) must be ${run.model}, which ${runName(run)} trains`, {
+      fix: 'leave the model out',
+    });
+  }
+  return run;
+}
+
+async function configOf(model: string | undefined, resume: Run | undefined, overrides: ConfigOverrides): Promise<TrainingConfig> {
+  if (resume !== undefined) {
+    const { resumeConfig } = await import('../../train/resume.ts');
+    return resumeConfig(resume, overrides);
+  }
+  if (model === undefined)
+    throw new ConfigurationError('the model to train is missing', { fix: 'ablate train <model>; ablate info lists them' });
+  const { resolveConfig } = await import('../../train/config.ts');
+  return resolveConfig({ ...overrides, model });
+}
+
+/** Weight of one step in the loss shown, which is smoothed over about the last twenty. */
+const lossSmoothing = 0.05;
+
+/** What is shown on stderr while a model trains. */
+function trainingDisplay(config: TrainingConfig): { readonly hooks: TrainHooks; readonly finish: () => void } {
+  let progress: Progress | undefined;
+  let loss: number | undefined;
+  let accuracy: number | undefined;
+  const hooks: TrainHooks = {
+    onStart(start) {
+      for (const line of introduction(start, config)) note(line);
+      progress = createProgress({ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery });
+    },
+    onStep(step) {
+      loss = loss === undefined ? step.loss : loss + lossSmoothing * (step.loss - loss);
+      const parts = [`loss ${loss.toFixed(3)}`, `${formatCount(step.imagesPerSecond)} images/s`];
+      if (accuracy !== undefined) parts.push(`accuracy ${formatAccuracy(accuracy)}`);
+      progress?.update(step.step, parts.join('  '));
+    },
+    onEvaluation(evaluation) {
+      accuracy = Math.max(accuracy ?? 0, evaluation.accuracy);
+      progress?.log(`step ${evaluation.step}: ${describeEvaluation(evaluation)}, loss ${evaluation.loss.toFixed(3)}`);
+    },
+  };
+  return { hooks, finish: () => progress?.finish() };
+}
+
+function introduction({ run, network, step, memoryBytes }: TrainStart, config: TrainingConfig): string[] {
+  const parameters = formatCount(network.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0));
+  const { model, dataset, recipe, batchSize, seed, threads } = config;
+  return [
+    `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}`,
+    `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
+    ...(run === undefined ? [] : [`${step > 0 ? `continuing after step ${step}` : 'recording'} in ${shortPath(run.path)}`]),
+  ];
+}
+
+function describeEvaluation({ split, weights, accuracy }: WeightsEvaluation): string {
+  return `${split} accuracy ${formatAccuracy(accuracy)} (${weights === 'ema' ? 'moving average' : 'raw weights'})`;
+}
+
+function printResult({ evaluations, step, seconds, imagesPerSecond, run }: TrainResult): void {
+  const { bold } = styles(process.stdout);
+  evaluations.forEach((evaluation, i) => {
+    const line = describeEvaluation(evaluation);
+    print(i === 0 ? bold(line) : line);
+  });
+  print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(imagesPerSecond)} images/s while training`);
+  if (run !== undefined) print(`run: ${shortPath(run.path)}`);
+}
+
+/** As a user in the working directory would write it. */
+function shortPath(path: string): string {
+  const fromHere = relative('', path);
+  return fromHere.startsWith('..') ? path : fromHere;
+}
+
+/** The result for `--json`. `evaluation` is of the moving averages where those are kept, the raw weights otherwise. */
+function describe(result: TrainResult, config: TrainingConfig, synthetic: boolean) {
+  const { run, status, step, trainLoss, evaluations, imagesPerSecond, seconds } = result;
+  const short = evaluations.map(({ split, weights, accuracy, loss, images }) => ({ split, weights, accuracy, loss, images }));
+  return {
+    ...{ run: run === undefined ? null : `${run.model}/${run.number}`, path: run?.path ?? null },
+    ...{ model: config.model, dataset: config.dataset, synthetic, status, step, trainLoss: trainLoss ?? null },
+    ...{ evaluation: short[0] ?? null, evaluations: short, imagesPerSecond, seconds },
+  };
+}

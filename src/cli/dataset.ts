@@ -1,0 +1,43 @@
+/** Options that say where images come from, and loading them with progress; shared by all commands that read images. */
+import type { Dataset, OnDataProgress } from '../data/dataset.ts';
+import { formatBytes } from './format.ts';
+import { note } from './output.ts';
+import { createProgress, type Progress } from './progress.ts';
+
+export const dataDirOption = [
+  '--data-dir <folder>',
+  'folder of the data (default: $ABLATE_DATA_DIR, then the user cache)',
+] as const;
+export const dataUrlOption = ['--data-url <url>', 'mirror of the archive, used if the original host fails'] as const;
+
+export interface SourceOptions {
+  readonly dataDir?: string;
+  readonly dataUrl?: string;
+}
+
+/** Loads the data set called `name`, saying so where the images are generated. */
+export async function loadImages(name: string, { dataDir, dataUrl }: SourceOptions): Promise<Dataset> {
+  const { loadDataset } = await import('../data/registry.ts');
+  const source = { ...(dataDir !== undefined && { dataDir }), ...(dataUrl !== undefined && { dataUrl }) };
+  const dataset = await withDataProgress((onProgress) => loadDataset(name, { ...source, onProgress }));
+  if (dataset.synthetic) note('The images are synthetic: drawn by this program, not photographs.');
+  return dataset;
+}
+
+/** Shows what takes long while `work` prepares a data set. */
+export async function withDataProgress<T>(work: (onProgress: OnDataProgress) => Promise<T>): Promise<T> {
+  let shown: { readonly activity: string; readonly progress: Progress } | undefined;
+  const onProgress: OnDataProgress = ({ activity, done, total = 0, unit }) => {
+    if (shown?.activity !== activity) {
+      shown?.progress.finish();
+      note(activity);
+      shown = { activity, progress: createProgress({ unit, total, ...(unit === 'bytes' && { format: formatBytes }) }) };
+    }
+    shown.progress.update(done, '');
+  };
+  try {
+    return await work(onProgress);
+  } finally {
+    shown?.progress.finish();
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * What goes where: results on stdout (with `--json` one document and nothing else), everything a person reads meanwhile on stderr.
+ */
+import type { WriteStream } from 'node:tty';
+import { environmentVariable } from '../util/env.ts';
+
+/** A line of the result, on stdout. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** The result as one JSON document, on stdout. Numbers that JSON does not have (NaN, infinities) become null. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, undefined, 2));
+}
+
+/** A line about the work, on stderr. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+export interface Styles {
+  readonly bold: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly red: (text: string) => string;
+  readonly green: (text: string) => string;
+  readonly yellow: (text: string) => string;
+}
+
+/** Colours for a terminal; the text as it is elsewhere, and where NO_COLOR is set (https://no-color.org). */
+export function styles(stream: WriteStream): Styles {
+  const inColour = stream.isTTY && environmentVariable('NO_COLOR') === undefined && environmentVariable('TERM') !== 'dumb';
+  const style = (start: number, end: number) => (text: string) => (inColour ? `\u001b[${start}m${text}\u001b[${end}m` : text);
+  return { bold: style(1, 22), dim: style(2, 22), red: style(31, 39), green: style(32, 39), yellow: style(33, 39) };
+}
+
+/**
+ * The reader of our output may go away (`ablate runs list | head -1`): then there is nobody to write to, which is no error. The
+ * process ends as if interrupted, so that a training saves first.
+ */
+export function surviveClosedOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      if (process.listenerCount('SIGTERM') > 0) process.emit('SIGTERM');
+      else process.exit(0);
+    });
+  }
+}

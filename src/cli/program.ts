@@ -1,0 +1,57 @@
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { addDataCommand } from './commands/data.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addEvalCommand } from './commands/eval.ts';
+import { addInfoCommand } from './commands/info.ts';
+import { addRunsCommand } from './commands/runs.ts';
+import { addTrainCommand } from './commands/train.ts';
+import { reportError } from './errors.ts';
+import { surviveClosedOutput } from './output.ts';
+
+/**
+ * The commands in the order of the help. A command's file holds its options and prints its result; what is heavy is imported when
+ * the command runs, so that help and wrong usage answer at once.
+ */
+const commands: readonly ((program: Command) => void)[] = [
+  addTrainCommand,
+  addEvalCommand,
+  addInfoCommand,
+  addRunsCommand,
+  addDataCommand,
+  addDoctorCommand,
+];
+
+function buildProgram(): Command {
+  const program = new Command('ablate')
+    .description('A lab for small convolutional networks: trains fast on a plain CPU, and says what each change buys.')
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride();
+  for (const add of commands) add(program);
+  return program;
+}
+
+/**
+ * Runs one command line (without `node` and the script's name), reporting errors on stderr.
+ *
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted (after saving).
+ */
+export async function run(args: readonly string[]): Promise<number> {
+  surviveClosedOutput();
+  try {
+    await buildProgram().parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    // Commander has already printed its message: help and version end with 0, everything else is wrong usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return reportError(error);
+  }
+}
+
+function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}

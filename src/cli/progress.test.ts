@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import type { WriteStream } from 'node:tty';
+import { createProgress, type ProgressOptions } from './progress.ts';
+
+/** What a progress writes on a stream, at times set by hand. */
+function recorded(options: Partial<ProgressOptions>, stream: { isTTY: boolean; columns?: number }) {
+  const written: string[] = [];
+  const clock = { ms: 0 };
+  const progress = createProgress({
+    unit: 'step',
+    total: 100,
+    now: () => clock.ms,
+    ...options,
+    stream: { ...stream, write: (text: string) => written.push(text) } as unknown as WriteStream,
+  });
+  return { progress, written, clock };
+}
+
+test('without a terminal, progress is whole lines, ten seconds apart, and the last state', () => {
+  const { progress, written, clock } = recorded({}, { isTTY: false });
+  for (let step = 1; step <= 100; step++) {
+    clock.ms = step * 300;
+    progress.update(step, `loss ${step}`);
+  }
+  progress.finish();
+  expect(written).toEqual([
+    'step 34/100  loss 34  0:20 left\n',
+    'step 68/100  loss 68  0:10 left\n',
+    'step 100/100  loss 100  in 0:30\n',
+  ]);
+});
+
+test('without a terminal, lines can follow the steps instead of the time', () => {
+  const { progress, written } = recorded({ lineEvery: 50 }, { isTTY: false });
+  for (let step = 1; step <= 100; step++) progress.update(step, `loss ${step}`);
+  progress.finish();
+  expect(written.map((line) => line.slice(0, 12))).toEqual(['step 50/100 ', 'step 100/100']);
+});
+
+test('an unknown total shows what is done', () => {
+  const { progress, written } = recorded(
+    { unit: 'bytes', total: 0, lineEvery: 1, format: (value) => `${value} B` },
+    { isTTY: false },
+  );
+  progress.update(7, '');
+  expect(written).toEqual(['bytes 7 B\n']);
+});
+
+test('on a terminal, the bar stays in one line no wider than the terminal, and is redrawn ten times a second', () => {
+  const { progress, written, clock } = recorded({}, { isTTY: true, columns: 60 });
+  for (let step = 1; step <= 100; step++) {
+    clock.ms = step * 10;
+    progress.update(step, 'loss 1.234');
+  }
+  progress.finish();
+  expect(written.at(-1)).toBe('\n');
+  expect(written.length).toBeLessThan(15);
+  const bars = written.slice(0, -1).map((text) => text.replaceAll(/[\r]?\p{Cc}\[[0-9;]*[a-zA-Z]/gu, ''));
+  for (const bar of bars) expect(bar.length).toBeLessThan(60);
+  expect(bars.at(-1)).toContain('100%  100/100  loss 1.234');
+});
+
+test('a narrow terminal loses the bar before the numbers', () => {
+  const { progress, written } = recorded({}, { isTTY: true, columns: 20 });
+  progress.update(50, 'loss 1.234');
+  expect(written.join('')).toContain('50%  50/100');
+  expect(written.join('')).not.toContain('━');
+});
+
+test('steps done before a resume do not count for the time left', () => {
+  const { progress, written, clock } = recorded({ start: 50 }, { isTTY: false });
+  clock.ms = 10_000;
+  progress.update(75, '');
+  expect(written.join('')).toContain('0:10 left');
+});

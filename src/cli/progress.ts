@@ -1,0 +1,118 @@
+import type { WriteStream } from 'node:tty';
+import { formatDuration } from './format.ts';
+import { styles } from './output.ts';
+
+/** How far a long work is, shown on stderr: a bar that stays in its line on a terminal, lines of text elsewhere. */
+export interface Progress {
+  /** Shows `done` of the total, with `detail` behind it. Cheap: a terminal is redrawn a few times a second only. */
+  update(done: number, detail: string): void;
+  /** A line that stays, above the bar. */
+  log(line: string): void;
+  /** Leaves the last state on the screen and ends the line. */
+  finish(): void;
+}
+
+export interface ProgressOptions {
+  /** What is counted: `step`. */
+  readonly unit: string;
+  /** 0 if unknown. */
+  readonly total: number;
+  /** Where a resumed work starts: it does not count for the estimate of the time left. Default 0. */
+  readonly start?: number;
+  /** Without a terminal: a line at every multiple of so many. Default: a line every ten seconds. */
+  readonly lineEvery?: number;
+  /** How done and total are written. Default: as they are. */
+  readonly format?: (value: number) => string;
+  readonly stream?: WriteStream;
+  /** Current time in milliseconds. */
+  readonly now?: () => number;
+}
+
+const redrawMs = 100;
+const lineMs = 10_000;
+
+export function createProgress(options: ProgressOptions): Progress {
+  const { stream = process.stderr } = options;
+  return stream.isTTY ? terminalProgress(options, stream) : lineProgress(options, stream);
+}
+
+function terminalProgress(options: ProgressOptions, stream: WriteStream): Progress {
+  const { now = Date.now } = options;
+  const { green, dim } = styles(stream);
+  const timeLeft = timeEstimate(options, now);
+  let current: { done: number; detail: string } | undefined;
+  let drawnAt = -Infinity;
+
+  const draw = () => {
+    if (current === undefined) return;
+    const { done, detail } = current;
+    const fraction = options.total > 0 ? Math.min(done / options.total, 1) : 0;
+    const percent = options.total > 0 ? ` ${String(Math.floor(100 * fraction)).padStart(3)}%  ` : '';
+    const text = percent + describe(options, done, detail, timeLeft);
+    const cells = options.total > 0 ? Math.max(0, Math.min(30, stream.columns - text.length - 3)) : 0;
+    const filled = Math.round(fraction * cells);
+    const bar = cells < 5 ? '' : green('━'.repeat(filled)) + dim('─'.repeat(cells - filled));
+    // A line longer than the terminal would wrap, and then not be redrawn in place.
+    stream.write(`\r\u001b[2K${bar}${text.slice(0, Math.max(0, stream.columns - 1))}`);
+    drawnAt = now();
+  };
+
+  return {
+    update(done, detail) {
+      current = { done, detail };
+      if (now() - drawnAt >= redrawMs) draw();
+    },
+    log(line) {
+      stream.write(`\r\u001b[2K${line}\n`);
+      draw();
+    },
+    finish() {
+      if (current === undefined) return;
+      draw();
+      stream.write('\n');
+      current = undefined;
+    },
+  };
+}
+
+function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
+  const { now = Date.now, unit, lineEvery } = options;
+  const timeLeft = timeEstimate(options, now);
+  let shownAt = now();
+  let pending: string | undefined;
+  return {
+    update(done, detail) {
+      pending = `${unit} ${describe(options, done, detail, timeLeft)}\n`;
+      const due = lineEvery === undefined ? now() - shownAt >= lineMs : done % lineEvery === 0;
+      if (!due) return;
+      stream.write(pending);
+      pending = undefined;
+      shownAt = now();
+    },
+    log(line) {
+      stream.write(`${line}\n`);
+    },
+    finish() {
+      if (pending !== undefined) stream.write(pending);
+      pending = undefined;
+    },
+  };
+}
+
+/** `450/1000  loss 1.23  0:42 left` */
+function describe(options: ProgressOptions, done: number, detail: string, timeLeft: (done: number) => string): string {
+  const { total, format = String } = options;
+  const amount = total > 0 ? `${format(done)}/${format(total)}` : format(done);
+  return [amount, detail, timeLeft(done)].filter((part) => part !== '').join('  ');
+}
+
+/** `0:42 left`, from the mean speed since the start; `in 1:20` once all is done; empty where the total is unknown. */
+function timeEstimate({ total, start = 0 }: ProgressOptions, now: () => number): (done: number) => string {
+  const startedAt = now();
+  return (done) => {
+    const seconds = (now() - startedAt) / 1000;
+    if (total === 0) return '';
+    if (done >= total) return `in ${formatDuration(seconds)}`;
+    return done <= start ? '' : `${formatDuration((seconds / (done - start)) * (total - done))} left`;
+  };
+}

@@ -1,0 +1,183 @@
+import { expect, test } from 'vitest';
+import { ConfigurationError } from '../util/errors.ts';
+import { countMultiplyAdds, countOperations, countParameters, NetworkBuilder, type Tensor } from './network.ts';
+
+/** The one layer that `add` puts on an input of `shape`. */
+function layerOn(shape: readonly number[], add: (b: NetworkBuilder, x: Tensor) => Tensor) {
+  const b = new NetworkBuilder('net', shape);
+  const network = b.build(add(b, b.input));
+  return network.layers[network.layers.length - 1]!;
+}
+
+// The study's rule. Convolutions: (1 + k * k * C) * F parameters, (1 + 2 * C * k * k) * F * w * h + 2 * F * w * h (ReLU) operations.
+// Dense: (in + 1) * out parameters, (2 * in + 1) * out + 2 * out (ReLU) operations. LRN: 36 per element. Pools, concat: 0.
+test.each([
+  [
+    'conv',
+    layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10 })),
+    (1 + 75) * 10,
+    (1 + 2 * 75) * 10 * 35,
+    75 * 10 * 35,
+  ],
+  [
+    'conv with ReLU',
+    layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10, relu: true })),
+    (1 + 75) * 10,
+    (1 + 2 * 75) * 10 * 35 + 2 * 10 * 35,
+    75 * 10 * 35,
+  ],
+  [
+    'conv without bias, stride 2',
+    layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 3, filters: 10, bias: false, stride: 2 })),
+    270,
+    2 * 27 * 10 * 12,
+    27 * 10 * 12,
+  ],
+  [
+    'conv in groups',
+    layerOn([10, 4, 4], (b, x) => b.conv('c', x, { kernel: 3, filters: 20, groups: 5 })),
+    (1 + 18) * 20,
+    (1 + 2 * 18) * 20 * 16,
+    18 * 20 * 16,
+  ],
+  ['dense', layerOn([3, 2, 2], (b, x) => b.dense('d', x, { features: 5 })), 13 * 5, 25 * 5, 60],
+  ['dense with ReLU', layerOn([12], (b, x) => b.dense('d', x, { features: 5, relu: true })), 13 * 5, 27 * 5, 60],
+  ['dense without bias', layerOn([12], (b, x) => b.dense('d', x, { features: 5, bias: false })), 60, 120, 60],
+  ['lrn', layerOn([4, 3, 2], (b, x) => b.lrn('n', x)), 0, 36 * 24, 0],
+  ['batchNorm', layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x)), 8, 48, 0],
+  ['batchNorm without scale', layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x, { scale: false })), 4, 48, 0],
+  ['maxPool', layerOn([4, 6, 6], (b, x) => b.maxPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
+  ['avgPool', layerOn([4, 6, 6], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
+  ['globalAvgPool', layerOn([4, 6, 6], (b, x) => b.globalAvgPool('p', x)), 0, 0, 0],
+  ['relu', layerOn([4, 3, 2], (b, x) => b.relu('r', x)), 0, 48, 0],
+  ['gelu', layerOn([4, 3, 2], (b, x) => b.gelu('g', x)), 0, 192, 0],
+  ['dropout', layerOn([4, 3, 2], (b, x) => b.dropout('d', x, 0.5)), 0, 0, 0],
+  ['concat', layerOn([4, 3, 2], (b, x) => b.concat('j', x, x)), 0, 0, 0],
+  ['add', layerOn([4, 3, 2], (b, x) => b.add('s', x, x, x)), 0, 48, 0],
+  ['scale', layerOn([4, 3, 2], (b, x) => b.scale('s', x, 2)), 0, 24, 0],
+  ['flatten', layerOn([4, 3, 2], (b, x) => b.flatten('f', x)), 0, 0, 0],
+])('%s is counted by the rule', (_, layer, parameters, operations, multiplyAdds) => {
+  expect(countParameters(layer.parameters)).toBe(parameters);
+  expect(layer.operations).toBe(operations);
+  expect(layer.multiplyAdds).toBe(multiplyAdds);
+});
+
+test.each([
+  ['conv', layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })), [10, 4, 3]],
+  ['dense', layerOn([3, 7, 5], (b, x) => b.dense('d', x, { features: 10 })), [10]],
+  ['maxPool with its kernel as stride', layerOn([3, 7, 5], (b, x) => b.maxPool('p', x, { kernel: 2 })), [3, 4, 3]],
+  ['avgPool VALID', layerOn([3, 7, 5], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2, padding: 'valid' })), [3, 3, 2]],
+  ['globalAvgPool', layerOn([3, 7, 5], (b, x) => b.globalAvgPool('p', x)), [3]],
+  ['concat', layerOn([3, 7, 5], (b, x) => b.concat('j', x, x)), [6, 7, 5]],
+  ['flatten', layerOn([3, 7, 5], (b, x) => b.flatten('f', x)), [105]],
+])('%s makes its shape', (_, layer, shape) => {
+  expect(layer.outputShape).toEqual(shape);
+});
+
+test('a network has its layers in order, its parameters, and the sums of its layers', () => {
+  const b = new NetworkBuilder('tiny', [3, 8, 8]);
+  const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, relu: true, frozen: true });
+  const y = b.batchNorm('norm1', x, { shift: false });
+  const network = b.build(b.dense('logits', b.globalAvgPool('pool', b.add('sum', x, y)), { features: 10, starred: true }));
+  expect(network).toMatchObject({ name: 'tiny', inputShape: [3, 8, 8], output: 'logits', outputShape: [10] });
+  expect(network.layers.map(({ name, inputs }) => [name, ...inputs])).toEqual([
+    ['conv1', 'input'],
+    ['norm1', 'conv1'],
+    ['sum', 'conv1', 'norm1'],
+    ['pool', 'sum'],
+    ['logits', 'pool'],
+  ]);
+  expect(network.parameters.map(({ name, kind, starred }) => [name, kind, starred])).toEqual([
+    ['conv1.weight', 'frozen', false],
+    ['conv1.bias', 'trainable', false],
+    ['norm1.scale', 'trainable', false],
+    ['norm1.mean', 'statistic', false],
+    ['norm1.variance', 'statistic', false],
+    ['logits.weight', 'trainable', true],
+    ['logits.bias', 'trainable', false],
+  ]);
+  expect(countParameters(network.parameters)).toBe(448 + 16 + 170);
+  expect(countOperations(network)).toBe(network.layers.reduce((sum, layer) => sum + layer.operations, 0));
+  expect(countMultiplyAdds(network)).toBe(27 * 16 * 64 + 160);
+});
+
+/** Puts a layer on an input `[3, 7, 5]`. */
+type Wrong = (b: NetworkBuilder, x: Tensor) => unknown;
+
+test.each<[string, Wrong]>([
+  ['filters (=0) must be a positive integer for layer "c"', (b, x) => b.conv('c', x, { kernel: 3, filters: 0 })],
+  ['kernel (=1.5) must be a positive integer for layer "c"', (b, x) => b.conv('c', x, { kernel: 1.5, filters: 4 })],
+  ['stride (=0) must be a positive integer for layer "c"', (b, x) => b.conv('c', x, { kernel: 3, stride: 0, filters: 4 })],
+  [
+    'groups (=2) must be a divisor of its 3 input channels for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, groups: 2 }),
+  ],
+  [
+    'groups (=3) must be a divisor of its 4 filters for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, groups: 3 }),
+  ],
+  [
+    'kernel (=9x9) must be no larger than the padded input 7x5 for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 9, filters: 4, padding: 'valid' }),
+  ],
+  [
+    'padding (=[0,-1,0,0]) must be "same", "valid" or four non-negative integers [top, left, bottom, right] for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, padding: [0, -1, 0, 0] }),
+  ],
+  [
+    'padding (=full) must be "same", "valid" or [top, left, bottom, right] for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, padding: 'full' as 'same' }),
+  ],
+  [
+    'padding (=[2,0,0,0]) must be smaller than the kernel 2x2 for layer "p"',
+    (b, x) => b.maxPool('p', x, { kernel: 2, padding: [2, 0, 0, 0] }),
+  ],
+  [
+    'input shape (=105) must be channels x height x width for layer "c"',
+    (b, x) => b.conv('c', b.flatten('f', x), { kernel: 1, filters: 2 }),
+  ],
+  ['features (=-1) must be a positive integer for layer "d"', (b, x) => b.dense('d', x, { features: -1 })],
+  ['depthRadius (=0) must be a positive integer for layer "n"', (b, x) => b.lrn('n', x, { depthRadius: 0 })],
+  ['bias (=0) must be greater than 0 for layer "n"', (b, x) => b.lrn('n', x, { bias: 0 })],
+  ['momentum (=1) must be in [0, 1) for layer "n"', (b, x) => b.batchNorm('n', x, { momentum: 1 })],
+  ['epsilon (=0) must be greater than 0 for layer "n"', (b, x) => b.batchNorm('n', x, { epsilon: 0 })],
+  ['rate (=1) must be in [0, 1) for layer "d"', (b, x) => b.dropout('d', x, 1)],
+  ['factor (=NaN) must be a finite number for layer "s"', (b, x) => b.scale('s', x, NaN)],
+  ['number of inputs (=1) must be at least 2 for layer "s"', (b, x) => b.add('s', x)],
+  [
+    'input shape (=4x7x5) must be 3x7x5, as its first input for layer "s"',
+    (b, x) => b.add('s', x, b.conv('c', x, { kernel: 1, filters: 4 })),
+  ],
+  [
+    'input shape (=3x4x3) must be ?x7x5, as its first input for layer "j"',
+    (b, x) => b.concat('j', x, b.maxPool('p', x, { kernel: 2 })),
+  ],
+  [
+    'layer name (="r") must be new in network "net", start with a letter, and have only letters, digits, "_", "-" and "/"',
+    (b, x) => b.relu('r', b.relu('r', x)),
+  ],
+  [
+    'layer "r" takes "elsewhere", which is not a layer of network "net"',
+    (b) => b.relu('r', { name: 'elsewhere', shape: [3, 7, 5] }),
+  ],
+  [
+    'layer "left" of network "net" is not used by any other layer',
+    (b, x) => {
+      b.relu('left', x);
+      return b.build(b.relu('right', x));
+    },
+  ],
+])('%s', (message, add) => {
+  const b = new NetworkBuilder('net', [3, 7, 5]);
+  expect(() => add(b, b.input)).toThrow(new ConfigurationError(message));
+});
+
+test.each(['', '1conv', 'a.b', 'input', 'a b'])('%j is no name for a layer', (name) => {
+  const b = new NetworkBuilder('net', [3]);
+  expect(() => b.relu(name, b.input)).toThrow(`layer name (="${name}") must be new in network "net"`);
+});
+
+test('an input shape must be positive integers', () => {
+  expect(() => new NetworkBuilder('net', [3, 0, 5])).toThrow('input shape (=3x0x5) must be positive integers for network "net"');
+  expect(() => new NetworkBuilder('net', [])).toThrow(ConfigurationError);
+});

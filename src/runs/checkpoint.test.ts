@@ -1,0 +1,162 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, expect, test } from 'vitest';
+import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
+import {
+  checkpointPath,
+  checkpointWeights,
+  latestCheckpoint,
+  listCheckpoints,
+  loadCheckpoint,
+  loadLatestCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+} from './checkpoint.ts';
+import { describeEnvironment } from './environment.ts';
+import { checkpointsFolder, createRun } from './run-folder.ts';
+import { lockRun } from './run-lock.ts';
+import { encodeSafetensors } from './safetensors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-checkpoint-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const environment = describeEnvironment({ threads: 2 });
+const newRun = () => createRun(folder, 'tuto', { steps: 100 }, environment);
+
+function checkpointAt(step: number): Checkpoint {
+  return {
+    step,
+    tensors: new Map([
+      ['conv1.weight', { shape: [2, 1], data: Float32Array.of(step, 2) }],
+      ['norm1.mean', { shape: [1], data: Float32Array.of(3) }],
+      ['ema.conv1.weight', { shape: [2, 1], data: Float32Array.of(4, 5) }],
+      ['opt.momentum.conv1.weight', { shape: [2, 1], data: Float32Array.of(6, 7) }],
+    ]),
+    metadata: { model: 'tuto', config: '{"steps":100}' },
+  };
+}
+
+test('what is saved is loaded, with its step and format in the metadata', () => {
+  const run = newRun();
+  const path = saveCheckpoint(run, checkpointAt(10_000));
+  expect(path).toBe(join(run.path, 'checkpoints', 'step-000010000.safetensors'));
+  const loaded = loadCheckpoint(path);
+  expect(loaded.step).toBe(10_000);
+  expect(loaded.tensors).toEqual(checkpointAt(10_000).tensors);
+  expect(loaded.metadata).toEqual({
+    model: 'tuto',
+    config: '{"steps":100}',
+    step: '10000',
+    format: 'ablate-checkpoint-1',
+    final: 'false',
+  });
+});
+
+test('checkpoints are listed by step, without temporary and other files', () => {
+  const run = newRun();
+  expect(latestCheckpoint(run)).toBeUndefined();
+  expect(() => loadLatestCheckpoint(run)).toThrow(/tuto\/\d+ has no checkpoint yet/);
+  for (const step of [20, 3_000_000_000, 100]) saveCheckpoint(run, checkpointAt(step));
+  writeFileSync(join(checkpointsFolder(run), '.step-000000999.safetensors.1-a.tmp'), '');
+  writeFileSync(join(checkpointsFolder(run), 'notes.txt'), '');
+  expect(listCheckpoints(run)).toEqual([20, 100, 3_000_000_000].map((step) => ({ step, path: checkpointPath(run, step) })));
+  expect(latestCheckpoint(run)?.step).toBe(3_000_000_000);
+  expect(loadLatestCheckpoint(run).step).toBe(3_000_000_000);
+  rmSync(checkpointsFolder(run), { recursive: true });
+  expect(listCheckpoints(run)).toEqual([]);
+});
+
+test('keeps the newest, and those at which a training ended', () => {
+  const run = newRun();
+  const steps = () => listCheckpoints(run).map(({ step }) => step);
+  for (const step of [1, 2, 3]) saveCheckpoint(run, checkpointAt(step));
+  saveCheckpoint(run, checkpointAt(4), { keep: 2, final: true });
+  expect(steps()).toEqual([3, 4]);
+  // Goes on from the final checkpoint, whose metadata must not make its successors final.
+  for (const step of [5, 6, 7]) saveCheckpoint(run, { ...checkpointAt(step), metadata: loadLatestCheckpoint(run).metadata }, { keep: 2 });
+  expect(steps()).toEqual([4, 6, 7]);
+  for (const keep of [0, 1.5, NaN]) expect(() => saveCheckpoint(run, checkpointAt(8), { keep })).toThrow(ConfigurationError);
+});
+
+test('a damaged old checkpoint does not stop a training', () => {
+  const run = newRun();
+  truncateSync(saveCheckpoint(run, checkpointAt(1)), 20);
+  saveCheckpoint(run, checkpointAt(2), { keep: 1 });
+  expect(listCheckpoints(run).map(({ step }) => step)).toEqual([1, 2]);
+  expect(() => loadCheckpoint(checkpointPath(run, 1))).toThrow(/step-000000001.safetensors is not a valid safetensors file: .*truncated/);
+});
+
+test('weights of another program are not a checkpoint', () => {
+  const path = join(folder, 'weights.safetensors');
+  writeFileSync(path, encodeSafetensors(new Map(), {}));
+  expect(() => loadCheckpoint(path)).toThrow(DataError);
+  expect(() => loadCheckpoint(path)).toThrow('is not a checkpoint of the format "ablate-checkpoint-1": its format is undefined');
+});
+
+test('weights are raw, or moving averages with the raw statistics', () => {
+  const checkpoint = checkpointAt(1);
+  const values = (kind: 'ema' | 'raw') => [...checkpointWeights(checkpoint, kind, 'c')].map(([name, { data }]) => [name, ...data]);
+  expect(values('raw')).toEqual([
+    ['conv1.weight', 1, 2],
+    ['norm1.mean', 3],
+  ]);
+  expect(values('ema')).toEqual([
+    ['conv1.weight', 4, 5],
+    ['norm1.mean', 3],
+  ]);
+  const tensors = new Map([['conv1.weight', checkpoint.tensors.get('conv1.weight')!]]);
+  expect(() => checkpointWeights({ ...checkpoint, tensors }, 'ema', 'step-1')).toThrow('step-1 has no moving averages');
+});
+
+test('a folder that cannot be written gives the path, the reason and a fix', () => {
+  const run = newRun();
+  rmSync(checkpointsFolder(run), { recursive: true });
+  writeFileSync(checkpointsFolder(run), '');
+  const save = () => saveCheckpoint(run, checkpointAt(1));
+  expect(save).toThrow(AblateError);
+  expect(save).toThrow(/cannot write .*step-000000001.safetensors: .*(ENOTDIR|EEXIST)/);
+});
+
+test('killed at any moment, a process leaves only whole checkpoints', async () => {
+  const run = newRun();
+  const script = join(folder, 'save.mts');
+  writeFileSync(
+    script,
+    `import { saveCheckpoint } from ${JSON.stringify(join(import.meta.dirname, 'checkpoint.ts'))};
+     const run = ${JSON.stringify(run)};
+     console.log('ready');
+     for (let step = Number(process.argv[2]); ; step++) {
+       const data = new Float32Array(300_000).fill(step);
+       saveCheckpoint(run, { step, tensors: new Map([['w', { shape: [300_000], data }]]), metadata: {} }, { keep: 3 });
+     }`,
+  );
+  let step = 1;
+  let interrupted = 0;
+  for (let kill = 0; kill < 20; kill++) {
+    const child = spawn(process.execPath, ['--import', 'tsx', script, String(step)], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+    await sleep(Math.random() * 60);
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    for (const file of listCheckpoints(run)) {
+      const { step: loaded, tensors } = loadCheckpoint(file.path);
+      expect(loaded).toBe(file.step);
+      expect(tensors.get('w')!.data.every((value) => value === file.step)).toBe(true);
+    }
+    if (readdirSync(checkpointsFolder(run)).some((name) => name.endsWith('.tmp'))) interrupted++;
+    lockRun(run).release();
+    expect(readdirSync(checkpointsFolder(run)).some((name) => name.endsWith('.tmp'))).toBe(false);
+    step = (latestCheckpoint(run)?.step ?? 0) + 1;
+  }
+  // Else no kill fell into a save, and the test has shown nothing.
+  expect(interrupted).toBeGreaterThan(0);
+  expect(step).toBeGreaterThan(1);
+  expect(statSync(latestCheckpoint(run)!.path).size).toBeGreaterThan(1_200_000);
+});

@@ -1,0 +1,159 @@
+/** Checkpoints: all that is needed to go on training, and the weights for everything else, in one safetensors file. */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
+import { errorCode, fileError } from '../util/file-error.ts';
+import { checkpointsFolder, runName, type Run } from './run-folder.ts';
+import { encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
+
+export const checkpointFormat = 'ablate-checkpoint-1';
+
+export interface Checkpoint {
+  /** Steps done. */
+  readonly step: number;
+  /**
+   * Parameters and statistics by name (`conv1.weight`), their moving averages (`ema.conv1.weight`) and the optimizer's state
+   * (`opt.<slot>.conv1.weight`), in plain layout.
+   */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** At least `model` and `config` (JSON); `step`, `format` and `final` are written by `saveCheckpoint`. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface SaveOptions {
+  /** Keep this many of the newest checkpoints, and final ones; all if undefined. At least 1. */
+  readonly keep?: number;
+  /** Whether training ends here: such a checkpoint is never pruned. */
+  readonly final?: boolean;
+}
+
+/** A checkpoint in a run's folder. */
+export interface CheckpointFile {
+  readonly step: number;
+  readonly path: string;
+}
+
+export function checkpointPath(run: Run, step: number): string {
+  return join(checkpointsFolder(run), `step-${String(step).padStart(9, '0')}.safetensors`);
+}
+
+/** The checkpoints of a run by step, ascending. What interrupted saves left behind is not among them. */
+export function listCheckpoints(run: Run): CheckpointFile[] {
+  const folder = checkpointsFolder(run);
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw fileError('read', folder, error);
+  }
+  return names
+    .flatMap((name) => {
+      const step = /^step-(\d{9,})\.safetensors$/.exec(name)?.[1];
+      return step === undefined ? [] : { step: Number(step), path: join(folder, name) };
+    })
+    .sort((a, b) => a.step - b.step);
+}
+
+/** The checkpoint of the highest step, or undefined if none was saved yet. */
+export function latestCheckpoint(run: Run): CheckpointFile | undefined {
+  return listCheckpoints(run).at(-1);
+}
+
+/**
+ * Saves a checkpoint whole or not at all, then prunes older ones.
+ *
+ * @returns Its path.
+ * @throws ConfigurationError if `keep` is not a positive integer; AblateError if the file cannot be written.
+ */
+export function saveCheckpoint(run: Run, checkpoint: Checkpoint, options: SaveOptions = {}): string {
+  const { keep, final = false } = options;
+  if (keep !== undefined && !(Number.isInteger(keep) && keep >= 1)) {
+    throw new ConfigurationError(`keep (=${keep}) must be a positive integer`, { fix: 'leave it out to keep all checkpoints' });
+  }
+  const path = checkpointPath(run, checkpoint.step);
+  const metadata = {
+    ...checkpoint.metadata,
+    format: checkpointFormat,
+    step: String(checkpoint.step),
+    final: String(final),
+  };
+  try {
+    mkdirSync(checkpointsFolder(run), { recursive: true });
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+  writeFileAtomic(path, encodeSafetensors(checkpoint.tensors, metadata));
+  if (keep !== undefined) prune(run, keep);
+  return path;
+}
+
+/**
+ * Reads a checkpoint.
+ *
+ * @throws DataError if the file is damaged, or a safetensors file that is not a checkpoint; AblateError if it cannot be read.
+ */
+export function loadCheckpoint(path: string): Checkpoint {
+  const { tensors, metadata } = readSafetensors(path);
+  const step = Number(metadata['step']);
+  if (metadata['format'] !== checkpointFormat || !Number.isSafeInteger(step) || step < 0) {
+    const found = `its format is ${JSON.stringify(metadata['format'])}, its step ${JSON.stringify(metadata['step'])}`;
+    throw new DataError(`${path} is not a checkpoint of the format "${checkpointFormat}": ${found}`, {
+      fix: 'to start from the weights of another program, use --init',
+    });
+  }
+  return { step, tensors, metadata };
+}
+
+/**
+ * The newest checkpoint of a run.
+ *
+ * @throws DataError if it has none, or the newest is damaged.
+ */
+export function loadLatestCheckpoint(run: Run): Checkpoint {
+  const latest = latestCheckpoint(run);
+  if (latest === undefined) {
+    throw new DataError(`${runName(run)} has no checkpoint yet`, { fix: 'wait for the first, or start the run anew' });
+  }
+  return loadCheckpoint(latest.path);
+}
+
+/**
+ * The weights of a network by parameter name. `ema`: moving averages, with the raw values of whatever has none (statistics).
+ *
+ * @param source What to call the checkpoint in errors.
+ * @throws DataError if moving averages are asked for and the checkpoint has none.
+ */
+export function checkpointWeights(checkpoint: Pick<Checkpoint, 'tensors'>, kind: 'ema' | 'raw', source: string): Map<string, Tensor> {
+  const { tensors } = checkpoint;
+  const names = [...tensors.keys()];
+  const averaged = names.some((name) => name.startsWith('ema.'));
+  if (kind === 'ema' && !averaged) {
+    throw new DataError(`${source} has no moving averages of the weights`, { fix: '--weights raw' });
+  }
+  const parameters = names.filter((name) => !name.startsWith('ema.') && !name.startsWith('opt.'));
+  return new Map(parameters.map((name) => [name, (kind === 'ema' && tensors.get(`ema.${name}`)) || tensors.get(name)!]));
+}
+
+/** Removes all but the newest `keep` checkpoints, and final ones. */
+function prune(run: Run, keep: number): void {
+  for (const { path } of listCheckpoints(run).slice(0, -keep)) {
+    if (isFinal(path)) continue;
+    try {
+      rmSync(path, { force: true });
+    } catch (error) {
+      throw fileError('remove', path, error);
+    }
+  }
+}
+
+/** Also true of a damaged file: it is for the user to look at, and no reason to stop a training. */
+function isFinal(path: string): boolean {
+  try {
+    return readSafetensorsMetadata(path)['final'] === 'true';
+  } catch (error) {
+    if (error instanceof DataError) return true;
+    throw error;
+  }
+}

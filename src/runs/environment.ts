@@ -1,0 +1,105 @@
+/** What a run ran on: a number without its hardware and versions is not a result. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, realpathSync } from 'node:fs';
+import { arch, hostname, release, totalmem, type } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cpuInfo, type CpuInfo } from '../util/cpu.ts';
+
+export interface EnvironmentRecord {
+  /** ISO 8601, UTC. */
+  readonly date: string;
+  readonly host: string;
+  /** Kernel and its release, and the distribution where it is known. */
+  readonly operatingSystem: string;
+  readonly architecture: string;
+  readonly cpu: CpuInfo;
+  readonly memoryBytes: number;
+  /** Threads of the engine. */
+  readonly threads: number;
+  readonly commandLine: readonly string[];
+  readonly versions: {
+    readonly ablate: string;
+    readonly node: string;
+    /** Native libraries by name: `onednn`, `mpi`, ... */
+    readonly [library: string]: string;
+  };
+  /** The checkout that ablate runs from; undefined if it is installed as a package. */
+  readonly git?: GitState;
+}
+
+export interface GitState {
+  readonly commit: string;
+  /** Whether files were changed or added since the commit. */
+  readonly dirty: boolean;
+}
+
+/**
+ * Describes this machine and process.
+ *
+ * @param options.threads Threads of the engine.
+ * @param options.libraries Versions of native libraries by name, as those who load them know them.
+ */
+export function describeEnvironment(options: {
+  readonly threads: number;
+  readonly libraries?: Readonly<Record<string, string>>;
+}): EnvironmentRecord {
+  const root = packageRoot();
+  const git = gitState(root);
+  return {
+    date: new Date().toISOString(),
+    host: hostname(),
+    operatingSystem: operatingSystem(),
+    architecture: arch(),
+    cpu: cpuInfo(),
+    memoryBytes: totalmem(),
+    threads: options.threads,
+    commandLine: [...process.argv],
+    versions: { ...options.libraries, ablate: packageVersion(root), node: process.versions.node },
+    ...(git && { git }),
+  };
+}
+
+/** The commit of a folder that is the top of a git checkout; undefined elsewhere, as within another project's node_modules. */
+export function gitState(folder: string): GitState | undefined {
+  if (git(folder, 'rev-parse', '--show-prefix') !== '') return undefined;
+  const commit = git(folder, 'rev-parse', '--verify', 'HEAD');
+  const changes = git(folder, 'status', '--porcelain');
+  return commit === undefined || changes === undefined ? undefined : { commit, dirty: changes !== '' };
+}
+
+/** The trimmed output of a git command; undefined if it fails: no git, or no checkout. */
+function git(folder: string, ...command: readonly string[]): string | undefined {
+  try {
+    return execFileSync('git', ['--no-optional-locks', '-C', folder, ...command], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 10_000,
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Two folders above this file, in `src` as in `dist`. */
+function packageRoot(): string {
+  return realpathSync(join(dirname(fileURLToPath(import.meta.url)), '..', '..'));
+}
+
+function packageVersion(root: string): string {
+  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string }).version;
+}
+
+function operatingSystem(): string {
+  const kernel = `${type()} ${release()}`;
+  const distribution = linuxDistribution();
+  return distribution === undefined ? kernel : `${kernel}, ${distribution}`;
+}
+
+function linuxDistribution(): string | undefined {
+  try {
+    return /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
+  } catch {
+    return undefined; // Only Linux has the file.
+  }
+}

@@ -1,0 +1,102 @@
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { AblateError, DataError } from '../util/errors.ts';
+import { openMetrics, readMetrics, type MetricsRecord } from './metrics.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-metrics-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const record = (step: number): MetricsRecord => ({
+  step,
+  time: '2026-01-31T12:00:00.000Z',
+  metrics: { 'train/loss': 1 / step, 'train/learningRate': 0.1 },
+});
+
+/** A file with the records of these steps. */
+function written(name: string, ...steps: readonly number[]): string {
+  const path = join(folder, name);
+  const writer = openMetrics(path);
+  for (const step of steps) writer.append(record(step));
+  writer.sync();
+  writer.close();
+  return path;
+}
+
+const stepsOf = (path: string) => readMetrics(path).map(({ step }) => step);
+
+test('what is appended is read, one object a line', () => {
+  const path = written('round-trip', 10, 20);
+  expect(readMetrics(path)).toEqual([record(10), record(20)]);
+  expect(readFileSync(path, 'utf8').split('\n')[0]).toBe(
+    '{"step":10,"time":"2026-01-31T12:00:00.000Z","train/loss":0.1,"train/learningRate":0.1}',
+  );
+});
+
+test('records are there at once, and numbers that JSON lacks survive', () => {
+  const path = join(folder, 'at-once');
+  const writer = openMetrics(path);
+  const metrics = { nan: NaN, plus: Infinity, minus: -Infinity };
+  writer.append({ ...record(1), metrics });
+  expect(readMetrics(path)).toEqual([{ ...record(1), metrics }]);
+  writer.close();
+});
+
+test('a torn last line is passed over by readers, and removed before more is written', () => {
+  for (const torn of ['{"step":30,"ti', '{"step":30,"time":"2026-01-31T12:00:00.000Z","train/loss":0.5', '\0\0\0\0\n', '\n', '7']) {
+    const path = written('torn', 10, 20);
+    appendFileSync(path, torn);
+    expect(stepsOf(path)).toEqual([10, 20]);
+    const writer = openMetrics(path);
+    writer.append(record(30));
+    writer.close();
+    expect(stepsOf(path)).toEqual([10, 20, 30]);
+    rmSync(path);
+  }
+});
+
+test('a complete line that lacks only its line break is kept out too: its number may be cut short', () => {
+  const path = written('cut-number', 10);
+  appendFileSync(path, '{"step":20,"time":"t","train/loss":1}');
+  expect(stepsOf(path)).toEqual([10]);
+});
+
+test('on resume the records of later steps go, and the file is never half written', () => {
+  const path = written('resume', 10, 20, 30, 40);
+  openMetrics(path, 20).close();
+  expect(stepsOf(path)).toEqual([10, 20]);
+  openMetrics(path, 5).close();
+  expect(stepsOf(path)).toEqual([]);
+  expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+test('a damaged line in the middle is named', () => {
+  for (const line of ['{"step":', '{"step":1}', '[1]', '{"step":1,"time":"t","train/loss":"high"}']) {
+    const path = written('damaged', 10);
+    appendFileSync(path, `${line}\n`);
+    appendFileSync(path, readFileSync(path, 'utf8').split('\n')[0] + '\n');
+    expect(() => readMetrics(path)).toThrow(DataError);
+    expect(() => openMetrics(path)).toThrow(`${path}, line 2, is not a record of metrics`);
+    rmSync(path);
+  }
+});
+
+test('a missing file or folder is named', () => {
+  expect(() => readMetrics(join(folder, 'missing'))).toThrow(/cannot read .*\/missing: no such file/);
+  expect(() => openMetrics(join(folder, 'missing', 'metrics.jsonl'))).toThrow(/cannot write .*missing\/metrics.jsonl: no such file/);
+});
+
+test.runIf(existsSync('/dev/full'))('a full disk gives the path, the reason and a fix', () => {
+  const path = join(folder, 'full');
+  symlinkSync('/dev/full', path);
+  const writer = openMetrics(path);
+  expect(() => writer.append(record(1))).toThrow(AblateError);
+  expect(() => writer.append(record(1))).toThrow(`cannot write ${path}: no space left on the device (ENOSPC)`);
+  writer.close();
+});
+
+test('an empty file has no records', () => {
+  writeFileSync(join(folder, 'empty'), '');
+  expect(readMetrics(join(folder, 'empty'))).toEqual([]);
+});

@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, expect, test } from 'vitest';
+import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
+import { describeEnvironment } from './environment.ts';
+import { allRuns, createRun, findRun, openRun, readConfig, readEnvironment, runName } from './run-folder.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-runs-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const environment = describeEnvironment({ threads: 2 });
+const config = { steps: 100, learningRate: 0.1 };
+
+test('a new run has the next number, its configuration, its environment, and nothing half made beside it', () => {
+  const root = join(folder, 'new', 'runs');
+  const first = createRun(root, 'tuto', config, environment);
+  expect(runName(first)).toBe('tuto/1');
+  expect(first.path).toBe(join(root, 'tuto', '1'));
+  expect(runName(createRun(root, 'tuto', config, environment))).toBe('tuto/2');
+  expect(runName(createRun(root, 'nin2', config, environment))).toBe('nin2/1');
+  rmSync(first.path, { recursive: true });
+  expect(runName(createRun(root, 'tuto', config, environment))).toBe('tuto/3');
+  const last = openRun(join(root, 'tuto', '3'));
+  expect(readdirSync(last.path).sort()).toEqual(['checkpoints', 'config.json', 'environment.json', 'metrics.jsonl', 'status.json']);
+  expect(readConfig(last)).toEqual(config);
+  expect(readEnvironment(last)).toEqual(environment);
+  expect(readdirSync(join(root, 'tuto')).sort()).toEqual(['2', '3']);
+  expect(allRuns(root).map(runName)).toEqual(['nin2/1', 'tuto/2', 'tuto/3']);
+});
+
+test('processes that make runs at the same moment get different numbers', async () => {
+  const root = join(folder, 'race');
+  const script = join(folder, 'create.mts');
+  writeFileSync(
+    script,
+    `import { createRun } from ${JSON.stringify(join(import.meta.dirname, 'run-folder.ts'))};
+     for (let i = 0; i < 40; i++) console.log(createRun(${JSON.stringify(root)}, 'tuto', { steps: 1 }, {} as never).number);`,
+  );
+  const outputs = await Promise.all(
+    [1, 2, 3].map(() => promisify(execFile)(process.execPath, ['--import', 'tsx', script], { cwd: import.meta.dirname })),
+  );
+  const numbers = outputs.flatMap(({ stdout }) => stdout.trim().split('\n').map(Number));
+  expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
+  expect(readdirSync(join(root, 'tuto'))).toHaveLength(120);
+});
+
+test('a run is found by path, by model and number, and by model', () => {
+  const root = join(folder, 'find');
+  const runs = Array.from({ length: 11 }, () => createRun(root, 'tuto', config, environment));
+  expect(findRun(root, 'tuto/2')).toEqual(runs[1]);
+  expect(findRun(root, 'tuto')).toEqual(runs[10]);
+  expect(findRun(root, 'tuto/')).toEqual(runs[10]);
+  expect(findRun(root, runs[3]!.path)).toEqual(runs[3]);
+  expect(findRun('elsewhere', relative(process.cwd(), runs[3]!.path))).toEqual(runs[3]);
+});
+
+test('a run that is not there: the error says which there are', () => {
+  const root = join(folder, 'absent');
+  expect(() => findRun(root, 'tuto/1')).toThrow(`there is no run "tuto/1" in ${root}: it holds no runs`);
+  for (let i = 0; i < 6; i++) createRun(root, 'tuto', config, environment);
+  rmSync(join(root, 'tuto', '4'), { recursive: true });
+  createRun(root, 'nin2', config, environment);
+  expect(() => findRun(root, 'tuto/4')).toThrow('the runs of tuto are 1-3, 5-6');
+  expect(() => findRun(root, 'tutu')).toThrow('it holds runs of nin2, tuto. Did you mean "tuto"?');
+  expect(() => findRun(root, '')).toThrow(DataError);
+  expect(() => openRun(join(root, 'tuto'))).toThrow('is not the folder of a run');
+});
+
+test('a name that is no folder name is refused', () => {
+  for (const model of ['', '..', '../up', 'a/b', '.hidden', 'a b']) {
+    expect(() => createRun(folder, model, config, environment)).toThrow(ConfigurationError);
+  }
+});
+
+test('a place that cannot be written gives the path, the reason and a fix', () => {
+  writeFileSync(join(folder, 'plain'), '');
+  const create = () => createRun(join(folder, 'plain'), 'tuto', config, environment);
+  expect(create).toThrow(AblateError);
+  expect(create).toThrow(/cannot create .*\/plain\/tuto: .*(ENOTDIR|EEXIST)/);
+});
+
+test('a damaged configuration is named', () => {
+  const run = createRun(join(folder, 'damaged'), 'tuto', config, environment);
+  writeFileSync(join(run.path, 'config.json'), '{"steps":');
+  expect(() => readConfig(run)).toThrow(/tuto\/1\/config.json is not JSON/);
+});
+
+test('other files among the runs are no runs', () => {
+  const root = join(folder, 'others');
+  createRun(root, 'tuto', config, environment);
+  mkdirSync(join(root, 'tuto', 'notes'));
+  mkdirSync(join(root, 'empty'));
+  writeFileSync(join(root, 'README'), '');
+  expect(allRuns(root).map(runName)).toEqual(['tuto/1']);
+});

@@ -1,0 +1,76 @@
+/** status.json: how far a run is. Small and rewritten whole, so that listing thousands of runs reads one small file for each. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { messageOf } from '../util/errors.ts';
+import { processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+
+/** `interrupted`: stopped by a signal or a crash, can be resumed. `failed`: stopped by an error, such as a loss that is not a number. */
+export type RunState = 'running' | 'finished' | 'failed' | 'interrupted';
+
+export interface RunProgress {
+  readonly status: RunState;
+  /** Steps done. */
+  readonly step: number;
+  /** Steps to do in all. */
+  readonly steps: number;
+  /** Of the latest evaluation, a fraction in [0, 1]. */
+  readonly accuracy?: number;
+  /** Why the run failed or was interrupted. */
+  readonly reason?: string;
+}
+
+/** Progress, and who reported it when. */
+export interface RunStatus extends RunProgress, ProcessIdentity {
+  /** ISO 8601. */
+  readonly updatedAt: string;
+}
+
+/** The status that a run is made with: running, at step 0. */
+export function firstStatus(steps: number): RunStatus {
+  return stamped({ status: 'running', step: 0, steps });
+}
+
+/**
+ * Replaces the status of a run by this process's report. Cheap enough for every few seconds: it does not wait for the disk.
+ *
+ * @throws AblateError if the file cannot be written.
+ */
+export function writeStatus(run: { readonly path: string }, progress: RunProgress): void {
+  writeFileAtomic(statusPath(run), `${JSON.stringify(stamped(progress), undefined, 2)}\n`, { durable: false });
+}
+
+/**
+ * The status of a run, as it is now: one that says `running` while its process on this host is gone is `interrupted`. So is one
+ * whose file is missing or damaged; its reason says so, and its step is 0.
+ */
+export function readStatus(run: { readonly path: string }): RunStatus {
+  let status: RunStatus;
+  try {
+    status = parseStatus(readFileSync(statusPath(run), 'utf8'));
+  } catch (error) {
+    const reason = `status.json cannot be read: ${messageOf(error)}`;
+    return { status: 'interrupted', step: 0, steps: 0, reason, pid: 0, host: '', updatedAt: new Date(0).toISOString() };
+  }
+  if (status.status === 'running' && processState(status) === 'dead') {
+    return { ...status, status: 'interrupted', reason: `process ${status.pid} is gone` };
+  }
+  return status;
+}
+
+function statusPath(run: { readonly path: string }): string {
+  return join(run.path, 'status.json');
+}
+
+function stamped(progress: RunProgress): RunStatus {
+  return { ...progress, ...thisProcess(), updatedAt: new Date().toISOString() };
+}
+
+function parseStatus(text: string): RunStatus {
+  const value = JSON.parse(text) as Partial<RunStatus> | null;
+  const states: readonly unknown[] = ['running', 'finished', 'failed', 'interrupted'];
+  if (!states.includes(value?.status) || !Number.isInteger(value?.step) || !Number.isInteger(value?.steps)) {
+    throw new Error('status, step or steps is missing');
+  }
+  return value as RunStatus;
+}

@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest';
+import { DataError } from '../util/errors.ts';
+import { decodeSafetensors, encodeSafetensors, readSafetensors, type Tensor } from './safetensors.ts';
+
+const tensors = new Map<string, Tensor>([
+  ['conv1.weight', { shape: [2, 1, 1, 3], data: Float32Array.of(1, -2, 3.5, NaN, Infinity, -0) }],
+  ['conv1.bias', { shape: [2], data: Float32Array.of(0.1, 1e-40) }],
+  ['scale', { shape: [], data: Float32Array.of(7) }],
+  ['empty', { shape: [0, 3], data: new Float32Array() }],
+  ['größe', { shape: [1], data: Float32Array.of(2) }],
+]);
+
+test('what is encoded is decoded: values bit by bit, shapes, order, metadata', () => {
+  const metadata = { step: '100', model: 'tuto', config: '{"a":"ü"}' };
+  const decoded = decodeSafetensors(encodeSafetensors(tensors, metadata), 'file');
+  expect(decoded.metadata).toEqual(metadata);
+  expect([...decoded.tensors.keys()]).toEqual([...tensors.keys()]);
+  expect(decoded.tensors).toEqual(tensors);
+  expect(Object.is(decoded.tensors.get('conv1.weight')!.data[5], -0)).toBe(true);
+});
+
+test('decodes bytes that start anywhere in their buffer', () => {
+  const bytes = encodeSafetensors(tensors, {});
+  const shifted = new Uint8Array(bytes.length + 3);
+  shifted.set(bytes, 3);
+  expect(decodeSafetensors(shifted.subarray(3), 'file').tensors).toEqual(tensors);
+  // A Buffer's slice would share its memory.
+  const buffer = Buffer.from(shifted.buffer, 3);
+  const decoded = decodeSafetensors(buffer, 'file').tensors;
+  buffer.fill(0);
+  expect(decoded).toEqual(tensors);
+});
+
+test('the header is padded so that the tensors start at a multiple of 8 bytes', () => {
+  for (const name of ['a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg', 'abcdefgh']) {
+    const bytes = encodeSafetensors(new Map([[name, { shape: [1], data: Float32Array.of(1) }]]), {});
+    expect(Number(new DataView(bytes.buffer).getBigUint64(0, true)) % 8).toBe(0);
+  }
+});
+
+test('refuses to encode data that is not of its shape, and the reserved name', () => {
+  const tensor = { shape: [2, 2], data: new Float32Array(3) };
+  expect(() => encodeSafetensors(new Map([['w', tensor]]), {})).toThrow('tensor w of shape [2, 2] has 3 elements');
+  expect(() => encodeSafetensors(new Map([['__metadata__', { shape: [0], data: new Float32Array() }]]), {})).toThrow(RangeError);
+});
+
+/** A file of a header as given and `dataBytes` bytes of data. */
+function file(header: unknown, dataBytes: number | Uint8Array): Uint8Array {
+  const json = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
+  const data = typeof dataBytes === 'number' ? new Uint8Array(dataBytes) : dataBytes;
+  const bytes = new Uint8Array(8 + json.length + data.length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+  bytes.set(json, 8);
+  bytes.set(data, 8 + json.length);
+  return bytes;
+}
+
+test('widens F16 and BF16 exactly', () => {
+  const half = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x03ff, 0x7bff, 0x7c00, 0xfc00, 0x7e00, 0x8000);
+  const brain = Uint16Array.of(0x3f80, 0xc040, 0xff80, 0x0001);
+  const data = new Uint8Array(half.byteLength + brain.byteLength);
+  data.set(new Uint8Array(half.buffer));
+  data.set(new Uint8Array(brain.buffer), half.byteLength);
+  const header = {
+    half: { dtype: 'F16', shape: [9], data_offsets: [0, 18] },
+    brain: { dtype: 'BF16', shape: [4], data_offsets: [18, 26] },
+  };
+  const decoded = decodeSafetensors(file(header, data), 'file').tensors;
+  expect([...decoded.get('half')!.data]).toEqual([1, -2, 2 ** -24, 1023 * 2 ** -24, 65504, Infinity, -Infinity, NaN, -0]);
+  expect([...decoded.get('brain')!.data]).toEqual([1, -3, -Infinity, 2 ** -133]);
+});
+
+describe('damaged files give a DataError that names the file and what is wrong', () => {
+  const one = (changes: object) => ({ w: { dtype: 'F32', shape: [2], data_offsets: [0, 8], ...changes } });
+  const pair = (a: number[], b: number[]) => ({
+    a: { dtype: 'F32', shape: [2], data_offsets: a },
+    b: { dtype: 'F32', shape: [2], data_offsets: b },
+  });
+  const cases: readonly (readonly [string, Uint8Array, string])[] = [
+    ['empty', new Uint8Array(), 'it has 0 bytes'],
+    ['header cut', file('{}', 0).subarray(0, 9), 'it is truncated: it has 9 bytes, and its header ends at 10'],
+    ['text', new TextEncoder().encode('<!DOCTYPE html>'), 'its header would have'],
+    ['not JSON', file('{"w":', 0), 'its header is not JSON'],
+    ['not UTF-8', (() => { const f = file('{"w":1}', 0); f[10] = 0xff; return f; })(), 'its header is not JSON'],
+    ['a list', file('[1]', 0), 'its header is not a JSON object'],
+    ['data cut', file(one({}), 7), 'tensor "w" ends at byte 8 of the data, which has 7'],
+    ['data too long', file(one({}), 9), '1 bytes follow the last tensor'],
+    ['wrong size', file(one({ shape: [3] }), 8), 'tensor "w" [3] of F32 takes 12 bytes, and has 8'],
+    ['type', file(one({ dtype: 'I64' }), 8), 'tensor "w" has the type "I64"; this program reads F32, F16, BF16'],
+    ['shape', file(one({ shape: [-2] }), 8), 'tensor "w" has the shape [-2]'],
+    ['offsets', file(one({ data_offsets: [8, 0] }), 8), 'tensor "w" has the offsets [8,0]'],
+    ['no entry', file({ w: 1 }, 8), 'tensor "w" has the type undefined'],
+    ['overlap', file(pair([0, 8], [4, 12]), 12), 'tensor "b" overlaps the one before it by 4 bytes'],
+    ['gap', file(pair([0, 8], [12, 20]), 20), 'there is a gap of 4 bytes before tensor "b"'],
+    ['metadata', file({ __metadata__: { step: 1 } }, 0), 'its __metadata__ is not an object of strings'],
+  ];
+  test.each(cases)('%s', (_, bytes, problem) => {
+    const decode = () => decodeSafetensors(bytes, 'runs/tuto/1/weights.safetensors');
+    expect(decode).toThrow(DataError);
+    expect(decode).toThrow(`runs/tuto/1/weights.safetensors is not a valid safetensors file: `);
+    expect(decode).toThrow(problem);
+  });
+
+  test('cut at every length', () => {
+    const whole = encodeSafetensors(tensors, { step: '1' });
+    for (let length = 0; length < whole.length; length++) {
+      expect(() => decodeSafetensors(whole.subarray(0, length), 'cut')).toThrow(DataError);
+    }
+  });
+});
+
+test('a file that is not there is named', () => {
+  expect(() => readSafetensors('/nowhere/w.safetensors')).toThrow('cannot read /nowhere/w.safetensors: no such file');
+});

@@ -1,0 +1,79 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { removeTemporaryFiles, temporaryPath, writeFileAtomic } from './atomic-file.ts';
+import { AblateError } from './errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-atomic-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('writes and replaces a file, and leaves nothing else', () => {
+  const path = join(folder, 'a', 'file');
+  mkdirSync(join(folder, 'a'));
+  writeFileAtomic(path, 'one');
+  writeFileAtomic(path, new TextEncoder().encode('two'), { durable: false });
+  expect(readFileSync(path, 'utf8')).toBe('two');
+  expect(readdirSync(join(folder, 'a'))).toEqual(['file']);
+});
+
+test('a failure names the path, the reason and a fix, and removes the temporary file', () => {
+  expect(() => writeFileAtomic(join(folder, 'missing', 'file'), 'x')).toThrow(AblateError);
+  expect(() => writeFileAtomic(join(folder, 'missing', 'file'), 'x')).toThrow(
+    /cannot write .*missing\/file: no such file .*ENOENT/,
+  );
+  writeFileSync(join(folder, 'plain'), '');
+  expect(() => writeFileAtomic(join(folder, 'plain', 'file'), 'x')).toThrow(
+    /a part of the path is a file, not a folder \(ENOTDIR\)/,
+  );
+  mkdirSync(join(folder, 'b', 'file', 'full'), { recursive: true });
+  expect(() => writeFileAtomic(join(folder, 'b', 'file'), 'x')).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+  expect(readdirSync(join(folder, 'b'))).toEqual(['file']);
+});
+
+test('removes temporary files, and only those', () => {
+  const path = join(folder, 'c', 'file');
+  mkdirSync(join(folder, 'c'));
+  writeFileAtomic(path, 'kept');
+  writeFileSync(temporaryPath(path), 'half');
+  writeFileSync(join(folder, 'c', '.hidden'), '');
+  removeTemporaryFiles(join(folder, 'c'));
+  expect(readdirSync(join(folder, 'c')).sort()).toEqual(['.hidden', 'file']);
+});
+
+// A tiny file system of its own, in a mount namespace that ends with the command: also root cannot write more than it holds.
+const mount = (options: string) => `mount -t tmpfs -o ${options} tmpfs "$0"`;
+const canMount = spawnSync('unshare', ['-rm', 'sh', '-c', mount('size=64k'), folder]).status === 0;
+
+describe.skipIf(!canMount)('on a file system of its own (skipped where unshare and mount are not allowed)', () => {
+  function inMount(options: string, script: string): { readonly message: string; readonly names: readonly string[] } {
+    const source = `
+      import { writeFileAtomic } from ${JSON.stringify(join(import.meta.dirname, 'atomic-file.ts'))};
+      import { readdirSync, readFileSync } from 'node:fs';
+      const folder = ${JSON.stringify(folder)};
+      let message = '';
+      try { ${script} } catch (error) { message = error.message + ' | ' + error.fix; }
+      console.log(JSON.stringify({ message, names: readdirSync(folder) }));`;
+    const file = join(mkdtempSync(join(tmpdir(), 'ablate-script-')), 'script.mts');
+    writeFileSync(file, source);
+    const shell = `${mount(options)} && exec "${process.execPath}" --import tsx "${file}"`;
+    const output = execFileSync('unshare', ['-rm', 'sh', '-c', shell, folder], { encoding: 'utf8' });
+    return JSON.parse(output) as { message: string; names: string[] };
+  }
+
+  test('a full disk: the old file stays, the error has a fix', () => {
+    const { message, names } = inMount(
+      'size=64k',
+      `writeFileAtomic(folder + '/old', 'old'); try { writeFileAtomic(folder + '/old', new Uint8Array(1e6)); } finally {
+         if (readFileSync(folder + '/old', 'utf8') !== 'old') throw new Error('the old file is damaged'); }`,
+    );
+    expect(message).toMatch(/cannot write .*\/old: no space left on the device \(ENOSPC\) \| free some space/);
+    expect(names).toEqual(['old']);
+  });
+
+  test('a read-only file system', () => {
+    const { message } = inMount('ro', `writeFileAtomic(folder + '/file', 'x');`);
+    expect(message).toMatch(/the file system is read-only \(EROFS\) \| choose a folder/);
+  });
+});

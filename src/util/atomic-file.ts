@@ -1,0 +1,85 @@
+/** Files that appear whole or not at all, whenever the process or the machine stops. */
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { errorCode, fileError } from './file-error.ts';
+
+export interface AtomicWriteOptions {
+  /**
+   * Whether the file survives a power cut once this returns (default true). Without it the disk is not waited for: the file is
+   * still whole for every reader and after the death of the process.
+   */
+  readonly durable?: boolean;
+}
+
+/**
+ * Writes a file whole or not at all: into a temporary file of the same folder, fsync, rename over `path`, fsync of the folder.
+ * Readers see the old file or the new one. The temporary file is removed on failure; one that a killed process left behind is
+ * removed by `removeTemporaryFiles`.
+ *
+ * @throws AblateError with the path and a fix, if the folder is missing, cannot be written, or is full.
+ */
+export function writeFileAtomic(path: string, data: string | Uint8Array, options: AtomicWriteOptions = {}): void {
+  const durable = options.durable ?? true;
+  const temporary = temporaryPath(path);
+  try {
+    writeNewFile(temporary, data, durable);
+    renameSync(temporary, path);
+    if (durable) syncFolder(dirname(path));
+  } catch (error) {
+    removeTemporary(temporary);
+    throw fileError('write', path, error);
+  }
+}
+
+/** Removes the temporary files of interrupted writes. Only for a folder that no other process writes to at the moment. */
+export function removeTemporaryFiles(folder: string): void {
+  try {
+    for (const name of readdirSync(folder)) {
+      if (isTemporary(name)) rmSync(join(folder, name), { force: true });
+    }
+  } catch (error) {
+    throw fileError('clean up', folder, error);
+  }
+}
+
+/** Makes the names in a folder (files created, renamed, removed) survive a power cut. */
+export function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    // Some network file systems cannot synchronize a folder. The file itself is written and synchronized.
+    if (errorCode(error) !== 'EINVAL') throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A name for a temporary file beside `path` that no other process or call uses. Hidden, and known to `removeTemporaryFiles`. */
+export function temporaryPath(path: string): string {
+  const unique = `${process.pid}-${process.hrtime.bigint().toString(36)}`;
+  return join(dirname(path), `.${basename(path)}.${unique}.tmp`);
+}
+
+/** Removes a temporary file or folder after a failure. That this fails too says nothing new, and must not hide the failure. */
+export function removeTemporary(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // See above.
+  }
+}
+
+function isTemporary(name: string): boolean {
+  return name.startsWith('.') && name.endsWith('.tmp');
+}
+
+function writeNewFile(path: string, data: string | Uint8Array, durable: boolean): void {
+  const descriptor = openSync(path, 'wx');
+  try {
+    writeFileSync(descriptor, data);
+    if (durable) fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,16 @@
+/** `1,068,298`: an integer with thousands separators, the same in every locale. */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/**
+ * Rows of cells as lines of text, the columns padded to their widest cell and two spaces apart.
+ *
+ * @param alignments of the columns; every row must have as many cells
+ */
+export function alignColumns(rows: readonly (readonly string[])[], alignments: readonly ('left' | 'right')[]): string {
+  const widths = alignments.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const align = (cell: string, column: number) =>
+    alignments[column] === 'left' ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!);
+  return rows.map((row) => row.map(align).join('  ').trimEnd()).join('\n');
+}
