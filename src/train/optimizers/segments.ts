@@ -38,7 +38,7 @@ export function segmentsOf(arena: ParameterArena, decay: WeightDecay, multiplier
     if (entry.spec.kind !== 'trainable') continue;
     const next = segmentOf(entry, decay, multipliers);
     const last = segments.at(-1);
-    if (last !== undefined && last.end === next.start && updatedAlike(last, next)) {
+    if (last?.end === next.start && updatedAlike(last, next)) {
       segments[segments.length - 1] = { ...last, end: next.end };
     } else {
       segments.push(next);
