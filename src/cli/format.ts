@@ -1,10 +1,5 @@
 /** Numbers as people read them. JSON output has the plain values instead. */
 
-/** `1,068,298` */
-export function formatCount(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
 /** `37.75M`, `1.20G` */
 export function formatOperations(value: number): string {
   return value >= 1e9 ? `${(value / 1e9).toFixed(2)}G` : `${(value / 1e6).toFixed(2)}M`;

@@ -60,7 +60,7 @@ function terminalProgress(options: ProgressOptions, stream: WriteStream): Progre
   return {
     update(done, detail) {
       current = { done, detail };
-      if (now() - drawnAt >= redrawMs) draw();
+      if (now() - drawnAt >= redrawMs || done === options.total) draw();
     },
     log(line) {
       stream.write(`\r\u001b[2K${line}\n`);

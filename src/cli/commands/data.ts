@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import type { FileVerification } from '../../data/cifar10.ts';
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { AblateError, ConfigurationError, DataError } from '../../util/errors.ts';
+import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
-import { formatBytes, formatCount } from '../format.ts';
+import { formatBytes } from '../format.ts';
 import { jsonOption, parsePositiveInteger } from '../options.ts';
 import { note, print, printJson } from '../output.ts';
-import { formatTable } from '../table.ts';
 
 interface JsonOption {
   readonly json?: true;
@@ -136,9 +136,9 @@ function describe(
 
 function printCounts({ name, synthetic, shape, fingerprint, classes, train, test }: Dataset, counts: Counts): void {
   const number = (value: number | undefined) => formatCount(value ?? 0);
-  const columns = [{ title: 'class' }, { title: 'train', align: 'right' }, { title: 'test', align: 'right' }] as const;
   const rows = classes.map((label, i) => [label, number(counts.train[i]), number(counts.test[i])]);
-  for (const line of formatTable(columns, [...rows, ['all', number(train.count), number(test.count)]])) print(line);
+  const all = ['all', number(train.count), number(test.count)];
+  print(alignColumns([['class', 'train', 'test'], ...rows, all], ['left', 'right', 'right']));
   print('');
   print(
     `${name}${synthetic ? ' (synthetic: drawn by this program, not photographs)' : ''}: ${shape.join('x')}, fingerprint ${fingerprint.slice(0, 16)}`,

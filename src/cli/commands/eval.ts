@@ -7,13 +7,13 @@ import type { Evaluation, Evaluator } from '../../train/evaluate.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { formatAccuracy, formatCount } from '../format.ts';
+import { formatAccuracy } from '../format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
-import { formatTable } from '../table.ts';
 
 interface Options extends SourceOptions {
   readonly model?: string;
@@ -213,19 +213,15 @@ function summarize({ step, split, weights, accuracy, loss }: SavedEvaluation): s
 function printEvaluation(evaluation: SavedEvaluation): void {
   const { model, images, imagesPerSecond, perClass, confusion } = evaluation;
   print(styles(process.stdout).bold(`${model}, ${summarize(evaluation)}`));
-  print(`${formatCount(images)} images, ${formatCount(imagesPerSecond)} a second`);
+  print(`${formatCount(images)} images, ${formatCount(Math.round(imagesPerSecond))} a second`);
   print('');
-  const columns = [
-    { title: 'label' },
-    { title: 'accuracy', align: 'right' },
-    ...perClass.map((_, i) => ({ title: String(i), align: 'right' }) as const),
-  ] as const;
+  const header = ['label', 'accuracy', ...perClass.map((_, i) => String(i))];
   const rows = perClass.map(({ label, accuracy }, i) => [
     `${i} ${label}`,
     formatAccuracy(accuracy),
     ...confusion[i]!.map(String),
   ]);
-  for (const line of formatTable(columns, rows)) print(line);
+  print(alignColumns([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]));
   print('');
   print('Rows are labels, columns what was predicted.');
 }

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
 import type { Setting } from '../../models/settings.ts';
 import type { Layer } from '../../nn/layer.ts';
-import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { formatBytes, formatCount, formatOperations } from '../format.ts';
+import { alignColumns } from '../../util/text-table.ts';
+import { formatBytes, formatOperations } from '../format.ts';
 import { jsonOption, parseAssignment, parsePositiveInteger, type Assignments } from '../options.ts';
 import { print, printJson } from '../output.ts';
-import { formatTable } from '../table.ts';
 
 interface InfoOptions {
   readonly input?: number;
@@ -44,12 +43,10 @@ async function listModels(options: InfoOptions): Promise<void> {
   const { modelDefinition, modelNames } = await import('../../models/registry.ts');
   const models = modelNames().map((name) => ({ name, summary: modelDefinition(name).summary }));
   if (options.json === true) printJson(models);
-  else
-    for (const line of formatTable(
-      [{ title: 'model' }, { title: '' }],
-      models.map(({ name, summary }) => [name, summary]),
-    ))
-      print(line);
+  else {
+    const rows = models.map(({ name, summary }) => [name, summary]);
+    print(alignColumns(rows, ['left', 'left']));
+  }
 }
 
 async function listSettings(model: string, options: InfoOptions): Promise<void> {
@@ -60,14 +57,14 @@ async function listSettings(model: string, options: InfoOptions): Promise<void> 
     printJson(settings.map(([name, setting]: [string, Setting]) => ({ name, ...setting })));
     return;
   }
-  const columns = [{ title: 'setting' }, { title: 'default', align: 'right' }, { title: 'allowed' }, { title: '' }] as const;
   const rows = settings.map(([name, setting]) => [name, String(setting.default), describeAllowed(setting), setting.summary]);
-  for (const line of formatTable(columns, rows)) print(line);
+  print(alignColumns([['setting', 'default', 'allowed', ''], ...rows], ['left', 'right', 'left', 'left']));
 }
 
 async function describeModel(model: string, options: InfoOptions): Promise<void> {
   const { buildModel, modelDefinition } = await import('../../models/registry.ts');
   const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
+  const { networkTable } = await import('../../nn/table.ts');
   const input = options.input ?? modelDefinition(model).defaultInputSize;
   const network = buildModel(model, { input, settings: await modelSettings(options.set) });
   const parameters = countParameters(network.parameters);
@@ -79,7 +76,10 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
   };
   const layers = network.layers.map((layer) => describeLayer(layer, countParameters(layer.parameters)));
   if (options.json === true) printJson({ model, input, ...totals, layers });
-  else printNetwork(network, layers, totals);
+  else {
+    print(networkTable(network));
+    print(`${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image`);
+  }
 }
 
 /** The settings as `ablate train --set` takes them: `lrn=false` or `model.lrn=false`. */
@@ -104,34 +104,4 @@ function describeLayer(
   parameters: number,
 ): LayerDescription {
   return { name, kind, inputs, output: outputShape, parameters, operations, multiplyAdds };
-}
-
-interface Totals {
-  readonly parameters: number;
-  readonly operations: number;
-  readonly multiplyAdds: number;
-  readonly bytes: number;
-}
-
-function printNetwork(network: Network, layers: readonly LayerDescription[], totals: Totals): void {
-  const columns = [
-    { title: 'layer' },
-    { title: 'kind' },
-    { title: 'output', align: 'right' },
-    { title: 'parameters', align: 'right' },
-    { title: 'operations', align: 'right' },
-    { title: 'multiply-adds', align: 'right' },
-  ] as const;
-  const numbers = (of: Omit<Totals, 'bytes'>) => [of.parameters, of.operations, of.multiplyAdds].map(formatCount);
-  const rows = [
-    ['input', '', network.inputShape.join('x')],
-    ...layers.map((layer) => [layer.name, layer.kind, layer.output.join('x'), ...numbers(layer)]),
-    ['total', '', '', ...numbers(totals)],
-  ];
-  for (const line of formatTable(columns, rows)) print(line);
-  print('');
-  const { parameters, operations, bytes } = totals;
-  print(
-    `${network.name}: ${formatCount(parameters)} parameters (${formatBytes(bytes)} in float32), ${formatOperations(operations)} operations an image`,
-  );
 }

@@ -4,10 +4,10 @@ import type { RunSummary } from '../../runs/run-list.ts';
 import type { RunState } from '../../runs/run-status.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { didYouMean } from '../../util/suggest.ts';
+import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../format.ts';
 import { jsonOption, runsDirOption } from '../options.ts';
 import { print, printJson } from '../output.ts';
-import { formatTable } from '../table.ts';
 
 interface ListOptions {
   readonly runsDir: string;
@@ -73,14 +73,7 @@ function choice<T>(option: string, name: string, values: Readonly<Record<string,
 }
 
 function printRuns(runs: readonly RunSummary[]): void {
-  const columns = [
-    { title: 'run' },
-    { title: 'status' },
-    { title: 'step', align: 'right' },
-    { title: 'of', align: 'right' },
-    { title: 'accuracy', align: 'right' },
-    { title: 'updated' },
-  ] as const;
+  const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated'];
   const rows = runs.map(({ run, status, step, steps, accuracy, updatedAt }) => [
     run,
     status,
@@ -89,7 +82,7 @@ function printRuns(runs: readonly RunSummary[]): void {
     formatAccuracy(accuracy),
     updatedAt.slice(0, 16).replace('T', ' '),
   ]);
-  for (const line of formatTable(columns, rows)) print(line);
+  print(alignColumns([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left']));
 }
 
 async function showRun(reference: string, options: { readonly runsDir: string; readonly json?: true }): Promise<void> {

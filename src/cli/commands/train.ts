@@ -4,9 +4,10 @@ import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import type { TrainHooks, TrainResult, TrainStart, WeightsEvaluation } from '../../train/train.ts';
 import { ConfigurationError } from '../../util/errors.ts';
+import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { formatAccuracy, formatBytes, formatCount, formatDuration } from '../format.ts';
+import { formatAccuracy, formatBytes, formatDuration } from '../format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
@@ -90,16 +91,11 @@ async function trainModel(model: string | undefined, options: Options): Promise<
     }).finally(finish),
   );
   if (options.json === true) printJson(describe(result, config, dataset.synthetic));
-  else printResult(result);
+  else if (result.status === 'finished') printResult(result);
   const path = result.run === undefined ? '' : shortPath(result.run.path);
   if (result.status === 'interrupted') {
     throw new Interruption(`stopped after step ${result.step} of ${config.steps}, which is saved in ${path}`, {
-      fix: `ablate train --resume ${path} continues`,
-    });
-  }
-  if (result.evaluations.length === 0) {
-    throw new Interruption(`all steps are done and saved in ${path}; the evaluation was stopped`, {
-      fix: `ablate eval ${path} evaluates`,
+      fix: `ablate train --resume ${path} continues, and evaluates at the end`,
     });
   }
 }
@@ -167,8 +163,9 @@ function trainingDisplay(config: TrainingConfig): { readonly hooks: TrainHooks; 
     },
     onStep(step) {
       loss = loss === undefined ? step.loss : loss + lossSmoothing * (step.loss - loss);
-      const parts = [`loss ${loss.toFixed(3)}`, `${formatCount(step.imagesPerSecond)} images/s`];
+      const parts = [`loss ${loss.toFixed(3)}`, `${formatCount(Math.round(step.imagesPerSecond))} images/s`];
       if (accuracy !== undefined) parts.push(`accuracy ${formatAccuracy(accuracy)}`);
+      if (step.step === config.steps) parts.push('evaluating');
       progress?.update(step.step, parts.join('  '));
     },
     onEvaluation(evaluation) {
@@ -199,7 +196,7 @@ function printResult({ evaluations, step, seconds, imagesPerSecond, run }: Train
     const line = describeEvaluation(evaluation);
     print(i === 0 ? bold(line) : line);
   });
-  print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(imagesPerSecond)} images/s while training`);
+  print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(Math.round(imagesPerSecond))} images/s while training`);
   if (run !== undefined) print(`run: ${shortPath(run.path)}`);
 }
 

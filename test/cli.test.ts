@@ -1,0 +1,227 @@
+/** The command line as a user meets it: real processes, real files. */
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodePng } from '../src/runs/png.ts';
+import { uint32 } from '../src/util/random.ts';
+import { main, runCli, tsx, type Finished } from './run-cli.ts';
+
+let folder = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-cli-'));
+  writeImages(join(folder, 'images'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Two classes that are easy to tell apart: dark and bright noise, 20 images to train and 10 to test of each. */
+function writeImages(root: string): void {
+  for (const [split, count] of [
+    ['train', 20],
+    ['test', 10],
+  ] as const) {
+    for (const [label, base] of [
+      ['dark', 0],
+      ['bright', 128],
+    ] as const) {
+      mkdirSync(join(root, split, label), { recursive: true });
+      for (let i = 0; i < count; i++) {
+        const samples = Uint8Array.from({ length: 32 * 32 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
+        writeFileSync(join(root, split, label, `${i}.png`), encodePng({ width: 32, height: 32, channels: 3, samples }));
+      }
+    }
+  }
+}
+
+/** Runs a command in the test's folder, where its runs are kept. */
+function ablate(...args: readonly string[]): Promise<Finished> {
+  return runCli(args, { cwd: folder });
+}
+
+/** The one JSON document on stdout. */
+async function json(...args: readonly string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await ablate(...args, '--json');
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+describe('wrong usage ends with code 2, says what is wrong, and prints no stack', () => {
+  test.each([
+    [['trian'], /unknown command 'trian'\n\(Did you mean train\?\)/],
+    [['train', 'tuto', '--learning-rat', '1'], /unknown option '--learning-rat'\n\(Did you mean --learning-rate\?\)/],
+    [['info', 'tuto', 'alex2'], /too many arguments/],
+    [['info', 'tutoo'], /there is no model "tutoo"\. Did you mean "tuto"\?\nThe models are: tuto/],
+    [['info', 'tuto', '--set', 'lrn=maybe'], /lrn \(="maybe"\) must be true or false for model "tuto"/],
+    [['train', 'tuto', '--steps', 'ten'], /argument 'ten' is invalid\. It must be a number/],
+    [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
+    [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
+    [['train', 'tuto', '--precision', 'bf16'], /precision \(=bf16\) must be f32/],
+    [['train'], /the model to train is missing/],
+    [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
+    [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],
+  ])('ablate %j', async (args, message) => {
+    const { code, stdout, stderr } = await ablate(...args);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+  });
+});
+
+test('a failure ends with code 1 and its fix on the last line', async () => {
+  const { code, stdout, stderr } = await ablate('runs', 'show', 'tuto', '--runs-dir', 'nowhere');
+  expect(stdout).toBe('');
+  expect(stderr.trimEnd().split('\n')).toEqual([
+    'error: there is no run "tuto" in nowhere: it holds no runs',
+    'ablate train <model>',
+  ]);
+  expect(code).toBe(1);
+});
+
+test('help and version end with code 0', async () => {
+  const help = await ablate('train', '--help');
+  expect(help.code).toBe(0);
+  expect(help.stdout).toContain('--learning-rate <rate>');
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  expect(await ablate('--version')).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
+});
+
+test('info prints the study figures of tuto, as JSON and as a table', async () => {
+  const info = await json('info', 'tuto', '--input', '32');
+  expect(info).toMatchObject({ model: 'tuto', input: 32, parameters: 1_756_426, bytes: 4 * 1_756_426 });
+  expect((Number(info['operations']) / 1e6).toFixed(2)).toBe('66.98');
+  expect((info['layers'] as unknown[])[0]).toMatchObject({ name: 'conv1', kind: 'conv', output: [64, 32, 32], parameters: 4864 });
+  const { stdout } = await ablate('info', 'tuto');
+  expect(stdout).toMatch(/^total +1,068,298 +37,745,098/m);
+});
+
+test('info changes settings and lists them', async () => {
+  const info = await json('info', 'tuto', '--set', 'lrn=false', '--set', 'model.dense2=false');
+  expect((info['layers'] as { name: string }[]).map((layer) => layer.name)).toEqual([
+    'conv1',
+    'pool1',
+    'conv2',
+    'pool2',
+    'dense1',
+    'logits',
+  ]);
+  const settings = await json('info', 'tuto', '--settings');
+  expect(settings).toContainEqual(expect.objectContaining({ name: 'conv1.filters', default: 64, min: 1 }));
+});
+
+test('doctor finds what the tests themselves need', async () => {
+  const { ok, checks } = await json('doctor');
+  expect(ok).toBe(true);
+  const found = checks as readonly { name: string; ok: boolean; detail: string; fix: string | null }[];
+  expect(found.filter((check) => check.ok).map((check) => check.name)).toEqual(
+    expect.arrayContaining(['Node', 'platform', 'koffi', 'oneDNN']),
+  );
+  expect(found.find((check) => check.name === 'oneDNN')?.detail).toMatch(/^2\.\d+\.\d+ /);
+});
+
+test('a command whose reader goes away ends without an error', async () => {
+  const script = `"$0" --import "$1" "$2" info tuto --settings | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
+  const child = spawn('bash', ['-c', script, process.execPath, tsx, main], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  await new Promise((resolve) => child.on('close', resolve));
+  expect(output).toMatch(/^setting .*\ncodes 0 0\n$/);
+});
+
+test('data show counts the images and writes a sheet', async () => {
+  const shown = await json('data', 'show', 'images:images', '--rows', '2', '-o', 'sheet.png');
+  expect(shown).toMatchObject({ synthetic: false, shape: [3, 32, 32], images: { train: 40, test: 20 } });
+  expect(shown['perClass']).toEqual([
+    { label: 'bright', train: 20, test: 10 },
+    { label: 'dark', train: 20, test: 10 },
+  ]);
+  expect(readFileSync(join(folder, 'sheet.png')).subarray(1, 4).toString()).toBe('PNG');
+});
+
+test('data verify names the files that are wrong', async () => {
+  mkdirSync(join(folder, 'cifar'));
+  writeFileSync(join(folder, 'cifar', 'test_batch.bin'), 'not images');
+  const { code, stdout, stderr } = await ablate('data', 'verify', '--data-dir', 'cifar');
+  expect(stdout).toMatch(/data_batch_1\.bin +is missing/);
+  expect(stdout).toMatch(/test_batch\.bin +is truncated: 10 of 30730000 bytes/);
+  expect(stderr).toMatch(/6 of 6 files/);
+  expect(code).toBe(1);
+});
+
+describe('a training', () => {
+  const quick = ['cs231n', '--data', 'images:images', '--batch-size', '10', '--set', 'dense1.features=16'];
+
+  test('is recorded, listed, shown, evaluated and resumed', async () => {
+    const trained = await json(
+      'train',
+      ...quick,
+      '--steps',
+      '10',
+      '--save-every',
+      '5',
+      '--no-augment',
+      '--learning-rate',
+      '0.01',
+    );
+    expect(trained).toMatchObject({ run: 'cs231n/1', model: 'cs231n', step: 10, status: 'finished', synthetic: false });
+    expect(trained['evaluation']).toMatchObject({ split: 'test', weights: 'ema', images: 20 });
+
+    const listed = await json('runs', 'list');
+    expect(listed).toEqual([expect.objectContaining({ run: 'cs231n/1', model: 'cs231n', step: 10, status: 'finished' })]);
+
+    const shown = await json('runs', 'show', 'cs231n');
+    expect(shown).toMatchObject({ run: 'cs231n/1', status: 'finished', config: { steps: 10, augment: false } });
+    expect((shown['checkpoints'] as { step: number }[]).map((checkpoint) => checkpoint.step)).toEqual([5, 10]);
+
+    const evaluation = trained['evaluation'] as { accuracy: number };
+    const evaluated = await json('eval', 'cs231n/1', '--batch-size', '7');
+    expect(evaluated).toMatchObject({
+      model: 'cs231n',
+      split: 'test',
+      weights: 'ema',
+      step: 10,
+      images: 20,
+      accuracy: evaluation.accuracy,
+    });
+    expect((evaluated['perClass'] as { label: string }[]).map((row) => row.label)).toEqual(['bright', 'dark']);
+    expect((evaluated['confusion'] as number[][]).flat().reduce((a, b) => a + b)).toBe(20);
+
+    const watched = await json('eval', 'cs231n/1', '--watch', '--weights', 'raw');
+    expect(watched).toMatchObject([
+      { step: 5, weights: 'raw' },
+      { step: 10, weights: 'raw' },
+    ]);
+
+    const resumed = await json('train', '--resume', 'cs231n/1', '--steps', '12');
+    expect(resumed).toMatchObject({ run: 'cs231n/1', step: 12 });
+  });
+
+  test('that is interrupted saves, ends with code 130 and says how to go on', async () => {
+    let sent = false;
+    const onStderr = (text: string): NodeJS.Signals | undefined => {
+      if (sent || !text.includes('step 10/')) return undefined;
+      sent = true;
+      return 'SIGINT';
+    };
+    const args = ['train', ...quick, '--steps', '1000000', '--log-every', '1', '--runs-dir', 'stopped', '--json'];
+    const { code, stdout, stderr } = await runCli(args, { cwd: folder, onStderr });
+    expect(code, stderr).toBe(130);
+    const { step, status } = JSON.parse(stdout) as { step: number; status: string };
+    expect(status).toBe('interrupted');
+    expect(stderr).toContain(`interrupted: stopped after step ${step} of 1000000, which is saved in stopped/cs231n/1`);
+    expect(stderr).toContain('ablate train --resume stopped/cs231n/1');
+    const listed = await json('runs', 'list', '--runs-dir', 'stopped', '--status', 'interrupted');
+    expect(listed).toMatchObject([{ step, status: 'interrupted' }]);
+  });
+
+  test('refuses another model for its checkpoint', async () => {
+    const { code, stderr } = await ablate('train', 'tuto', '--resume', 'stopped/cs231n/1');
+    expect(stderr).toMatch(/model \(=tuto\) must be cs231n, which cs231n\/1 trains/);
+    expect(code).toBe(2);
+  });
+});
