@@ -3,10 +3,9 @@ import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import { extract } from 'tar';
 import { AblateError, DataError, messageOf } from '../util/errors.ts';
-import { fileError } from '../util/file-error.ts';
+import { errorCode, fileError } from '../util/file-error.ts';
 import { cifar10Files, cifar10FolderName, readCifar10File } from './cifar10-files.ts';
 import type { OnDataProgress } from './dataset.ts';
 
@@ -82,7 +81,7 @@ async function unpack(url: string, folder: string, onProgress: OnDataProgress | 
     });
     const names = new Set(cifar10Files.map((file) => file.name));
     const unpacker = extract({ cwd: folder, strip: 1, strict: true, filter: (path) => names.has(basename(path)) });
-    await pipeline(Readable.fromWeb(response.body as ReadableStream), meter, unpacker, { signal: controller.signal });
+    await pipeline(Readable.fromWeb(response.body), meter, unpacker, { signal: controller.signal });
   } finally {
     clearTimeout(stalled);
   }
@@ -95,10 +94,15 @@ async function requireComplete(folder: string): Promise<void> {
   }
 }
 
-/** Puts `source` at `target`. Another process that did the same in the meantime put the same files there. */
+/** Puts `source` in the place of `target`. */
 async function replaceFolder(source: string, target: string): Promise<void> {
   await rm(target, { recursive: true, force: true });
-  await rename(source, target);
+  try {
+    await rename(source, target);
+  } catch (error) {
+    // Another process has downloaded and verified the same files in the meantime.
+    if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
+  }
 }
 
 /** `fetch failed` alone says nothing: the reason is in its cause. */

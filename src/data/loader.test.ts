@@ -84,7 +84,10 @@ test('an image gets the same augmentation whatever the batch size', async () => 
 
 test('ranks share every global batch', async () => {
   const whole = await train({ batchSize: 8 }, 6);
-  const [first, second] = [await train({ batchSize: 4, rank: 0, worldSize: 2 }, 6), await train({ batchSize: 4, rank: 1, worldSize: 2 }, 6)];
+  const [first, second] = [
+    await train({ batchSize: 4, rank: 0, worldSize: 2 }, 6),
+    await train({ batchSize: 4, rank: 1, worldSize: 2 }, 6),
+  ];
   whole.forEach((batch, step) => {
     expect([...first[step]!.labels, ...second[step]!.labels]).toEqual(batch.labels);
     expect([...first[step]!.inputs, ...second[step]!.inputs]).toEqual(batch.inputs);
@@ -98,29 +101,39 @@ test('a batch larger than the data set spans epochs', async () => {
   expect([...counts.values()].every((count) => count === 2 || count === 3)).toBe(true);
 });
 
-test.each([1, 2, 5])('evaluation gives every image once, a partial last batch, then undefined, then starts over (%i workers)', async (workers) => {
-  const loader = opened(createEvaluationLoader({ images: numbered(50), shape, preprocessing: plain, batchSize: 16, workers, ahead: 3 }));
-  for (let pass = 0; pass < 3; pass++) {
-    const labels: number[] = [];
-    const counts: number[] = [];
-    for (let batch = await loader.next(); batch !== undefined; batch = await loader.next()) {
-      counts.push(batch.count);
-      for (let row = 0; row < batch.count; row++) expect(Math.round(batch.inputs[row * 16]!)).toBe(batch.labels[row]);
-      labels.push(...batch.labels.subarray(0, batch.count));
+test.each([1, 2, 5])(
+  'evaluation gives every image once, a partial last batch, then undefined, then starts over (%i workers)',
+  async (workers) => {
+    const loader = opened(
+      createEvaluationLoader({ images: numbered(50), shape, preprocessing: plain, batchSize: 16, workers, ahead: 3 }),
+    );
+    for (let pass = 0; pass < 3; pass++) {
+      const labels: number[] = [];
+      const counts: number[] = [];
+      for (let batch = await loader.next(); batch !== undefined; batch = await loader.next()) {
+        counts.push(batch.count);
+        for (let row = 0; row < batch.count; row++) expect(Math.round(batch.inputs[row * 16]!)).toBe(batch.labels[row]);
+        labels.push(...batch.labels.subarray(0, batch.count));
+      }
+      expect(counts).toEqual([16, 16, 16, 2]);
+      expect(labels).toEqual([...Array(50).keys()]);
     }
-    expect(counts).toEqual([16, 16, 16, 2]);
-    expect(labels).toEqual([...Array(50).keys()]);
-  }
-});
+  },
+);
 
 test('an evaluation view mirrors every image', async () => {
   const view = { mirror: true, shift: [0, 0] } as const;
-  const [batch] = await take(opened(createEvaluationLoader({ images: numbered(3), shape, preprocessing: plain, batchSize: 2, view })), 1);
+  const [batch] = await take(
+    opened(createEvaluationLoader({ images: numbered(3), shape, preprocessing: plain, batchSize: 2, view })),
+    1,
+  );
   expect(Math.round(batch!.inputs[16 + 3]!)).toBe(1);
 });
 
 test('a batch stays as it is until the next call, however far the workers are ahead', async () => {
-  const loader = opened(createTrainingLoader({ images: numbered(50), shape, preprocessing: plain, batchSize: 8, seed: 1, firstStep: 0, ahead: 1 }));
+  const loader = opened(
+    createTrainingLoader({ images: numbered(50), shape, preprocessing: plain, batchSize: 8, seed: 1, firstStep: 0, ahead: 1 }),
+  );
   const batch = (await loader.next())!;
   const before = [...batch.inputs];
   await new Promise((resolve) => setTimeout(resolve, 100));

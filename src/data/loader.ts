@@ -58,7 +58,7 @@ export function createTrainingLoader(options: TrainingLoaderOptions): BatchLoade
     get waitMs() {
       return ring.waitMs();
     },
-    dispose: ring.dispose,
+    dispose: () => ring.dispose(),
   };
 }
 
@@ -85,7 +85,7 @@ export function createEvaluationLoader(options: EvaluationLoaderOptions): BatchL
     get waitMs() {
       return ring.waitMs();
     },
-    dispose: ring.dispose,
+    dispose: () => ring.dispose(),
   };
 }
 
@@ -109,18 +109,18 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
   const consumer = ringConsumer(ring);
   const slots = slotViews(ring);
   let failure: Error | undefined;
-  let wake = (): void => {};
+  let wake: (() => void) | undefined;
   let waitMs = 0;
 
   function fail(error: Error): void {
     failure ??= error;
-    wake();
+    wake?.();
   }
 
   const workers = Array.from({ length: workerCount }, (_, worker) => {
     const settings: WorkerSettings = { images, shape, preprocessing, batchSize, task, ring, worker, workers: workerCount };
     const thread = startWorker(import.meta.url, 'loader-worker', { name: `ablate-loader-${worker}`, workerData: settings });
-    thread.on('message', () => wake());
+    thread.on('message', () => wake?.());
     thread.on('error', (cause) => fail(new Error(`a data loader thread failed: ${messageOf(cause)}`, { cause })));
     thread.on('exit', (code) => fail(new Error(`a data loader thread ended with exit code ${code}`)));
     // A loader that nobody waits for does not keep the process alive.

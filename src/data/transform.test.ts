@@ -18,7 +18,13 @@ function evaluate(height: number, width: number, inputSize: number, view = plain
 }
 
 /** The input of one training image. */
-function train(images: Uint8Array, shape: [number, number, number], preprocessing: Preprocessing, position = 0, epoch = 0): number[] {
+function train(
+  images: Uint8Array,
+  shape: [number, number, number],
+  preprocessing: Preprocessing,
+  position = 0,
+  epoch = 0,
+): number[] {
   const transform = createTransform(shape, preprocessing);
   const output = new Float32Array(transform.inputLength);
   transform.training(images, position, augmentationKeys(1, epoch), output, 0);
@@ -55,7 +61,10 @@ test('per-image standardization divides by no less than 1/sqrt(n)', () => {
   const output = train(images, [1, 4, 4], { inputSize: 4, standardization: { type: 'image' } });
   expect(output[0]).toBeCloseTo((15 / 16) * 4, 5);
   expect(output[1]).toBeCloseTo((-1 / 16) * 4, 5);
-  expect(train(new Uint8Array(16).fill(77), [1, 4, 4], { inputSize: 4, standardization: { type: 'image' } })[5]).toBeCloseTo(0, 6);
+  expect(train(new Uint8Array(16).fill(77), [1, 4, 4], { inputSize: 4, standardization: { type: 'image' } })[5]).toBeCloseTo(
+    0,
+    6,
+  );
 });
 
 test('per-channel standardization uses the constants', () => {
@@ -82,7 +91,11 @@ test('contrast scales each channel about its own mean, brightness adds the same 
 
 test('the study augmentation equals its definition, computed step by step', () => {
   const images = Uint8Array.from({ length: 3 * 32 * 32 }, (_, i) => Math.imul(i, 2654435761) >>> 24);
-  const output = train(images, [3, 32, 32], { inputSize: 24, standardization: { type: 'image' }, augmentation: studyAugmentation });
+  const output = train(images, [3, 32, 32], {
+    inputSize: 24,
+    standardization: { type: 'image' },
+    augmentation: studyAugmentation,
+  });
   const matches: string[] = [];
   // The draws are not repeated here: one of the 81 crops and two flips, with some factor, must give the output.
   for (let place = 0; place < 162; place++) {
@@ -135,7 +148,12 @@ test('translation moves by at most the given pixels and fills by reflection', ()
   for (let i = 0; i < images.length; i += 4) images.set(row, i);
   const seen = new Set<string>();
   for (let position = 0; position < 300; position++) {
-    seen.add(train(images, [1, 4, 4], augmented({ translate: 2 }), position).slice(0, 4).map(Math.round).join(''));
+    seen.add(
+      train(images, [1, 4, 4], augmented({ translate: 2 }), position)
+        .slice(0, 4)
+        .map(Math.round)
+        .join(''),
+    );
   }
   expect([...seen].sort()).toEqual(['0123', '1012', '1232', '2101', '2321']);
 });
@@ -167,7 +185,8 @@ test('cutout sets a square of every channel to zero, cut off at the border', () 
   for (let position = 0; position < 100; position++) {
     const augmentation = { ...noAugmentation, cutout: 4 };
     const output = train(images, [2, 8, 8], { inputSize: 8, standardization, augmentation }, position);
-    const zeros = (channel: number): number[] => [...output.keys()].filter((i) => output[i] === 0 && i >> 6 === channel).map((i) => i & 63);
+    const zeros = (channel: number): number[] =>
+      [...output.keys()].filter((i) => output[i] === 0 && i >> 6 === channel).map((i) => i & 63);
     expect(zeros(0)).toEqual(zeros(1));
     const rows = new Set(zeros(0).map((i) => i >> 3));
     const columns = new Set(zeros(0).map((i) => i & 7));
@@ -179,7 +198,10 @@ test('cutout sets a square of every channel to zero, cut off at the border', () 
 });
 
 test('preprocessing that does not fit the images is refused by name, value and what is allowed', () => {
-  const refused = (preprocessing: Preprocessing): (() => void) => () => void createTransform([3, 32, 32], preprocessing);
+  const refused =
+    (preprocessing: Preprocessing): (() => void) =>
+    () =>
+      void createTransform([3, 32, 32], preprocessing);
   const image = { type: 'image' } as const;
   const change = (changes: Partial<Augmentation>): Preprocessing => ({
     inputSize: 24,
@@ -189,7 +211,9 @@ test('preprocessing that does not fit the images is refused by name, value and w
   expect(refused({ inputSize: 33, standardization: image })).toThrow('inputSize (=33) must be an integer from 1 to 32');
   expect(refused({ inputSize: 24, standardization: identity })).toThrow('mean (=[0]) must be 3 numbers');
   expect(refused(change({ translate: 32 }))).toThrow('translate (=32) must be an integer from 0 to 31');
-  expect(refused(change({ contrast: [2, 1] }))).toThrow('contrast (=[2,1]) must be two numbers [low, high] with 0 <= low <= high');
+  expect(refused(change({ contrast: [2, 1] }))).toThrow(
+    'contrast (=[2,1]) must be two numbers [low, high] with 0 <= low <= high',
+  );
   expect(refused(change({ brightness: -1 }))).toThrow('brightness (=-1)');
   expect(refused(change({ cutout: 1.5 }))).toThrow(ConfigurationError);
 });

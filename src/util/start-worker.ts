@@ -7,7 +7,9 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
  * @param name file name without extension: `loader-worker`
  */
 export function startWorker(importer: string, name: string, options: WorkerOptions): Worker {
-  if (!importer.endsWith('.ts')) return new Worker(new URL(`./${name}.js`, importer), options);
+  // Not the parent's Node options: some (`--input-type`) make a worker fail.
+  const ownOptions = { ...options, execArgv: [] };
+  if (!importer.endsWith('.ts')) return new Worker(new URL(`./${name}.js`, importer), ownOptions);
   const module = new URL(`./${name}.ts`, importer).href;
-  return new Worker(new URL('./source-worker.mjs', import.meta.url), { ...options, argv: [module] });
+  return new Worker(new URL('./source-worker.mjs', import.meta.url), { ...ownOptions, argv: [module] });
 }

@@ -1,0 +1,90 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadImageFolder } from './image-folder.ts';
+import { loadDataset } from './registry.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-images-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+type Rgb = readonly [red: number, green: number, blue: number];
+const red: Rgb = [200, 10, 20];
+const blue: Rgb = [10, 20, 200];
+
+/** Writes an image of one colour, in the format of the file's name. */
+async function write(path: string, [r, g, b]: Rgb, width = 40, height = 40): Promise<void> {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  await sharp({ create: { width, height, channels: 3, background: { r, g, b } } }).toFile(join(folder, path));
+}
+
+async function writeTwoClasses(): Promise<void> {
+  await write('train/zebra/1.png', red);
+  await write('train/ant/1.png', blue);
+  await write('train/ant/2.JPG', blue, 80, 30);
+  await write('train/ant/3.webp', blue);
+  await write('test/ant/1.jpeg', blue);
+  await write('test/zebra/1.png', red, 7, 9);
+}
+
+test('reads every format, scales to the size, sorts the classes, and stores planes', async () => {
+  await writeTwoClasses();
+  writeFileSync(join(folder, 'train', '.DS_Store'), 'x');
+  writeFileSync(join(folder, 'train', 'ant', 'notes.txt'), 'x');
+  const dataset = await loadDataset(`images:${folder}`, { imageSize: 8 });
+  expect(dataset).toMatchObject({ classes: ['ant', 'zebra'], shape: [3, 8, 8], synthetic: false, name: `images:${folder}` });
+  expect([dataset.train.count, dataset.test.count]).toEqual([4, 2]);
+  expect([...dataset.train.labels].sort()).toEqual([0, 0, 0, 1]);
+  for (const set of [dataset.train, dataset.test]) {
+    for (let image = 0; image < set.count; image++) {
+      const colour = set.labels[image] === 0 ? blue : red;
+      for (let i = 0; i < 192; i++) expect(Math.abs(set.images[image * 192 + i]! - colour[i >> 6]!)).toBeLessThan(6);
+    }
+  }
+  expect((await loadImageFolder(folder, { size: 8 })).fingerprint).toBe(dataset.fingerprint);
+});
+
+test('grey images, transparent images and pixel order', async () => {
+  await writeTwoClasses();
+  const pixels = Uint8Array.of(0, 50, 100, 150);
+  await sharp(pixels, { raw: { width: 2, height: 2, channels: 1 } })
+    .png()
+    .toFile(join(folder, 'test/ant/1.png'));
+  rmSync(join(folder, 'test/ant/1.jpeg'));
+  const transparent = { width: 2, height: 2, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } } as const;
+  await sharp({ create: transparent }).png().toFile(join(folder, 'test/zebra/1.png'));
+  const { test: held } = await loadImageFolder(folder, { size: 2 });
+  const image = (label: number): number[] => {
+    const position = held.labels.indexOf(label);
+    return [...held.images.subarray(position * 12, position * 12 + 12)];
+  };
+  expect(image(0)).toEqual([0, 50, 100, 150, 0, 50, 100, 150, 0, 50, 100, 150]);
+  expect(image(1)).toEqual(Array(12).fill(255));
+});
+
+test('a folder that is not laid out so is refused with the layout as the fix', async () => {
+  await expect(loadImageFolder(join(folder, 'nowhere'))).rejects.toThrow(`${join(folder, 'nowhere', 'train')} does not exist`);
+  await write('train/ant/1.png', blue);
+  await expect(loadImageFolder(folder)).rejects.toMatchObject({
+    fix: expect.stringContaining('<folder>/{train,test}/<class>') as string,
+  });
+  await write('test/bee/1.png', blue);
+  await expect(loadImageFolder(folder)).rejects.toThrow('only in train: ant; only in test: bee');
+  await write('test/ant/1.png', blue);
+  rmSync(join(folder, 'test/bee'), { recursive: true });
+  await expect(loadImageFolder(folder)).rejects.toThrow('must hold 2 to 256 classes, not 1');
+  mkdirSync(join(folder, 'train/bee'));
+  await expect(loadImageFolder(folder)).rejects.toThrow(`${join(folder, 'train/bee')} holds no image`);
+});
+
+test('an image that cannot be decoded is named', async () => {
+  await writeTwoClasses();
+  writeFileSync(join(folder, 'train/ant/broken.png'), 'not a picture');
+  await expect(loadImageFolder(folder)).rejects.toThrow(`${join(folder, 'train/ant/broken.png')} cannot be decoded`);
+});

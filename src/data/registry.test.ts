@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { ConfigurationError } from '../util/errors.ts';
+import { loadDataset } from './registry.ts';
+
+test('loads by name', async () => {
+  expect(await loadDataset('synthetic')).toMatchObject({ name: 'synthetic', train: { count: 10_000 }, test: { count: 2000 } });
+});
+
+test.each(['cifar', 'CIFAR10', 'images', 'images:', 'synthetic:', 'cifar10:x', '', 'toString'])(
+  'refuses %j and lists what is allowed',
+  async (name) => {
+    const error = await loadDataset(name).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect((error as Error).message).toContain(`data set (=${name}) must be one of cifar10, synthetic, images:<folder>.`);
+  },
+);
+
+test('suggests the name that was meant', async () => {
+  await expect(loadDataset('cifar-10')).rejects.toThrow('Did you mean "cifar10"?');
+});
