@@ -72,6 +72,12 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('conv depthwise, 2 filters a channel, stride 2', [17, 7, 6], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, stride: 2, filters: 34, groups: 17 }),
     ),
+    between('conv depthwise, 32 channels', [32, 6, 5], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, filters: 32, groups: 32, bias: false }),
+    ),
+    bare('conv with frozen weights straight on the input', [3, 7, 6], 2, (b, x) =>
+      b.dense('head', b.conv('c', x, { kernel: 2, padding: 'valid', filters: 24, frozen: true }), { features: 4 }),
+    ),
     between('conv with frozen weights', [5, 6, 5], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 10, frozen: true, relu: true }),
     ),
@@ -109,6 +115,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('max pool 3x2 VALID, stride 1x2', [3, 7, 6], 2, (b, x) =>
       b.maxPool('p', x, { kernel: [3, 2], stride: [1, 2], padding: 'valid' }),
     ),
+    between('max pool 3x3 stride 1 SAME', [10, 5, 6], 2, (b, x) => b.maxPool('p', x, { kernel: 3, stride: 1 })),
+    between('max pool 2x2 VALID, odd size', [16, 7, 5], 2, (b, x) => b.maxPool('p', x, { kernel: 2, padding: 'valid' })),
     between('max pool with padding 0, 1, 1, 0', [5, 6, 5], 2, (b, x) =>
       b.maxPool('p', x, { kernel: 3, stride: 2, padding: [0, 1, 1, 0] }),
     ),
@@ -153,6 +161,9 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('batch norm without shift', [5, 4, 5], 2, (b, x) => b.batchNorm('n', x, { shift: false, momentum: 0.6 })),
     between('batch norm without either, large epsilon', [16, 4, 4], 2, (b, x) =>
       b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
+    ),
+    between('batch norm without scale, tiny epsilon', [16, 5, 4], 2, (b, x) =>
+      b.gelu('g', b.batchNorm('n', x, { scale: false, epsilon: 1e-12, momentum: 0.6 })),
     ),
     between('batch norm, batch 1', [3, 6, 5], 1, (b, x) => b.batchNorm('n', x)),
     between('batch norm between convolution, pool and ReLU', [10, 8, 6], 2, (b, x) => {

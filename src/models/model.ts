@@ -17,7 +17,7 @@ export interface ModelDefinition {
   readonly settings: Readonly<Record<string, Setting>>;
   /** The study's WD: each starred weight w adds (WD / number of elements) * sum(w * w) / 2 to the loss. */
   readonly studyWeightDecay: number;
-  /** Side of the images the study trained on, in pixels. */
+  /** Side of the images it was published with, in pixels: for the study's models those the study trained on. */
   readonly defaultInputSize: number;
   /** `settings` must be complete and allowed, as `resolveSettings` returns them. */
   build(settings: ResolvedSettings, input: InputSize, classes: number): Network;
@@ -29,19 +29,20 @@ export interface ModelSource<S extends Settings> {
   readonly summary: string;
   readonly settings: S;
   readonly studyWeightDecay?: number;
+  readonly defaultInputSize?: number;
   /** Adds the layers from `b.input` on and returns the logits `[classes]`. */
   layers(b: NetworkBuilder, settings: Resolved<S>, classes: number): Tensor;
 }
 
 /** Most of the study's models decay by 500 and train on 24x24 crops: the defaults. */
 export function defineModel<const S extends Settings>(source: ModelSource<S>): ModelDefinition {
-  const { name, summary, settings, studyWeightDecay = 500 } = source;
+  const { name, summary, settings, studyWeightDecay = 500, defaultInputSize = 24 } = source;
   return {
     name,
     summary,
     settings,
     studyWeightDecay,
-    defaultInputSize: 24,
+    defaultInputSize,
     build(resolved, { channels, height, width }, classes) {
       const builder = new NetworkBuilder(name, [channels, height, width]);
       return builder.build(source.layers(builder, resolved as Resolved<S>, classes));

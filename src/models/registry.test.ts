@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { countOperations, countParameters } from '../nn/network.ts';
+import { countMultiplyAdds, countOperations, countParameters, type Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { buildModel, modelDefinition, modelNames } from './registry.ts';
 
@@ -20,9 +20,67 @@ const published: Record<string, { parameters: [number, number]; megaOperations: 
   cs231n: { parameters: [4_615_302, 8_199_302], megaOperations: ['11.66', '20.72'] },
 };
 
-test('every model has published figures, and the other way round', () => {
-  expect([...modelNames()].sort()).toEqual(Object.keys(published).sort());
+/** The models that came after the study: parameters, operations and multiply-adds at 32x32, and for air94 how they add up. */
+const later: Record<string, { parameters: number; operations: number; multiplyAdds: number }> = {
+  inception: { parameters: 535_818, operations: 122_670_602, multiplyAdds: 60_837_632 },
+  xception: { parameters: 366_154, operations: 76_944_394, multiplyAdds: 37_775_872 },
+  // Weights 24*12, 64*24*9, 64*64*9, 256*64*9, 3 * 256*256*9, 10*256; biases 24; shifts 2 * (64 + 256 + 256).
+  // Multiply-adds: the weights of each convolution at 31*31 (twice), 15*15 (twice), 7*7 (twice) and 3*3 pixels, and 2,560.
+  air94: { parameters: 1_971_640, operations: 237_087_266, multiplyAdds: 118_147_360 },
+};
+
+test('every model has its figures in a table, and the other way round', () => {
+  expect([...modelNames()].sort()).toEqual([...Object.keys(published), ...Object.keys(later)].sort());
 });
+
+test.each(Object.entries(later))('%s has its parameters and operations', (name, { parameters, operations, multiplyAdds }) => {
+  const network = buildModel(name);
+  expect(network.inputShape).toEqual([3, 32, 32]);
+  expect(countParameters(network.parameters)).toBe(parameters);
+  expect(countOperations(network)).toBe(operations);
+  expect(countMultiplyAdds(network)).toBe(multiplyAdds);
+  expect([network.output, network.outputShape]).toEqual(['logits', [10]]);
+  expect(buildModel(name, { input: [1, 24, 20], classes: 4 })).toMatchObject({ outputShape: [4] });
+});
+
+test('air94 is the network of airbench94', () => {
+  const weights = 24 * 12 + 9 * (64 * 24 + 64 * 64 + 256 * 64 + 3 * 256 * 256) + 256 * 10;
+  const network = buildModel('air94');
+  expect(countParameters(network.parameters)).toBe(weights + 24 + 2 * (64 + 256 + 256));
+  expect(layerOf(network, 'whitening')).toMatchObject({ outputShape: [24, 31, 31], attributes: { bias: true, relu: false } });
+  expect(layerOf(network, 'whitening').parameters).toMatchObject([
+    { kind: 'frozen', initializer: { type: 'whitening', examples: 5000, epsilon: 5e-4 } },
+    { kind: 'trainable' },
+  ]);
+  const pools = network.layers.filter(({ kind }) => kind === 'maxPool').map(({ outputShape }) => outputShape);
+  expect(pools).toEqual([
+    [64, 15, 15],
+    [256, 7, 7],
+    [256, 3, 3],
+    [256, 1, 1],
+  ]);
+  expect(layerOf(network, 'group2/conv1/norm').attributes).toEqual({ epsilon: 1e-12, momentum: 0.6, scale: false, shift: true });
+  expect(layerOf(network, 'group2/conv1').parameters).toMatchObject([{ initializer: { type: 'dirac' } }]);
+  expect(layerOf(network, 'dense').parameters).toMatchObject([{ initializer: { type: 'uniformFanIn' } }]);
+  expect(layerOf(network, 'logits').attributes).toEqual({ factor: 1 / 9 });
+});
+
+test('xception: separable convolutions whose widths are multiples of 16, two operations halve the image', () => {
+  const { layers } = buildModel('xception');
+  const depthwise = layers.filter(({ name }) => name.endsWith('/depthwise'));
+  expect(depthwise).toHaveLength(12);
+  for (const { inputShapes, attributes, inputs } of depthwise) {
+    expect(attributes).toMatchObject({ groups: inputShapes[0]![0], filters: inputShapes[0]![0], kernel: [3, 3], bias: false });
+    expect(inputShapes[0]![0]! % 16).toBe(0);
+    // Nothing between the two halves, a ReLU before the first.
+    expect(inputs[0]).toMatch(/relu/);
+  }
+  expect(layers.find(({ name }) => name === 'average')!.inputShapes).toEqual([[256, 8, 8]]);
+});
+
+function layerOf(network: Network, name: string): Network['layers'][number] {
+  return network.layers.find((layer) => layer.name === name)!;
+}
 
 test.each(Object.entries(published))('%s has the parameters and operations that the study published', (name, figures) => {
   [24, 32].forEach((input, i) => {
@@ -80,6 +138,13 @@ test('settings reach the layers', () => {
   expect(layer('squeeze1', { bypass: true }, 'fire4/bypass')).toMatchObject({ kind: 'add', inputs: ['fire3', 'fire4'] });
   expect(layer('alex4', { batchNorm: true }, 'conv1')).toMatchObject({ attributes: { bias: false, relu: false } });
   expect(layer('alex4', { batchNorm: true }, 'conv1/relu')).toMatchObject({ inputs: ['conv1/norm'] });
+  expect(layer('inception', { batchNorm: false }, 'inception2/conv5x5')).toMatchObject({
+    attributes: { bias: true, relu: true },
+  });
+  expect(layer('xception', { 'stage3.halve': true }, 'stage3/widen')).toMatchObject({ outputShape: [256, 4, 4] });
+  expect(layer('xception', { 'stage2.repeats': 0 }, 'stage2/same1')).toBeUndefined();
+  expect(layer('air94', { whitening: false }, 'whitening')?.parameters[0]).toMatchObject({ kind: 'trainable' });
+  expect(layer('air94', { activation: 'relu' }, 'group1/conv2/activation')).toMatchObject({ kind: 'relu' });
 });
 
 test.each([

@@ -3,15 +3,21 @@ import type { Network } from '../nn/network.ts';
 import { formatShape } from '../nn/shape.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
+import { airbenchFamily } from './airbench.ts';
 import { alexFamily } from './alex.ts';
+import { inceptionFamily } from './inception.ts';
 import type { InputSize, ModelDefinition } from './model.ts';
 import { ninFamily } from './nin.ts';
 import { resolveSettings } from './settings.ts';
 import { smallFamily } from './small.ts';
 import { squeezeFamily } from './squeeze.ts';
+import { xceptionFamily } from './xception.ts';
 
 const definitions: ReadonlyMap<string, ModelDefinition> = new Map(
-  [...alexFamily, ...ninFamily, ...squeezeFamily, ...smallFamily].map((definition) => [definition.name, definition]),
+  [
+    ...[...alexFamily, ...ninFamily, ...squeezeFamily, ...smallFamily],
+    ...[...inceptionFamily, ...xceptionFamily, ...airbenchFamily],
+  ].map((definition) => [definition.name, definition]),
 );
 
 /** Names of all models, by family. */
@@ -33,7 +39,7 @@ export function modelDefinition(name: string): ModelDefinition {
 export interface BuildOptions {
   /** By dotted name (`conv1.filters`); the others keep their defaults. */
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** Side of square RGB images, or `[C, H, W]`. Default: what the study trained the model on. */
+  /** Side of square RGB images, or `[C, H, W]`. Default: what the model was published with. */
   readonly input?: number | readonly [channels: number, height: number, width: number];
   /** Default 10. */
   readonly classes?: number;

@@ -14,6 +14,11 @@ export type Initializer =
   | { readonly type: 'uniformFanIn' }
   /** As uniformFanIn, then the first inChannels filters pass their channel through unchanged. */
   | { readonly type: 'dirac' }
+  /**
+   * Principal axes of image patches, scaled so that what the filters give is uncorrelated and of like size (Page, 2018). The trainer takes
+   * them from the first `examples` training images; `epsilon` is added to each variance. `initialValues` knows no images: uniformFanIn.
+   */
+  | { readonly type: 'whitening'; readonly examples: number; readonly epsilon: number }
   /** Normal with a given standard deviation, draws beyond two deviations redrawn. */
   | { readonly type: 'truncatedNormal'; readonly standardDeviation: number };
 
@@ -63,6 +68,7 @@ export function initialValues(spec: ParameterSpec, seed: number, initializer: In
     case 'xavierUniform':
       return fillUniform(values, key, Math.sqrt(6 / (spec.fanIn + spec.fanOut)));
     case 'uniformFanIn':
+    case 'whitening':
       return fillUniform(values, key, 1 / Math.sqrt(spec.fanIn));
     case 'dirac':
       return passThrough(fillUniform(values, key, 1 / Math.sqrt(spec.fanIn)), spec);
