@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
+import { compileForChildren } from '../../test/compile-for-children.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import {
   checkpointPath,
@@ -76,7 +77,8 @@ test('keeps the newest, and those at which a training ended', () => {
   saveCheckpoint(run, checkpointAt(4), { keep: 2, final: true });
   expect(steps()).toEqual([3, 4]);
   // Goes on from the final checkpoint, whose metadata must not make its successors final.
-  for (const step of [5, 6, 7]) saveCheckpoint(run, { ...checkpointAt(step), metadata: loadLatestCheckpoint(run).metadata }, { keep: 2 });
+  for (const step of [5, 6, 7])
+    saveCheckpoint(run, { ...checkpointAt(step), metadata: loadLatestCheckpoint(run).metadata }, { keep: 2 });
   expect(steps()).toEqual([4, 6, 7]);
   for (const keep of [0, 1.5, NaN]) expect(() => saveCheckpoint(run, checkpointAt(8), { keep })).toThrow(ConfigurationError);
 });
@@ -86,7 +88,9 @@ test('a damaged old checkpoint does not stop a training', () => {
   truncateSync(saveCheckpoint(run, checkpointAt(1)), 20);
   saveCheckpoint(run, checkpointAt(2), { keep: 1 });
   expect(listCheckpoints(run).map(({ step }) => step)).toEqual([1, 2]);
-  expect(() => loadCheckpoint(checkpointPath(run, 1))).toThrow(/step-000000001.safetensors is not a valid safetensors file: .*truncated/);
+  expect(() => loadCheckpoint(checkpointPath(run, 1))).toThrow(
+    /step-000000001.safetensors is not a valid safetensors file: .*truncated/,
+  );
 });
 
 test('weights of another program are not a checkpoint', () => {
@@ -98,7 +102,8 @@ test('weights of another program are not a checkpoint', () => {
 
 test('weights are raw, or moving averages with the raw statistics', () => {
   const checkpoint = checkpointAt(1);
-  const values = (kind: 'ema' | 'raw') => [...checkpointWeights(checkpoint, kind, 'c')].map(([name, { data }]) => [name, ...data]);
+  const values = (kind: 'ema' | 'raw') =>
+    [...checkpointWeights(checkpoint, kind, 'c')].map(([name, { data }]) => [name, ...data]);
   expect(values('raw')).toEqual([
     ['conv1.weight', 1, 2],
     ['norm1.mean', 3],
@@ -122,10 +127,11 @@ test('a folder that cannot be written gives the path, the reason and a fix', () 
 
 test('killed at any moment, a process leaves only whole checkpoints', async () => {
   const run = newRun();
-  const script = join(folder, 'save.mts');
+  compileForChildren(join(folder, 'compiled'));
+  const script = join(folder, 'save.mjs');
   writeFileSync(
     script,
-    `import { saveCheckpoint } from ${JSON.stringify(join(import.meta.dirname, 'checkpoint.ts'))};
+    `import { saveCheckpoint } from './compiled/runs/checkpoint.js';
      const run = ${JSON.stringify(run)};
      console.log('ready');
      for (let step = Number(process.argv[2]); ; step++) {
@@ -136,10 +142,7 @@ test('killed at any moment, a process leaves only whole checkpoints', async () =
   let step = 1;
   let interrupted = 0;
   for (let kill = 0; kill < 20; kill++) {
-    const child = spawn(process.execPath, ['--import', 'tsx', script, String(step)], {
-      cwd: import.meta.dirname,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(process.execPath, [script, String(step)], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
     await sleep(Math.random() * 60);
     const ended = once(child, 'exit');
@@ -159,4 +162,4 @@ test('killed at any moment, a process leaves only whole checkpoints', async () =
   expect(interrupted).toBeGreaterThan(0);
   expect(step).toBeGreaterThan(1);
   expect(statSync(latestCheckpoint(run)!.path).size).toBeGreaterThan(1_200_000);
-});
+}, 300_000);

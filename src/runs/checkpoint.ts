@@ -125,7 +125,11 @@ export function loadLatestCheckpoint(run: Run): Checkpoint {
  * @param source What to call the checkpoint in errors.
  * @throws DataError if moving averages are asked for and the checkpoint has none.
  */
-export function checkpointWeights(checkpoint: Pick<Checkpoint, 'tensors'>, kind: 'ema' | 'raw', source: string): Map<string, Tensor> {
+export function checkpointWeights(
+  checkpoint: Pick<Checkpoint, 'tensors'>,
+  kind: 'ema' | 'raw',
+  source: string,
+): Map<string, Tensor> {
   const { tensors } = checkpoint;
   const names = [...tensors.keys()];
   const averaged = names.some((name) => name.startsWith('ema.'));
@@ -133,7 +137,8 @@ export function checkpointWeights(checkpoint: Pick<Checkpoint, 'tensors'>, kind:
     throw new DataError(`${source} has no moving averages of the weights`, { fix: '--weights raw' });
   }
   const parameters = names.filter((name) => !name.startsWith('ema.') && !name.startsWith('opt.'));
-  return new Map(parameters.map((name) => [name, (kind === 'ema' && tensors.get(`ema.${name}`)) || tensors.get(name)!]));
+  const averageOf = (name: string) => (kind === 'ema' ? tensors.get(`ema.${name}`) : undefined);
+  return new Map(parameters.map((name) => [name, averageOf(name) ?? tensors.get(name)!]));
 }
 
 /** Removes all but the newest `keep` checkpoints, and final ones. */

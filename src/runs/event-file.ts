@@ -77,7 +77,9 @@ function imageValue(tag: string, { png, width, height, channels }: ImageGrid): F
 
 function sessionStartValue(values: Hyperparameters): Field {
   // A map is a repeated message of key (1) and value (2).
-  const entries = Object.entries(values).map(([name, value]) => messageField(1, [stringField(1, name), messageField(2, [structValue(value)])]));
+  const entries = Object.entries(values).map(([name, value]) =>
+    messageField(1, [stringField(1, name), messageField(2, [structValue(value)])]),
+  );
   const startSeconds = doubleField(5, Date.now() / 1000);
   return hyperparametersValue('_hparams_/session_start_info', messageField(3, [...entries, startSeconds]));
 }
@@ -155,5 +157,5 @@ function createFile(folder: string): { readonly path: string; readonly descripto
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length; ) written += writeSync(descriptor, bytes, written);
+  for (let written = 0; written < bytes.length;) written += writeSync(descriptor, bytes, written);
 }

@@ -7,7 +7,7 @@ import { encodePng } from './png.ts';
 function decode(png: Uint8Array): { width: number; height: number; colorType: number; rows: number[][] } {
   const buffer = Buffer.from(png);
   const chunks = new Map<string, Buffer>();
-  for (let at = 8; at < buffer.length; ) {
+  for (let at = 8; at < buffer.length;) {
     const length = buffer.readUInt32BE(at);
     chunks.set(buffer.toString('latin1', at + 4, at + 8), buffer.subarray(at + 8, at + 8 + length));
     at += 12 + length;

@@ -23,7 +23,11 @@ export interface ImageGrid {
  * @param images `[N, C, H, W]`, finite, C 1 (shown grey) or 3 (RGB), N at least 1.
  * @throws RangeError if the shape is another.
  */
-export function imageGrid(images: Float32Array, shape: readonly [number, number, number, number], options: GridOptions = {}): ImageGrid {
+export function imageGrid(
+  images: Float32Array,
+  shape: readonly [number, number, number, number],
+  options: GridOptions = {},
+): ImageGrid {
   const [count, channels, height, width] = shape;
   if ((channels !== 1 && channels !== 3) || count < 1 || images.length !== count * channels * height * width) {
     throw new RangeError(`a grid needs images [N, 1 or 3, H, W]; got [${shape.join(', ')}] with ${images.length} elements`);

@@ -44,7 +44,13 @@ test('records are there at once, and numbers that JSON lacks survive', () => {
 });
 
 test('a torn last line is passed over by readers, and removed before more is written', () => {
-  for (const torn of ['{"step":30,"ti', '{"step":30,"time":"2026-01-31T12:00:00.000Z","train/loss":0.5', '\0\0\0\0\n', '\n', '7']) {
+  for (const torn of [
+    '{"step":30,"ti',
+    '{"step":30,"time":"2026-01-31T12:00:00.000Z","train/loss":0.5',
+    '\0\0\0\0\n',
+    '\n',
+    '7',
+  ]) {
     const path = written('torn', 10, 20);
     appendFileSync(path, torn);
     expect(stepsOf(path)).toEqual([10, 20]);
@@ -74,8 +80,8 @@ test('on resume the records of later steps go, and the file is never half writte
 test('a damaged line in the middle is named', () => {
   for (const line of ['{"step":', '{"step":1}', '[1]', '{"step":1,"time":"t","train/loss":"high"}']) {
     const path = written('damaged', 10);
-    appendFileSync(path, `${line}\n`);
-    appendFileSync(path, readFileSync(path, 'utf8').split('\n')[0] + '\n');
+    const valid = readFileSync(path, 'utf8');
+    appendFileSync(path, `${line}\n${valid}`);
     expect(() => readMetrics(path)).toThrow(DataError);
     expect(() => openMetrics(path)).toThrow(`${path}, line 2, is not a record of metrics`);
     rmSync(path);
@@ -84,7 +90,9 @@ test('a damaged line in the middle is named', () => {
 
 test('a missing file or folder is named', () => {
   expect(() => readMetrics(join(folder, 'missing'))).toThrow(/cannot read .*\/missing: no such file/);
-  expect(() => openMetrics(join(folder, 'missing', 'metrics.jsonl'))).toThrow(/cannot write .*missing\/metrics.jsonl: no such file/);
+  expect(() => openMetrics(join(folder, 'missing', 'metrics.jsonl'))).toThrow(
+    /cannot write .*missing\/metrics.jsonl: no such file/,
+  );
 });
 
 test.runIf(existsSync('/dev/full'))('a full disk gives the path, the reason and a fix', () => {

@@ -75,7 +75,10 @@ function parseMetrics(text: string, path: string): Parsed {
     const record = parseRecord(line);
     if (record !== undefined) records.push(record);
     else if (index === lines.length - 1) whole = false;
-    else throw new DataError(`${path}, line ${index + 1}, is not a record of metrics`, { fix: 'remove the line, or restore the file' });
+    else
+      throw new DataError(`${path}, line ${index + 1}, is not a record of metrics`, {
+        fix: 'remove the line, or restore the file',
+      });
   });
   return { records, whole };
 }
@@ -91,7 +94,7 @@ function keepUpTo(path: string, lastStep: number): void {
 /** One write for a line: with a file opened for appending, a reader never sees lines mixed. */
 function writeLine(descriptor: number, record: MetricsRecord): void {
   const line = Buffer.from(formatRecord(record));
-  for (let written = 0; written < line.length; ) written += writeSync(descriptor, line, written);
+  for (let written = 0; written < line.length;) written += writeSync(descriptor, line, written);
 }
 
 function formatRecord({ step, time, metrics }: MetricsRecord): string {

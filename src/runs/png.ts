@@ -26,7 +26,12 @@ export function encodePng(image: Raster): Uint8Array {
   view.setUint32(4, height);
   const greyOrRgb = channels === 1 ? 0 : 2;
   header.set([8, greyOrRgb, 0, 0, 0], 8);
-  return concatenate([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(scanlines(image))), chunk('IEND', new Uint8Array())]);
+  return concatenate([
+    signature,
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(scanlines(image))),
+    chunk('IEND', new Uint8Array()),
+  ]);
 }
 
 /** Each row behind a byte that says how it is filtered: 0, not at all. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
+import { compileForChildren } from '../../test/compile-for-children.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import { describeEnvironment } from './environment.ts';
 import { allRuns, createRun, findRun, openRun, readConfig, readEnvironment, runName } from './run-folder.ts';
@@ -23,7 +24,13 @@ test('a new run has the next number, its configuration, its environment, and not
   rmSync(first.path, { recursive: true });
   expect(runName(createRun(root, 'tuto', config, environment))).toBe('tuto/3');
   const last = openRun(join(root, 'tuto', '3'));
-  expect(readdirSync(last.path).sort()).toEqual(['checkpoints', 'config.json', 'environment.json', 'metrics.jsonl', 'status.json']);
+  expect(readdirSync(last.path).sort()).toEqual([
+    'checkpoints',
+    'config.json',
+    'environment.json',
+    'metrics.jsonl',
+    'status.json',
+  ]);
   expect(readConfig(last)).toEqual(config);
   expect(readEnvironment(last)).toEqual(environment);
   expect(readdirSync(join(root, 'tuto')).sort()).toEqual(['2', '3']);
@@ -32,15 +39,14 @@ test('a new run has the next number, its configuration, its environment, and not
 
 test('processes that make runs at the same moment get different numbers', async () => {
   const root = join(folder, 'race');
-  const script = join(folder, 'create.mts');
+  compileForChildren(join(folder, 'compiled'));
+  const script = join(folder, 'create.mjs');
   writeFileSync(
     script,
-    `import { createRun } from ${JSON.stringify(join(import.meta.dirname, 'run-folder.ts'))};
-     for (let i = 0; i < 40; i++) console.log(createRun(${JSON.stringify(root)}, 'tuto', { steps: 1 }, {} as never).number);`,
+    `import { createRun } from './compiled/runs/run-folder.js';
+     for (let i = 0; i < 40; i++) console.log(createRun(${JSON.stringify(root)}, 'tuto', { steps: 1 }, {}).number);`,
   );
-  const outputs = await Promise.all(
-    [1, 2, 3].map(() => promisify(execFile)(process.execPath, ['--import', 'tsx', script], { cwd: import.meta.dirname })),
-  );
+  const outputs = await Promise.all([1, 2, 3].map(() => promisify(execFile)(process.execPath, [script])));
   const numbers = outputs.flatMap(({ stdout }) => stdout.trim().split('\n').map(Number));
   expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
   expect(readdirSync(join(root, 'tuto'))).toHaveLength(120);

@@ -97,7 +97,9 @@ export function findRun(root: string, reference: string): Run {
   }
   const models = modelsWithRuns(root);
   if (models.length === 0) throw new DataError(`${problem}: it holds no runs`, { fix: 'ablate train <model>' });
-  throw new DataError(`${problem}: it holds runs of ${models.join(', ')}.${didYouMean(model, models)}`, { fix: 'ablate runs list' });
+  throw new DataError(`${problem}: it holds runs of ${models.join(', ')}.${didYouMean(model, models)}`, {
+    fix: 'ablate runs list',
+  });
 }
 
 /** All runs under `root`, by model and number; none if the folder is missing. Reads folders only. */
@@ -133,7 +135,9 @@ function moveToNextNumber(prepared: string, folder: string): number {
 
 function checkModelName(model: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(model)) {
-    throw new ConfigurationError(`model (="${model}") must be letters, digits, ".", "_" and "-", and start with a letter or a digit`);
+    throw new ConfigurationError(
+      `model (="${model}") must be letters, digits, ".", "_" and "-", and start with a letter or a digit`,
+    );
   }
 }
 

@@ -65,13 +65,20 @@ test('lists ten thousand runs by model and number, and filters them', () => {
       if (number === 1) cpSync(template.path, path, { recursive: true });
       else mkdirSync(path);
       const status = { status: states[number % 5], step: number, steps: 2500, accuracy: number / 2500, pid: process.pid };
-      writeFileSync(join(path, 'status.json'), JSON.stringify({ ...status, host: hostname(), updatedAt: '2026-01-01T00:00:00.000Z' }));
+      writeFileSync(
+        join(path, 'status.json'),
+        JSON.stringify({ ...status, host: hostname(), updatedAt: '2026-01-01T00:00:00.000Z' }),
+      );
     }
   }
   const all = listRuns(root);
   const expected = models.flatMap((model) => Array.from({ length: 2500 }, (_, i) => `${model}/${i + 1}`));
   expect(all.map(({ run }) => run)).toEqual(expected);
-  expect(all.every(({ number, step, status, accuracy }) => step === number && status === states[number % 5] && accuracy === number / 2500)).toBe(true);
+  expect(
+    all.every(
+      ({ number, step, status, accuracy }) => step === number && status === states[number % 5] && accuracy === number / 2500,
+    ),
+  ).toBe(true);
   expect(listRuns(root, { model: 'nin2' }).map(({ run }) => run)).toEqual(expected.slice(2500, 5000));
   expect(listRuns(root, { model: 'nin2', status: 'failed' }).map(({ number }) => number % 5)).toEqual(Array(500).fill(1));
   expect(listRuns(root, { model: 'absent' })).toEqual([]);

@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
+import { compileForChildren } from '../../test/compile-for-children.ts';
 import { AblateError } from '../util/errors.ts';
 import { describeEnvironment } from './environment.ts';
 import { checkpointsFolder, createRun, type Run } from './run-folder.ts';
@@ -61,35 +62,47 @@ test('the lock of another host, or one that cannot be read, is left to the user'
 });
 
 test('a run that is gone is named', () => {
-  expect(() => lockRun({ path: join(folder, 'tuto', '999'), model: 'tuto', number: 999 })).toThrow(/cannot read .*tuto\/999: no such/);
+  expect(() => lockRun({ path: join(folder, 'tuto', '999'), model: 'tuto', number: 999 })).toThrow(
+    /cannot read .*tuto\/999: no such/,
+  );
 });
 
 test('of processes that find the same stale lock, never two hold the run at once', async () => {
   const run = newRun();
   const log = join(folder, 'log');
   // Each round leaves a stale lock behind: the holder forges its lock's process into one that has ended, as if it had died.
-  const script = join(folder, 'contend.mts');
+  compileForChildren(join(folder, 'compiled'));
+  const script = join(folder, 'contend.mjs');
   writeFileSync(
     script,
-    `import { lockRun } from ${JSON.stringify(join(import.meta.dirname, 'run-lock.ts'))};
-     import { appendFileSync, readdirSync, writeFileSync } from 'node:fs';
+    `import { lockRun } from './compiled/runs/run-lock.js';
+     import { appendFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
      const run = ${JSON.stringify(run)};
-     for (let won = 0; won < 40; ) {
+     for (let won = 0; won < 20; ) {
        let lock;
-       try { lock = lockRun(run); } catch (error) { if (!error.message.includes('is in use')) throw error; continue; }
+       try {
+         lock = lockRun(run);
+       } catch (error) {
+         if (!error.message.includes('is in use')) throw error;
+         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+         continue;
+       }
        appendFileSync(${JSON.stringify(log)}, 'in ' + process.pid + '\\n');
        won++;
        appendFileSync(${JSON.stringify(log)}, 'out ' + process.pid + '\\n');
        const own = readdirSync(run.path).filter((name) => /^lock-\\d+$/.test(name)).sort((a, b) => a.slice(5) - b.slice(5)).at(-1);
        if (won % 2) lock.release();
-       else writeFileSync(run.path + '/' + own, ${JSON.stringify(JSON.stringify(deadProcess()))});
+       else {
+         writeFileSync(run.path + '/forged-' + process.pid, ${JSON.stringify(JSON.stringify(deadProcess()))});
+         renameSync(run.path + '/forged-' + process.pid, run.path + '/' + own);
+       }
      }`,
   );
-  const contender = () => promisify(execFile)(process.execPath, ['--import', 'tsx', script], { cwd: import.meta.dirname });
+  const contender = () => promisify(execFile)(process.execPath, [script]);
   await Promise.all([contender(), contender(), contender()]);
   const lines = readFileSync(log, 'utf8').trim().split('\n');
-  expect(lines).toHaveLength(240);
+  expect(lines).toHaveLength(120);
   for (let i = 0; i < lines.length; i += 2) {
     expect([lines[i]!.slice(0, 3), lines[i + 1]]).toEqual(['in ', lines[i]!.replace('in', 'out')]);
   }
-});
+}, 300_000);

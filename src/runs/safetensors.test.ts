@@ -81,7 +81,15 @@ describe('damaged files give a DataError that names the file and what is wrong',
     ['header cut', file('{}', 0).subarray(0, 9), 'it is truncated: it has 9 bytes, and its header ends at 10'],
     ['text', new TextEncoder().encode('<!DOCTYPE html>'), 'its header would have'],
     ['not JSON', file('{"w":', 0), 'its header is not JSON'],
-    ['not UTF-8', (() => { const f = file('{"w":1}', 0); f[10] = 0xff; return f; })(), 'its header is not JSON'],
+    [
+      'not UTF-8',
+      (() => {
+        const f = file('{"w":1}', 0);
+        f[10] = 0xff;
+        return f;
+      })(),
+      'its header is not JSON',
+    ],
     ['a list', file('[1]', 0), 'its header is not a JSON object'],
     ['data cut', file(one({}), 7), 'tensor "w" ends at byte 8 of the data, which has 7'],
     ['data too long', file(one({}), 9), '1 bytes follow the last tensor'],

@@ -126,7 +126,7 @@ const elementBytes = { F32: 4, F16: 2, BF16: 2 } as const;
 type ElementType = keyof typeof elementBytes;
 
 /** From a tensor's bytes, at the start of their own buffer, to float32. */
-const decoders: { readonly [T in ElementType]: (bytes: Uint8Array) => Float32Array } = {
+const decoders: Readonly<Record<ElementType, (bytes: Uint8Array) => Float32Array>> = {
   F32: (bytes) => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4),
   F16: (bytes) => Float32Array.from(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2), halfToFloat),
   BF16: (bytes) => {
@@ -159,7 +159,10 @@ function damaged(source: string, problem: string): DataError {
   });
 }
 
-function decodeHeader(bytes: Uint8Array, source: string): { readonly header: Record<string, unknown>; readonly dataStart: number } {
+function decodeHeader(
+  bytes: Uint8Array,
+  source: string,
+): { readonly header: Record<string, unknown>; readonly dataStart: number } {
   if (bytes.length < lengthBytes) {
     throw damaged(source, `it has ${bytes.length} bytes, and the length of its header alone takes ${lengthBytes}`);
   }
