@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -9,7 +10,8 @@ import { listRuns } from './run-list.ts';
 import { readStatus, writeStatus, type RunState } from './run-status.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-list-'));
-afterAll(() => rmSync(folder, { recursive: true }), 120_000);
+// Not at once: ten thousand folders would keep the test runner waiting.
+afterAll(() => rm(folder, { recursive: true }), 300_000);
 const environment = describeEnvironment({ threads: 2 });
 
 function newRun(root: string): Run {
@@ -53,19 +55,19 @@ test('a missing or damaged status does not spoil the list', () => {
   }
 });
 
-test('lists ten thousand runs by model and number, and filters them', () => {
+test('lists ten thousand runs by model and number, and filters them', async () => {
   const root = join(folder, 'many');
   const template = newRun(join(folder, 'template'));
   const models = ['alex2', 'nin2', 'squeeze1', 'tuto'];
   const states: readonly RunState[] = ['finished', 'failed', 'interrupted', 'running', 'finished'];
   for (const model of models) {
-    mkdirSync(join(root, model), { recursive: true });
+    await mkdir(join(root, model), { recursive: true });
     for (let number = 1; number <= 2500; number++) {
       const path = join(root, model, String(number));
-      if (number === 1) cpSync(template.path, path, { recursive: true });
-      else mkdirSync(path);
+      if (number === 1) await cp(template.path, path, { recursive: true });
+      else await mkdir(path);
       const status = { status: states[number % 5], step: number, steps: 2500, accuracy: number / 2500, pid: process.pid };
-      writeFileSync(
+      await writeFile(
         join(path, 'status.json'),
         JSON.stringify({ ...status, host: hostname(), updatedAt: '2026-01-01T00:00:00.000Z' }),
       );
@@ -82,7 +84,7 @@ test('lists ten thousand runs by model and number, and filters them', () => {
   expect(listRuns(root, { model: 'nin2' }).map(({ run }) => run)).toEqual(expected.slice(2500, 5000));
   expect(listRuns(root, { model: 'nin2', status: 'failed' }).map(({ number }) => number % 5)).toEqual(Array(500).fill(1));
   expect(listRuns(root, { model: 'absent' })).toEqual([]);
-});
+}, 300_000);
 
 test('a folder that is not there holds no runs', () => {
   expect(listRuns(join(folder, 'absent'))).toEqual([]);
