@@ -3,24 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/engine.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
-import { AblateError } from '../src/util/errors.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
 import { allLayerCases, layerCases, type LayerCase } from './layer-cases.ts';
+import { loadOnednn } from './load-onednn.ts';
 
 /** Float32 sums of some thousand products against float64 ones. */
 const tolerance = 1e-4;
-
-/** The engine, or undefined (and a line that says why) on a machine without the oneDNN library. */
-async function loadOnednn(): Promise<Engine | undefined> {
-  const { createOnednnEngine } = await import('../src/engine/onednn/engine.ts');
-  try {
-    return createOnednnEngine({ threads: 2 });
-  } catch (error) {
-    if (!(error instanceof AblateError)) throw error;
-    process.stderr.write(`The oneDNN engine is not compared: ${error.message}\n${error.fix ?? ''}\n`);
-    return undefined;
-  }
-}
 
 const onednn = await loadOnednn();
 

@@ -11,6 +11,15 @@ export interface CompileOptions {
   /** Examples per batch, a positive integer. */
   readonly batchSize: number;
   readonly precision?: Precision;
+  /** In training: batch normalization over the batches of all processes that train together. Default: over this plan's own batch. */
+  readonly sharedBatch?: SharedBatch;
+}
+
+/** The batch of a step when it is divided among processes, each with an equal part. */
+export interface SharedBatch {
+  readonly processes: number;
+  /** Replaces the values by their sums over the processes; all of them call it in the same order. */
+  sum(values: Float64Array): void;
 }
 
 export interface Engine {
@@ -54,10 +63,30 @@ export interface InferencePlan extends Plan {
 export interface TrainingPlan extends Plan {
   /** Runs the network with dropout and batch statistics; updates running statistics. */
   forward(options: ForwardOptions): void;
+  /** For optimizers and averages. */
+  readonly vectorMath: VectorMath;
   /** d loss / d output `[N, classes]`; write it between `forward` and `backward`. */
   readonly outputGradient: Float32Array;
-  /** Fills `parameters.gradients` (overwritten, not accumulated). Call after `forward` on the same input. */
-  backward(): void;
+  /**
+   * Fills `parameters.gradients` (overwritten, not accumulated). Call after `forward` on the same input.
+   *
+   * @param onProgress called often, with the first element of `gradients` from which on all are final: it falls from the arena's end to 0,
+   *   as the backward pass goes from the last layer to the first
+   */
+  backward(onProgress?: (finalFrom: number) => void): void;
+}
+
+/**
+ * Arithmetic on arrays in the arena's layout (or equal parts of them), one pass over memory each. Every method prepares an operation on
+ * given arrays once; the function it returns runs it with a factor of the moment.
+ */
+export interface VectorMath {
+  /** y = y + factor * x */
+  addScaled(x: Float32Array, y: Float32Array): (factor: number) => void;
+  /** y = factor * y + x */
+  scaleAndAdd(x: Float32Array, y: Float32Array): (factor: number) => void;
+  /** y = y + share * (x - y): y goes the given share of the way to x. */
+  approach(x: Float32Array, y: Float32Array): (share: number) => void;
 }
 
 /** Where one parameter lies in the arena. */

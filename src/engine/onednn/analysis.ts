@@ -3,6 +3,8 @@ import type { Layer } from '../../nn/layer.ts';
 import type { Network } from '../../nn/network.ts';
 
 export interface NetworkAnalysis {
+  /** Name of the layer that makes the network's output. */
+  readonly output: string;
   /** Layers with a fused ReLU that leave its backward mask to a later layer. */
   readonly unmasked: ReadonlySet<string>;
   /** Layers that mask their output's gradient for the ReLUs before them. */
@@ -43,7 +45,7 @@ export function analyse(network: Network): NetworkAnalysis {
       masking.add(next?.kind === 'maxPool' ? next.name : layer.name);
     }
   }
-  return { unmasked, masking, differentiated: differentiatedLayers(network) };
+  return { output: network.output, unmasked, masking, differentiated: differentiatedLayers(network) };
 }
 
 function differentiatedLayers(network: Network): ReadonlySet<string> {

@@ -5,7 +5,7 @@ import { sizeOf } from '../../nn/shape.ts';
 import type { ParameterArena } from '../engine.ts';
 import { analyse, type NetworkAnalysis } from './analysis.ts';
 import { createArena } from './arena.ts';
-import { LoweringContext, type Lowered, type Lowering } from './context.ts';
+import { LoweringContext, type CompileSettings, type Lowered, type Lowering } from './context.ts';
 import type { Dnnl } from './dnnl.ts';
 import { lowerDropout, lowerGelu, lowerRelu, lowerScale } from './lowerings/activation.ts';
 import { lowerBatchNorm } from './lowerings/batch-norm.ts';
@@ -38,6 +38,8 @@ const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
 export interface CompiledNetwork {
   readonly forward: readonly Operation[];
   readonly backward: readonly Operation[];
+  /** For each backward operation: the element from which on all gradients are final once it has run. */
+  readonly finalFrom: readonly number[];
   readonly parameters: ParameterArena;
   readonly input: Float32Array;
   readonly output: Float32Array;
@@ -46,15 +48,17 @@ export interface CompiledNetwork {
   readonly memoryBytes: number;
 }
 
-export function compileNetwork(dnnl: Dnnl, network: Network, batchSize: number, training: boolean): CompiledNetwork {
+export function compileNetwork(dnnl: Dnnl, network: Network, settings: CompileSettings): CompiledNetwork {
+  const { batchSize, training, precision } = settings;
   const program = new ProgramBuilder(dnnl);
   const analysis = analyse(network);
-  const context = new LoweringContext(program, batchSize, training, analysis);
+  const context = new LoweringContext(program, settings, analysis);
   const inputBytes = allocateAligned(4 * batchSize * sizeOf(network.inputShape), alignment);
   const input = program.persistent(dnnl.plain([batchSize, ...network.inputShape], 'f32'), inputBytes);
 
   const lowered = new Map<string, Lowered>();
-  const outputOf = (name: string): Value => (name === inputName ? input : lowered.get(name)!.output);
+  const firstValue = program.inLayout(inputName, input, dnnl.plain(input.descriptor.dims, precision));
+  const outputOf = (name: string): Value => (name === inputName ? firstValue : lowered.get(name)!.output);
   for (const layer of network.layers) lowered.set(layer.name, lower(context, layer, layer.inputs.map(outputOf)));
 
   const result = outputOf(network.output);
@@ -73,6 +77,7 @@ export function compileNetwork(dnnl: Dnnl, network: Network, batchSize: number, 
   return {
     forward: operations.slice(0, forwardLength),
     backward: operations.slice(forwardLength),
+    finalFrom: finalFrom(program, context, parameters, forwardLength),
     parameters,
     input: asFloat32(inputBytes),
     output: asFloat32(outputBytes),
@@ -110,6 +115,20 @@ function lowerBackward(
       gradients.set(name, [...(gradients.get(name) ?? []), contribution]);
     });
   }
+}
+
+/** See `CompiledNetwork.finalFrom`. Frozen parameters have no gradient to wait for. */
+function finalFrom(program: ProgramBuilder, context: LoweringContext, arena: ParameterArena, firstBackward: number): number[] {
+  const gradients = new Map(context.parameters.map(({ spec, gradients: value }) => [spec.name, value]));
+  const trainable = arena.entries.filter(({ spec }) => spec.kind === 'trainable');
+  const pending = trainable.map(({ spec, offset, length }) => ({
+    end: offset + length,
+    writtenAt: program.lastUseOf(gradients.get(spec.name)),
+  }));
+  return Array.from({ length: program.position - firstBackward }, (_, i) => {
+    while (pending.length > 0 && pending.at(-1)!.writtenAt <= firstBackward + i) pending.pop();
+    return pending.at(-1)?.end ?? 0;
+  });
 }
 
 /** Parameters in the order in which the network lists them. */

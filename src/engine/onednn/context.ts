@@ -4,6 +4,7 @@
  */
 import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
 import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
+import type { Precision, SharedBatch } from '../engine.ts';
 import type { NetworkAnalysis } from './analysis.ts';
 import type { MemoryDescriptor } from './dnnl.ts';
 import type { ProgramBuilder, Value } from './program.ts';
@@ -16,18 +17,36 @@ export interface PlacedParameter {
   readonly gradients: Value | undefined;
 }
 
+export interface CompileSettings {
+  readonly batchSize: number;
+  readonly precision: Precision;
+  readonly training: boolean;
+  /** In training, where batch normalization works over several processes. */
+  readonly sharedBatch?: SharedBatch | undefined;
+}
+
 export class LoweringContext {
   readonly program: ProgramBuilder;
   readonly batchSize: number;
   readonly training: boolean;
+  readonly sharedBatch: SharedBatch | undefined;
+  /** Of activations, their gradients, and the weights as the kernels of convolutions and dense layers read them. */
+  readonly dataType: 'f32' | 'bf16';
   readonly parameters: PlacedParameter[] = [];
   readonly #analysis: NetworkAnalysis;
 
-  constructor(program: ProgramBuilder, batchSize: number, training: boolean, analysis: NetworkAnalysis) {
+  constructor(program: ProgramBuilder, options: CompileSettings, analysis: NetworkAnalysis) {
     this.program = program;
-    this.batchSize = batchSize;
-    this.training = training;
+    this.batchSize = options.batchSize;
+    this.training = options.training;
+    this.sharedBatch = options.sharedBatch;
+    this.dataType = options.precision;
     this.#analysis = analysis;
+  }
+
+  /** Whether a layer's tensor is the network's output. */
+  isOutput(layer: string): boolean {
+    return this.#analysis.output === layer;
   }
 
   /** Whether a layer's fused ReLU masks the gradient in the layer's own backward pass, and not later in the network. */

@@ -122,6 +122,8 @@ export type PrimitiveSpec =
       readonly epsilon: number;
       readonly scale: boolean;
       readonly shift: boolean;
+      /** As of the forward primitive: the statistics are constants then, whose own gradient is left out. */
+      readonly givenStatistics: boolean;
     }
   | {
       readonly kind: 'binary';

@@ -3,12 +3,13 @@ import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { cpuInfo } from '../../util/cpu.ts';
 import { setEnvironmentVariable } from '../../util/env.ts';
-import type { CompileOptions, Engine, ForwardOptions, InferencePlan, TrainingPlan } from '../engine.ts';
+import type { CompileOptions, Engine, ForwardOptions, InferencePlan, Precision, TrainingPlan } from '../engine.ts';
 import { compileNetwork, type CompiledNetwork } from './compile.ts';
 import { loadLibrary } from './native.ts';
-import { probeOnednn } from './probe.ts';
+import { probeOnednn, type OnednnProbe } from './probe.ts';
 import type { Operation } from './program.ts';
 import { openV2 } from './v2.ts';
+import { createVectorMath } from './vector-math.ts';
 
 export interface OnednnEngineOptions {
   /** OpenMP threads, a positive integer; physical cores by default. Fixed by the first engine of a process. */
@@ -41,19 +42,19 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
   // OpenMP reads it once, when its library is loaded.
   setEnvironmentVariable('OMP_NUM_THREADS', String(threads));
   const { library } = loadLibrary();
-  const libraryVersion = probeOnednn().version ?? 'unknown';
+  const probe = probeOnednn();
+  const libraryVersion = probe.version ?? 'unknown';
 
-  const compile = (network: Network, { batchSize, precision = 'f32' }: CompileOptions, training: boolean) => {
+  const compile = (network: Network, { batchSize, precision = 'f32', sharedBatch }: CompileOptions, training: boolean) => {
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ConfigurationError(`batch size (=${String(batchSize)}) must be a positive integer`);
     }
-    if (precision !== 'f32') {
-      throw new ConfigurationError(`precision (=${precision}) must be f32: the oneDNN engine has no other yet`);
-    }
+    if (precision === 'bf16') requireBf16(probe);
     const dnnl = openV2(library, libraryVersion);
-    const compiled = compileNetwork(dnnl, network, batchSize, training);
+    const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, sharedBatch });
     return {
-      ...planOf(network, batchSize, compiled),
+      ...planOf(network, batchSize, precision, compiled),
+      vectorMath: createVectorMath(dnnl),
       dispose: () => {
         dnnl.dispose();
       },
@@ -69,6 +70,19 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
   };
 }
 
+/** @throws ConfigurationError where the processor has no bf16 dot product: oneDNN would emulate it, slower than float32. */
+function requireBf16({ isa = 'unknown' }: OnednnProbe): void {
+  if (supportsBf16(isa)) return;
+  throw new ConfigurationError(`precision (=bf16) needs a processor with AVX512_BF16 or AMX; oneDNN sees ${isa} here`, {
+    fix: 'use --precision f32',
+  });
+}
+
+/** Whether bf16 kernels run natively on the instruction set that `probeOnednn` names. */
+export function supportsBf16(isa: string): boolean {
+  return isa === 'avx512_core_bf16' || isa === 'avx512_core_amx';
+}
+
 /** Physical cores, as far as this process may use them. */
 function defaultThreads(): number {
   const { physicalCores, availableCores } = cpuInfo();
@@ -77,13 +91,13 @@ function defaultThreads(): number {
 
 const noRandomness: ForwardOptions = { seed: 0, step: 0 };
 
-function planOf(network: Network, batchSize: number, compiled: CompiledNetwork) {
-  const { forward, backward, input } = compiled;
+function planOf(network: Network, batchSize: number, precision: Precision, compiled: CompiledNetwork) {
+  const { forward, backward, finalFrom, input } = compiled;
   let bound: Float32Array = input;
   return {
     network,
     batchSize,
-    precision: 'f32' as const,
+    precision,
     parameters: compiled.parameters,
     get input() {
       return bound;
@@ -101,8 +115,11 @@ function planOf(network: Network, batchSize: number, compiled: CompiledNetwork) 
     forward(options: ForwardOptions = noRandomness) {
       for (const operation of forward) operation.run(options);
     },
-    backward() {
-      for (const operation of backward) operation.run(noRandomness);
+    backward(onProgress?: (finalFrom: number) => void) {
+      backward.forEach((operation, i) => {
+        operation.run(noRandomness);
+        onProgress?.(finalFrom[i]!);
+      });
     },
   };
 }

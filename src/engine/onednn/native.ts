@@ -86,7 +86,7 @@ export function allocateAligned(sizeBytes: number, alignment: number): Uint8Arra
   const libc = openLibc();
   // memcpy of nothing returns the address it was given.
   const memcpy = libc.func('void *memcpy(void *dst, void *src, size_t size)') as (...args: unknown[]) => unknown;
-  const address = koffi.address(memcpy(bytes, bytes, 0) as never);
+  const address = koffi.address(memcpy(bytes, bytes, 0));
   const offset = Number((BigInt(start) - (address % BigInt(start))) % BigInt(start));
   const aligned = bytes.subarray(offset, offset + sizeBytes);
   if (start === hugePageBytes && process.platform === 'linux') {

@@ -123,6 +123,14 @@ export class ProgramBuilder {
     return result;
   }
 
+  /** The position of the last operation that uses `value`; -1 if none does. */
+  lastUseOf(value: Value | undefined): number {
+    return this.#pending.findLastIndex(({ work }) => {
+      const values = 'host' in work ? work.values : [...work.args.values()];
+      return values.some(({ storage }) => storage === value?.storage);
+    });
+  }
+
   /** Allocates memory and binds the operations. */
   finish(): { readonly operations: readonly Operation[]; readonly memoryBytes: number } {
     const planned = this.#storages.filter((storage) => storage.lastUse >= 0);
@@ -130,7 +138,7 @@ export class ProgramBuilder {
     const block = allocateAligned(layout.totalBytes, alignment);
     const bytesOf = new Map<Storage, Uint8Array>();
     planned.forEach((storage, i) => {
-      bytesOf.set(storage, block.subarray(layout.offsets[i]!, layout.offsets[i]! + storage.sizeBytes));
+      bytesOf.set(storage, block.subarray(layout.offsets[i], layout.offsets[i]! + storage.sizeBytes));
     });
     const scratchpad = allocateAligned(this.#scratchpadBytes, alignment);
     const resolve = (storage: Storage): Uint8Array => bytesOf.get(storage) ?? storage.fixed ?? missing();

@@ -308,18 +308,18 @@ export function openV2(library: NativeLibrary, version: string): Dnnl {
       }
     },
     memory(descriptor, bytes) {
-      const memory = new MemoryV2(native, engine, descriptor as DescriptorV2, bytes);
+      const memory = new MemoryV2(native, engine, madeHere(descriptor, DescriptorV2), bytes);
       memories.push(memory);
       return memory;
     },
     execution(primitive, args) {
-      const { primitive: handle } = primitive as PrimitiveV2;
+      const { primitive: handle } = madeHere(primitive, PrimitiveV2);
       const count = args.size;
       const list = new Uint8Array(16 * count);
       const view = new DataView(list.buffer);
       [...args].forEach(([name, memory], i) => {
         view.setInt32(16 * i, argumentNumber(name), true);
-        view.setBigUint64(16 * i + 8, koffi.address((memory as MemoryV2).handle as never), true);
+        view.setBigUint64(16 * i + 8, koffi.address(madeHere(memory, MemoryV2).handle), true);
       });
       const execute = native.primitiveExecute;
       // `list`, and through `args` the memories, stay alive with this function: native code reads them.
@@ -341,8 +341,14 @@ export function openV2(library: NativeLibrary, version: string): Dnnl {
   };
 }
 
-function raw(descriptor: MemoryDescriptor | undefined): Uint8Array {
-  return (descriptor as DescriptorV2).bytes;
+/** The interface's objects come back to where they were made: anything else is a defect. */
+function madeHere<T>(object: unknown, made: new (...args: never[]) => T): T {
+  if (!(object instanceof made)) throw new TypeError(`not a ${made.name} of this engine`);
+  return object;
+}
+
+function raw(descriptor: MemoryDescriptor): Uint8Array {
+  return madeHere(descriptor, DescriptorV2).bytes;
 }
 
 function optional(descriptor: MemoryDescriptor | undefined): Uint8Array | null {
@@ -411,7 +417,7 @@ function describe(
       const operation = new Uint8Array(operationDescriptorBytes);
       const status = initializeOperation(native, operation, spec);
       if (status !== 0) return status;
-      const hint = options.forward === undefined ? null : (options.forward as PrimitiveV2).primitiveDescriptor;
+      const hint = options.forward === undefined ? null : madeHere(options.forward, PrimitiveV2).primitiveDescriptor;
       return native.primitiveDescriptorCreate(out, operation, attributes, engine, hint);
     }
   }
@@ -491,8 +497,7 @@ function initializeOperation(
       return native.eltwiseBackward(operation, eltwiseAlgorithms[spec.algorithm], raw(spec.diff), raw(spec.data), alpha, beta);
     }
     case 'batchNorm': {
-      const flags = batchNormFlags(spec) | (spec.givenStatistics ? useGlobalStatistics : 0);
-      return native.batchNormForward(operation, propagation, raw(spec.data), spec.epsilon, flags);
+      return native.batchNormForward(operation, propagation, raw(spec.data), spec.epsilon, batchNormFlags(spec));
     }
     case 'batchNormBackward': {
       const direction = spec.scale || spec.shift ? backwardBoth : backwardData;
@@ -505,8 +510,8 @@ function initializeOperation(
   }
 }
 
-function batchNormFlags(spec: { readonly scale: boolean; readonly shift: boolean }): number {
-  return (spec.scale ? useScale : 0) | (spec.shift ? useShift : 0);
+function batchNormFlags(spec: { readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean }): number {
+  return (spec.scale ? useScale : 0) | (spec.shift ? useShift : 0) | (spec.givenStatistics ? useGlobalStatistics : 0);
 }
 
 /** Strides, padding at top and left, padding at bottom and right. */

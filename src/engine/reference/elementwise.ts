@@ -64,8 +64,8 @@ export const dropout: ReferenceLayer<'dropout'> = {
   },
 
   /** dx = mask * dy */
-  backward({ layer, batchSize, draws, outputGradient: dy, inputGradients }) {
-    const mask = dropoutMask(layer, batchSize, draws);
+  backward({ layer, batchSize, mode, outputGradient: dy, inputGradients }) {
+    const mask = dropoutMask(layer, batchSize, mode.draws);
     addTo(
       only(inputGradients),
       dy.map((gradient, i) => mask[i]! * gradient),

@@ -1,9 +1,19 @@
 import type { Network } from '../../nn/network.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import type { CompileOptions, Engine, ForwardOptions, InferencePlan, ParameterArena, TrainingPlan } from '../engine.ts';
+import type {
+  CompileOptions,
+  Engine,
+  ForwardOptions,
+  InferencePlan,
+  ParameterArena,
+  SharedBatch,
+  TrainingPlan,
+} from '../engine.ts';
 import { createPlainArena } from './arena.ts';
 import { runBackward, runForward, type Activations, type NamedArrays } from './execute.ts';
+import { ownBatch, type TrainingMode } from './layer.ts';
+import { vectorMath } from './vector-math.ts';
 
 /**
  * The oracle: a slow and obvious engine in plain TypeScript, float32 at its boundary and float64 inside. Not for training in earnest.
@@ -88,16 +98,19 @@ class ReferenceInferencePlan extends ReferencePlan implements InferencePlan {
 interface ForwardPass {
   readonly activations: Activations;
   readonly parameters: NamedArrays;
-  readonly draws: ForwardOptions;
+  readonly mode: TrainingMode;
 }
 
 class ReferenceTrainingPlan extends ReferencePlan implements TrainingPlan {
+  readonly vectorMath = vectorMath;
   readonly outputGradient: Float32Array;
+  readonly #sharedBatch: SharedBatch;
   /** The last forward pass, for the backward pass that may follow. */
   #last: ForwardPass | undefined;
 
   constructor(network: Network, options: CompileOptions) {
     super(network, options, true);
+    this.#sharedBatch = options.sharedBatch ?? ownBatch;
     this.outputGradient = new Float32Array(this.output.length);
   }
 
@@ -109,17 +122,19 @@ class ReferenceTrainingPlan extends ReferencePlan implements TrainingPlan {
   forward(draws: ForwardOptions): void {
     const parameters = this.readParameters();
     const input = Float64Array.from(this.input);
-    const activations = runForward(this.network, this.batchSize, parameters, input, { training: true, draws });
+    const mode = { training: true, draws, sharedBatch: this.#sharedBatch } as const;
+    const activations = runForward(this.network, this.batchSize, parameters, input, mode);
     this.writeParameters('statistics', parameters, this.parameters.values);
     this.output.set(activations.tensors.get(this.network.output)!);
-    this.#last = { activations, parameters, draws };
+    this.#last = { activations, parameters, mode };
   }
 
-  backward(): void {
+  backward(onProgress?: (finalFrom: number) => void): void {
     if (this.#last === undefined) throw new Error('backward needs a forward pass before it');
-    const { activations, parameters, draws } = this.#last;
+    const { activations, parameters, mode } = this.#last;
     const outputGradient = Float64Array.from(this.outputGradient);
-    const gradients = runBackward(this.network, activations, parameters, outputGradient, draws);
+    const gradients = runBackward(this.network, activations, parameters, outputGradient, mode);
     this.writeParameters('others', gradients.parameters, this.parameters.gradients);
+    onProgress?.(0);
   }
 }

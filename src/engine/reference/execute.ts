@@ -5,8 +5,7 @@
 import type { Layer, LayerKind } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
 import { sizeOf } from '../../nn/shape.ts';
-import type { ForwardOptions } from '../engine.ts';
-import type { BackwardCall, ForwardCall, LayerParameters, Mode } from './layer.ts';
+import type { BackwardCall, ForwardCall, LayerParameters, Mode, TrainingMode } from './layer.ts';
 import { referenceLayers, type ReferenceLayers } from './table.ts';
 
 /** Arrays in plain layout by name: of parameters (`conv1.weight`), or of tensors (`conv1`, `input`). */
@@ -48,7 +47,7 @@ export function runForward(
 }
 
 /**
- * @param activations of a forward pass in training with these `parameters` and `draws`
+ * @param activations of a forward pass in training with these `parameters` and `mode`
  * @param outputGradient d loss / d output, `[N, classes]`
  */
 export function runBackward(
@@ -56,7 +55,7 @@ export function runBackward(
   activations: Activations,
   parameters: NamedArrays,
   outputGradient: Float64Array,
-  draws: ForwardOptions,
+  mode: TrainingMode,
   layers: ReferenceLayers = referenceLayers,
 ): Gradients {
   const { batchSize, tensors } = activations;
@@ -67,7 +66,7 @@ export function runBackward(
     rulesOf(layers, layer).backward({
       layer,
       batchSize,
-      draws,
+      mode,
       inputs: layer.inputs.map((name) => tensors.get(name)!),
       parameters: ofLayer(layer, parameters),
       output: tensors.get(layer.name)!,

@@ -4,13 +4,22 @@
  */
 import type { LayerKind, LayerOf } from '../../nn/layer.ts';
 import type { ParameterRole } from '../../nn/parameter.ts';
-import type { ForwardOptions } from '../engine.ts';
+import type { ForwardOptions, SharedBatch } from '../engine.ts';
 
 /** A layer's parameters (or their gradients) by role, in plain layout; only the roles that the layer has. */
 export type LayerParameters = Readonly<Partial<Record<ParameterRole, Float64Array>>>;
 
 /** In training dropout drops and batch normalization uses the batch; at inference neither. */
-export type Mode = { readonly training: false } | { readonly training: true; readonly draws: ForwardOptions };
+export type Mode = { readonly training: false } | TrainingMode;
+
+export interface TrainingMode {
+  readonly training: true;
+  readonly draws: ForwardOptions;
+  readonly sharedBatch: SharedBatch;
+}
+
+/** The whole batch is in this process. */
+export const ownBatch: SharedBatch = { processes: 1, sum: () => undefined };
 
 export interface ForwardCall<K extends LayerKind> {
   readonly layer: LayerOf<K>;
@@ -27,8 +36,8 @@ export interface ForwardCall<K extends LayerKind> {
 export interface BackwardCall<K extends LayerKind> {
   readonly layer: LayerOf<K>;
   readonly batchSize: number;
-  /** Of the forward pass in training. */
-  readonly draws: ForwardOptions;
+  /** Of the forward pass. */
+  readonly mode: TrainingMode;
   readonly inputs: readonly Float64Array[];
   readonly parameters: LayerParameters;
   /** What forward made. */

@@ -1,4 +1,5 @@
 import type { BatchNormAttributes, LayerOf, LrnAttributes } from '../../nn/layer.ts';
+import type { SharedBatch } from '../engine.ts';
 import { only, type LayerParameters, type ReferenceLayer } from './layer.ts';
 
 /** Visits each element's own offset, and those of its neighbours over the channels within `radius` (itself included). */
@@ -72,10 +73,18 @@ interface Moments {
   readonly variance: number;
 }
 
-function momentsOf(x: Float64Array, elements: readonly number[]): Moments {
-  const mean = elements.reduce((sum, i) => sum + x[i]!, 0) / elements.length;
-  const variance = elements.reduce((sum, i) => sum + (x[i]! - mean) ** 2, 0) / elements.length;
+/** Of all processes' elements, of which each has as many. */
+function momentsOf(x: Float64Array, elements: readonly number[], batch: SharedBatch): Moments {
+  const mean = meanOf((i) => x[i]!, elements, batch);
+  const variance = meanOf((i) => (x[i]! - mean) ** 2, elements, batch);
   return { mean, variance };
+}
+
+/** The mean of value(i) over all processes' elements. */
+function meanOf(value: (i: number) => number, elements: readonly number[], batch: SharedBatch): number {
+  const total = Float64Array.of(elements.reduce((sum, i) => sum + value(i), 0));
+  batch.sum(total);
+  return total[0]! / (elements.length * batch.processes);
 }
 
 /** running = momentum * running + (1 - momentum) * batch */
@@ -97,7 +106,7 @@ export const batchNorm: ReferenceLayer<'batchNorm'> = {
     for (let c = 0; c < layer.outputShape[0]!; c++) {
       const elements = channelElements(layer, batchSize, c);
       const running = { mean: parameters.mean![c]!, variance: parameters.variance![c]! };
-      const moments = mode.training ? momentsOf(x, elements) : running;
+      const moments = mode.training ? momentsOf(x, elements, mode.sharedBatch) : running;
       const scale = parameters.scale?.[c] ?? 1;
       const shift = parameters.shift?.[c] ?? 0;
       for (const i of elements) y[i] = scale * normalized(x[i]!, moments, attributes) + shift;
@@ -106,23 +115,24 @@ export const batchNorm: ReferenceLayer<'batchNorm'> = {
   },
 
   /**
-   * With z = (x - mean) / sqrt(variance + epsilon), and means over batch and pixels (Ioffe and Szegedy, 2015, section 3):
+   * With z = (x - mean) / sqrt(variance + epsilon), and means over batch and pixels (Ioffe and Szegedy, 2015, section 3), of all processes
+   * where they share the batch; the sums are of this process, as those of all other parameters' gradients:
    * dscale = sum of dy * z; dshift = sum of dy; dx = scale / sqrt(variance + epsilon) * (dy - mean(dy) - z * mean(dy * z))
    */
-  backward({ layer, batchSize, inputs, parameters, outputGradient: dy, inputGradients, parameterGradients }) {
+  backward({ layer, batchSize, mode, inputs, parameters, outputGradient: dy, inputGradients, parameterGradients }) {
     const x = only(inputs);
     const dx = only(inputGradients);
     const { attributes } = layer;
     for (let c = 0; c < layer.outputShape[0]!; c++) {
       const elements = channelElements(layer, batchSize, c);
-      const moments = momentsOf(x, elements);
+      const moments = momentsOf(x, elements, mode.sharedBatch);
       const z = (i: number) => normalized(x[i]!, moments, attributes);
-      const sumDyZ = elements.reduce((sum, i) => sum + dy[i]! * z(i), 0);
-      const sumDy = elements.reduce((sum, i) => sum + dy[i]!, 0);
-      if (parameterGradients.scale) parameterGradients.scale[c] = sumDyZ;
-      if (parameterGradients.shift) parameterGradients.shift[c] = sumDy;
+      if (parameterGradients.scale) parameterGradients.scale[c] = elements.reduce((sum, i) => sum + dy[i]! * z(i), 0);
+      if (parameterGradients.shift) parameterGradients.shift[c] = elements.reduce((sum, i) => sum + dy[i]!, 0);
+      const meanDyZ = meanOf((i) => dy[i]! * z(i), elements, mode.sharedBatch);
+      const meanDy = meanOf((i) => dy[i]!, elements, mode.sharedBatch);
       const factor = (parameters.scale?.[c] ?? 1) / Math.sqrt(moments.variance + attributes.epsilon);
-      for (const i of elements) dx[i]! += factor * (dy[i]! - sumDy / elements.length - (z(i) * sumDyZ) / elements.length);
+      for (const i of elements) dx[i]! += factor * (dy[i]! - meanDy - z(i) * meanDyZ);
     }
   },
 };

@@ -1,4 +1,5 @@
 /** Element-wise functions of one tensor: ReLU, GELU, scale, dropout, and the ReLU fused into convolutions and dense layers. */
+import { sizeOf } from '../../../nn/shape.ts';
 import { fillDropoutMask } from '../../dropout.ts';
 import type { LoweringContext, Lowering } from '../context.ts';
 import type { EltwiseAlgorithm, PostOperation } from '../dnnl.ts';
@@ -39,13 +40,12 @@ export const lowerDropout: Lowering<'dropout'> = (context, layer, [x]) => {
   const { rate } = layer.attributes;
   if (!context.training || rate === 0) return { output: x!, backward: (gradient) => [gradient] };
   const plain = program.value(program.dnnl.plain(x!.descriptor.dims, 'f32'));
-  const exampleSize = plain.descriptor.sizeBytes / 4 / context.batchSize;
+  const exampleSize = sizeOf(layer.outputShape);
   program.emitHost(layer.name, 'elementwise', [plain], ([mask], options) => {
     const firstElement = (options.firstExample ?? 0) * exampleSize;
     fillDropoutMask(mask!, layer.name, rate, { seed: options.seed, step: options.step, firstElement });
   });
-  const mask = program.inLayout(layer.name, plain, program.dnnl.plain(x!.descriptor.dims, 'f32'));
-  const blocked = program.inLayout(layer.name, mask, x!.descriptor);
+  const blocked = program.inLayout(layer.name, plain, x!.descriptor);
   const multiply = (input: Value): Value => {
     const result = program.value(input.descriptor);
     const spec = {

@@ -1,7 +1,14 @@
 /** Batch normalization: batch statistics in training (running ones updated on the way), running statistics at inference. */
 import type { Lowering, PlacedParameter } from '../context.ts';
+import { synchronizedBatchNorm } from './synchronized-batch-norm.ts';
 
-export const lowerBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
+export const lowerBatchNorm: Lowering<'batchNorm'> = (context, layer, inputs) => {
+  const { sharedBatch } = context;
+  const lower = sharedBatch === undefined ? lowerOwnBatchNorm : synchronizedBatchNorm(sharedBatch);
+  return lower(context, layer, inputs);
+};
+
+const lowerOwnBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
   const { program, training } = context;
   const { dnnl } = program;
   const { epsilon, momentum, scale: hasScale, shift: hasShift } = layer.attributes;
@@ -36,7 +43,13 @@ export const lowerBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
     output,
     backward: (gradient) => {
       const dy = program.inLayout(layer.name, gradient, x!.descriptor);
-      const backward = { kind: 'batchNormBackward', data: x!.descriptor, diff: dy.descriptor, ...options } as const;
+      const backward = {
+        kind: 'batchNormBackward',
+        data: x!.descriptor,
+        diff: dy.descriptor,
+        givenStatistics: false,
+        ...options,
+      } as const;
       const primitive = program.primitive(layer.name, [backward], { forward });
       const dx = program.value(x!.descriptor);
       program.emit(layer.name, 'elementwise', primitive, {

@@ -6,31 +6,30 @@ import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
 
 export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
-  const { program } = context;
+  const { program, dataType } = context;
   const { dnnl } = program;
   const { attributes } = layer;
-  const dims = [context.batchSize, ...layer.outputShape];
   const shape = {
     kind: 'convolution',
     training: context.training,
-    weights: dnnl.any(weightDims(layer), 'f32'),
+    weights: dnnl.any(weightDims(layer), dataType),
     bias: attributes.bias ? dnnl.plain([attributes.filters], 'f32') : undefined,
-    dst: dnnl.any(dims, 'f32'),
+    dst: dnnl.any([context.batchSize, ...layer.outputShape], dataType),
     ...geometryOf(layer),
   } as const;
   const postOperations = attributes.relu ? reluPostOperation : [];
   // First in the layout that the input has (images with few channels stay plain), else in the one oneDNN prefers.
   const asIs = { ...shape, src: x!.descriptor };
-  const preferred = { ...shape, src: dnnl.any(x!.descriptor.dims, 'f32') };
+  const preferred = { ...shape, src: dnnl.any(x!.descriptor.dims, dataType) };
   const isImage = layer.inputShapes[0]![0]! < 16;
   const forward = program.primitive(layer.name, isImage ? [asIs, preferred] : [preferred, asIs], { postOperations });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
-  const weights = context.parameter(layer, 'weight', forward.descriptor('weights'))!;
+  const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const bias = shape.bias === undefined ? undefined : context.parameter(layer, 'bias', shape.bias);
   const output = program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
-    weights: weights.values,
+    weights: program.inLayout(layer.name, weights.values, forward.descriptor('weights')),
     ...(bias === undefined ? {} : { bias: bias.values }),
     dst: output,
   });
@@ -45,6 +44,26 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
     },
   };
 };
+
+/**
+ * How the weights lie in the arena. In float32 as the forward kernel reads them. In bf16 the arena's float32 master weights lie as the
+ * backward kernel writes their gradients; the forward kernel reads a bf16 copy.
+ */
+function arenaLayout(context: LoweringContext, layer: LayerOf<'conv'>, forward: Primitive): MemoryDescriptor {
+  const { program, dataType } = context;
+  const { dnnl } = program;
+  if (dataType === 'f32') return forward.descriptor('weights');
+  if (!context.training) return dnnl.plain(weightDims(layer), 'f32');
+  const spec = {
+    kind: 'convolutionBackwardWeights',
+    src: forward.descriptor('src'),
+    diffWeights: dnnl.any(weightDims(layer), 'f32'),
+    diffBias: layer.attributes.bias ? dnnl.plain([layer.attributes.filters], 'f32') : undefined,
+    diffDst: dnnl.any(forward.descriptor('dst').dims, dataType),
+    ...geometryOf(layer),
+  } as const;
+  return program.primitive(layer.name, [spec], { forward }).descriptor('diffWeights');
+}
 
 /** `[filters, C / groups, kH, kW]`, with the groups as a dimension of their own where there are several. */
 function weightDims(layer: LayerOf<'conv'>): readonly number[] {
@@ -66,17 +85,23 @@ function backwardData(
   weights: PlacedParameter,
   dz: Value,
 ): Value {
-  const { program } = context;
+  const { program, dataType } = context;
   const { dnnl } = program;
   const spec = (diffDst: MemoryDescriptor) =>
     ({
       kind: 'convolutionBackwardData',
-      diffSrc: dnnl.any(inputDims, 'f32'),
-      weights: dnnl.any(weightDims(layer), 'f32'),
+      diffSrc: dnnl.any(inputDims, dataType),
+      weights: dnnl.any(weightDims(layer), dataType),
       diffDst,
       ...geometryOf(layer),
     }) as const;
-  const primitive = program.primitive(layer.name, [spec(dz.descriptor), spec(dnnl.any(dz.descriptor.dims, 'f32'))], { forward });
+  const primitive = program.primitive(
+    layer.name,
+    (dz.descriptor.dataType === dataType ? [dz.descriptor] : []).concat(dnnl.any(dz.descriptor.dims, dataType)).map(spec),
+    {
+      forward,
+    },
+  );
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));
   const transposed = program.inLayout(layer.name, weights.values, primitive.descriptor('weights'));
   const dx = program.value(primitive.descriptor('diffSrc'));
@@ -95,7 +120,7 @@ function backwardWeights(
   bias: PlacedParameter | undefined,
 ): void {
   if (weights.spec.kind === 'frozen' && bias === undefined) return;
-  const { program } = context;
+  const { program, dataType } = context;
   const { dnnl } = program;
   const spec = (diffWeights: MemoryDescriptor, diffDst: MemoryDescriptor) =>
     ({
@@ -107,10 +132,12 @@ function backwardWeights(
       ...geometryOf(layer),
     }) as const;
   const anyWeights = dnnl.any(weightDims(layer), 'f32');
-  const anyGradient = dnnl.any(dz.descriptor.dims, 'f32');
+  const anyGradient = dnnl.any(dz.descriptor.dims, dataType);
   const primitive = program.primitive(
     layer.name,
-    [spec(weights.descriptor, dz.descriptor), spec(anyWeights, dz.descriptor), spec(anyWeights, anyGradient)],
+    dz.descriptor.dataType === dataType
+      ? [spec(weights.descriptor, dz.descriptor), spec(anyWeights, dz.descriptor), spec(anyWeights, anyGradient)]
+      : [spec(weights.descriptor, anyGradient), spec(anyWeights, anyGradient)],
     { forward },
   );
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));

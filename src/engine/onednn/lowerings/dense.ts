@@ -1,6 +1,7 @@
 /** Dense layer (oneDNN: inner product), with its bias and ReLU fused into the forward kernel. */
 import type { Lowering, LoweringContext, PlacedParameter } from '../context.ts';
-import type { MemoryDescriptor } from '../dnnl.ts';
+import type { LayerOf } from '../../../nn/layer.ts';
+import type { MemoryDescriptor, Primitive } from '../dnnl.ts';
 import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
 
@@ -8,27 +9,28 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   const { program, batchSize } = context;
   const { dnnl } = program;
   const { features, relu } = layer.attributes;
+  const dataType = typeOf(context, layer.name);
   // An image is taken as it is: its weights are [features, C, H, W], the same numbers as [features, C * H * W].
   const inputDims = x!.descriptor.dims;
   const weightDims = [features, ...inputDims.slice(1)];
   const shape = {
     kind: 'innerProduct',
     training: context.training,
-    weights: dnnl.any(weightDims, 'f32'),
+    weights: dnnl.any(weightDims, dataType),
     bias: layer.attributes.bias ? dnnl.plain([features], 'f32') : undefined,
-    dst: dnnl.plain([batchSize, features], 'f32'),
+    dst: dnnl.plain([batchSize, features], dataType),
   } as const;
-  const sources = [x!.descriptor, dnnl.any(inputDims, 'f32'), dnnl.plain(inputDims, 'f32')];
+  const sources = [...asGiven(x!.descriptor, dataType), dnnl.any(inputDims, dataType), dnnl.plain(inputDims, dataType)];
   const postOperations = relu ? reluPostOperation : [];
   const specs = sources.map((src) => ({ ...shape, src }));
   const forward = program.primitive(layer.name, specs, { postOperations });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
-  const weights = context.parameter(layer, 'weight', forward.descriptor('weights'))!;
+  const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const bias = shape.bias === undefined ? undefined : context.parameter(layer, 'bias', shape.bias);
   const output = program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
-    weights: weights.values,
+    weights: program.inLayout(layer.name, weights.values, forward.descriptor('weights')),
     ...(bias === undefined ? {} : { bias: bias.values }),
     dst: output,
   });
@@ -43,10 +45,10 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
       if (needsInput === true) {
         const primitive = program.primitive(
           layer.name,
-          [source.descriptor, dnnl.any(inputDims, 'f32')].map((diffSrc) => ({
+          [source.descriptor, dnnl.any(inputDims, dataType)].map((diffSrc) => ({
             kind: 'innerProductBackwardData',
             diffSrc,
-            weights: dnnl.any(weightDims, 'f32'),
+            weights: dnnl.any(weightDims, dataType),
             diffDst: dz.descriptor,
           })),
           { forward },
@@ -61,11 +63,40 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   };
 };
 
+/** The layer that makes the logits works in float32: it is small, and the loss needs small differences. */
+function typeOf(context: LoweringContext, layer: string): 'f32' | 'bf16' {
+  return context.isOutput(layer) ? 'f32' : context.dataType;
+}
+
+/** The descriptor, as a list to choose from, if a kernel of the given type can read it. */
+function asGiven(descriptor: MemoryDescriptor, dataType: string): MemoryDescriptor[] {
+  return descriptor.dataType === dataType ? [descriptor] : [];
+}
+
+/** As for convolutions: the forward kernel's layout in float32, in bf16 the one in which the gradients of the weights are written. */
+function arenaLayout(context: LoweringContext, layer: LayerOf<'dense'>, forward: Primitive): MemoryDescriptor {
+  const { program } = context;
+  const { dnnl } = program;
+  const dataType = typeOf(context, layer.name);
+  const weights = forward.descriptor('weights');
+  if (dataType === 'f32') return weights;
+  if (!context.training) return dnnl.plain(weights.dims, 'f32');
+  const { features, bias } = layer.attributes;
+  const spec = {
+    kind: 'innerProductBackwardWeights',
+    src: forward.descriptor('src'),
+    diffWeights: dnnl.any(weights.dims, 'f32'),
+    diffBias: bias ? dnnl.plain([features], 'f32') : undefined,
+    diffDst: dnnl.plain([context.batchSize, features], dataType),
+  } as const;
+  return program.primitive(layer.name, [spec], { forward }).descriptor('diffWeights');
+}
+
 /** dw = dy^T x; db = the sum of dy over the batch. */
 function backwardWeights(
   context: LoweringContext,
   layer: string,
-  forward: ReturnType<LoweringContext['program']['primitive']>,
+  forward: Primitive,
   source: Value,
   dz: Value,
   weights: PlacedParameter,

@@ -34,7 +34,7 @@ function pool(
   const { program } = context;
   const { dnnl } = program;
   const geometry = { algorithm, kernel: window.kernel, strides: window.stride, padding: window.padding } as const;
-  const dst = dnnl.any([context.batchSize, ...outputShape], 'f32');
+  const dst = dnnl.any([context.batchSize, ...outputShape], x.descriptor.dataType);
   const forward = program.primitive(layer, [
     { kind: 'pooling', training: context.training, src: x.descriptor, dst, ...geometry },
   ]);

@@ -37,7 +37,7 @@ function channelRange(program: ProgramBuilder, layer: string, whole: Value, firs
   const target = program.value(input.descriptor);
   const direct = dnnl.channelRange(whole.descriptor, first, channels);
   if (direct !== undefined) return program.inLayout(layer, { ...whole, descriptor: direct }, input.descriptor, target);
-  const plain = program.inLayout(layer, whole, dnnl.plain(whole.descriptor.dims, 'f32'));
+  const plain = program.inLayout(layer, whole, dnnl.plain(whole.descriptor.dims, whole.descriptor.dataType));
   const range = dnnl.channelRange(plain.descriptor, first, channels)!;
   return program.inLayout(layer, { ...plain, descriptor: range }, input.descriptor, target);
 }
@@ -64,8 +64,8 @@ export function sumOf(program: ProgramBuilder, layer: string, values: readonly V
 export const lowerFlatten: Lowering<'flatten'> = (context, layer, [x]) => {
   const { program } = context;
   const { dnnl } = program;
-  const imageDescriptor = dnnl.plain(x!.descriptor.dims, 'f32');
-  const flatDescriptor = dnnl.plain([context.batchSize, ...layer.outputShape], 'f32');
+  const imageDescriptor = dnnl.plain(x!.descriptor.dims, x!.descriptor.dataType);
+  const flatDescriptor = dnnl.plain([context.batchSize, ...layer.outputShape], x!.descriptor.dataType);
   const plain = program.inLayout(layer.name, x!, imageDescriptor);
   return {
     output: { ...plain, descriptor: flatDescriptor, shared: true },
