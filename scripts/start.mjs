@@ -8,23 +8,30 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const steps = 600;
+/** Exit code of a command that Ctrl-C ended. */
+const interrupted = 130;
 
 /** Runs Node on a script of the repository, in the user's terminal; its exit code. */
 function node(script, ...args) {
   const result = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' });
-  // Ended by a signal: the shell's convention for Ctrl-C.
-  return result.status ?? 130;
+  return result.status ?? interrupted;
 }
 
 // Ctrl-C goes to the training as well, which saves first; waiting for it here lets it finish.
 process.on('SIGINT', () => {});
 
-process.exitCode = node('scripts/setup.mjs');
-if (process.exitCode === 0) {
-  const hasCifar10 = node('bin/ablate.js', 'data', 'fetch') === 0;
-  if (!hasCifar10)
-    process.stderr.write('CIFAR-10 could not be had: training on synthetic images instead (drawn shapes, not photographs)\n');
-  const train = ['train', 'tuto', '--data', hasCifar10 ? 'cifar10' : 'synthetic', '--steps', String(steps)];
+function start() {
+  const setUp = node('scripts/setup.mjs');
+  if (setUp !== 0) return setUp;
+  const fetched = node('bin/ablate.js', 'data', 'fetch');
+  if (fetched === interrupted) return fetched;
+  const dataset = fetched === 0 ? 'cifar10' : 'synthetic';
+  if (dataset === 'synthetic') {
+    process.stderr.write('\nCIFAR-10 could not be had: training on synthetic images instead (drawn shapes, not photographs)\n');
+  }
+  const train = ['train', 'tuto', '--data', dataset, '--steps', String(steps)];
   process.stderr.write(`\n> npx ablate ${train.join(' ')}\n`);
-  process.exitCode = node('bin/ablate.js', ...train);
+  return node('bin/ablate.js', ...train);
 }
+
+process.exitCode = start();
