@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { runBackward, runForward, type NamedArrays } from '../src/engine/reference/execute.ts';
 import type { LayerKind } from '../src/nn/layer.ts';
-import type { ReferenceLayer } from '../src/engine/reference/layer.ts';
+import { ownBatch, type ReferenceLayer } from '../src/engine/reference/layer.ts';
 import { referenceLayers, type ReferenceLayers } from '../src/engine/reference/table.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import {
@@ -27,6 +27,7 @@ const step = 1e-6;
 const elementsChecked = 8;
 
 const draws = { seed: caseSeed, step: caseStep };
+const mode = { training: true, draws, sharedBatch: ownBatch } as const;
 
 /** The relative error, by tensor, of the gradients of all parameters and of the input. */
 function gradientErrors(layerCase: LayerCase, layers: ReferenceLayers = referenceLayers): Record<string, number> {
@@ -36,12 +37,12 @@ function gradientErrors(layerCase: LayerCase, layers: ReferenceLayers = referenc
   const projection = Float64Array.from(caseOutputGradient(layerCase));
 
   // Each pass gets its own copy of the parameters: the forward pass updates running statistics.
-  const forward = () => runForward(network, batchSize, copyOf(variables), input, { training: true, draws }, layers);
+  const forward = () => runForward(network, batchSize, copyOf(variables), input, mode, layers);
   const loss = () =>
     forward()
       .tensors.get(network.output)!
       .reduce((sum, value, i) => sum + projection[i]! * value, 0);
-  const gradients = runBackward(network, forward(), copyOf(variables), projection, draws, layers);
+  const gradients = runBackward(network, forward(), copyOf(variables), projection, mode, layers);
 
   const errors: Record<string, number> = { input: checkTensor(input, gradients.tensors.get('input')!, loss) };
   for (const spec of network.parameters) {
@@ -116,11 +117,8 @@ test('frozen weights get a gradient of zero', () => {
   const layerCase = layerCases.conv.find(({ name }) => name === 'conv with frozen weights')!;
   const { network, batchSize } = layerCase;
   const parameters = new Map([...caseParameters(network)].map(([name, values]) => [name, Float64Array.from(values)]));
-  const activations = runForward(network, batchSize, parameters, Float64Array.from(caseInput(layerCase)), {
-    training: true,
-    draws,
-  });
-  const gradients = runBackward(network, activations, parameters, Float64Array.from(caseOutputGradient(layerCase)), draws);
+  const activations = runForward(network, batchSize, parameters, Float64Array.from(caseInput(layerCase)), mode);
+  const gradients = runBackward(network, activations, parameters, Float64Array.from(caseOutputGradient(layerCase)), mode);
   expect(gradients.parameters.get('c.weight')!.every((value) => value === 0)).toBe(true);
   expect(gradients.parameters.get('c.bias')!.some((value) => value !== 0)).toBe(true);
 });

@@ -1,26 +1,70 @@
 /**
- * What the processes of one training do together. Every process calls the same operations in the same order; one process alone is
- * the implementation `singleProcess`, so nothing that trains has to ask how many there are.
+ * What the processes of one training do together. Every process makes the same calls in the same order; one process alone is the
+ * implementation `singleProcess`, so nothing that trains has to ask how many there are.
+ *
+ * Calls return when the work is done, without giving the event loop a turn: processes that train together wait for each other for
+ * milliseconds, and whatever is asked of them meanwhile (a signal) can wait as long.
  */
 export interface Collective {
-  /** This process, 0 to worldSize - 1. Process 0 evaluates, saves and reports. */
+  /** This process, 0 to worldSize - 1. Process 0 saves and reports. */
   readonly rank: number;
   readonly worldSize: number;
-  /** Replaces every element by its mean over the processes, the same bits everywhere. */
-  allReduceMean(buffer: Float32Array): void | Promise<void>;
-  /** Replaces the buffer of every process by that of process `root`. */
-  broadcast(buffer: Float32Array, root: number): void | Promise<void>;
-  /** Returns when every process has called it. */
-  barrier(): void | Promise<void>;
+  /** This process among those on the same machine, 0 to localSize - 1. */
+  readonly localRank: number;
+  /** Processes on this machine, which share its cores. */
+  readonly localSize: number;
+  /** Replaces every element by its sum over the processes, the same bits everywhere. */
+  sum(values: Numbers): void;
+  /** A sum of one buffer that is done again and again, while the process computes. Every process must make its sums in the same order. */
+  backgroundSum(buffer: Numbers, options?: BackgroundSumOptions): BackgroundSum;
+  /** Replaces the bytes of every process by those of process 0. */
+  broadcast(bytes: Uint8Array): void;
+  /**
+   * Returns when every process has called it.
+   *
+   * @param patienceSeconds how long the others may take; default as long as any other call
+   */
+  barrier(patienceSeconds?: number): void;
+  /**
+   * For the record, by metric: `train/gradientWaitMs` is the time a step waited in `finish` of its background sums, since the last call.
+   * Nothing for a process alone.
+   */
+  metrics(steps: number): Readonly<Record<string, number>>;
+  /** Leaves the other processes in order; waits until they leave too. Nothing may be called afterwards. */
   dispose(): void;
 }
 
-/** One process: its values are the mean, and there is nobody to wait for. */
+export type Numbers = Float32Array | Float64Array;
+
+export interface BackgroundSumOptions {
+  /** Where the buffer may be cut, ascending; by default nowhere. Parts are summed as they become final, the last first. */
+  readonly boundaries?: readonly number[];
+  /** How the numbers travel. `bf16` halves the traffic: each process's share and the sum are rounded once, the addition is exact to float32. */
+  readonly precision?: 'f32' | 'bf16';
+}
+
+export interface BackgroundSum {
+  /**
+   * Says that this process has computed the elements from `finalFrom` on, and moves on what is under way. Cheap: to be called often. The
+   * elements must not be touched until `finish` has returned.
+   */
+  advance(finalFrom: number): void;
+  /** Returns when the whole buffer is summed. The next `advance` begins anew. */
+  finish(): void;
+}
+
+const alreadySummed: BackgroundSum = { advance: () => undefined, finish: () => undefined };
+
+/** One process: its values are the sum, and there is nobody to wait for. */
 export const singleProcess: Collective = {
   rank: 0,
   worldSize: 1,
-  allReduceMean: () => undefined,
+  localRank: 0,
+  localSize: 1,
+  sum: () => undefined,
+  backgroundSum: () => alreadySummed,
   broadcast: () => undefined,
   barrier: () => undefined,
+  metrics: () => ({}),
   dispose: () => undefined,
 };

@@ -1,26 +1,16 @@
 /** Evaluation over exactly all images of a split, whatever the batch size. */
-import type { Dataset, SplitName } from '../data/dataset.ts';
-import { splitOf } from '../data/image-set.ts';
+import { singleProcess, type Collective } from '../cluster/collective.ts';
+import type { Batch } from '../data/batch.ts';
+import type { Dataset, ImageSet, SplitName } from '../data/dataset.ts';
+import { sliceImages, splitOf } from '../data/image-set.ts';
 import { createEvaluationLoader } from '../data/loader.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Engine, ParameterArena } from '../engine/engine.ts';
 import type { Network } from '../nn/network.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { letEventsIn } from './events.ts';
-
-export interface Evaluation {
-  readonly split: SplitName;
-  /** Fraction of images whose largest logit is that of their label. */
-  readonly accuracy: number;
-  /** Mean cross-entropy in nats, without label smoothing or weight decay. */
-  readonly loss: number;
-  readonly images: number;
-  /** Over the whole pass, reading and preprocessing the images included. */
-  readonly imagesPerSecond: number;
-  /** Accuracy over the images of each class, in class order; NaN-free: 0 for a class without images. */
-  readonly perClass: readonly { readonly label: string; readonly images: number; readonly accuracy: number }[];
-  /** `[label][prediction]`: numbers of images. */
-  readonly confusion: readonly (readonly number[])[];
-}
+import { createTally, type Evaluation } from './tally.ts';
+import { viewsOf, type TtaLevel } from './test-time-augmentation.ts';
 
 export interface EvaluatorOptions {
   readonly engine: Engine;
@@ -31,6 +21,10 @@ export interface EvaluatorOptions {
   readonly useVal: boolean;
   readonly preprocessing: Preprocessing;
   readonly batchSize: number;
+  /** The views of each image whose logits are averaged; default `none`: each image as it is. */
+  readonly tta?: TtaLevel;
+  /** The processes that evaluate together, each its part of the images; default this one alone. */
+  readonly collective?: Collective;
 }
 
 /** Owns a compiled network and the threads that prepare its images, so that a run compiles and starts them once. */
@@ -40,7 +34,7 @@ export interface Evaluator {
   /**
    * One pass with the weights now in `parameters`. Calls must not overlap.
    *
-   * @param signal stops the pass; it then returns undefined, and the evaluator is of no further use
+   * @param signal stops the pass, on whichever process; it then returns undefined on all, and the evaluator is of no further use
    */
   run(signal?: AbortSignal): Promise<Evaluation | undefined>;
   dispose(): Promise<void>;
@@ -54,72 +48,68 @@ export function createEvaluator({
   useVal,
   preprocessing,
   batchSize,
+  tta = 'none',
+  collective = singleProcess,
 }: EvaluatorOptions): Evaluator {
-  const images = splitOf(dataset, split, useVal);
-  const loader = createEvaluationLoader({ images, shape: dataset.shape, preprocessing, batchSize, ahead: 2 });
+  const images = partOf(splitOf(dataset, split, useVal), collective);
+  const views = viewsOf(tta);
+  // One loader for each view, all at the same batch.
+  const loaders = views.map(({ view }) =>
+    createEvaluationLoader({ images, shape: dataset.shape, preprocessing, batchSize, view, ahead: views.length === 1 ? 2 : 1 }),
+  );
   const plan = engine.compileInference(network, { batchSize });
   const classes = dataset.classes.length;
+  /** `[batchSize, classes]`: the weighted mean over the views. */
+  const mean = new Float32Array(batchSize * classes);
+
+  /** Fills `mean` for the next batch and returns the batch; undefined after the last. */
+  async function nextBatch(): Promise<Batch | undefined> {
+    mean.fill(0);
+    let batch: Batch | undefined;
+    for (const [i, { weight }] of views.entries()) {
+      batch = await loaders[i]!.next();
+      if (batch === undefined) continue;
+      plan.bindInput(batch.inputs);
+      plan.forward();
+      for (let k = 0; k < mean.length; k++) mean[k] = mean[k]! + weight * plan.output[k]!;
+    }
+    return batch;
+  }
 
   return {
     parameters: plan.parameters,
 
     async run(signal) {
-      const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-      let loss = 0;
-      let count = 0;
-      const start = performance.now();
-      for (let batch = await loader.next(); batch !== undefined; batch = await loader.next()) {
-        plan.bindInput(batch.inputs);
-        plan.forward();
+      const tally = createTally(dataset.classes);
+      const stopped = new Float64Array(1);
+      for (let batch = await nextBatch(); batch !== undefined; batch = await nextBatch()) {
         for (let n = 0; n < batch.count; n++) {
-          const label = batch.labels[n]!;
-          const logits = plan.output.subarray(n * classes, (n + 1) * classes);
-          loss += crossEntropy(logits, label);
-          confusion[label]![largest(logits)]!++;
+          tally.add(batch.labels[n]!, mean.subarray(n * classes, (n + 1) * classes));
         }
-        count += batch.count;
         await letEventsIn();
-        if (signal?.aborted === true) return undefined;
+        if (signal?.aborted === true) {
+          stopped[0] = 1;
+          break;
+        }
       }
-      const seconds = (performance.now() - start) / 1000;
-      return summarize(split, dataset.classes, confusion, loss / count, count / seconds);
+      collective.sum(stopped);
+      if (stopped[0]! > 0) return undefined;
+      collective.sum(tally.counts);
+      return tally.evaluation(split, tta);
     },
 
     async dispose() {
-      await loader.dispose();
+      await Promise.all(loaders.map((loader) => loader.dispose()));
       plan.dispose();
     },
   };
 }
 
-function summarize(
-  split: SplitName,
-  classes: readonly string[],
-  confusion: readonly (readonly number[])[],
-  loss: number,
-  imagesPerSecond: number,
-): Evaluation {
-  const perClass = classes.map((label, k) => {
-    const images = confusion[k]!.reduce((sum, n) => sum + n, 0);
-    return { label, images, accuracy: images === 0 ? 0 : confusion[k]![k]! / images };
-  });
-  const images = perClass.reduce((sum, row) => sum + row.images, 0);
-  const correct = confusion.reduce((sum, row, k) => sum + row[k]!, 0);
-  return { split, accuracy: correct / images, loss, images, imagesPerSecond, perClass, confusion };
-}
-
-/** log(sum_k exp(z_k)) - z_label, in nats. */
-function crossEntropy(logits: Float32Array, label: number): number {
-  let maximum = -Infinity;
-  for (const logit of logits) maximum = Math.max(maximum, logit);
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - maximum);
-  return Math.log(sum) + maximum - logits[label]!;
-}
-
-/** Index of the largest element, the first of equals. */
-function largest(logits: Float32Array): number {
-  let best = 0;
-  for (let k = 1; k < logits.length; k++) if (logits[k]! > logits[best]!) best = k;
-  return best;
+/** This process's images; all processes' together are every image once. */
+function partOf(images: ImageSet, { rank, worldSize }: Collective): ImageSet {
+  if (images.count < worldSize) {
+    throw new ConfigurationError(`${images.count} images to evaluate are too few for ${worldSize} processes`);
+  }
+  const border = (process: number): number => Math.floor((process * images.count) / worldSize);
+  return sliceImages(images, border(rank), border(rank + 1));
 }

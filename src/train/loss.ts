@@ -4,17 +4,24 @@ import type { ArenaEntry } from '../engine/engine.ts';
  * Softmax cross-entropy with label smoothing (Szegedy et al., 2015), and its gradient.
  *
  *     q = (1 - smoothing) * onehot(label) + smoothing / K
- *     loss = mean over examples of  log(sum_k exp(z_k)) - sum_k q_k z_k
+ *     loss = (1/N) * sum over examples of  log(sum_k exp(z_k)) - sum_k q_k z_k
  *     d loss / d z_k = (softmax(z)_k - q_k) / N
  *
  * The maximum is subtracted first, so that no exponential overflows. Anything that is not finite in the logits makes the loss not finite.
  *
- * @param logits `[N, K]`
- * @param labels `[N]`, class indices below K
- * @param gradient `[N, K]`, overwritten
- * @returns the mean loss, in nats
+ * @param logits `[n, K]`
+ * @param labels `[n]`, class indices below K
+ * @param gradient `[n, K]`, overwritten
+ * @param batchSize N, if these n examples are a part of a larger batch
+ * @returns the mean loss, in nats; of a part its share in the mean
  */
-export function softmaxCrossEntropy(logits: Float32Array, labels: Uint8Array, smoothing: number, gradient: Float32Array): number {
+export function softmaxCrossEntropy(
+  logits: Float32Array,
+  labels: Uint8Array,
+  smoothing: number,
+  gradient: Float32Array,
+  batchSize = labels.length,
+): number {
   const examples = labels.length;
   const classes = logits.length / examples;
   const share = smoothing / classes;
@@ -37,9 +44,9 @@ export function softmaxCrossEntropy(logits: Float32Array, labels: Uint8Array, sm
     }
     expected += (1 - smoothing) * (logits[target]! - maximum);
     total += Math.log(sum) - expected;
-    for (let i = start; i < end; i++) gradient[i] = (gradient[i]! / sum - share - (i === target ? 1 - smoothing : 0)) / examples;
+    for (let i = start; i < end; i++) gradient[i] = (gradient[i]! / sum - share - (i === target ? 1 - smoothing : 0)) / batchSize;
   }
-  return total / examples;
+  return total / batchSize;
 }
 
 /** A parameter's share in the weight-decay loss: `coefficient * sum(w * w) / 2`. */
