@@ -1,0 +1,88 @@
+"""One training step of the study's models in PyTorch on the CPU: forward, loss, backward, SGD. A peer for bench/compare/steps.ts.
+
+Usage: pytorch_step.py MODEL FORMAT PRECISION THREADS BATCH SIZE WARMUP STEPS
+FORMAT is contiguous (NCHW) or channels_last, PRECISION f32 or bf16 (autocast). Prints JSON: {"ms": [...], "torch": "..."}.
+"""
+import json
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class SamePool(nn.Module):
+    """3x3 max pooling, stride 2, padded at the bottom and right as TensorFlow's SAME does for even sizes."""
+
+    def forward(self, x):
+        return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-1e30), 3, 2)
+
+
+class Fire(nn.Module):
+    def __init__(self, inputs, squeeze, expand1x1, expand3x3):
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand1x1, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand3x3, 3, padding=1)
+
+    def forward(self, x):
+        x = F.relu(self.squeeze(x))
+        return torch.cat([F.relu(self.expand1x1(x)), F.relu(self.expand3x3(x))], 1)
+
+
+def conv(inputs, filters, kernel):
+    return [nn.Conv2d(inputs, filters, kernel, padding=kernel // 2), nn.ReLU()]
+
+
+def dense(inputs, features):
+    return [nn.Linear(inputs, features), nn.ReLU()]
+
+
+def lrn():
+    return nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)
+
+
+def build(model, size):
+    last = size // 4
+    heads = lambda filters: [nn.Flatten(), *dense(filters * last * last, 384), *dense(384, 192), nn.Linear(192, 10)]
+    layers = {
+        "tuto": lambda: [*conv(3, 64, 5), SamePool(), lrn(), *conv(64, 64, 5), lrn(), SamePool(), *heads(64)],
+        "alex2": lambda: [*conv(3, 64, 5), SamePool(), *conv(64, 64, 5), SamePool(), *heads(64)],
+        "alex4": lambda: [*conv(3, 96, 5), SamePool(), *conv(96, 96, 3), SamePool(), *heads(96)],
+        "squeeze1": lambda: [
+            *conv(3, 64, 3), SamePool(), Fire(64, 32, 64, 64), Fire(128, 32, 64, 64), SamePool(),
+            Fire(128, 32, 128, 128), Fire(256, 32, 128, 128), *conv(256, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        ],
+        "nin2": lambda: [
+            *conv(3, 192, 5), *conv(192, 160, 1), *conv(160, 96, 1), SamePool(), nn.Dropout(),
+            *conv(96, 192, 5), *conv(192, 192, 1), *conv(192, 192, 1), SamePool(), nn.Dropout(),
+            *conv(192, 192, 3), *conv(192, 192, 1), *conv(192, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        ],
+    }
+    return nn.Sequential(*layers[model]())
+
+
+def main(model, memory_format, precision, threads, batch, size, warmup, steps):
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+    network = build(model, size).to(memory_format=layout)
+    images = torch.randn(batch, 3, size, size).to(memory_format=layout)
+    labels = torch.randint(0, 10, (batch,))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    times = []
+    for step in range(warmup + steps):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = F.cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        if step >= warmup:
+            times.append(1e3 * (time.perf_counter() - start))
+    print(json.dumps({"ms": times, "torch": torch.__version__}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4], *map(int, sys.argv[4:9]))

@@ -1,0 +1,93 @@
+import type { Command } from 'commander';
+import type { ConfigOverrides } from '../../train/config-schema.ts';
+import type { OperationTime, TrainingBenchmark } from '../../train/benchmark.ts';
+import { alignColumns } from '../../util/text-table.ts';
+import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { formatBytes, formatMilliseconds } from '../format.ts';
+import { jsonOption, parseAssignment, parseNumber, parsePositiveInteger, type Assignments } from '../options.ts';
+import { print, printJson } from '../output.ts';
+
+interface Options extends SourceOptions {
+  readonly data: string;
+  readonly recipe?: string;
+  readonly batchSize?: number;
+  readonly precision?: string;
+  readonly threads?: number;
+  readonly set: Assignments;
+  readonly steps: number;
+  readonly warmUp: number;
+  readonly repetitions: number;
+  readonly json?: true;
+}
+
+export function addBenchTrainCommand(bench: Command): void {
+  bench
+    .command('train')
+    .description('time a training step, layer by layer, against the ceiling that its kernels set; nothing is recorded')
+    .argument('<model>', 'name of the model (ablate info lists them)')
+    .option('--data <name>', 'cifar10, synthetic or images:<folder>', 'synthetic')
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option('--recipe <name>', 'how to train (default: 2017)')
+    .option('--batch-size <n>', 'images in a step', parseNumber)
+    .option('--precision <type>', 'f32 or bf16')
+    .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseNumber)
+    .option('--set <key=value>', 'change any key of the configuration or setting of the model', parseAssignment, {})
+    .option('--steps <n>', 'steps timed', parsePositiveInteger, 50)
+    .option('--warm-up <n>', 'steps before the timing', parsePositiveInteger, 10)
+    .option('--repetitions <n>', 'runs of each operation by itself', parsePositiveInteger, 20)
+    .option(...jsonOption)
+    .action(benchTrain);
+}
+
+async function benchTrain(model: string, options: Options): Promise<void> {
+  const { data, recipe, batchSize, precision, threads } = options;
+  const { resolveConfig, setKey } = await import('../../train/config.ts');
+  const flags = Object.entries({ model, dataset: data, recipe, batchSize, precision, threads });
+  const given: ConfigOverrides = Object.fromEntries(flags.filter(([, value]) => value !== undefined));
+  const config = resolveConfig(Object.entries(options.set).reduce((all, [key, value]) => setKey(all, key, value), given));
+  const dataset = await loadImages(config.dataset, options);
+  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
+  const { benchmarkTraining } = await import('../../train/benchmark.ts');
+  const engine = createOnednnEngine({ threads: config.threads });
+  const { warmUp: warmUpSteps, steps, repetitions } = options;
+  const result = await benchmarkTraining({ engine, config, dataset, warmUpSteps, steps, repetitions });
+  const described = {
+    model,
+    precision: config.precision,
+    threads: config.threads,
+    batchSize: config.batchSize,
+    steps,
+    ...result,
+  };
+  if (options.json === true) printJson(described);
+  else printBenchmark(described);
+}
+
+function printBenchmark(
+  result: TrainingBenchmark & { model: string; precision: string; threads: number; batchSize: number; steps: number },
+): void {
+  const { model, precision, threads, batchSize, steps, msPerStep, breakdown } = result;
+  print(`${model}, ${precision}, batch ${batchSize}, ${threads} threads, ${steps} steps`);
+  print(
+    `${formatMilliseconds(msPerStep.median)} a step (least ${formatMilliseconds(msPerStep.min)}, 95% below ${formatMilliseconds(msPerStep.p95)}), ` +
+      `${Math.round(result.imagesPerSecond)} images/s, ${Math.round(result.gflops)} GFLOP/s`,
+  );
+  const ceiling = `${formatMilliseconds(result.ceilingMs)} of kernels alone and hot`;
+  print(`${Math.round(100 * result.ceilingFraction)}% of the ceiling (${ceiling})`);
+  print(`${formatBytes(result.memoryBytes)} for the network, ${formatBytes(result.residentBytes)} for the process\n`);
+  const parts = Object.entries(breakdown).map(([part, ms]) => [part, ms.toFixed(2), percent(ms, msPerStep.median)]);
+  print(alignColumns([['', 'ms', 'of a step'], ...parts], ['left', 'right', 'right']) + '\n');
+  const rows = result.layers.map(({ layer, pass, ms, ceilingMs, implementation }: OperationTime) => [
+    layer,
+    pass,
+    ms.toFixed(3),
+    ceilingMs?.toFixed(3) ?? '',
+    implementation,
+  ]);
+  print(alignColumns([['layer', 'pass', 'ms', 'ceiling ms', 'kernel'], ...rows], ['left', 'left', 'right', 'right', 'left']));
+}
+
+function percent(part: number, whole: number): string {
+  return `${((100 * part) / whole).toFixed(1)}%`;
+}

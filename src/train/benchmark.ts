@@ -1,0 +1,148 @@
+/** How long a training step takes, where the time goes, and how near that is to what oneDNN's kernels allow. */
+import { singleProcess } from '../cluster/collective.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { splitOf } from '../data/image-set.ts';
+import { createTrainingLoader } from '../data/loader.ts';
+import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
+import type { Operation, Pass } from '../engine/onednn/program.ts';
+import { buildModel } from '../models/registry.ts';
+import type { Network } from '../nn/network.ts';
+import { percentile } from '../util/percentile.ts';
+import type { TrainingConfig } from './config-schema.ts';
+import { initializeParameters } from './initialize.ts';
+import { softmaxCrossEntropy } from './loss.ts';
+import { preprocessingOf } from './preprocessing.ts';
+import { createTrainer } from './trainer.ts';
+
+export interface TrainingBenchmarkOptions {
+  readonly engine: OnednnEngine;
+  readonly config: TrainingConfig;
+  readonly dataset: Dataset;
+  /** Steps before the timing starts. */
+  readonly warmUpSteps: number;
+  /** Steps timed. */
+  readonly steps: number;
+  /** Runs of each operation by itself, of which the median is reported. */
+  readonly repetitions: number;
+}
+
+export interface OperationTime {
+  readonly layer: string;
+  readonly pass: Pass;
+  /** oneDNN's name of the kernel, or `host`. */
+  readonly implementation: string;
+  /** Median over the repetitions, each in its place in the step. */
+  readonly ms: number;
+  /** Least time of the kernel run again and again, its data in the cache: only for convolutions and dense layers. */
+  readonly ceilingMs?: number;
+}
+
+export interface TrainingBenchmark {
+  /** From one updated set of weights to the next, the wait for the batch included. */
+  readonly msPerStep: { readonly median: number; readonly min: number; readonly p95: number };
+  readonly imagesPerSecond: number;
+  /** Arithmetic of the convolutions and dense layers (2 per multiply-add, in every pass they run) over the median step. */
+  readonly gflops: number;
+  /** The sum over the convolutions and dense layers of each kernel's least time, alone and hot. */
+  readonly ceilingMs: number;
+  /** ceilingMs over the median step: 1 is a step that does nothing else. */
+  readonly ceilingFraction: number;
+  /** Milliseconds of a step by what they are spent on. */
+  readonly breakdown: Readonly<Record<Pass | 'loss' | 'inputWait' | 'other', number>>;
+  readonly layers: readonly OperationTime[];
+  /** Bytes held by the compiled network. */
+  readonly memoryBytes: number;
+  /** Resident set size of the process after the timing. */
+  readonly residentBytes: number;
+}
+
+const passes = ['forward', 'backwardData', 'backwardWeights', 'elementwise', 'reorder'] as const satisfies readonly Pass[];
+
+/** Trains for a while on real batches and times the steps; then runs each operation of a step by itself. Nothing is recorded. */
+export async function benchmarkTraining(options: TrainingBenchmarkOptions): Promise<TrainingBenchmark> {
+  const { engine, config, dataset, warmUpSteps, steps, repetitions } = options;
+  const preprocessing = preprocessingOf(config, dataset.shape);
+  const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
+  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
+  const { batchSize, precision, seed } = config;
+  const plan = engine.compileTraining(network, { batchSize, precision });
+  initializeParameters(plan.parameters, seed, config.initializer);
+  const trainer = createTrainer(plan, config, singleProcess);
+  const images = splitOf(dataset, 'train', config.val);
+  const loader = createTrainingLoader({ images, shape: dataset.shape, preprocessing, batchSize, seed, firstStep: 0 });
+  try {
+    const stepMs: number[] = [];
+    let waitBefore = 0;
+    for (let i = 0; i < warmUpSteps + steps; i++) {
+      if (i === warmUpSteps) waitBefore = loader.waitMs;
+      const before = performance.now();
+      const batch = (await loader.next())!;
+      trainer.train(batch, false);
+      if (i >= warmUpSteps) stepMs.push(performance.now() - before);
+    }
+    const inputWait = (loader.waitMs - waitBefore) / steps;
+    const labels = (await loader.next())!.labels.slice();
+    const layers = timeOperations(network, plan, repetitions, seed);
+    const lossTimes = repeat(repetitions, () =>
+      softmaxCrossEntropy(plan.output, labels, config.labelSmoothing, plan.outputGradient),
+    );
+    const loss = percentile(lossTimes, 0.5);
+    const msPerStep = { median: percentile(stepMs, 0.5), min: Math.min(...stepMs), p95: percentile(stepMs, 0.95) };
+    const ceilingMs = sum(layers.map((layer) => layer.ceilingMs ?? 0));
+    const byPass = Object.fromEntries(
+      passes.map((pass) => [pass, sum(layers.filter((layer) => layer.pass === pass).map(({ ms }) => ms))]),
+    ) as Record<Pass, number>;
+    const other = msPerStep.median - sum(Object.values(byPass)) - loss - inputWait;
+    return {
+      msPerStep,
+      imagesPerSecond: (1000 * batchSize) / msPerStep.median,
+      gflops: (operationsPerStep(network, layers) * batchSize) / msPerStep.median / 1e6,
+      ceilingMs,
+      ceilingFraction: ceilingMs / msPerStep.median,
+      breakdown: { ...byPass, loss, inputWait, other },
+      layers,
+      memoryBytes: plan.memoryBytes,
+      residentBytes: process.memoryUsage.rss(),
+    };
+  } finally {
+    await loader.dispose();
+    plan.dispose();
+  }
+}
+
+/** Every operation in its place in the step, several times over; then the kernels that set the ceiling, each alone. */
+function timeOperations(network: Network, plan: ProfiledPlan, repetitions: number, seed: number): OperationTime[] {
+  const operations = [...plan.forwardOperations, ...plan.backwardOperations];
+  const kinds = new Map(network.layers.map((layer) => [layer.name, layer.kind]));
+  const times = operations.map((): number[] => []);
+  const run = (operation: Operation): void => {
+    operation.run({ seed, step: 0 });
+  };
+  for (let i = 0; i < repetitions; i++) operations.forEach((operation, k) => times[k]!.push(...repeat(1, () => run(operation))));
+  return operations.map((operation, k) => {
+    const { layer, pass, implementation } = operation;
+    const kind = kinds.get(layer);
+    const counts = (kind === 'conv' || kind === 'dense') && pass !== 'elementwise' && pass !== 'reorder';
+    const time = { layer, pass, implementation, ms: percentile(times[k]!, 0.5) };
+    return counts ? { ...time, ceilingMs: Math.min(...repeat(repetitions, () => run(operation))) } : time;
+  });
+}
+
+/** Multiplications and additions for one image in all the passes of the convolutions and dense layers that a step runs. */
+function operationsPerStep(network: Network, layers: readonly OperationTime[]): number {
+  const multiplyAdds = new Map(network.layers.map((layer) => [layer.name, layer.multiplyAdds]));
+  return sum(layers.filter((layer) => layer.ceilingMs !== undefined).map(({ layer }) => 2 * multiplyAdds.get(layer)!));
+}
+
+/** Milliseconds of each of `count` calls. */
+function repeat(count: number, work: () => unknown): number[] {
+  return Array.from({ length: count }, () => {
+    const before = performance.now();
+    work();
+    return performance.now() - before;
+  });
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
