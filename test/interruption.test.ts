@@ -1,0 +1,94 @@
+/** Training that is killed at any moment loses at most the steps since its last checkpoint, and continues as if nothing had happened. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../src/runs/checkpoint.ts';
+import { openRun, type Run } from '../src/runs/run-folder.ts';
+import { environmentVariable } from '../src/util/env.ts';
+import { streamKey, uniform } from '../src/util/random.ts';
+import { main, runCli, tsx } from './run-cli.ts';
+
+const data = environmentVariable('ABLATE_DATA_DIR') === undefined ? 'synthetic' : 'cifar10';
+const common = ['train', 'tuto', '--data', data, '--batch-size', '32', '--threads', '2', '--eval-every', '0'];
+let folder = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-interruption-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function finish(...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await runCli(args, { cwd: folder });
+  expect(code, stderr).toBe(0);
+}
+
+/** Starts a training and kills it as the kernel would, once `ready` says so. Fails if the training ended by itself. */
+async function killWhen(args: readonly string[], ready: () => Promise<void>): Promise<void> {
+  const child = spawn(process.execPath, ['--import', tsx, main, ...args], { cwd: folder, stdio: 'ignore' });
+  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
+  await Promise.race([ready(), ended]);
+  child.kill('SIGKILL');
+  expect(await ended, 'the training ended before it was killed').toBe('SIGKILL');
+}
+
+async function untilStep(run: string, step: number): Promise<void> {
+  for (;;) {
+    await sleep(20);
+    if ((latestOf(run)?.step ?? 0) >= step) return;
+  }
+}
+
+function latestOf(run: string) {
+  const opened = tryOpen(run);
+  return opened && latestCheckpoint(opened);
+}
+
+function tryOpen(run: string): Run | undefined {
+  try {
+    return openRun(join(folder, run));
+  } catch {
+    return undefined; // Not there yet.
+  }
+}
+
+function finalCheckpoint(run: string, step: number): Buffer {
+  const checkpoint = latestOf(run);
+  expect(checkpoint?.step).toBe(step);
+  return readFileSync(checkpoint!.path);
+}
+
+test('200 steps straight, the same again, and 100 steps, kill -9 and resume end in the same bytes', async () => {
+  const args = [...common, '--steps', '200', '--save-every', '100'];
+  await finish(...args, '--runs-dir', 'straight');
+  await finish(...args, '--runs-dir', 'again');
+  await killWhen([...args, '--runs-dir', 'killed'], () => untilStep('killed/tuto/1', 100));
+  await finish('train', '--resume', 'tuto/1', '--runs-dir', 'killed');
+  const straight = finalCheckpoint('straight/tuto/1', 200);
+  expect(finalCheckpoint('again/tuto/1', 200).equals(straight)).toBe(true);
+  expect(finalCheckpoint('killed/tuto/1', 200).equals(straight)).toBe(true);
+}, 300_000);
+
+test('killed twenty times at random moments while it saves every few steps: every checkpoint loads, every resume works', async () => {
+  const run = 'restless/tuto/1';
+  const key = streamKey(1, 'moments of death');
+  const start = [...common, '--steps', '100000', '--save-every', '2', '--runs-dir', 'restless'];
+  const resume = ['train', '--resume', 'tuto/1', '--runs-dir', 'restless'];
+  let reached = 0;
+  for (let death = 0; death < 20; death++) {
+    const known = reached;
+    await killWhen(death === 0 ? start : resume, async () => {
+      await untilStep(run, known + 2);
+      await sleep(500 * uniform(key, death));
+    });
+    const checkpoints = listCheckpoints(openRun(join(folder, run)));
+    for (const { path, step } of checkpoints) expect(loadCheckpoint(path).step).toBe(step);
+    reached = checkpoints.at(-1)!.step;
+    expect(reached).toBeGreaterThan(known);
+  }
+  await finish(...resume, '--steps', String(reached + 3));
+  expect(latestOf(run)?.step).toBe(reached + 3);
+}, 600_000);
