@@ -77,7 +77,8 @@ module.exports = {
       to: { path: '^src/engine/(onednn|reference)/' },
     },
     owned('koffi', '^src/(engine/onednn|cluster/mpi)/'),
-    owned('onnxruntime-(node|web)', '^src/deploy/onnx-runtime\\.ts$'),
+    owned('onnxruntime-(node|web)', '^src/(deploy/onnx-runtime|web/demo/client/runtime)\\.ts$'),
+    owned('protobufjs', '^src/deploy/onnx/schema\\.ts$'),
     owned('commander', '^src/cli/'),
     {
       name: 'tests-are-leaves',

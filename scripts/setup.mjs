@@ -83,7 +83,9 @@ function build() {
   if (!run('npm', ['run', '--silent', 'build'])) {
     throw new SetupError('the sources could not be compiled; the messages above name the files');
   }
-  for (const file of filesBelow(join(root, 'dist'))) {
+  // The pages for the browser are bundles: vite empties their folders itself.
+  const bundles = join(root, 'dist', 'client');
+  for (const file of filesBelow(join(root, 'dist')).filter((path) => !path.startsWith(bundles))) {
     const source = join(root, 'src', relative(join(root, 'dist'), file)).replace(/(\.d\.ts|\.js\.map|\.js)$/, '.ts');
     if (file !== stamp && !existsSync(source)) rmSync(file);
   }

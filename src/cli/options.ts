@@ -15,6 +15,15 @@ export function parsePositiveInteger(text: string): number {
   return value;
 }
 
+/** For options that take a TCP port; 0 stands for any that is free. */
+export function parsePort(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 65_535) {
+    throw new InvalidArgumentError('It must be an integer from 0 to 65535.');
+  }
+  return value;
+}
+
 /** `key=value` as given, by key; what the values mean is decided where they are used. */
 export type Assignments = Readonly<Record<string, string>>;
 

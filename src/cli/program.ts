@@ -1,10 +1,16 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
+import { addBenchCommand } from './commands/bench.ts';
 import { addDataCommand } from './commands/data.ts';
+import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEvalCommand } from './commands/eval.ts';
+import { addFreezeCommand } from './commands/freeze.ts';
 import { addInfoCommand } from './commands/info.ts';
+import { addLabelCommand } from './commands/label.ts';
+import { addReportCommand } from './commands/report.ts';
 import { addRunsCommand } from './commands/runs.ts';
+import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { reportError } from './errors.ts';
 import { surviveClosedOutput } from './output.ts';
@@ -17,6 +23,12 @@ const commands: readonly ((program: Command) => void)[] = [
   addTrainCommand,
   addEvalCommand,
   addInfoCommand,
+  addFreezeCommand,
+  addLabelCommand,
+  addDemoCommand,
+  addBenchCommand,
+  addStudyCommand,
+  addReportCommand,
   addRunsCommand,
   addDataCommand,
   addDoctorCommand,

@@ -1,0 +1,112 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { InferenceResult } from '../../deploy/bench/bench-inference.ts';
+import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { formatBytes, formatMilliseconds, formatOperations } from '../format.ts';
+import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
+import { print, printJson } from '../output.ts';
+import { createProgress } from '../progress.ts';
+import { readReference } from '../saved-model.ts';
+
+interface Options {
+  readonly threads?: readonly number[];
+  readonly batchSizes: readonly number[];
+  readonly rounds: number;
+  readonly roundMs: number;
+  readonly runsDir: string;
+  readonly json?: true;
+}
+
+export function addBenchInferCommand(bench: Command): void {
+  bench
+    .command('infer')
+    .description("latency and throughput of frozen networks, in ONNX Runtime and in ablate's engine")
+    .argument('<model.onnx|run...>', 'files that `ablate freeze` wrote, or runs')
+    .option('--threads <n,...>', 'numbers of threads (default: 1 and the physical cores)', parsePositiveIntegers)
+    .option('--batch-sizes <n,...>', 'batch sizes for the throughput', parsePositiveIntegers, [1, 8, 32, 128])
+    .option('--rounds <n>', 'turns that each takes', parsePositiveInteger, 5)
+    .option('--round-ms <n>', 'length of a turn in milliseconds', parsePositiveInteger, 400)
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(benchInfer);
+}
+
+function parsePositiveIntegers(text: string): number[] {
+  const values = text.split(',').map(Number);
+  if (!values.every((value) => Number.isSafeInteger(value) && value >= 1)) {
+    throw new InvalidArgumentError('It must be positive integers, separated by commas.');
+  }
+  return [...new Set(values)].sort((a, b) => a - b);
+}
+
+async function benchInfer(references: string[], options: Options): Promise<void> {
+  const { benchInference } = await import('../../deploy/bench/bench-inference.ts');
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-bench-'));
+  const progress = createProgress({ unit: 'turn', total: 0 });
+  try {
+    const paths: string[] = [];
+    for (const reference of references) paths.push(await frozenFile(reference, folder, options.runsDir));
+    const results = await benchInference({
+      ...options,
+      paths,
+      threads: options.threads ?? (await defaultThreads()),
+      runtimes: ['onnxruntime', 'ablate'],
+      onProgress: (done, total, what) => {
+        progress.update(done, `of ${total}  ${what}`);
+      },
+    });
+    progress.finish();
+    if (options.json === true) printJson(results);
+    else await printResults(results);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function defaultThreads(): Promise<number[]> {
+  const { cpuInfo } = await import('../../util/cpu.ts');
+  const { physicalCores, availableCores } = cpuInfo();
+  return [...new Set([1, Math.min(physicalCores, availableCores)])];
+}
+
+/** A file as it is; a run is frozen first. */
+async function frozenFile(reference: string, folder: string, runsDir: string): Promise<string> {
+  if (reference.endsWith('.onnx')) return reference;
+  const { freeze } = await import('../../deploy/freeze.ts');
+  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
+  const { preferredWeights } = await import('../../train/weights.ts');
+  const { saved } = await readReference(reference, { runsDir });
+  const frozen = await freeze({ saved, weights: preferredWeights(saved.file), engine: createOnednnEngine() });
+  const path = join(folder, `${reference.replaceAll('/', '-')}.onnx`);
+  writeFileSync(path, frozen.encode(null));
+  return path;
+}
+
+async function printResults(results: readonly InferenceResult[]): Promise<void> {
+  const { cpuInfo } = await import('../../util/cpu.ts');
+  const batches = results[0]!.throughput.map(({ batchSize }) => batchSize);
+  const header = ['model', 'runtime', 'threads', 'p50', 'p95', 'p99', ...batches.map((size) => `images/s @${size}`), 'memory'];
+  const rows = results.map(({ model, runtime, threads, latencyMs, throughput, peakMemoryBytes }) => [
+    model,
+    runtime,
+    String(threads),
+    ...[latencyMs.p50, latencyMs.p95, latencyMs.p99].map(formatMilliseconds),
+    ...throughput.map(({ imagesPerSecond }) => formatCount(Math.round(imagesPerSecond))),
+    formatBytes(peakMemoryBytes),
+  ]);
+  print(alignColumns([header, ...rows], ['left', 'left', ...header.slice(2).map(() => 'right' as const)]));
+  print('');
+  const files = new Map(results.map((result) => [result.file, result]));
+  const facts = [...files.values()].map(({ model, bytes, parameters, operations }) => [
+    model,
+    formatBytes(bytes),
+    formatCount(parameters),
+    formatOperations(operations),
+  ]);
+  print(alignColumns([['model', 'file', 'parameters', 'operations'], ...facts], ['left', 'right', 'right', 'right']));
+  print('');
+  const runs = results.map((result) => result.runs);
+  print(`Latency of one image, bytes in, probabilities out; at least ${Math.min(...runs)} runs each. ${cpuInfo().model}`);
+}

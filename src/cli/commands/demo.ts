@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { once } from 'node:events';
+import { DataError } from '../../util/errors.ts';
+import { interruptible } from '../interrupt.ts';
+import { parsePort } from '../options.ts';
+import { note, print } from '../output.ts';
+
+interface Options {
+  readonly port: number;
+  readonly host: string;
+}
+
+export function addDemoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('a page that classifies images in the browser, with frozen networks; works offline')
+    .argument('[model.onnx...]', 'files that `ablate freeze` wrote (default: the trained models that come with ablate)')
+    .option('--port <n>', 'port to listen on; 0 takes a free one', parsePort, 8017)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .action(serveDemo);
+}
+
+async function serveDemo(paths: string[], { port, host }: Options): Promise<void> {
+  const { startDemo } = await import('../../web/demo/server.ts');
+  const models = paths.length > 0 ? paths : await trainedModels();
+  const server = await startDemo({ models, port, host });
+  print(server.url);
+  note('Open the address in a browser. Ctrl-C ends.');
+  try {
+    await interruptible('stopping', async (signal) => {
+      await once(signal, 'abort');
+    });
+  } finally {
+    await server.close();
+  }
+}
+
+async function trainedModels(): Promise<string[]> {
+  const { packageRoot } = await import('../../util/package.ts');
+  const folder = join(packageRoot(), 'trained_models');
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.onnx')) : [];
+  if (names.length === 0) {
+    throw new DataError('there is no frozen file to show', {
+      fix: 'ablate freeze <run> -o model.onnx && ablate demo model.onnx',
+    });
+  }
+  return names.sort().map((name) => join(folder, name));
+}

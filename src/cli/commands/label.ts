@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import type { Labelled } from '../../deploy/label.ts';
+import { DataError, messageOf } from '../../util/errors.ts';
+import { alignColumns } from '../../util/text-table.ts';
+import { formatMilliseconds } from '../format.ts';
+import { jsonOption, parsePositiveInteger } from '../options.ts';
+import { note, print, printJson, styles } from '../output.ts';
+
+interface Options {
+  readonly top: number;
+  readonly runs: number;
+  readonly threads: number;
+  readonly json?: true;
+}
+
+export function addLabelCommand(program: Command): void {
+  program
+    .command('label')
+    .description('classify images with a frozen network, and say how long it took')
+    .argument('<model.onnx>', 'a file that `ablate freeze` wrote')
+    .argument('<image...>', 'PNG, JPEG or WebP files, or folders of them')
+    .option('--top <n>', 'classes shown', parsePositiveInteger, 5)
+    .option('--runs <n>', 'timed runs of the network for each image, after the warm-up', parsePositiveInteger, 20)
+    .option('--threads <n>', 'threads of ONNX Runtime', parsePositiveInteger, 1)
+    .option(...jsonOption)
+    .action(labelImages);
+}
+
+async function labelImages(modelPath: string, paths: string[], options: Options): Promise<void> {
+  const { openFrozenModel } = await import('../../deploy/frozen-model.ts');
+  const { imageFiles, labelImage } = await import('../../deploy/label.ts');
+  const files = imageFiles(paths);
+  const model = await openFrozenModel(modelPath, { threads: options.threads });
+  const labelled: Labelled[] = [];
+  const failures: unknown[] = [];
+  try {
+    for (const file of files) {
+      try {
+        const result = await labelImage(model, file, options);
+        labelled.push(result);
+        if (options.json !== true) printLabelled(result);
+      } catch (error) {
+        // One bad image among many does not stop the others.
+        if (files.length === 1 || !(error instanceof DataError)) throw error;
+        failures.push(error);
+        note(messageOf(error));
+      }
+    }
+  } finally {
+    await model.session.dispose();
+  }
+  if (options.json === true) printJson(labelled);
+  else print(`${options.runs} runs an image, ${options.threads} ${options.threads === 1 ? 'thread' : 'threads'}, ONNX Runtime`);
+  if (failures.length > 0) {
+    throw new DataError(`${failures.length} of ${files.length} images could not be classified`, { fix: 'see the lines above' });
+  }
+}
+
+function printLabelled({ image, top, inferenceMs, inferenceP95Ms }: Labelled): void {
+  print(styles(process.stdout).bold(image));
+  const rows = top.map(({ label, probability }) => [`  ${label}`, `${(100 * probability).toFixed(2)}%`]);
+  print(alignColumns(rows, ['left', 'right']));
+  print(`  ${formatMilliseconds(inferenceMs)} (95% within ${formatMilliseconds(inferenceP95Ms)})`);
+  print('');
+}

@@ -1,0 +1,65 @@
+/** Evaluation of a frozen file itself: stored images go in as they are, everything else is inside. */
+import type { Dataset, SplitName } from '../data/dataset.ts';
+import { sliceImages, splitOf } from '../data/image-set.ts';
+import { letEventsIn } from '../train/events.ts';
+import { createTally, type Evaluation } from '../train/tally.ts';
+import { DataError } from '../util/errors.ts';
+import type { FrozenMetadata } from './metadata.ts';
+import type { RuntimeSession } from './onnx-runtime.ts';
+import { toInterleaved } from './pixels.ts';
+
+export interface FrozenEvaluationOptions {
+  readonly session: RuntimeSession;
+  readonly metadata: FrozenMetadata;
+  readonly dataset: Dataset;
+  readonly split: SplitName;
+  /** Images at a time; does not change the result. Default 100. */
+  readonly batchSize?: number;
+  /** Only so many images, from the first on. Default: all. */
+  readonly limit?: number;
+  /** Is given the logits of each batch, `[count, classes]`. */
+  readonly onLogits?: (logits: Float32Array) => void;
+}
+
+/**
+ * Runs a frozen file over the images of a split.
+ *
+ * @param signal stops the pass; it then returns undefined
+ * @throws DataError if the data set has other classes than the file, or smaller images than its network sees
+ */
+export async function evaluateFrozen(options: FrozenEvaluationOptions, signal?: AbortSignal): Promise<Evaluation | undefined> {
+  const { session, metadata, dataset, split, batchSize = 100, limit = Infinity, onLogits } = options;
+  requireFitting(metadata, dataset);
+  const set = splitOf(dataset, split, metadata.config['val'] === true);
+  const total = Math.min(limit, set.count);
+  const classes = dataset.classes.length;
+  const [, height, width] = dataset.shape;
+  const tally = createTally(dataset.classes);
+  for (let start = 0; start < total; start += batchSize) {
+    const { images, labels, count } = sliceImages(set, start, Math.min(start + batchSize, total));
+    const pixels = toInterleaved(images, count, height, width);
+    const { logits } = await session.run({ pixels, count, height, width });
+    onLogits?.(logits);
+    for (let n = 0; n < count; n++) tally.add(labels[n]!, logits.subarray(n * classes, (n + 1) * classes));
+    await letEventsIn();
+    if (signal?.aborted === true) return undefined;
+  }
+  return tally.evaluation(split);
+}
+
+function requireFitting({ model, classes, inputSize }: FrozenMetadata, dataset: Dataset): void {
+  const [, height, width] = dataset.shape;
+  if (Math.min(height, width) < inputSize) {
+    throw new DataError(
+      `images of ${dataset.name} are ${height}x${width} pixels, and the network sees ${inputSize}x${inputSize}`,
+      {
+        fix: 'give the data it was trained on with --data',
+      },
+    );
+  }
+  if (JSON.stringify(classes) === JSON.stringify(dataset.classes)) return;
+  throw new DataError(
+    `the frozen ${model} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
+    { fix: 'give the data it was trained on with --data' },
+  );
+}

@@ -1,0 +1,32 @@
+/** A frozen file, loaded: what it says of itself, and a session that runs it. */
+import { readFileSync } from 'node:fs';
+import { fileError } from '../util/file-error.ts';
+import { readFrozenMetadata, type FrozenMetadata } from './metadata.ts';
+import { openSession, type RuntimeOptions, type RuntimeSession } from './onnx-runtime.ts';
+
+export interface FrozenModel {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly metadata: FrozenMetadata;
+  readonly session: RuntimeSession;
+}
+
+/**
+ * Loads a frozen file. The caller disposes of its session.
+ *
+ * @throws AblateError if it cannot be read; DataError if it is no file of `ablate freeze`, or damaged
+ */
+export async function openFrozenModel(path: string, options: RuntimeOptions = {}): Promise<FrozenModel> {
+  const bytes = readFrozenFile(path);
+  const metadata = readFrozenMetadata(bytes, path);
+  return { path, sizeBytes: bytes.length, metadata, session: await openSession(bytes, path, options) };
+}
+
+/** @throws AblateError if the file cannot be read */
+export function readFrozenFile(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}

@@ -1,0 +1,73 @@
+/** ONNX Runtime for Node, which nothing else imports. */
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { imageInput, logitsOutput, probabilitiesOutput } from './tensor-names.ts';
+
+export interface RuntimeOptions {
+  /** Threads within an operator, a positive integer; default 1: networks this small gain little from more at batch 1. */
+  readonly threads?: number;
+}
+
+/** Images of one size. */
+export interface ImageBatch {
+  /** `[count, height, width, 3]`, RGB, 0-255. */
+  readonly pixels: Uint8Array;
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Both `[count, classes]`. */
+export interface Predictions {
+  readonly logits: Float32Array;
+  readonly probabilities: Float32Array;
+}
+
+export interface RuntimeSession {
+  run(batch: ImageBatch): Promise<Predictions>;
+  /** Releases the native session, which must not be used afterwards. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Loads the bytes of a frozen file.
+ *
+ * @param source what to call the file in errors
+ * @throws ConfigurationError for a wrong number of threads; DataError if ONNX Runtime refuses the file
+ */
+export async function openSession(bytes: Uint8Array, source: string, options: RuntimeOptions = {}): Promise<RuntimeSession> {
+  const { threads = 1 } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new ConfigurationError(`threads (=${threads}) must be a positive integer`);
+  }
+  let session: InferenceSession;
+  try {
+    session = await InferenceSession.create(bytes, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      graphOptimizationLevel: 'all',
+      // Errors are thrown; warnings are about the runtime's own optimizations.
+      logSeverityLevel: 3,
+    });
+  } catch (error) {
+    throw new DataError(`ONNX Runtime cannot load ${source}: ${messageOf(error)}`, {
+      fix: 'freeze it again',
+      cause: error,
+    });
+  }
+  return {
+    async run({ pixels, count, height, width }) {
+      const image = new Tensor('uint8', pixels, [count, height, width, 3]);
+      const results = await session.run({ [imageInput]: image });
+      const values = (name: string) => results[name]!.data as Float32Array;
+      return { logits: values(logitsOutput), probabilities: values(probabilitiesOutput) };
+    },
+    dispose: () => session.release(),
+  };
+}
+
+/** The version of ONNX Runtime. */
+export function runtimeVersion(): string {
+  return env.versions.node ?? 'unknown';
+}

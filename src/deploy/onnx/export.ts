@@ -1,0 +1,91 @@
+/** A network with its weights and its preprocessing as one ONNX model. */
+import type { Preprocessing } from '../../data/preprocessing.ts';
+import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
+import { inputName, type Network } from '../../nn/network.ts';
+import { formatShape } from '../../nn/shape.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { imageInput, logitsOutput, probabilitiesOutput } from '../tensor-names.ts';
+import { foldBatchNorms } from './fold.ts';
+import { buildGraph, type GraphBuilder } from './graph.ts';
+import { addPreprocessing } from './preprocessing.ts';
+import type { OnnxRule, Weights } from './rule.ts';
+import { onnxRules } from './rules/table.ts';
+import { encodeModel, type GraphProto } from './schema.ts';
+
+export interface ExportOptions {
+  readonly network: Network;
+  /** All the network's parameters. */
+  readonly weights: Weights;
+  readonly preprocessing: Preprocessing;
+  readonly version: string;
+  /** Written as the file's metadata properties. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * The bytes of the ONNX file: input `image` uint8 `[N, H, W, 3]`, outputs `logits` and `probabilities` float32 `[N, classes]`. Depends
+ * on the options alone: the same weights give the same bytes.
+ *
+ * @throws ConfigurationError if the network does not take square RGB images of the preprocessing's size
+ */
+export function exportOnnx(options: ExportOptions): Uint8Array {
+  const { network, preprocessing, metadata, version } = options;
+  const size = preprocessing.inputSize;
+  if (formatShape(network.inputShape) !== formatShape([3, size, size])) {
+    const allowed = formatShape([3, size, size]);
+    throw new ConfigurationError(
+      `input of ${network.name} (=${formatShape(network.inputShape)}) must be ${allowed}: RGB images as they are preprocessed`,
+    );
+  }
+  return encodeModel({
+    producerName: 'ablate',
+    producerVersion: version,
+    docString:
+      `${network.name}, an image classifier. Input: ${imageInput}, uint8 [N, H, W, 3], RGB, H and W at least ${size}. ` +
+      `Cropping to the central ${size}x${size} pixels and standardization are part of the graph.`,
+    graph: graphOf(options),
+    metadata,
+  });
+}
+
+function graphOf({ network, weights, preprocessing }: ExportOptions): GraphProto {
+  const output = { type: 'float', shape: ['N', network.outputShape[0]!] } as const;
+  const face = {
+    name: network.name,
+    input: { name: imageInput, type: 'uint8', shape: ['N', 'H', 'W', 3] },
+    outputs: [
+      { name: logitsOutput, ...output },
+      { name: probabilitiesOutput, ...output },
+    ],
+  } as const;
+  return buildGraph(face, (graph) => {
+    const input = addPreprocessing(graph, imageInput, preprocessing.inputSize, preprocessing.standardization);
+    const logits = addLayers(graph, network, weights, input);
+    return [logits, graph.node('Softmax', probabilitiesOutput, [logits], { axis: 1 })];
+  });
+}
+
+/** Adds all layers and returns the tensor of the network's output. */
+function addLayers(graph: GraphBuilder, network: Network, weights: Weights, input: string): string {
+  const folded = foldBatchNorms(network, weights);
+  const tensors = new Map([[inputName, input]]);
+  for (const layer of folded.layers) {
+    const inputs = layer.inputs.map((name) => tensors.get(name)!);
+    tensors.set(layer.name, addLayer(graph, layer, inputs, folded.weights));
+  }
+  return tensors.get(network.output)!;
+}
+
+function addLayer<K extends LayerKind>(graph: GraphBuilder, layer: Layer, inputs: readonly string[], weights: Weights): string {
+  // The rule belongs to the layer's kind, which the compiler cannot see through the union.
+  const rule = onnxRules[layer.kind] as OnnxRule<K>;
+  return rule(layer as LayerOf<K>, {
+    graph,
+    inputs,
+    parameter(role) {
+      const { name } = layer.parameters.find((spec) => spec.role === role)!;
+      const { data, shape } = weights.get(name)!;
+      return graph.floats(name, data, shape);
+    },
+  });
+}

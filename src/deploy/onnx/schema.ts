@@ -1,0 +1,190 @@
+/**
+ * The part of the ONNX format that a frozen file uses, and the only place that touches protobufjs. Field numbers are those of onnx.proto3
+ * (github.com/onnx/onnx), IR version 8.
+ */
+import protobuf from 'protobufjs/light.js';
+
+/** Operator set of every exported file: old enough for any runtime of the last years, and all that the rules need. */
+export const opsetVersion = 17;
+/** The version of the file format that came with that operator set. */
+export const irVersion = 8;
+
+/** TensorProto.DataType. */
+export const dataTypes = { float: 1, uint8: 2, int64: 7 } as const;
+export type DataType = keyof typeof dataTypes;
+
+/** AttributeProto.AttributeType. */
+const attributeTypes = { FLOAT: 1, INT: 2, INTS: 7 } as const;
+
+export interface AttributeProto {
+  readonly name: string;
+  readonly type: (typeof attributeTypes)[keyof typeof attributeTypes];
+  readonly f?: number;
+  readonly i?: number;
+  readonly ints?: readonly number[];
+}
+
+export interface NodeProto {
+  readonly name: string;
+  readonly opType: string;
+  readonly input: readonly string[];
+  readonly output: readonly string[];
+  readonly attribute: readonly AttributeProto[];
+}
+
+export interface TensorProto {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly dataType: number;
+  /** Little-endian. */
+  readonly rawData: Uint8Array;
+}
+
+/** A dimension is a number, or the name of one that is free. */
+export type Dimension = number | string;
+
+export interface ValueProto {
+  readonly name: string;
+  readonly type: DataType;
+  readonly shape: readonly Dimension[];
+}
+
+export interface GraphProto {
+  readonly name: string;
+  readonly node: readonly NodeProto[];
+  readonly initializer: readonly TensorProto[];
+  readonly input: readonly ValueProto[];
+  readonly output: readonly ValueProto[];
+}
+
+export interface ModelProto {
+  readonly producerName: string;
+  readonly producerVersion: string;
+  readonly docString: string;
+  readonly graph: GraphProto;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const repeated = { rule: 'repeated' } as const;
+
+/** proto3 packs repeated numbers; onnx.proto3's readers take both forms, as every parser must. */
+const root = protobuf.Root.fromJSON({
+  nested: {
+    Attribute: {
+      fields: {
+        name: { type: 'string', id: 1 },
+        f: { type: 'float', id: 2 },
+        i: { type: 'int64', id: 3 },
+        ints: { ...repeated, type: 'int64', id: 8 },
+        type: { type: 'int32', id: 20 },
+      },
+    },
+    Node: {
+      fields: {
+        input: { ...repeated, type: 'string', id: 1 },
+        output: { ...repeated, type: 'string', id: 2 },
+        name: { type: 'string', id: 3 },
+        opType: { type: 'string', id: 4 },
+        attribute: { ...repeated, type: 'Attribute', id: 5 },
+      },
+    },
+    Tensor: {
+      fields: {
+        dims: { ...repeated, type: 'int64', id: 1 },
+        dataType: { type: 'int32', id: 2 },
+        name: { type: 'string', id: 8 },
+        rawData: { type: 'bytes', id: 9 },
+      },
+    },
+    Dimension: { fields: { dimValue: { type: 'int64', id: 1 }, dimParam: { type: 'string', id: 2 } } },
+    Shape: { fields: { dim: { ...repeated, type: 'Dimension', id: 1 } } },
+    TensorType: { fields: { elemType: { type: 'int32', id: 1 }, shape: { type: 'Shape', id: 2 } } },
+    Type: { fields: { tensorType: { type: 'TensorType', id: 1 } } },
+    Value: { fields: { name: { type: 'string', id: 1 }, type: { type: 'Type', id: 2 } } },
+    Graph: {
+      fields: {
+        node: { ...repeated, type: 'Node', id: 1 },
+        name: { type: 'string', id: 2 },
+        initializer: { ...repeated, type: 'Tensor', id: 5 },
+        input: { ...repeated, type: 'Value', id: 11 },
+        output: { ...repeated, type: 'Value', id: 12 },
+      },
+    },
+    OperatorSet: { fields: { domain: { type: 'string', id: 1 }, version: { type: 'int64', id: 2 } } },
+    Entry: { fields: { key: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } },
+    Model: {
+      fields: {
+        irVersion: { type: 'int64', id: 1 },
+        producerName: { type: 'string', id: 2 },
+        producerVersion: { type: 'string', id: 3 },
+        docString: { type: 'string', id: 6 },
+        graph: { type: 'Graph', id: 7 },
+        opsetImport: { ...repeated, type: 'OperatorSet', id: 8 },
+        metadataProps: { ...repeated, type: 'Entry', id: 14 },
+      },
+    },
+    // A model as far as its metadata is read: the graph, which holds the weights, is passed over.
+    ModelHeader: {
+      fields: {
+        irVersion: { type: 'int64', id: 1 },
+        opsetImport: { ...repeated, type: 'OperatorSet', id: 8 },
+        metadataProps: { ...repeated, type: 'Entry', id: 14 },
+      },
+    },
+  },
+});
+
+const modelType = root.lookupType('Model');
+const headerType = root.lookupType('ModelHeader');
+
+export function floatAttribute(name: string, value: number): AttributeProto {
+  return { name, type: attributeTypes.FLOAT, f: value };
+}
+
+export function integerAttribute(name: string, value: number): AttributeProto {
+  return { name, type: attributeTypes.INT, i: value };
+}
+
+export function integersAttribute(name: string, values: readonly number[]): AttributeProto {
+  return { name, type: attributeTypes.INTS, ints: values };
+}
+
+/** The bytes of an ONNX file. */
+export function encodeModel({ producerName, producerVersion, docString, graph, metadata }: ModelProto): Uint8Array {
+  const message = {
+    irVersion,
+    producerName,
+    producerVersion,
+    docString,
+    graph: { ...graph, input: graph.input.map(encodeValue), output: graph.output.map(encodeValue) },
+    opsetImport: [{ domain: '', version: opsetVersion }],
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+  };
+  return modelType.encode(modelType.create(message)).finish();
+}
+
+function encodeValue({ name, type, shape }: ValueProto) {
+  const dim = shape.map((extent) => (typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent }));
+  return { name, type: { tensorType: { elemType: dataTypes[type], shape: { dim } } } };
+}
+
+/**
+ * The metadata of an ONNX file, of any producer; undefined if the bytes are no ONNX model.
+ * Protocol buffers have no signature, so a model is what parses and states its version and its operator set.
+ */
+export function decodeMetadata(bytes: Uint8Array): Readonly<Record<string, string>> | undefined {
+  let header: { readonly irVersion?: number; readonly opsetImport?: unknown[]; readonly metadataProps?: readonly Entry[] };
+  try {
+    header = headerType.toObject(headerType.decode(bytes), { longs: Number });
+  } catch {
+    return undefined;
+  }
+  const { irVersion: version = 0, opsetImport = [], metadataProps = [] } = header;
+  if (version < 1 || opsetImport.length === 0) return undefined;
+  return Object.fromEntries(metadataProps.map(({ key = '', value = '' }) => [key, value]));
+}
+
+interface Entry {
+  readonly key?: string;
+  readonly value?: string;
+}

@@ -1,0 +1,91 @@
+/** What is shown, and nothing of how it comes about. */
+import type { DemoModel } from '../protocol.ts';
+
+/** The element with an id, which index.html has. */
+export function element<T extends HTMLElement = HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+/** Bars for all classes, the most probable first. `null` stands for not known yet. */
+export function showClasses(classes: readonly string[], probabilities: Float32Array | null): void {
+  const rows = classes
+    .map((name, i) => ({ name, probability: probabilities?.[i] ?? 0 }))
+    .sort((a, b) => b.probability - a.probability)
+    .map(({ name, probability }) => {
+      const row = document.createElement('li');
+      row.dataset['class'] = name;
+      if (probabilities !== null) row.dataset['probability'] = String(probability);
+      const bar = child('div', 'bar');
+      bar.style.width = `${100 * probability}%`;
+      const track = child('div', 'track');
+      track.append(bar);
+      const value = probabilities === null ? '' : `${(100 * probability).toFixed(1)}%`;
+      row.append(child('span', 'name', name), track, child('span', 'value', value));
+      return row;
+    });
+  element('classes').replaceChildren(...rows);
+}
+
+function child(tag: 'span' | 'div', className: string, text = ''): HTMLElement {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+/** A line about the state; an error is marked as such. */
+export function showStatus(text: string, isError = false): void {
+  const status = element('status');
+  status.textContent = text;
+  status.classList.toggle('error', isError);
+}
+
+/** Terms and values, side by side. */
+export function showFacts(id: 'facts' | 'timing', facts: Readonly<Record<string, string>>): void {
+  const pairs = Object.entries(facts).map(([term, value]) => {
+    const pair = document.createElement('div');
+    const name = document.createElement('dt');
+    name.textContent = term;
+    const description = document.createElement('dd');
+    description.textContent = value;
+    pair.append(name, description);
+    return pair;
+  });
+  element(id).replaceChildren(...pairs);
+}
+
+export function showModel(model: DemoModel): void {
+  const { accuracy, parameters, operations, sizeBytes, inputSize } = model;
+  showFacts('facts', {
+    ...(accuracy !== null && { 'test accuracy': `${(100 * accuracy).toFixed(2)}%` }),
+    parameters: parameters.toLocaleString('en-US'),
+    'operations an image': `${(operations / 1e6).toFixed(1)} million`,
+    file: `${(sizeBytes / 1e6).toFixed(2)} MB`,
+    input: `${inputSize}×${inputSize} pixels`,
+    ...(model.run !== null && { run: model.run }),
+  });
+}
+
+let shownUrl: string | undefined;
+
+/** The image as it was given, and the pixels of it that the network sees: the central `side` of `pixels` `[size, size, 3]`. */
+export function showPictures(image: Blob, dimensions: string, pixels: Uint8Array, size: number, side: number): void {
+  if (shownUrl !== undefined) URL.revokeObjectURL(shownUrl);
+  shownUrl = URL.createObjectURL(image);
+  element<HTMLImageElement>('preview').src = shownUrl;
+  element('preview-caption').textContent = dimensions;
+  const canvas = element<HTMLCanvasElement>('seen');
+  canvas.width = side;
+  canvas.height = side;
+  const seen = new ImageData(side, side);
+  const margin = Math.floor((size - side) / 2);
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      const source = 3 * ((y + margin) * size + x + margin);
+      seen.data.set([pixels[source]!, pixels[source + 1]!, pixels[source + 2]!, 255], 4 * (y * side + x));
+    }
+  }
+  canvas.getContext('2d')!.putImageData(seen, 0, 0);
+  element('seen-caption').textContent = `what the network sees: ${side}×${side}`;
+  element('pictures').hidden = false;
+}
