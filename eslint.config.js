@@ -21,6 +21,8 @@ export default tseslint.config(
       '@typescript-eslint/no-generated-empty-object-type': 'off',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/dot-notation': ['error', { allowIndexSignaturePropertyAccess: true }],
+      // Objects here are records of functions that share a closure, not instances with a `this`.
+      '@typescript-eslint/unbound-method': 'off',
       eqeqeq: 'error',
       'no-console': 'error',
       'no-restricted-properties': [
