@@ -5,6 +5,11 @@ import { supportsBf16 } from '../src/engine/onednn/engine.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
+import { NetworkBuilder } from '../src/nn/network.ts';
+import { initializeParameters } from '../src/train/initialize.ts';
+import { softmaxCrossEntropy } from '../src/train/loss.ts';
+import { createSgd } from '../src/train/optimizers/sgd.ts';
+import { normal, streamKey } from '../src/util/random.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
 import { allLayerCases } from './layer-cases.ts';
 import { loadOnednn } from './load-onednn.ts';
@@ -50,5 +55,34 @@ describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
       expect(plan.precision).toBe('bf16');
       plan.dispose();
     }
+  });
+
+  test('a small network learns 32 images by heart', () => {
+    const b = new NetworkBuilder('small', [3, 8, 8]);
+    const features = b.maxPool('pool', b.conv('conv', b.input, { kernel: 3, filters: 16, relu: true }), { kernel: 3, stride: 2 });
+    const network = b.build(b.dense('logits', b.dense('dense', features, { features: 32, relu: true }), { features: 10 }));
+    const plan = bf16.compileTraining(network, { batchSize: 32 });
+    initializeParameters(plan.parameters, 1, { type: 'model' });
+    const key = streamKey(1, 'images');
+    plan.input.forEach((_, i) => (plan.input[i] = normal(key, i)));
+    const labels = Uint8Array.from({ length: 32 }, (_, i) => i % 10);
+    const segment = {
+      start: 0,
+      end: plan.parameters.length,
+      coupledDecay: 0,
+      decoupledDecay: 0,
+      rateMultiplier: 1,
+      trainedUntil: 1,
+    };
+    const optimizer = createSgd(plan, [segment], { momentum: 0.9, nesterov: true }, undefined);
+    let loss = Infinity;
+    for (let step = 0; step < 200; step++) {
+      plan.forward({ seed: 1, step });
+      loss = softmaxCrossEntropy(plan.output, labels, 0, plan.outputGradient);
+      plan.backward();
+      optimizer.step(0.02, 0, 0);
+    }
+    expect(loss).toBeLessThan(0.01);
+    plan.dispose();
   });
 });

@@ -58,7 +58,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', 'tuto', '--steps', 'ten'], /argument 'ten' is invalid\. It must be a number/],
     [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
     [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
-    [['train', 'tuto', '--precision', 'bf16'], /precision \(=bf16\) must be f32/],
+    [['train', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
     [['train'], /the model to train is missing/],
     [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
     [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],

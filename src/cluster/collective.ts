@@ -1,3 +1,8 @@
+import { AblateError } from '../util/errors.ts';
+
+/** The other processes do not answer, or are gone: nothing is wrong with the training, which may be continued. */
+export class CommunicationError extends AblateError {}
+
 /**
  * What the processes of one training do together. Every process makes the same calls in the same order; one process alone is the
  * implementation `singleProcess`, so nothing that trains has to ask how many there are.

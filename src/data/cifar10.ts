@@ -16,7 +16,19 @@ import { cifar10Files, cifar10FolderName, readCifar10File, recordBytes, recordsP
 import type { Dataset, ImageSet, OnDataProgress } from './dataset.ts';
 import { allocateImages } from './image-set.ts';
 
-const classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
+/** In the order of the labels. */
+export const cifar10Classes: readonly string[] = [
+  'airplane',
+  'automobile',
+  'bird',
+  'cat',
+  'deer',
+  'dog',
+  'frog',
+  'horse',
+  'ship',
+  'truck',
+];
 const shape = [3, 32, 32] as const;
 
 export interface Cifar10Options {
@@ -50,7 +62,7 @@ export async function loadCifar10(options: Cifar10Options = {}): Promise<Dataset
   const fingerprint = createHash('sha256')
     .update(cifar10Files.map((file) => file.sha256).join('\n'))
     .digest('hex');
-  return { name: 'cifar10', classes, shape, synthetic: false, fingerprint, train, test };
+  return { name: 'cifar10', classes: cifar10Classes, shape, synthetic: false, fingerprint, train, test };
 }
 
 /**

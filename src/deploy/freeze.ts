@@ -29,6 +29,8 @@ export interface FreezeOptions {
 
 export interface Frozen {
   readonly metadata: FrozenMetadata;
+  /** All parameters of the network, in plain layout. */
+  readonly weights: Weights;
   /** The file's bytes; with an accuracy, they say so in their metadata. */
   encode(accuracy: FrozenAccuracy | null): Uint8Array;
 }
@@ -75,7 +77,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
     const weights = tensorsOf(plan.parameters, plan.parameters.values, '');
     const encode = (accuracy: FrozenAccuracy | null) => encodeFrozen(plan, weights, preprocessing, { ...metadata, accuracy });
     await requireAgreement(encode(null), plan, preprocessing);
-    return { metadata, encode };
+    return { metadata, weights, encode };
   } finally {
     plan.dispose();
   }

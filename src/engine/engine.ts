@@ -82,11 +82,11 @@ export interface TrainingPlan extends Plan {
  */
 export interface VectorMath {
   /** y = y + factor * x */
-  addScaled(x: Float32Array, y: Float32Array): (factor: number) => void;
+  readonly addScaled: (x: Float32Array, y: Float32Array) => (factor: number) => void;
   /** y = factor * y + x */
-  scaleAndAdd(x: Float32Array, y: Float32Array): (factor: number) => void;
+  readonly scaleAndAdd: (x: Float32Array, y: Float32Array) => (factor: number) => void;
   /** y = y + share * (x - y): y goes the given share of the way to x. */
-  approach(x: Float32Array, y: Float32Array): (share: number) => void;
+  readonly approach: (x: Float32Array, y: Float32Array) => (share: number) => void;
 }
 
 /** Where one parameter lies in the arena. */

@@ -1,10 +1,11 @@
 /** What a run ran on: a number without its hardware and versions is not a result. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { arch, hostname, release, totalmem, type } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.ts';
 import { cpuInfo, type CpuInfo } from '../util/cpu.ts';
+import { packageRoot, packageVersion } from '../util/package.ts';
 
 export interface EnvironmentRecord {
   /** ISO 8601, UTC. */
@@ -55,9 +56,14 @@ export function describeEnvironment(options: {
     memoryBytes: totalmem(),
     threads: options.threads,
     commandLine: [...process.argv],
-    versions: { ...options.libraries, ablate: packageVersion(root), node: process.versions.node },
+    versions: { ...options.libraries, ablate: packageVersion(), node: process.versions.node },
     ...(git && { git }),
   };
+}
+
+/** Replaces the environment recorded in a run's folder. */
+export function writeEnvironment(run: { readonly path: string }, environment: EnvironmentRecord): void {
+  writeFileAtomic(join(run.path, 'environment.json'), `${JSON.stringify(environment, undefined, 2)}\n`);
 }
 
 /** The commit of a folder that is the top of a git checkout; undefined elsewhere, as within another project's node_modules. */
@@ -79,15 +85,6 @@ function git(folder: string, ...command: readonly string[]): string | undefined 
   } catch {
     return undefined;
   }
-}
-
-/** Two folders above this file, in `src` as in `dist`. */
-function packageRoot(): string {
-  return realpathSync(join(dirname(fileURLToPath(import.meta.url)), '..', '..'));
-}
-
-function packageVersion(root: string): string {
-  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string }).version;
 }
 
 function operatingSystem(): string {

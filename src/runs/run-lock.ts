@@ -23,61 +23,91 @@ export interface RunLock {
  * @throws AblateError if another process that is alive holds it, or one on another host, of which that cannot be known.
  */
 export function lockRun(run: Run): RunLock {
-  const generation = acquire(run);
+  const lock = lockFolder(run.path, runName(run));
   removeTemporaryFiles(checkpointsFolder(run));
+  return lock;
+}
+
+/**
+ * Reserves any folder in the same way.
+ *
+ * @param name What it is called in errors.
+ */
+export function lockFolder(path: string, name: string): RunLock {
+  const folder = { path, name };
+  const generation = acquire(folder);
   let held = true;
   return {
     release: () => {
-      if (held) removeUpTo(run, generation);
+      if (held) removeUpTo(folder, generation);
       held = false;
     },
   };
 }
 
+/** The process that holds a run now; undefined if none does. One on another host counts, as nothing else can be known of it. */
+export function runHolder(run: Run): ProcessIdentity | undefined {
+  const folder = { path: run.path, name: runName(run) };
+  const highest = generations(folder).at(-1);
+  const holder = highest === undefined ? 'released' : readLock(folder, highest);
+  return holder === 'released' || processState(holder) === 'dead' ? undefined : holder;
+}
+
+/** Gives a run free whose process is known to be gone, though it was on another machine: a scheduler may say so of its job. */
+export function breakLock(run: Run): void {
+  const folder = { path: run.path, name: runName(run) };
+  removeUpTo(folder, generations(folder).at(-1) ?? 0);
+}
+
+interface LockedFolder {
+  readonly path: string;
+  readonly name: string;
+}
+
 /** The generation now held by this process. */
-function acquire(run: Run): number {
+function acquire(folder: LockedFolder): number {
   for (;;) {
-    const highest = generations(run).at(-1) ?? 0;
-    const holder = highest > 0 ? readLock(run, highest) : undefined;
+    const highest = generations(folder).at(-1) ?? 0;
+    const holder = highest > 0 ? readLock(folder, highest) : undefined;
     if (holder === 'released') continue;
-    if (holder !== undefined && processState(holder) !== 'dead') throw inUse(run, highest, holder);
+    if (holder !== undefined && processState(holder) !== 'dead') throw inUse(folder, highest, holder);
     const mine = highest + 1;
-    if (!tryCreate(run, mine)) continue;
+    if (!tryCreate(folder, mine)) continue;
     // Between the look and the creation, others may have taken over and given back: the highest generation decides.
-    if (generations(run).at(-1) === mine) return mine;
-    rmSync(lockPath(run, mine), { force: true });
+    if (generations(folder).at(-1) === mine) return mine;
+    rmSync(lockPath(folder, mine), { force: true });
   }
 }
 
-function lockPath(run: Run, generation: number): string {
-  return join(run.path, `lock-${generation}`);
+function lockPath(folder: LockedFolder, generation: number): string {
+  return join(folder.path, `lock-${generation}`);
 }
 
-/** The generations of locks in a run's folder, ascending. */
-function generations(run: Run): number[] {
+/** The generations of locks in a folder, ascending. */
+function generations(folder: LockedFolder): number[] {
   let names: string[];
   try {
-    names = readdirSync(run.path);
+    names = readdirSync(folder.path);
   } catch (error) {
-    throw fileError('read', run.path, error);
+    throw fileError('read', folder.path, error);
   }
   return names.flatMap((name) => (/^lock-\d+$/.test(name) ? Number(name.slice('lock-'.length)) : [])).sort((a, b) => a - b);
 }
 
-function readLock(run: Run, generation: number): ProcessIdentity | 'released' {
-  const path = lockPath(run, generation);
+function readLock(folder: LockedFolder, generation: number): ProcessIdentity | 'released' {
+  const path = lockPath(folder, generation);
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return 'released';
-    const problem = `${runName(run)} is locked, and its lock ${path} cannot be read`;
-    throw new AblateError(problem, { fix: `rm ${path}    (if no process trains this run)`, cause: error });
+    const problem = `${folder.name} is locked, and its lock ${path} cannot be read`;
+    throw new AblateError(problem, { fix: `rm ${path}    (if no process uses it)`, cause: error });
   }
 }
 
 /** Makes a lock with its content at once: a hard link, unlike a rename, never replaces a file. */
-function tryCreate(run: Run, generation: number): boolean {
-  const path = lockPath(run, generation);
+function tryCreate(folder: LockedFolder, generation: number): boolean {
+  const path = lockPath(folder, generation);
   const temporary = temporaryPath(path);
   try {
     writeFileSync(temporary, JSON.stringify(thisProcess()));
@@ -92,16 +122,17 @@ function tryCreate(run: Run, generation: number): boolean {
 }
 
 /** Own lock last, so that no stale one beneath it is ever the highest. */
-function removeUpTo(run: Run, own: number): void {
-  for (const generation of generations(run)) {
-    if (generation <= own) rmSync(lockPath(run, generation), { force: true });
+function removeUpTo(folder: LockedFolder, own: number): void {
+  for (const generation of generations(folder)) {
+    if (generation <= own) rmSync(lockPath(folder, generation), { force: true });
   }
 }
 
-function inUse(run: Run, generation: number, holder: ProcessIdentity): AblateError {
-  const path = lockPath(run, generation);
+function inUse(folder: LockedFolder, generation: number, holder: ProcessIdentity): AblateError {
+  const path = lockPath(folder, generation);
   const state = processState(holder);
-  return new AblateError(`${runName(run)} is in use by process ${holder.pid} on ${holder.host}`, {
-    fix: state === 'unknown' ? `rm ${path}    (if that process is gone)` : `wait until it ends, or stop it: kill -INT ${holder.pid}`,
+  return new AblateError(`${folder.name} is in use by process ${holder.pid} on ${holder.host}`, {
+    fix:
+      state === 'unknown' ? `rm ${path}    (if that process is gone)` : `wait until it ends, or stop it: kill -INT ${holder.pid}`,
   });
 }

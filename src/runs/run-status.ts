@@ -45,20 +45,29 @@ export function writeStatus(run: { readonly path: string }, progress: RunProgres
  * whose file is missing or damaged; its reason says so, and its step is 0.
  */
 export function readStatus(run: { readonly path: string }): RunStatus {
-  let status: RunStatus;
+  return currentStatus(recordedStatus(run));
+}
+
+/** The status as the file has it, which may say `running` of a process that is gone. */
+export function recordedStatus(run: { readonly path: string }): RunStatus {
   try {
-    status = parseStatus(readFileSync(statusPath(run), 'utf8'));
+    return parseStatus(readFileSync(statusPath(run), 'utf8'));
   } catch (error) {
     const reason = `status.json cannot be read: ${messageOf(error)}`;
     return { status: 'interrupted', step: 0, steps: 0, reason, pid: 0, host: '', updatedAt: new Date(0).toISOString() };
   }
+}
+
+/** What a recorded status means now. */
+export function currentStatus(status: RunStatus): RunStatus {
   if (status.status === 'running' && processState(status) === 'dead') {
     return { ...status, status: 'interrupted', reason: `process ${status.pid} is gone` };
   }
   return status;
 }
 
-function statusPath(run: { readonly path: string }): string {
+/** The file of a run's status. */
+export function statusPath(run: { readonly path: string }): string {
   return join(run.path, 'status.json');
 }
 

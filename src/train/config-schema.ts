@@ -1,8 +1,10 @@
 /**
  * The training configuration: every key, its type and what it allows. The text given to each rule completes the sentence
- * "<key> (=<value>) must be ...". Strict throughout: a key that is not here is an error.
+ * "<key> (=<value>) must be ...". Strict throughout: a key that is not here is an error. Keys with a default on the outside are younger
+ * than some recorded configurations, which do not have them.
  */
 import * as z from 'zod';
+import { ttaLevels } from './test-time-augmentation.ts';
 
 const aboveZero = 'a number above 0';
 
@@ -38,13 +40,42 @@ const schedule = z.discriminatedUnion(
       initial: fraction.default(0),
       final: fraction.default(0),
     }),
+    z.strictObject({
+      type: z.literal('triangular'),
+      warmup: share.default(0.23),
+      initial: fraction.default(0.2),
+      final: fraction.default(0.07),
+    }),
   ],
-  'one of constant, step, cosine, oneCycle',
+  'one of constant, step, cosine, oneCycle, triangular',
 );
+
+const learningRateScaling = z
+  .discriminatedUnion(
+    'type',
+    [
+      z.strictObject({ type: z.literal('none') }),
+      z.strictObject({
+        type: z.literal('linear'),
+        referenceBatchSize: integer(1).default(128),
+        warmup: share.default(0.05),
+      }),
+    ],
+    'one of none, linear',
+  )
+  .default({ type: 'none' });
 
 const optimizer = z.discriminatedUnion(
   'type',
-  [z.strictObject({ type: z.literal('sgd'), momentum: share.default(0), nesterov: flag.default(false) })],
+  [
+    z.strictObject({
+      type: z.literal('sgd'),
+      momentum: share.default(0),
+      nesterov: flag.default(false),
+      /** Whether `learningRate` is per 1024 examples and the same for every momentum: optimizers/decoupling.ts. */
+      decoupled: flag.default(false),
+    }),
+  ],
   'sgd',
 );
 
@@ -55,8 +86,9 @@ const weightDecay = z.discriminatedUnion(
     z.strictObject({ rule: z.literal('study'), value: nonNegative }),
     z.strictObject({ rule: z.literal('coupled'), value: nonNegative.default(5e-4) }),
     z.strictObject({ rule: z.literal('decoupled'), value: nonNegative.default(5e-3) }),
+    z.strictObject({ rule: z.literal('independent'), value: nonNegative.default(0.0153) }),
   ],
-  'one of none, study, coupled, decoupled',
+  'one of none, study, coupled, decoupled, independent',
 );
 
 const movingAverage = z.discriminatedUnion(
@@ -66,6 +98,20 @@ const movingAverage = z.discriminatedUnion(
     z.strictObject({ type: z.literal('exponential'), decay: share.default(0.9999), warmup: flag.default(true) }),
   ],
   'one of none, exponential',
+);
+
+const lookahead = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('none') }),
+    z.strictObject({
+      type: z.literal('lookahead'),
+      every: integer(1).default(5),
+      decay: share.default(0.95 ** 5),
+      power: nonNegative.default(3),
+    }),
+  ],
+  'one of none, lookahead',
 );
 
 const augmentation = z.strictObject(
@@ -118,6 +164,8 @@ export const trainingConfigSchema = z.strictObject({
   /** Peak of the schedule. */
   learningRate: positive,
   schedule,
+  /** How the peak follows the batch size, for large batches on many processes. */
+  learningRateScaling,
   optimizer,
   /** Learning rate of each kind of parameter relative to the schedule's. */
   learningRateMultipliers: z.strictObject(
@@ -127,6 +175,9 @@ export const trainingConfigSchema = z.strictObject({
   weightDecay,
   labelSmoothing: share,
   movingAverage,
+  lookahead: lookahead.default({ type: 'none' }),
+  /** Part of the run in which the biases of whitening layers are trained; then they are frozen, as their weights are from the start. */
+  trainWhiteningBias: fraction.default(1),
   /** Whether training images are changed at random as `augmentation` says. */
   augment: flag,
   augmentation,
@@ -137,10 +188,16 @@ export const trainingConfigSchema = z.strictObject({
   initializer,
   seed: integer(0),
   precision: z.enum(['f32', 'bf16'], 'one of f32, bf16'),
+  /** How gradients travel between processes that train together; a process alone sends none. */
+  gradientPrecision: z.enum(['f32', 'bf16'], 'one of f32, bf16').default('f32'),
+  /** Batch normalization over the batch of all processes; by default each process normalizes with the statistics of its own part. */
+  syncBatchNorm: flag.default(false),
   /** OpenMP threads of this process. */
   threads: integer(1),
   /** Keep the last 5,000 training images out of training and evaluate on them rather than on the test set. */
   val: flag,
+  /** Test-time augmentation: the views of each image whose logits an evaluation averages. */
+  tta: z.enum(ttaLevels, `one of ${ttaLevels.join(', ')}`).default('none'),
   /** Steps between evaluations; 0 evaluates at the end only. */
   evalEvery: integer(0),
   /** Steps between checkpoints; 0 saves at the end only. There is always one at the end. */
@@ -162,7 +219,7 @@ export type ConfigOverrides = Readonly<Record<string, unknown>>;
 /** Keys as a recipe states them. */
 export type RecipeSettings = Readonly<Partial<Omit<z.input<typeof trainingConfigSchema>, 'weightDecay'>>> & {
   /** Without a value, the study's rule takes the model's. */
-  readonly weightDecay?: { readonly rule: 'none' | 'study' | 'coupled' | 'decoupled'; readonly value?: number };
+  readonly weightDecay?: { readonly rule: 'none' | 'study' | 'coupled' | 'decoupled' | 'independent'; readonly value?: number };
 };
 
 export const configKeys: readonly string[] = Object.keys(trainingConfigSchema.shape);

@@ -101,8 +101,12 @@ test.each([
   [{ model: 'tuto', learningRate: -1 }, 'learningRate (=-1) must be a number above 0'],
   [{ model: 'tuto', learningRate: 'fast' }, 'learningRate (=fast) must be a number above 0'],
   [{ model: 'tuto', labelSmoothing: 1 }, 'labelSmoothing (=1) must be a number in [0, 1)'],
-  [{ model: 'tuto', schedule: 'linear' }, 'schedule.type (=linear) must be one of constant, step, cosine, oneCycle'],
-  [{ model: 'tuto', schedule: 7 }, 'schedule (=7) must be one of constant, step, cosine, oneCycle'],
+  [{ model: 'tuto', schedule: 'linear' }, 'schedule.type (=linear) must be one of constant, step, cosine, oneCycle, triangular'],
+  [{ model: 'tuto', schedule: 7 }, 'schedule (=7) must be one of constant, step, cosine, oneCycle, triangular'],
+  [{ model: 'tuto', lookahead: 'ahead' }, 'lookahead.type (=ahead) must be one of none, lookahead'],
+  [{ model: 'tuto', tta: 'flip' }, 'tta (=flip) must be one of none, mirror, mirror+shift'],
+  [{ model: 'tuto', trainWhiteningBias: 2 }, 'trainWhiteningBias (=2) must be a number in [0, 1]'],
+  [{ model: 'tuto', 'optimizer.decoupled': true }, 'optimizer.nesterov (=false) must be true with optimizer.decoupled'],
   [{ model: 'tuto', optimizer: 'adam' }, 'optimizer.type (=adam) must be sgd'],
   [{ model: 'tuto', 'optimizer.momentum': 1 }, 'optimizer.momentum (=1) must be a number in [0, 1)'],
   [{ model: 'tuto', 'optimizer.nesterov': true }, 'optimizer.momentum (=0) must be above 0 with optimizer.nesterov'],
@@ -110,11 +114,26 @@ test.each([
   [{ model: 'tuto', 'augmentation.flip': 'up' }, 'augmentation.flip (=up) must be one of none, random, alternating'],
   [{ model: 'tuto', inputSize: 'big' }, 'inputSize (=big) must be a positive integer, or "full" for the size of the images'],
   [{ model: 'tuto', precision: 'f16' }, 'precision (=f16) must be one of f32, bf16'],
-  [{ model: 'tuto', precision: 'bf16' }, 'precision (=bf16) must be f32: training in bf16 is not available in this version'],
   [{ model: 'tuto', weightDecay: { rule: 'none', value: 1 } }, 'weightDecay.value (=1) must be 0 for the rule "none"'],
   [{}, 'model (=missing) must be the name of a model'],
 ])('%j is refused', (overrides, expected) => {
   expect(message(overrides)).toBe(expected);
+});
+
+test('lookahead is switched on and off as one', () => {
+  const on = { type: 'lookahead', every: 5, decay: 0.95 ** 5, power: 3 };
+  expect(resolveConfig({ model: 'tuto' }).lookahead).toEqual({ type: 'none' });
+  expect(resolveConfig({ model: 'tuto', lookahead: true, 'lookahead.power': 0 }).lookahead).toEqual({ ...on, power: 0 });
+  expect(resolveConfig({ model: 'air94', recipe: 'airbench' }).lookahead).toEqual(on);
+  expect(resolveConfig({ model: 'air94', recipe: 'airbench', lookahead: false }).lookahead).toEqual({ type: 'none' });
+  expect(message({ model: 'tuto', lookahead: true, 'lookahead.evry': 2 })).toBe(
+    'there is no key "evry" in lookahead of type "lookahead". Did you mean "every"? Allowed: type, every, decay, power',
+  );
+});
+
+test('a record from before a key existed checks, with its default', () => {
+  const { lookahead, trainWhiteningBias, tta, ...older } = resolveConfig({ model: 'tuto' });
+  expect(checkConfig(older)).toMatchObject({ lookahead, trainWhiteningBias, tta });
 });
 
 test('unknown keys inside groups say what is allowed there', () => {

@@ -29,9 +29,11 @@ const defaults: ConfigOverrides = {
 /** Groups of which one key says what the others are. Given only with another tag, a group does not inherit the other keys. */
 const tagOf: Readonly<Record<string, 'type' | 'rule'>> = {
   schedule: 'type',
+  learningRateScaling: 'type',
   optimizer: 'type',
   weightDecay: 'rule',
   movingAverage: 'type',
+  lookahead: 'type',
   standardization: 'type',
   initializer: 'type',
 };
@@ -69,15 +71,20 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingCo
 export function checkConfig(complete: unknown): TrainingConfig {
   const { success, data, error } = trainingConfigSchema.safeParse(complete, { reportInput: true });
   if (!success) throw new ConfigurationError(error.issues.map((issue) => describeIssue(issue, complete)).join('\n'));
-  if (data.precision === 'bf16') {
-    throw new ConfigurationError('precision (=bf16) must be f32: training in bf16 is not available in this version', {
-      fix: 'Leave --precision out, or give --precision f32',
-    });
-  }
   if (data.optimizer.nesterov && data.optimizer.momentum === 0) {
     throw new ConfigurationError('optimizer.momentum (=0) must be above 0 with optimizer.nesterov', {
       fix: 'Set optimizer.momentum=0.9, or optimizer.nesterov=false',
     });
+  }
+  if (data.optimizer.decoupled && !data.optimizer.nesterov) {
+    throw new ConfigurationError('optimizer.nesterov (=false) must be true with optimizer.decoupled', {
+      fix: 'Set optimizer.nesterov=true, or optimizer.decoupled=false',
+    });
+  }
+  if (data.optimizer.decoupled && data.learningRateScaling.type !== 'none') {
+    throw new ConfigurationError(
+      'learningRateScaling.type (=linear) must be none with optimizer.decoupled, which scales it already',
+    );
   }
   return data;
 }
@@ -92,10 +99,13 @@ export function setKey(overrides: ConfigOverrides, key: string, value: boolean |
   return { ...overrides, [key]: typeof value === 'string' ? parseValue(value) : value };
 }
 
-/** Hardware threads beyond the physical cores only get in each other's way in convolutions. */
-function defaultThreads(): number {
+/**
+ * Physical cores, divided among `processes` of this machine, as far as this process may use them. (Hardware threads beyond the physical
+ * cores only get in each other's way in convolutions.)
+ */
+export function defaultThreads(processes = 1): number {
   const { physicalCores, availableCores } = cpuInfo();
-  return Math.max(1, Math.min(physicalCores, availableCores));
+  return Math.max(1, Math.min(Math.floor(physicalCores / processes), availableCores));
 }
 
 function parseValue(text: string): unknown {
@@ -147,6 +157,7 @@ function expandShortForm(key: string, value: unknown): unknown {
   if (tag === undefined) return typeof value === 'number' && ['recipe', 'dataset', 'model'].includes(key) ? String(value) : value;
   if (typeof value === 'string') return { [tag]: value };
   if (key === 'movingAverage' && typeof value === 'boolean') return { type: value ? 'exponential' : 'none' };
+  if (key === 'lookahead' && typeof value === 'boolean') return { type: value ? 'lookahead' : 'none' };
   if (key === 'weightDecay' && value === false) return { rule: 'none' };
   if (key === 'weightDecay' && typeof value === 'number') return { value };
   return value;
@@ -207,7 +218,8 @@ function describeTag(key: string, config: unknown): string {
 function knownKeys(path: readonly PropertyKey[], config: unknown): readonly string[] {
   const key = path[0];
   if (key === undefined) return configKeys;
-  const schema: unknown = trainingConfigSchema.shape[key as keyof typeof trainingConfigSchema.shape];
+  const declared: unknown = trainingConfigSchema.shape[key as keyof typeof trainingConfigSchema.shape];
+  const schema: unknown = declared instanceof z.ZodDefault ? declared.unwrap() : declared;
   if (schema instanceof z.ZodObject) return Object.keys(schema.shape);
   if (!(schema instanceof z.ZodDiscriminatedUnion)) return [];
   const tag = tagOf[String(key)] ?? 'type';

@@ -14,9 +14,3 @@ export interface MovingAverage {
 export function averageDecayAt({ decay, warmup }: MovingAverage, step: number): number {
   return warmup ? Math.min(decay, (1 + step) / (10 + step)) : decay;
 }
-
-/** Averages the elements from `start` to before `end` in place. */
-export function updateAverage(average: Float32Array, values: Float32Array, start: number, end: number, decay: number): void {
-  const share = 1 - decay;
-  for (let i = start; i < end; i++) average[i] = average[i]! + share * (values[i]! - average[i]!);
-}

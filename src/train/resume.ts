@@ -13,6 +13,7 @@ export const resumableKeys = [
   'saveEverySeconds',
   'logEvery',
   'keepCheckpoints',
+  'tta',
   'threads',
 ] as const satisfies readonly (keyof TrainingConfig)[];
 

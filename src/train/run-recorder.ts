@@ -11,12 +11,15 @@ import { metricsPath, type Run } from '../runs/run-folder.ts';
 import { writeStatus, type RunState } from '../runs/run-status.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import type { TrainingConfig } from './config-schema.ts';
+import { writeEvaluation, type RecordedEvaluation } from './recorded-evaluation.ts';
 
 export interface RunRecorder {
   /** Shows some inputs as an image. `shape` is `[C, H, W]`. */
   inputs(step: number, batch: Batch, shape: readonly [number, number, number]): void;
   /** Adds values to the metrics and the curves. An `accuracy` is also shown as the run's. */
   metrics(step: number, values: Metrics, accuracy?: number): void;
+  /** Keeps an evaluation in full (classes, confusions) as the run's latest. */
+  evaluation(evaluation: RecordedEvaluation): void;
   /** Saves a checkpoint; a final one is never pruned. */
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
   /** Reports that the run goes on, at most every few seconds. Cheap. */
@@ -28,6 +31,7 @@ export interface RunRecorder {
 export const silentRecorder: RunRecorder = {
   inputs: () => undefined,
   metrics: () => undefined,
+  evaluation: () => undefined,
   save: () => undefined,
   alive: () => undefined,
   end: () => undefined,
@@ -51,7 +55,7 @@ export function openRecorder(
 ): RunRecorder {
   const metricsFile = openMetrics(metricsPath(run), resumedFrom);
   const events = openEvents(run.path, resumedFrom);
-  if (resumedFrom === undefined) events.hyperparameters(hyperparametersOf(config));
+  if (resumedFrom === undefined || resumedFrom === 0) events.hyperparameters(hyperparametersOf(config));
   const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
   let latestAccuracy: number | undefined;
   let reportedAt = 0;
@@ -77,6 +81,7 @@ export function openRecorder(
       latestAccuracy = accuracy;
       if (changed) report('running', step);
     },
+    evaluation: (evaluation) => writeEvaluation(run, evaluation),
     save(step, tensors, final) {
       // A checkpoint is never ahead of the metrics that led to it.
       metricsFile.sync();

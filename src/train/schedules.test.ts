@@ -25,6 +25,17 @@ test('one-cycle: linear up, then linear down', () => {
   expect(rates(schedule, [0, 9, 19, 20, 60, 100])).toEqual([0.12, 0.3, 0.5, 0.5, 0.275, 0.05]);
 });
 
+test('triangular: from the initial rate at step 0, the warm-up in whole steps', () => {
+  // airbench94: 476 steps, of which floor(0.23 * 476) = 109 go up and 367 go down.
+  const schedule: Schedule = { type: 'triangular', warmup: 0.23, initial: 0.2, final: 0.07 };
+  expect(rates(schedule, [0, 1, 108, 109, 110, 475], 476)).toEqual(
+    [0.2, 0.2 + 0.8 / 109, 0.2 + (0.8 * 108) / 109, 1, 1 - 0.93 / 367, 0.07 + 0.93 / 367].map((rate) =>
+      Number((rate / 2).toFixed(6)),
+    ),
+  );
+  expect(rates({ ...schedule, warmup: 0.001 }, [0], 100)).toEqual([0.5]);
+});
+
 test('a warm-up of less than a step is none', () => {
   expect(rates({ type: 'oneCycle', warmup: 0.001, initial: 0, final: 0 }, [0], 100)).toEqual([0.5]);
 });

@@ -2,37 +2,40 @@
  * Trains a model: compiles it, feeds it batches, evaluates, saves and records, until the last step, an abort or a failure.
  * What one step does is in trainer.ts.
  */
-import { singleProcess, type Collective } from '../cluster/collective.ts';
+import { CommunicationError, singleProcess, type Collective } from '../cluster/collective.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
-import type { Engine, TrainingPlan } from '../engine/engine.ts';
+import type { Engine, SharedBatch, TrainingPlan } from '../engine/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
 import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
-import { describeEnvironment } from '../runs/environment.ts';
+import { describeEnvironment, writeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
 import { createRun, runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
 import { readSafetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
-import { createEvaluator, type Evaluation, type Evaluator } from './evaluate.ts';
+import { createEvaluator, type Evaluator } from './evaluate.ts';
 import { letEventsIn } from './events.ts';
 import { initializeParameters } from './initialize.ts';
 import { preprocessingOf } from './preprocessing.ts';
+import { requireSameTraining } from './same-training.ts';
 import { openRecorder, silentRecorder, type RunRecorder } from './run-recorder.ts';
+import type { Evaluation } from './tally.ts';
 import { createTrainer, DivergenceError, type Trainer } from './trainer.ts';
 import { copyParameters, loadWeights, preferredWeights, weightsKinds, type WeightsKind } from './weights.ts';
+import { whitenFirstLayers } from './whitening.ts';
 
 export interface TrainOptions {
   /** From `resolveConfig`, or `resumeConfig` for a run that is continued. */
   readonly config: TrainingConfig;
   readonly engine: Engine;
   readonly dataset: Dataset;
-  /** The folder of all runs: a new one is made in it. Or the run to continue. */
+  /** The folder of all runs: a new one is made in it. Or the run to continue. Of concern to process 0 only. */
   readonly record: { readonly runsFolder: string } | { readonly resume: Run };
-  /** A checkpoint or weights file to start a new run from. */
+  /** A checkpoint or weights file to start a new run from; process 0 reads it. */
   readonly init?: string;
   /** The processes that train together; default this one alone. */
   readonly collective?: Collective;
@@ -43,7 +46,7 @@ export interface TrainOptions {
   readonly hooks?: TrainHooks;
 }
 
-/** What is told while it happens. Only process 0 is told of evaluations and checkpoints. */
+/** What is told while it happens. */
 export interface TrainHooks {
   /** Once, before the first step. `run` is undefined on processes other than 0. */
   onStart?(start: TrainStart): void;
@@ -103,7 +106,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
   const batchSize = localBatchSize(config.batchSize, collective.worldSize);
-  const plan = engine.compileTraining(network, { batchSize, precision: config.precision });
+  const sharedBatch: SharedBatch = { processes: collective.worldSize, sum: (values) => collective.sum(values) };
+  const plan = engine.compileTraining(network, {
+    batchSize,
+    precision: config.precision,
+    ...(config.syncBatchNorm && { sharedBatch }),
+  });
   try {
     return await trainPlan({ ...options, config, collective }, plan, preprocessing);
   } finally {
@@ -114,22 +122,27 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 type Settled = TrainOptions & { readonly collective: Collective };
 
 async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Preprocessing): Promise<TrainResult> {
-  const { config, collective, record } = options;
+  const { config, collective, dataset, record } = options;
+  requireSameTraining(collective, config, dataset, plan);
   initializeParameters(plan.parameters, config.seed, config.initializer);
-  if (options.init !== undefined) {
+  whitenFirstLayers(plan.parameters, splitOf(dataset, 'train', config.val), dataset.shape, preprocessing);
+  // The others get their parameters from process 0.
+  if (options.init !== undefined && collective.rank === 0) {
     const file = readSafetensors(options.init);
     loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: options.init });
   }
   const trainer = createTrainer(plan, config, collective);
   if (collective.rank !== 0) {
-    await trainer.synchronize();
+    trainer.synchronize();
     return await runSteps(options, plan, trainer, preprocessing, undefined, silentRecorder);
   }
   const run = 'resume' in record ? record.resume : newRun(options, record.runsFolder);
   const lock = lockRun(run);
   try {
-    if ('resume' in record) restoreLatest(run, trainer, options);
-    await trainer.synchronize();
+    const restored = 'resume' in record && restoreLatest(run, trainer, options);
+    trainer.synchronize();
+    // A run that was only prepared, or died before its first checkpoint, starts here and now.
+    if ('resume' in record && !restored) writeEnvironment(run, environmentOf(options));
     const recorder = openRecorder(run, config, metadataOf(options, preprocessing), 'resume' in record ? trainer.step : undefined);
     if (options.init !== undefined) recorder.save(trainer.step, trainer.state(), false);
     try {
@@ -138,7 +151,7 @@ async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Pr
       return result;
     } catch (error) {
       const explained = explainDivergence(error, run);
-      recorder.end('failed', trainer.step, messageOf(explained));
+      recorder.end(error instanceof CommunicationError ? 'interrupted' : 'failed', trainer.step, messageOf(explained));
       throw explained;
     }
   } finally {
@@ -146,8 +159,13 @@ async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Pr
   }
 }
 
-function newRun({ config, libraries = {} }: Settled, runsFolder: string): Run {
-  return createRun(runsFolder, config.model, config, describeEnvironment({ threads: config.threads, libraries }));
+function newRun(options: Settled, runsFolder: string): Run {
+  const { config } = options;
+  return createRun(runsFolder, config.model, config, environmentOf(options));
+}
+
+function environmentOf({ config, libraries = {} }: Settled): EnvironmentRecord {
+  return describeEnvironment({ threads: config.threads, libraries });
 }
 
 /** What a checkpoint says of itself, so that evaluating and freezing need nothing else. */
@@ -156,16 +174,17 @@ function metadataOf({ config, dataset }: Settled, preprocessing: Preprocessing):
     model: config.model,
     config: JSON.stringify(config),
     preprocessing: JSON.stringify(preprocessing),
+    imageShape: JSON.stringify(dataset.shape),
     classes: JSON.stringify(dataset.classes),
     dataset: dataset.name,
     datasetFingerprint: dataset.fingerprint,
   };
 }
 
-/** Restores the newest checkpoint; a run that has none yet starts over. */
-function restoreLatest(run: Run, trainer: Trainer, { config, dataset }: Settled): void {
+/** Restores the newest checkpoint. A run that has none yet starts over: then false. */
+function restoreLatest(run: Run, trainer: Trainer, { config, dataset }: Settled): boolean {
   const latest = latestCheckpoint(run);
-  if (latest === undefined) return;
+  if (latest === undefined) return false;
   const { step, tensors, metadata } = loadCheckpoint(latest.path);
   if (metadata['datasetFingerprint'] !== dataset.fingerprint) {
     throw new DataError(`${runName(run)} was trained on other images than ${dataset.name} has now`, {
@@ -176,6 +195,7 @@ function restoreLatest(run: Run, trainer: Trainer, { config, dataset }: Settled)
     throw new ConfigurationError(`steps (=${config.steps}) must be at least ${step}: that many ${runName(run)} has taken`);
   }
   trainer.restore(tensors, step, latest.path);
+  return true;
 }
 
 function explainDivergence(error: unknown, run: Run): unknown {
@@ -235,7 +255,7 @@ async function runSteps(
       if (trainer.step === firstStep)
         recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
       const learningRate = trainer.learningRate();
-      const result = await trainer.train(batch, signal?.aborted === true);
+      const result = trainer.train(batch, signal?.aborted === true);
       windowMs += performance.now() - before;
       windowLoss += result.loss;
       windowSteps++;
@@ -251,6 +271,7 @@ async function runSteps(
           'train/weightDecayLoss': trainer.weightDecayLoss(),
           'train/learningRate': learningRate,
           'train/imagesPerSecond': imagesPerSecond,
+          ...collective.metrics(windowSteps),
         });
         steppingMs += windowMs;
         windowLoss = windowSteps = windowMs = 0;
@@ -267,7 +288,7 @@ async function runSteps(
     // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
     save(done);
     const finished = done && (await evaluation.run());
-    await collective.barrier();
+    collective.barrier();
     return {
       status: finished ? 'finished' : 'interrupted',
       run,
@@ -283,6 +304,9 @@ async function runSteps(
   }
 }
 
+/** Larger batches would be no faster, and take memory beside that of training. */
+const evaluationBatchSize = 256;
+
 interface RunEvaluation {
   /** Evaluates and records every kind of weights that is kept. Returns whether it was let finish. */
   run(): Promise<boolean>;
@@ -290,7 +314,7 @@ interface RunEvaluation {
   dispose(): Promise<void>;
 }
 
-/** The evaluations during a run, compiled when the first is due. Processes other than 0 evaluate nothing. */
+/** The evaluations during a run, compiled when the first is due. All processes share the images. */
 function createRunEvaluation(
   { config, engine, dataset, collective, signal, hooks }: Settled,
   plan: TrainingPlan,
@@ -299,14 +323,13 @@ function createRunEvaluation(
   recorder: RunRecorder,
 ): RunEvaluation {
   const split = config.val ? 'val' : 'test';
-  const kinds = collective.rank === 0 ? weightsKinds : [];
   let evaluator: Evaluator | undefined;
   let latest: readonly WeightsEvaluation[] = [];
 
   return {
     async run() {
       const evaluations: WeightsEvaluation[] = [];
-      for (const weights of kinds) {
+      for (const weights of weightsKinds) {
         const values = trainer.weights(weights);
         if (values === undefined) continue;
         evaluator ??= createEvaluator({
@@ -316,7 +339,9 @@ function createRunEvaluation(
           split,
           useVal: config.val,
           preprocessing,
-          batchSize: plan.batchSize,
+          batchSize: Math.min(plan.batchSize, evaluationBatchSize),
+          tta: config.tta,
+          collective,
         });
         copyParameters(plan.parameters, values, evaluator.parameters);
         const evaluation = await evaluator.run(signal);
@@ -326,6 +351,7 @@ function createRunEvaluation(
       const [first] = evaluations;
       if (first === undefined) return true;
       recorder.metrics(trainer.step, evaluationMetrics(evaluations), first.accuracy);
+      recorder.evaluation(first);
       latest = evaluations;
       for (const evaluation of evaluations) hooks?.onEvaluation?.(evaluation);
       return true;

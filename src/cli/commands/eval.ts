@@ -3,7 +3,9 @@ import { existsSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dataset, SplitName } from '../../data/dataset.ts';
 import type { Run } from '../../runs/run-folder.ts';
-import type { Evaluation, Evaluator } from '../../train/evaluate.ts';
+import type { Evaluator } from '../../train/evaluate.ts';
+import type { Evaluation } from '../../train/tally.ts';
+import type { TtaLevel } from '../../train/test-time-augmentation.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
@@ -19,6 +21,7 @@ interface Options extends SourceOptions {
   readonly model?: string;
   readonly split: string;
   readonly weights?: string;
+  readonly tta?: string;
   readonly watch?: true;
   readonly data?: string;
   readonly batchSize: number;
@@ -36,12 +39,13 @@ const pollMs = 1000;
 export function addEvalCommand(program: Command): void {
   program
     .command('eval')
-    .description('evaluate a run, or a file of weights, on every image of a split')
-    .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
+    .description('evaluate a run, a file of weights or a frozen file on every image of a split')
+    .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors or an ONNX file')
     .option('--model <name>', 'model of the file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
     .option('--split <name>', 'test, train or val', 'test')
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)')
+    .option('--tta <level>', 'average the logits of several views: none, mirror or mirror+shift (default: as it was trained)')
     .option('--watch', 'evaluate each new checkpoint while another process trains, until it ends')
     .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
@@ -57,6 +61,12 @@ async function evaluate(reference: string, options: Options): Promise<void> {
   const split = oneOf('split', options.split, splits);
   const { weightsKinds } = await import('../../train/weights.ts');
   const kind = options.weights === undefined ? undefined : oneOf('weights', options.weights, weightsKinds);
+  if (reference.endsWith('.onnx')) {
+    await evaluateFrozenFile(reference, split, options);
+    return;
+  }
+  const { ttaLevels } = await import('../../train/test-time-augmentation.ts');
+  const tta = options.tta === undefined ? undefined : oneOf('tta', options.tta, ttaLevels);
   const isFile = existsSync(reference) && statSync(reference).isFile();
   if (isFile && options.watch === true)
     throw new ConfigurationError('--watch follows a run, not a file', { fix: 'give the run, or leave --watch out' });
@@ -64,7 +74,7 @@ async function evaluate(reference: string, options: Options): Promise<void> {
     throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
   const { findRun } = await import('../../runs/run-folder.ts');
   const run = isFile ? undefined : findRun(options.runsDir, reference);
-  const evaluator = createLazyEvaluator(split, kind, options);
+  const evaluator = createLazyEvaluator(split, kind, tta, options);
   try {
     await interruptible('stopping', async (signal) => {
       if (run === undefined) await evaluateOnce(reference, evaluator, options, signal);
@@ -74,6 +84,37 @@ async function evaluate(reference: string, options: Options): Promise<void> {
     });
   } finally {
     await evaluator.dispose();
+  }
+}
+
+/** Evaluates what the file computes in ONNX Runtime, its own preprocessing included. */
+async function evaluateFrozenFile(path: string, split: SplitName, options: Options): Promise<void> {
+  const { model, weights, tta, watch: follow, set } = options;
+  if (model !== undefined || weights !== undefined || tta !== undefined || follow === true || Object.keys(set).length > 0) {
+    throw new ConfigurationError(
+      '--model, --set, --weights, --tta and --watch are not for a frozen file, which says itself what it is',
+      {
+        fix: 'leave them out',
+      },
+    );
+  }
+  const { openFrozenModel } = await import('../../deploy/frozen-model.ts');
+  const { evaluateFrozen } = await import('../../deploy/evaluate.ts');
+  const { cpuInfo } = await import('../../util/cpu.ts');
+  const { physicalCores, availableCores } = cpuInfo();
+  const frozen = await openFrozenModel(path, { threads: options.threads ?? Math.min(physicalCores, availableCores) });
+  const { metadata, session } = frozen;
+  try {
+    const dataset = await loadImages(options.data ?? String(metadata.config['dataset']), options);
+    await interruptible('stopping', async (signal) => {
+      const evaluation = await evaluateFrozen({ session, metadata, dataset, split, batchSize: options.batchSize }, signal);
+      if (evaluation === undefined) throw new Interruption('the evaluation was stopped');
+      const result = { model: metadata.model, weights: metadata.weights, step: metadata.step, file: path, ...evaluation };
+      if (options.json === true) printJson(result);
+      else printEvaluation(result);
+    });
+  } finally {
+    await session.dispose();
   }
 }
 
@@ -106,13 +147,18 @@ interface LazyEvaluator {
   dispose(): Promise<void>;
 }
 
-function createLazyEvaluator(split: SplitName, kind: WeightsKind | undefined, options: Options): LazyEvaluator {
+function createLazyEvaluator(
+  split: SplitName,
+  kind: WeightsKind | undefined,
+  tta: TtaLevel | undefined,
+  options: Options,
+): LazyEvaluator {
   let evaluator: Evaluator | undefined;
   return {
     async evaluate(path, signal) {
       const { loadWeights, preferredWeights } = await import('../../train/weights.ts');
       const saved = await readSaved(path, options);
-      evaluator ??= await compile(saved, split, options);
+      evaluator ??= await compile(saved, split, tta ?? saved.config.tta, options);
       const { model } = saved.config;
       const weights = kind ?? preferredWeights(saved.file);
       loadWeights(evaluator.parameters, saved.file, { kind: weights, model, source: path });
@@ -133,7 +179,7 @@ async function readSaved(path: string, { model, set }: Options): Promise<SavedMo
   return readSavedModel(path, given);
 }
 
-async function compile(saved: SavedModel, split: SplitName, options: Options): Promise<Evaluator> {
+async function compile(saved: SavedModel, split: SplitName, tta: TtaLevel, options: Options): Promise<Evaluator> {
   const { config } = saved;
   const dataset = await loadImages(options.data ?? config.dataset, options);
   requireSameClasses(saved, dataset);
@@ -146,7 +192,7 @@ async function compile(saved: SavedModel, split: SplitName, options: Options): P
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
   const engine = createOnednnEngine(options.threads === undefined ? {} : { threads: options.threads });
   const { batchSize } = options;
-  return createEvaluator({ engine, network, dataset, split, useVal: config.val, preprocessing, batchSize });
+  return createEvaluator({ engine, network, dataset, split, useVal: config.val, preprocessing, batchSize, tta });
 }
 
 function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {
@@ -204,10 +250,10 @@ async function unlessPruned<T>(path: string, work: () => Promise<T>): Promise<T 
   }
 }
 
-function summarize({ step, split, weights, accuracy, loss }: SavedEvaluation): string {
+function summarize({ step, split, weights, tta, accuracy, loss }: SavedEvaluation): string {
   const kind = weights === 'ema' ? 'moving average' : 'raw weights';
   const at = step === null ? '' : `step ${step}: `;
-  return `${at}${split} accuracy ${formatAccuracy(accuracy)} (${kind}), loss ${loss.toFixed(4)}`;
+  return `${at}${split} accuracy ${formatAccuracy(accuracy)} (${kind}${tta === 'none' ? '' : `, views ${tta}`}), loss ${loss.toFixed(4)}`;
 }
 
 function printEvaluation(evaluation: SavedEvaluation): void {

@@ -8,6 +8,7 @@ import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../format.ts';
 import { jsonOption, runsDirOption } from '../options.ts';
 import { print, printJson } from '../output.ts';
+import { describeReport, latencyOptions, printReport, type ReportOptions } from '../study-report.ts';
 
 interface ListOptions {
   readonly runsDir: string;
@@ -18,7 +19,7 @@ interface ListOptions {
 }
 
 export function addRunsCommand(program: Command): void {
-  const runs = program.command('runs').description('list and show training runs');
+  const runs = program.command('runs').description('list, show and compare training runs');
   runs
     .command('list')
     .description('all runs: how far they are and how accurate')
@@ -35,6 +36,15 @@ export function addRunsCommand(program: Command): void {
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(showRun);
+  const compare = runs
+    .command('compare')
+    .description('what runs buy against the first of them: repetitions with other seeds are put together')
+    .argument('<runs...>', 'two or more runs: folders, <model>/<number>, or <model> for its newest run')
+    .option('-o, --output <folder>', 'also write a report there, as ablate report does')
+    .option('--csv', 'print the runs as comma-separated values')
+    .option(...runsDirOption);
+  for (const option of latencyOptions) compare.option(...option);
+  compare.option(...jsonOption).action(compareRuns);
 }
 
 const states: { readonly [S in RunState]: S } = {
@@ -130,4 +140,23 @@ function printGroup(title: string, group: unknown): void {
   for (const [key, value] of Object.entries(group as Readonly<Record<string, unknown>>)) {
     print(`  ${key.padEnd(24)} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
   }
+}
+
+interface CompareOptions extends ReportOptions {
+  readonly csv?: true;
+  readonly json?: true;
+}
+
+async function compareRuns(references: readonly string[], options: CompareOptions): Promise<void> {
+  if (options.csv === true && options.json === true) throw new ConfigurationError('--csv and --json do not go together');
+  const { gatherRuns } = await import('../../report/compare-runs.ts');
+  const { data, facts } = gatherRuns(references, options.runsDir);
+  const { output } = options;
+  const { measureAsAsked } = await import('../study-report.ts');
+  const measured = await measureAsAsked(data, facts, options.latency);
+  const report =
+    output === undefined ? undefined : await (await import('../../report/write-report.ts')).writeReport(measured, output);
+  if (options.json === true) printJson(describeReport(measured, report));
+  else if (options.csv === true) process.stdout.write((await import('../../report/csv.ts')).runsCsv(measured));
+  else await printReport(measured, report);
 }

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import { relative } from 'node:path';
+import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/agreement.ts';
+import type { Collective } from '../../cluster/collective.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import type { TrainHooks, TrainResult, TrainStart, WeightsEvaluation } from '../../train/train.ts';
@@ -11,6 +13,7 @@ import { formatAccuracy, formatBytes, formatDuration } from '../format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
+import { together, type Processes } from '../processes.ts';
 import { createProgress, type Progress } from '../progress.ts';
 
 interface Options extends SourceOptions {
@@ -43,13 +46,17 @@ export function addTrainCommand(program: Command): void {
     .option('--data <name>', 'cifar10, synthetic or images:<folder> (default: cifar10)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
-    .option('--recipe <name>', 'how to train: 2017 or modern (default: 2017)')
+    .option('--recipe <name>', 'how to train: 2017, modern or airbench (default: 2017)')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
-    .option('--batch-size <n>', 'images in a step', parseNumber)
+    .option('--batch-size <n>', 'images in a step, of all processes together', parseNumber)
     .option('--learning-rate <rate>', 'peak of the learning-rate schedule', parseNumber)
     .option('--seed <n>', 'decides initial weights, order and augmentation of the images, and dropout', parseNumber)
     .option('--precision <type>', 'f32 or bf16')
-    .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseNumber)
+    .option(
+      '--threads <n>',
+      'OpenMP threads of each process (default: physical cores, divided among the processes of a machine)',
+      parseNumber,
+    )
     .option('--val', 'keep the last 5,000 training images out of training and evaluate on them, not on the test set')
     .option('--no-augment', 'train on the whole images, unchanged')
     .option('--no-ema', 'without moving averages of the weights')
@@ -70,34 +77,60 @@ export function addTrainCommand(program: Command): void {
 }
 
 async function trainModel(model: string | undefined, options: Options): Promise<void> {
+  await together((processes) => trainTogether(model, options, processes));
+}
+
+async function trainTogether(model: string | undefined, options: Options, { collective, libraries }: Processes): Promise<void> {
   const overrides = await overridesOf(options);
-  const resume = await runToResume(model, options);
-  const config = await configOf(model, resume, overrides);
-  const dataset = await loadImages(config.dataset, options);
+  // Only process 0 needs to see the folder of the runs.
+  const resume = collective.rank === 0 ? await runToResume(model, options) : undefined;
+  const config = await sharedConfig(collective, model, options, resume, overrides);
+  const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options));
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const engine = createOnednnEngine({ threads: config.threads });
   const { train } = await import('../../train/train.ts');
-  const { hooks, finish } = trainingDisplay(config);
+  const { hooks, finish } = collective.rank === 0 ? trainingDisplay(config, collective) : silentDisplay;
   const result = await interruptible('stopping after this step, and saving', (signal) =>
     train({
       config,
       engine,
       dataset,
+      collective,
       record: resume === undefined ? { runsFolder: options.runsDir } : { resume },
       ...(options.init !== undefined && { init: options.init }),
-      libraries: { onednn: engine.libraryVersion },
+      libraries: { onednn: engine.libraryVersion, ...libraries },
       signal,
       hooks,
     }).finally(finish),
   );
+  if (result.run === undefined) return;
   if (options.json === true) printJson(describe(result, config, dataset.synthetic));
   else if (result.status === 'finished') printResult(result);
-  const path = result.run === undefined ? '' : shortPath(result.run.path);
   if (result.status === 'interrupted') {
+    const path = shortPath(result.run.path);
     throw new Interruption(`stopped after step ${result.step} of ${config.steps}, which is saved in ${path}`, {
       fix: `ablate train --resume ${path} continues, and evaluates at the end`,
     });
   }
+}
+
+/** The configuration of process 0, after a check that all were asked for the same; each process has its own number of threads. */
+async function sharedConfig(
+  collective: Collective,
+  model: string | undefined,
+  options: Options,
+  resume: Run | undefined,
+  overrides: ConfigOverrides,
+): Promise<TrainingConfig> {
+  const { checkConfig, defaultThreads } = await import('../../train/config.ts');
+  const { localSize } = collective;
+  const { threads = localSize > 1 ? defaultThreads(localSize) : undefined, ...asked } = overrides;
+  const given = JSON.stringify([model, options.resume, options.init, options.runsDir, asked]);
+  requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
+  const own: ConfigOverrides = threads === undefined ? asked : { ...asked, threads };
+  const resolved = collective.rank === 0 ? await configOf(model, resume, own) : undefined;
+  const config = JSON.parse(fromFirst(collective, () => JSON.stringify(resolved))) as TrainingConfig;
+  return threads === undefined ? config : checkConfig({ ...config, threads });
 }
 
 /** The configuration keys that the flags change. A key may be given by its flag or with --set, not both. */
@@ -151,14 +184,22 @@ async function configOf(model: string | undefined, resume: Run | undefined, over
 /** Weight of one step in the loss shown, which is smoothed over about the last twenty. */
 const lossSmoothing = 0.05;
 
+interface Display {
+  readonly hooks: TrainHooks;
+  readonly finish: () => void;
+}
+
+/** Of the processes other than 0. */
+const silentDisplay: Display = { hooks: {}, finish: () => undefined };
+
 /** What is shown on stderr while a model trains. */
-function trainingDisplay(config: TrainingConfig): { readonly hooks: TrainHooks; readonly finish: () => void } {
+function trainingDisplay(config: TrainingConfig, collective: Collective): Display {
   let progress: Progress | undefined;
   let loss: number | undefined;
   let accuracy: number | undefined;
   const hooks: TrainHooks = {
     onStart(start) {
-      for (const line of introduction(start, config)) note(line);
+      for (const line of introduction(start, config, collective)) note(line);
       progress = createProgress({ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery });
     },
     onStep(step) {
@@ -176,12 +217,17 @@ function trainingDisplay(config: TrainingConfig): { readonly hooks: TrainHooks; 
   return { hooks, finish: () => progress?.finish() };
 }
 
-function introduction({ run, network, step, memoryBytes }: TrainStart, config: TrainingConfig): string[] {
+function introduction(
+  { run, network, step, memoryBytes }: TrainStart,
+  config: TrainingConfig,
+  { worldSize }: Collective,
+): string[] {
   const parameters = formatCount(network.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0));
   const { model, dataset, recipe, batchSize, seed, threads } = config;
+  const processes = worldSize === 1 ? '' : `${worldSize} processes with `;
   return [
     `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}`,
-    `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
+    `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${processes}${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
     ...(run === undefined ? [] : [`${step > 0 ? `continuing after step ${step}` : 'recording'} in ${shortPath(run.path)}`]),
   ];
 }
@@ -209,7 +255,14 @@ function shortPath(path: string): string {
 /** The result for `--json`. `evaluation` is of the moving averages where those are kept, the raw weights otherwise. */
 function describe(result: TrainResult, config: TrainingConfig, synthetic: boolean) {
   const { run, status, step, trainLoss, evaluations, imagesPerSecond, seconds } = result;
-  const short = evaluations.map(({ split, weights, accuracy, loss, images }) => ({ split, weights, accuracy, loss, images }));
+  const short = evaluations.map(({ split, weights, tta, accuracy, loss, images }) => ({
+    split,
+    weights,
+    tta,
+    accuracy,
+    loss,
+    images,
+  }));
   return {
     ...{ run: run === undefined ? null : `${run.model}/${run.number}`, path: run?.path ?? null },
     ...{ model: config.model, dataset: config.dataset, synthetic, status, step, trainLoss: trainLoss ?? null },

@@ -4,7 +4,7 @@
  */
 import koffi from 'koffi';
 import { AblateError } from '../../util/errors.ts';
-import type { Numbers } from '../collective.ts';
+import { CommunicationError, type Numbers } from '../collective.ts';
 import type { Handle, MpiLibrary } from './library.ts';
 
 /** A non-blocking operation under way; the library needs its buffers where they are until it is done. */
@@ -19,7 +19,7 @@ export interface Mpi {
   readonly version: string;
   /** A communicator of the processes on the same machine as this one. */
   ofMachine(): Communicator;
-  /** Returns when all are done. Throws AblateError if that takes longer than `patienceSeconds`. */
+  /** Returns when all are done. Throws CommunicationError if that takes longer than `patienceSeconds`. */
   complete(operations: readonly Operation[], what: string, patienceSeconds: number): void;
   /** Ends all processes of the job, this one included, with an exit code. */
   abort(exitCode: number): void;
@@ -162,7 +162,7 @@ function patientWait(what: string, patienceSeconds: number, yieldProcessor: () =
     since ??= performance.now();
     const waitedMs = performance.now() - since;
     if (waitedMs > 1000 * patienceSeconds) {
-      throw new AblateError(`the other processes did not answer for ${patienceSeconds} s (${what})`, {
+      throw new CommunicationError(`the other processes did not answer for ${patienceSeconds} s (${what})`, {
         fix:
           'A machine or the network between them may be down. The last checkpoint is kept: continue with --resume. ' +
           'ABLATE_MPI_TIMEOUT=<seconds> waits longer',

@@ -80,7 +80,7 @@ function openAblate({ path, threads }: CompetitorSettings): Promise<Prepare> {
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: metadata.classes.length });
   const engine = createOnednnEngine({ threads });
   const transform = createTransform(shape, preprocessing);
-  let dispose = () => undefined as void;
+  let dispose = (): void => undefined;
   return Promise.resolve((batchSize) => {
     dispose();
     const plan = engine.compileInference(network, { batchSize });

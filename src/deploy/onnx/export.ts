@@ -66,7 +66,7 @@ function graphOf({ network, weights, preprocessing }: ExportOptions): GraphProto
 }
 
 /** Adds all layers and returns the tensor of the network's output. */
-function addLayers(graph: GraphBuilder, network: Network, weights: Weights, input: string): string {
+export function addLayers(graph: GraphBuilder, network: Network, weights: Weights, input: string): string {
   const folded = foldBatchNorms(network, weights);
   const tensors = new Map([[inputName, input]]);
   for (const layer of folded.layers) {
@@ -76,10 +76,15 @@ function addLayers(graph: GraphBuilder, network: Network, weights: Weights, inpu
   return tensors.get(network.output)!;
 }
 
-function addLayer<K extends LayerKind>(graph: GraphBuilder, layer: Layer, inputs: readonly string[], weights: Weights): string {
+function addLayer<K extends LayerKind>(
+  graph: GraphBuilder,
+  layer: Layer & LayerOf<K>,
+  inputs: readonly string[],
+  weights: Weights,
+): string {
   // The rule belongs to the layer's kind, which the compiler cannot see through the union.
-  const rule = onnxRules[layer.kind] as OnnxRule<K>;
-  return rule(layer as LayerOf<K>, {
+  const rule = onnxRules[layer.kind] as unknown as OnnxRule<K>;
+  return rule(layer, {
     graph,
     inputs,
     parameter(role) {

@@ -6,6 +6,7 @@ export interface Optimizer {
    *
    * @param learningRate of this step
    * @param averageDecay of this step; not used without a moving average
+   * @param progress the part of the run that is done, in [0, 1): decides which segments are frozen by now
    */
-  step(learningRate: number, averageDecay: number): void;
+  step(learningRate: number, averageDecay: number, progress: number): void;
 }

@@ -10,15 +10,29 @@ import type { DecayedParameter } from '../loss.ts';
 /**
  * `none`. `study`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
  * gradient passes through momentum). `decoupled`: each step takes learningRate * value off all weights (Loshchilov and Hutter, 2017).
- * Biases, scales and shifts never decay.
+ * Of these, biases, scales and shifts never decay.
+ *
+ * `independent`: as coupled, with the coefficient value / (peak learning rate of the parameter), on every trainable parameter. So what a step
+ * takes off depends neither on the learning rate nor on its multipliers; with decoupled hyperparameters the value, like the rate, is for
+ * 1024 examples (airbench94).
  */
 export interface WeightDecay {
-  readonly rule: 'none' | 'study' | 'coupled' | 'decoupled';
+  readonly rule: 'none' | 'study' | 'coupled' | 'decoupled' | 'independent';
   readonly value: number;
 }
 
 /** Learning rate of each role relative to the schedule's. */
 export type RateMultipliers = Readonly<Record<Exclude<ParameterRole, 'mean' | 'variance'>, number>>;
+
+/** The part of a configuration that decides how a parameter is updated. */
+export interface UpdateRules {
+  readonly weightDecay: WeightDecay;
+  readonly learningRateMultipliers: RateMultipliers;
+  /** As configured; it matters here to the independent decay only. */
+  readonly learningRate: number;
+  /** Part of the run in which the biases of whitening layers are trained. */
+  readonly trainWhiteningBias: number;
+}
 
 /** Elements `start` to before `end` of the arena, all updated alike. */
 export interface Segment {
@@ -29,14 +43,17 @@ export interface Segment {
   /** Times the learning rate, the part of the value lost each step. */
   readonly decoupledDecay: number;
   readonly rateMultiplier: number;
+  /** The part of the run after which the elements are frozen; 1 for never. */
+  readonly trainedUntil: number;
 }
 
 /** The trainable parameters of the arena as segments, in order; frozen parameters and statistics are in none. */
-export function segmentsOf(arena: ParameterArena, decay: WeightDecay, multipliers: RateMultipliers): Segment[] {
+export function segmentsOf(arena: ParameterArena, rules: UpdateRules): Segment[] {
+  const whitening = whiteningLayers(arena);
   const segments: Segment[] = [];
   for (const entry of arena.entries) {
     if (entry.spec.kind !== 'trainable') continue;
-    const next = segmentOf(entry, decay, multipliers);
+    const next = segmentOf(entry, rules, whitening);
     const last = segments.at(-1);
     if (last?.end === next.start && updatedAlike(last, next)) {
       segments[segments.length - 1] = { ...last, end: next.end };
@@ -48,28 +65,60 @@ export function segmentsOf(arena: ParameterArena, decay: WeightDecay, multiplier
 }
 
 /** The parameters whose decay is a term of the loss. */
-export function decayedParameters(arena: ParameterArena, decay: WeightDecay): DecayedParameter[] {
+export function decayedParameters(arena: ParameterArena, rules: UpdateRules): DecayedParameter[] {
   return arena.entries
-    .map((entry) => ({ entry, coefficient: entry.spec.kind === 'trainable' ? coupledDecay(entry, decay) : 0 }))
+    .map((entry) => ({ entry, coefficient: entry.spec.kind === 'trainable' ? coupledDecay(entry, rules) : 0 }))
     .filter(({ coefficient }) => coefficient > 0);
 }
 
-function segmentOf(entry: ArenaEntry, decay: WeightDecay, multipliers: RateMultipliers): Segment {
-  const { role } = entry.spec;
+/** Layers whose frozen weights whiten image patches. */
+function whiteningLayers(arena: ParameterArena): ReadonlySet<string> {
+  return new Set(arena.entries.filter(({ spec }) => spec.initializer.type === 'whitening').map(({ spec }) => spec.layer));
+}
+
+function segmentOf(entry: ArenaEntry, rules: UpdateRules, whitening: ReadonlySet<string>): Segment {
+  const { role, layer } = entry.spec;
+  const { rule, value } = rules.weightDecay;
   return {
     start: entry.offset,
     end: entry.offset + entry.length,
-    coupledDecay: coupledDecay(entry, decay),
-    decoupledDecay: decay.rule === 'decoupled' && role === 'weight' ? decay.value : 0,
-    rateMultiplier: role === 'mean' || role === 'variance' ? 0 : multipliers[role],
+    coupledDecay: coupledDecay(entry, rules),
+    decoupledDecay: rule === 'decoupled' && role === 'weight' ? value : 0,
+    rateMultiplier: multiplierOf(entry, rules),
+    trainedUntil: role === 'bias' && whitening.has(layer) ? rules.trainWhiteningBias : 1,
   };
 }
 
-function coupledDecay({ spec }: ArenaEntry, { rule, value }: WeightDecay): number {
-  if (rule === 'study') return spec.starred ? value / sizeOf(spec.shape) : 0;
-  return rule === 'coupled' && spec.role === 'weight' ? value : 0;
+function multiplierOf({ spec: { role } }: ArenaEntry, { learningRateMultipliers }: UpdateRules): number {
+  return role === 'mean' || role === 'variance' ? 0 : learningRateMultipliers[role];
+}
+
+function coupledDecay(entry: ArenaEntry, rules: UpdateRules): number {
+  const { spec } = entry;
+  const { rule, value } = rules.weightDecay;
+  switch (rule) {
+    case 'none':
+    case 'decoupled':
+      return 0;
+    case 'study':
+      return spec.starred ? value / sizeOf(spec.shape) : 0;
+    case 'coupled':
+      return spec.role === 'weight' ? value : 0;
+    case 'independent': {
+      const peak = rules.learningRate * multiplierOf(entry, rules);
+      // A parameter that does not move cannot decay either.
+      return peak === 0 ? 0 : value / peak;
+    }
+    default:
+      return rule satisfies never;
+  }
 }
 
 function updatedAlike(a: Segment, b: Segment): boolean {
-  return a.coupledDecay === b.coupledDecay && a.decoupledDecay === b.decoupledDecay && a.rateMultiplier === b.rateMultiplier;
+  return (
+    a.coupledDecay === b.coupledDecay &&
+    a.decoupledDecay === b.decoupledDecay &&
+    a.rateMultiplier === b.rateMultiplier &&
+    a.trainedUntil === b.trainedUntil
+  );
 }

@@ -1,11 +1,18 @@
 import { expect, test } from 'vitest';
 import type { ArenaEntry, ParameterArena } from '../../engine/engine.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
-import { decayedParameters, segmentsOf, type RateMultipliers, type WeightDecay } from './segments.ts';
+import { meanLossLearningRate } from './decoupling.ts';
+import { decayedParameters, segmentsOf, type RateMultipliers, type UpdateRules, type WeightDecay } from './segments.ts';
 import { createSgd, type SgdOptions } from './sgd.ts';
+import { vectorMath } from '../../engine/reference/vector-math.ts';
 
 const alike: RateMultipliers = { weight: 1, bias: 1, scale: 1, shift: 1 };
 const none: WeightDecay = { rule: 'none', value: 0 };
+
+/** Rules at learning rate 0.1, of which only the decay and the multipliers matter, unless changed. */
+function rules(weightDecay: WeightDecay, learningRateMultipliers = alike, trainWhiteningBias = 1): UpdateRules {
+  return { weightDecay, learningRateMultipliers, learningRate: 0.1, trainWhiteningBias };
+}
 
 function spec(name: string, length: number, change: Partial<ParameterSpec> = {}): ParameterSpec {
   const role = name.split('.')[1] as ParameterSpec['role'];
@@ -48,11 +55,11 @@ function arenaOf(specs: readonly ParameterSpec[], value: number, gradient: numbe
 function twoSteps(options: SgdOptions, decay: WeightDecay, averaging = true, multipliers = alike): number[][] {
   const arena = arenaOf([spec('a.weight', 1, { starred: true })], 2, 1);
   const average = averaging ? arena.values.slice() : undefined;
-  const optimizer = createSgd(arena, segmentsOf(arena, decay, multipliers), options, average);
+  const optimizer = createSgd({ parameters: arena, vectorMath }, segmentsOf(arena, rules(decay, multipliers)), options, average);
   const seen: number[][] = [];
   for (const gradient of [1, 0.5]) {
     arena.gradients.fill(gradient);
-    optimizer.step(0.1, 0.9);
+    optimizer.step(0.1, 0.9, 0);
     seen.push([arena.values[0]!, ...(average ?? [])].map((value) => Number(value.toFixed(6))));
   }
   return seen;
@@ -161,23 +168,103 @@ test('neighbours updated alike are one segment; frozen parameters are in none', 
     spec('e.bias', 2),
   ];
   const arena = arenaOf(specs, 1, 1);
-  const segments = segmentsOf(arena, { rule: 'study', value: 16 }, alike);
+  const segments = segmentsOf(arena, rules({ rule: 'study', value: 16 }));
   expect(segments.map(({ start, end, coupledDecay }) => [start, end, coupledDecay])).toEqual([
     [0, 8, 0],
     [12, 20, 2],
     [20, 24, 0],
   ]);
-  expect(decayedParameters(arena, { rule: 'study', value: 16 }).map(({ entry }) => entry.spec.name)).toEqual(['d.weight']);
+  expect(decayedParameters(arena, rules({ rule: 'study', value: 16 })).map(({ entry }) => entry.spec.name)).toEqual(['d.weight']);
   const average = arena.values.slice();
-  createSgd(arena, segments, { momentum: 0.9, nesterov: true }, average).step(0.1, 0);
+  createSgd({ parameters: arena, vectorMath }, segments, { momentum: 0.9, nesterov: true }, average).step(0.1, 0, 0);
   expect([...arena.values.subarray(8, 12), ...average.subarray(8, 12)]).toEqual(new Array(8).fill(1));
 });
 
 test('coupled and decoupled decay are for weights, not for biases', () => {
   const arena = arenaOf([spec('a.weight', 1), spec('a.bias', 1)], 1, 0);
   for (const rule of ['coupled', 'decoupled'] as const) {
-    const [weight, bias] = segmentsOf(arena, { rule, value: 0.5 }, alike);
+    const [weight, bias] = segmentsOf(arena, rules({ rule, value: 0.5 }));
     expect(weight!.coupledDecay + weight!.decoupledDecay).toBe(0.5);
     expect(bias!.coupledDecay + bias!.decoupledDecay).toBe(0);
+  }
+});
+
+// coefficient 0.02 / 0.1 = 0.2. g1 = 1 + 0.4 = 1.4, w1 = 2 - 0.14 = 1.86; g2 = 0.5 + 0.372 = 0.872, w2 = 1.86 - 0.0872 = 1.7728
+test('independent decay takes the same part off whatever the multiplier, through the momentum, biases included', () => {
+  const decay: WeightDecay = { rule: 'independent', value: 0.02 };
+  expect(twoSteps({ momentum: 0, nesterov: false }, decay, false)).toEqual([[1.86], [1.7728]]);
+  // Multiplier 2: coefficient 0.1 at rate 0.2. g1 = 1.2, w1 = 1.76; g2 = 0.676, w2 = 1.6248
+  expect(twoSteps({ momentum: 0, nesterov: false }, decay, false, { ...alike, weight: 2 })).toEqual([[1.76], [1.6248]]);
+  const arena = arenaOf([spec('a.weight', 1), spec('a.bias', 1), spec('n.shift', 1), spec('n.scale', 1)], 1, 0);
+  const segments = segmentsOf(arena, rules(decay, { weight: 1, bias: 2, shift: 64, scale: 0 }));
+  expect(segments.map(({ coupledDecay }) => coupledDecay)).toEqual(
+    [0.2, 0.1, 0.2 / 64, 0].map((value) => expect.closeTo(value, 12) as number),
+  );
+  expect(decayedParameters(arena, rules(decay)).map(({ entry }) => entry.spec.name)).toHaveLength(4);
+});
+
+test('a decoupled learning rate is for the sum over 1024 examples, whatever batch size and momentum', () => {
+  const optimizer = { type: 'sgd', momentum: 0.85, nesterov: true, decoupled: true } as const;
+  // airbench94: 11.5 / (1 + 1 / 0.15) = 1.5
+  expect(meanLossLearningRate({ optimizer, learningRate: 11.5, batchSize: 1024 })).toBeCloseTo(1.5, 12);
+  expect(meanLossLearningRate({ optimizer, learningRate: 11.5, batchSize: 512 })).toBeCloseTo(0.75, 12);
+  const plain = { ...optimizer, decoupled: false };
+  expect(meanLossLearningRate({ optimizer: plain, learningRate: 11.5, batchSize: 512 })).toBe(11.5);
+});
+
+// PyTorch's rule on the summed loss, as airbench94 writes it: lr = 11.5 / k, wd = 0.0153 * B / k with k = 1024 * (1 + 1 / 0.15), B = 2.
+// g = B * (mean gradient) + (wd / lr) * w; m = 0.85 m + g; w -= lr * (g + 0.85 m). For a shift lr is 64 times as large.
+test.each([
+  ['a.weight', 1],
+  ['n.shift', 64],
+])('two decoupled steps of %s are those of the original on the summed loss', (name, multiplier) => {
+  const batchSize = 2;
+  const k = 1024 * (1 + 1 / 0.15);
+  const lr = (11.5 / k) * multiplier;
+  const wd = (0.0153 * batchSize) / k;
+  let w = 2;
+  let m = 0;
+  const arena = arenaOf([spec(name, 1)], w, 0);
+  const config = {
+    optimizer: { type: 'sgd', momentum: 0.85, nesterov: true, decoupled: true },
+    learningRate: 11.5,
+    batchSize,
+    weightDecay: { rule: 'independent', value: 0.0153 },
+    learningRateMultipliers: { ...alike, shift: 64 },
+    trainWhiteningBias: 1,
+  } as const;
+  const optimizer = createSgd({ parameters: arena, vectorMath }, segmentsOf(arena, config), config.optimizer, undefined);
+  for (const [meanGradient, scheduled] of [
+    [3, 0.2],
+    [-1, 0.5],
+  ] as const) {
+    const g = batchSize * meanGradient + (wd / lr) * w;
+    m = 0.85 * m + g;
+    w -= lr * scheduled * (g + 0.85 * m);
+    arena.gradients.fill(meanGradient);
+    optimizer.step(scheduled * meanLossLearningRate(config), 0, 0);
+    expect(arena.values[0]).toBeCloseTo(w, 6);
+  }
+});
+
+test("a whitening layer's bias is frozen after its part of the run; its average still comes to it", () => {
+  const whitening = { type: 'whitening', examples: 1, epsilon: 1 } as const;
+  const first = [spec('a.weight', 1, { kind: 'frozen', initializer: whitening }), spec('a.bias', 1)];
+  const arena = arenaOf([...first, spec('b.bias', 1, { layer: 'b' })], 2, 1);
+  const segments = segmentsOf(arena, rules(none, alike, 0.5));
+  expect(segments.map(({ start, trainedUntil }) => [start, trainedUntil])).toEqual([
+    [1, 0.5],
+    [2, 1],
+  ]);
+  for (const momentum of [0, 0.9]) {
+    arena.values.fill(2);
+    const average = new Float32Array(3);
+    const optimizer = createSgd({ parameters: arena, vectorMath }, segments, { momentum, nesterov: false }, average);
+    optimizer.step(0.5, 0.5, 0.49);
+    expect([...arena.values]).toEqual([2, 1.5, 1.5]);
+    optimizer.step(0.5, 0.5, 0.5);
+    expect(arena.values[1]).toBe(1.5);
+    expect(arena.values[2]).toBeLessThan(1.1);
+    expect(average[1]).toBe(1.125);
   }
 });

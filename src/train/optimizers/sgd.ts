@@ -1,4 +1,4 @@
-import type { ParameterArena } from '../../engine/engine.ts';
+import type { TrainingPlan, VectorMath } from '../../engine/engine.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { Segment } from './segments.ts';
 
@@ -12,131 +12,59 @@ export interface SgdOptions {
 /**
  * Stochastic gradient descent. With gradient g, parameter w, velocity m, learning rate r (times the segment's multiplier):
  *
- *     g' = g + coupledDecay * w
- *     m  = momentum * m + g'
- *     d  = nesterov ? g' + momentum * m : m
- *     w  = (1 - r * decoupledDecay) * w - r * d
+ *     g = g + coupledDecay * w
+ *     m = momentum * m + g
+ *     d = nesterov ? g + momentum * m : m
+ *     w = (1 - r * decoupledDecay) * w - r * d
  *     average = average + (1 - averageDecay) * (w - average)
  *
- * Computed in float64 and rounded to float32 when stored. Padding of blocked layouts stays zero: its gradient and its value are zero.
+ * Each line is a pass of the engine's vector arithmetic, in place: the decay goes into the plan's gradients. Padding of blocked layouts
+ * stays zero, as its gradient and its value are zero.
  *
  * @param average moving average of the parameters in the arena's layout, or undefined to keep none
  */
 export function createSgd(
-  arena: ParameterArena,
+  { parameters: arena, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>,
   segments: readonly Segment[],
-  { momentum, nesterov }: SgdOptions,
+  options: SgdOptions,
   average: Float32Array | undefined,
 ): Optimizer {
-  const { values, gradients } = arena;
-  if (momentum === 0) {
-    return {
-      slots: {},
-      step(learningRate, averageDecay) {
-        for (const segment of segments) {
-          if (average === undefined) descend(values, gradients, segment, learningRate);
-          else descendAveraging(values, gradients, average, segment, learningRate, 1 - averageDecay);
-        }
-      },
-    };
-  }
-  const velocity = arena.allocate();
-  // d = gradientShare * g' + velocityShare * m covers both kinds of momentum in one loop.
-  const direction = nesterov
-    ? { momentum, gradientShare: 1, velocityShare: momentum }
-    : { momentum, gradientShare: 0, velocityShare: 1 };
+  const velocity = options.momentum > 0 ? arena.allocate() : undefined;
+  const updates = segments.map((segment) => {
+    const part = (array: Float32Array): Float32Array => array.subarray(segment.start, segment.end);
+    const arrays = { w: part(arena.values), g: part(arena.gradients), m: velocity && part(velocity) };
+    return { segment, update: createUpdate(vectorMath, segment, options, arrays) };
+  });
+  const trainable = (array: Float32Array): Float32Array => array.subarray(0, arena.trainableLength);
+  const follow = average && vectorMath.approach(trainable(arena.values), trainable(average));
   return {
-    slots: { momentum: velocity },
-    step(learningRate, averageDecay) {
-      for (const segment of segments) {
-        if (average === undefined) roll(values, gradients, velocity, segment, learningRate, direction);
-        else rollAveraging(values, gradients, velocity, average, segment, learningRate, direction, 1 - averageDecay);
+    slots: velocity === undefined ? {} : { momentum: velocity },
+    step(learningRate, averageDecay, progress) {
+      for (const { segment, update } of updates) {
+        if (progress < segment.trainedUntil) update(learningRate * segment.rateMultiplier);
       }
+      follow?.(1 - averageDecay);
     },
   };
 }
 
-interface Direction {
-  readonly momentum: number;
-  readonly gradientShare: number;
-  readonly velocityShare: number;
-}
-
-/*
- * One loop per combination: a test per element inside a common loop costs more than the arithmetic.
- */
-
-function descend(values: Float32Array, gradients: Float32Array, segment: Segment, learningRate: number): void {
-  const { end, coupledDecay } = segment;
-  const rate = learningRate * segment.rateMultiplier;
-  const kept = 1 - rate * segment.decoupledDecay;
-  for (let i = segment.start; i < end; i++) {
-    const value = values[i]!;
-    values[i] = kept * value - rate * (gradients[i]! + coupledDecay * value);
-  }
-}
-
-function descendAveraging(
-  values: Float32Array,
-  gradients: Float32Array,
-  average: Float32Array,
-  segment: Segment,
-  learningRate: number,
-  share: number,
-): void {
-  const { end, coupledDecay } = segment;
-  const rate = learningRate * segment.rateMultiplier;
-  const kept = 1 - rate * segment.decoupledDecay;
-  for (let i = segment.start; i < end; i++) {
-    const value = values[i]!;
-    const next = Math.fround(kept * value - rate * (gradients[i]! + coupledDecay * value));
-    values[i] = next;
-    const old = average[i]!;
-    average[i] = old + share * (next - old);
-  }
-}
-
-function roll(
-  values: Float32Array,
-  gradients: Float32Array,
-  velocity: Float32Array,
-  segment: Segment,
-  learningRate: number,
-  { momentum, gradientShare, velocityShare }: Direction,
-): void {
-  const { end, coupledDecay } = segment;
-  const rate = learningRate * segment.rateMultiplier;
-  const kept = 1 - rate * segment.decoupledDecay;
-  for (let i = segment.start; i < end; i++) {
-    const value = values[i]!;
-    const gradient = gradients[i]! + coupledDecay * value;
-    const rolled = Math.fround(momentum * velocity[i]! + gradient);
-    velocity[i] = rolled;
-    values[i] = kept * value - rate * (gradientShare * gradient + velocityShare * rolled);
-  }
-}
-
-function rollAveraging(
-  values: Float32Array,
-  gradients: Float32Array,
-  velocity: Float32Array,
-  average: Float32Array,
-  segment: Segment,
-  learningRate: number,
-  { momentum, gradientShare, velocityShare }: Direction,
-  share: number,
-): void {
-  const { end, coupledDecay } = segment;
-  const rate = learningRate * segment.rateMultiplier;
-  const kept = 1 - rate * segment.decoupledDecay;
-  for (let i = segment.start; i < end; i++) {
-    const value = values[i]!;
-    const gradient = gradients[i]! + coupledDecay * value;
-    const rolled = Math.fround(momentum * velocity[i]! + gradient);
-    velocity[i] = rolled;
-    const next = Math.fround(kept * value - rate * (gradientShare * gradient + velocityShare * rolled));
-    values[i] = next;
-    const old = average[i]!;
-    average[i] = old + share * (next - old);
-  }
+/** The passes over one segment, as a function of the learning rate. Those that would change nothing are left out. */
+function createUpdate(
+  { addScaled, scaleAndAdd }: VectorMath,
+  { coupledDecay, decoupledDecay }: Segment,
+  { momentum, nesterov }: SgdOptions,
+  { w, g, m }: { readonly w: Float32Array; readonly g: Float32Array; readonly m: Float32Array | undefined },
+): (rate: number) => void {
+  const decayGradient = coupledDecay > 0 ? addScaled(w, g) : undefined;
+  const decayValue = decoupledDecay > 0 ? addScaled(w, w) : undefined;
+  const roll = m && scaleAndAdd(g, m);
+  const followGradient = m === undefined || nesterov ? addScaled(g, w) : undefined;
+  const followVelocity = m && addScaled(m, w);
+  return (rate) => {
+    decayGradient?.(coupledDecay);
+    roll?.(momentum);
+    decayValue?.(-rate * decoupledDecay);
+    followGradient?.(-rate);
+    followVelocity?.(nesterov ? -rate * momentum : -rate);
+  };
 }

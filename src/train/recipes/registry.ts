@@ -1,11 +1,12 @@
 /** All recipes by name. To add one: its file, and a line here. */
 import { ConfigurationError } from '../../util/errors.ts';
 import { didYouMean } from '../../util/suggest.ts';
+import { airbench } from './airbench.ts';
 import { modern } from './modern.ts';
 import type { Recipe } from './recipe.ts';
 import { study2017 } from './study-2017.ts';
 
-export const recipes: readonly Recipe[] = [study2017, modern];
+export const recipes: readonly Recipe[] = [study2017, modern, airbench];
 
 /** The recipe of a run that names none. */
 export const defaultRecipe = study2017.name;

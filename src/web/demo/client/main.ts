@@ -5,7 +5,7 @@ import type { DemoModel } from '../protocol.ts';
 import { PictureError, readPicture } from './picture.ts';
 import { loadClassifier, threads, type Classifier } from './runtime.ts';
 import { samples } from './samples.ts';
-import { element, showClasses, showFacts, showModel, showPictures, showStatus } from './view.ts';
+import { element, elementOf, showClasses, showFacts, showModel, showPictures, showStatus } from './view.ts';
 
 /** Runs before the timed ones, and timed ones at most; fewer where they take long. */
 const warmUpRuns = 3;
@@ -101,7 +101,7 @@ function offerSamples(): void {
 }
 
 function takeImages(): void {
-  const file = element<HTMLInputElement>('file');
+  const file = elementOf(HTMLInputElement, 'file');
   const drop = element('drop');
   const first = (files: FileList | null | undefined) => {
     const chosen = files?.[0];
@@ -133,7 +133,7 @@ async function start(): Promise<void> {
   offerSamples();
   takeImages();
   const models = (await (await fetch('models.json')).json()) as readonly DemoModel[];
-  const select = element<HTMLSelectElement>('model');
+  const select = elementOf(HTMLSelectElement, 'model');
   select.replaceChildren(...models.map((model, i) => new Option(model.file, String(i))));
   const chosen = () => models[select.selectedIndex]!;
   select.addEventListener('change', () => {

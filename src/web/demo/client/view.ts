@@ -2,8 +2,15 @@
 import type { DemoModel } from '../protocol.ts';
 
 /** The element with an id, which index.html has. */
-export function element<T extends HTMLElement = HTMLElement>(id: string): T {
-  return document.getElementById(id) as T;
+export function element(id: string): HTMLElement {
+  return elementOf(HTMLElement, id);
+}
+
+/** The element with an id, which index.html has, and which is of the given class there. */
+export function elementOf<T extends HTMLElement>(kind: new () => T, id: string): T {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} "${id}"`);
+  return found;
 }
 
 /** Bars for all classes, the most probable first. `null` stands for not known yet. */
@@ -72,9 +79,9 @@ let shownUrl: string | undefined;
 export function showPictures(image: Blob, dimensions: string, pixels: Uint8Array, size: number, side: number): void {
   if (shownUrl !== undefined) URL.revokeObjectURL(shownUrl);
   shownUrl = URL.createObjectURL(image);
-  element<HTMLImageElement>('preview').src = shownUrl;
+  elementOf(HTMLImageElement, 'preview').src = shownUrl;
   element('preview-caption').textContent = dimensions;
-  const canvas = element<HTMLCanvasElement>('seen');
+  const canvas = elementOf(HTMLCanvasElement, 'seen');
   canvas.width = side;
   canvas.height = side;
   const seen = new ImageData(side, side);

@@ -1,0 +1,40 @@
+/*
+ * Takes the moving averages out of a finished run and puts them, as plain weights, among the trained models that come with ablate:
+ * trained_models/<name>.safetensors, and <name>.json beside it with how they were made and their accuracy on the test images.
+ *
+ *     node scripts/export-trained-model.mjs runs/tuto/1 [name]
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadCheckpoint, checkpointWeights, latestCheckpoint } from '../dist/runs/checkpoint.js';
+import { metricsPath, openRun, readConfig, readEnvironment } from '../dist/runs/run-folder.js';
+import { readMetrics } from '../dist/runs/metrics.js';
+import { encodeSafetensors } from '../dist/runs/safetensors.js';
+import { writeFileAtomic } from '../dist/util/atomic-file.js';
+
+const [, , folder, given] = process.argv;
+if (folder === undefined) throw new Error('usage: node scripts/export-trained-model.mjs <run folder> [name]');
+const run = openRun(resolve(folder));
+const config = readConfig(run);
+const name = given ?? config.model;
+const latest = latestCheckpoint(run);
+if (latest === undefined || latest.step !== config.steps) throw new Error(`${folder} is not finished`);
+const checkpoint = loadCheckpoint(latest.path);
+const weights = checkpointWeights(checkpoint, 'ema', latest.path);
+const last = readMetrics(metricsPath(run)).findLast(({ step, metrics }) => step === latest.step && 'test/accuracy' in metrics);
+const { cpu, threads, versions, git } = readEnvironment(run);
+const made = {
+  model: config.model,
+  weights: 'ema',
+  steps: latest.step,
+  testAccuracy: last?.metrics['test/accuracy'],
+  config,
+  machine: { cpu: cpu.model, threads },
+  versions,
+  commit: git?.commit,
+};
+const target = join(dirname(fileURLToPath(import.meta.url)), '..', 'trained_models', name);
+writeFileAtomic(`${target}.safetensors`, encodeSafetensors(weights, checkpoint.metadata));
+writeFileAtomic(`${target}.json`, `${JSON.stringify(made, null, 2)}\n`);
+console.log(`${target}.safetensors: ${readFileSync(`${target}.safetensors`).length} bytes, test accuracy ${made.testAccuracy}`);

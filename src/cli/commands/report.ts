@@ -1,0 +1,33 @@
+import type { Command } from 'commander';
+import { existsSync, statSync } from 'node:fs';
+import { jsonOption, runsDirOption } from '../options.ts';
+import { printJson } from '../output.ts';
+import { describeReport, latencyOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
+
+interface Options extends ReportOptions {
+  readonly json?: true;
+}
+
+export function addReportCommand(program: Command): void {
+  const command = program
+    .command('report')
+    .description('write the report of a study, finished or not: Markdown, one HTML page, figures, CSV and JSON')
+    .argument('<study>', 'its name, or the study file')
+    .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)')
+    .option(...runsDirOption);
+  for (const option of latencyOptions) command.option(...option);
+  command.option(...jsonOption).action(report);
+}
+
+async function report(study: string, options: Options): Promise<void> {
+  const made = await makeStudyReport(await nameOf(study), options);
+  if (options.json === true) printJson(describeReport(made.data, made.report));
+  else await printReport(made.data, made.report);
+}
+
+async function nameOf(study: string): Promise<string> {
+  const isFile = existsSync(study) && statSync(study).isFile();
+  if (!isFile && !/\.ya?ml$/.test(study)) return study;
+  const { readStudyFile } = await import('../../study/study-file.ts');
+  return readStudyFile(study).source.name;
+}

@@ -1,0 +1,230 @@
+import type { Command } from 'commander';
+import { join, resolve } from 'node:path';
+import type { Dataset } from '../../data/dataset.ts';
+import type { StudyPlan } from '../../study/plan.ts';
+import type { RunProgress } from '../../study/runner.ts';
+import type { StudyFile } from '../../study/study-file.ts';
+import { AblateError } from '../../util/errors.ts';
+import { formatAccuracy, formatDuration } from '../../util/format.ts';
+import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { Interruption } from '../errors.ts';
+import { interruptible } from '../interrupt.ts';
+import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
+import { note, print, printJson } from '../output.ts';
+import { createProgress } from '../progress.ts';
+import { describeReport, latencyOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
+
+interface Options extends SourceOptions, ReportOptions {
+  readonly dryRun?: true;
+  readonly jobs?: number;
+  readonly launcher: string;
+  readonly threads?: number;
+  readonly retryFailed?: true;
+  readonly json?: true;
+}
+
+export function addStudyCommand(program: Command): void {
+  const command = program
+    .command('study')
+    .description('run a study: train every variant with every seed, and say what each change buys')
+    .argument('<study.yaml>', 'the study file; docs/studies.md says what may be in it')
+    .option('--dry-run', 'list the runs with how long each will take, and train nothing')
+    .option(
+      '--jobs <n>',
+      'runs trained at the same time on this machine, its cores shared out among them (default: 1)',
+      parsePositiveInteger,
+    )
+    .option('--launcher <name>', 'where runs are trained: local, slurm or command (docs/cluster.md)', 'local')
+    .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores shared out)', parsePositiveInteger)
+    .option('--retry-failed', 'try runs that failed again')
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option(...runsDirOption)
+    .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)');
+  for (const option of latencyOptions) command.option(...option);
+  command.option(...jsonOption).action(study);
+}
+
+async function study(path: string, options: Options): Promise<void> {
+  const { readStudyFile } = await import('../../study/study-file.ts');
+  const { createLauncher } = await import('../../study/launchers/registry.ts');
+  const file = readStudyFile(path);
+  const { studyFolder } = await import('../../study/study-state.ts');
+  const launcher = createLauncher(options.launcher, file.source, {
+    folder: join(resolve(studyFolder(options.runsDir, file.source.name)), 'jobs'),
+    jobs: options.jobs,
+    threads: options.threads,
+  });
+  if (options.dryRun === true) {
+    await dryRun(file, options, launcher.slots, launcher.threads);
+    return;
+  }
+  const { planStudy } = await import('../../study/plan.ts');
+  // A file that is wrong is refused before images are looked for or downloaded.
+  planStudy(file, assumedFacts);
+  const dataset = await loadImages(file.source.dataset, options);
+  const recorded = recordedDataset(dataset, file);
+  const plan = planStudy(file, recorded);
+  const { createPredictor } = await import('../../study/predict.ts');
+  const predictor = createPredictor(options.runsDir, recorded);
+  const display = studyDisplay(plan, launcher, (config) => predictor.seconds(config, launcher.threads));
+  const { runStudy } = await import('../../study/runner.ts');
+  let runs;
+  try {
+    runs = await interruptible('stopping the runs after their steps, and saving', (signal) =>
+      runStudy({
+        plan,
+        file: { path, text: file.text },
+        dataset: recorded,
+        launcher,
+        runsFolder: options.runsDir,
+        data: { dataDir: options.dataDir, dataUrl: options.dataUrl },
+        retryFailed: options.retryFailed === true,
+        signal,
+        hooks: display.hooks,
+      }),
+    );
+  } finally {
+    display.finish();
+  }
+  const open = runs.filter(({ state }) => state === 'waiting' || state === 'running').length;
+  if (open > 0) {
+    throw new Interruption(`${open} of ${runs.length} runs are not finished; all that was trained is saved`, {
+      fix: `ablate study ${path} goes on from there`,
+    });
+  }
+  const { data, report } = await makeStudyReport(plan.name, options);
+  if (options.json === true) printJson(describeReport(data, report));
+  else await printReport(data, report);
+  const failed = runs.filter(({ state }) => state === 'failed');
+  if (failed.length > 0) {
+    const first = failed[0]!;
+    throw new AblateError(
+      `${failed.length} of ${runs.length} runs failed: ${first.variant}, seed ${first.seed}: ${first.reason ?? ''}`,
+      {
+        fix: `ablate study ${path} --retry-failed tries them again`,
+      },
+    );
+  }
+}
+
+/** Where the images are not needed yet: those of CIFAR-10 and of the synthetic set have this shape. */
+const assumedFacts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
+
+function recordedDataset({ name, shape, classes, synthetic, fingerprint, test }: Dataset, { source }: StudyFile) {
+  return {
+    name: source.dataset === name ? name : source.dataset,
+    ...{ shape, synthetic, fingerprint },
+    classes: classes.length,
+    classNames: classes,
+    evaluationImages: test.count,
+  };
+}
+
+async function dryRun(file: StudyFile, options: Options, slots: number, threads: number): Promise<void> {
+  const { planStudy } = await import('../../study/plan.ts');
+  const { createPredictor } = await import('../../study/predict.ts');
+  const { createRunFinder } = await import('../../study/run-finder.ts');
+  const { readStatus } = await import('../../runs/run-status.ts');
+  const { runName } = await import('../../runs/run-folder.ts');
+  const plan = planStudy(file, assumedFacts);
+  const predictor = createPredictor(options.runsDir, assumedFacts);
+  const finder = createRunFinder(options.runsDir);
+  const runs = plan.runs.map(({ variant, seed, config, identity }) => {
+    const found = finder.find(identity, undefined);
+    const status = found && readStatus(found);
+    const left = status === undefined ? 1 : status.status === 'finished' ? 0 : 1 - Math.min(status.step / config.steps, 1);
+    const seconds = left * predictor.seconds(config, threads);
+    return {
+      variant,
+      seed,
+      model: config.model,
+      steps: config.steps,
+      run: found ? runName(found) : null,
+      status: status?.status ?? null,
+      seconds,
+    };
+  });
+  const totalSeconds = runs.reduce((sum, { seconds }) => sum + seconds, 0) / slots;
+  if (options.json === true) {
+    printJson({ study: plan.name, runs, totalSeconds, basis: predictor.basis });
+    return;
+  }
+  const rows = runs.map(({ variant, seed, model, steps, run, status, seconds }) => [
+    variant,
+    String(seed),
+    model,
+    formatCount(steps),
+    run === null ? '' : `${run} (${status ?? ''})`,
+    formatDuration(seconds),
+  ]);
+  print(
+    alignColumns(
+      [['variant', 'seed', 'model', 'steps', 'exists', 'time'], ...rows],
+      ['left', 'right', 'left', 'right', 'left', 'right'],
+    ),
+  );
+  print('');
+  const atATime = slots === 1 ? 'one at a time' : `${slots} at a time`;
+  const threadsEach = `${threads} ${threads === 1 ? 'thread' : 'threads'} each`;
+  print(
+    `${runs.length} runs, ${formatDuration(totalSeconds)} in all, ${atATime} with ${threadsEach}; times from ${predictor.basis}`,
+  );
+  if (plan.design.halving !== undefined) print('Fewer steps in truth: the search stops trials early.');
+}
+
+/** Progress on stderr: a bar over the predicted time of all runs, and a line for each run that ends. */
+function studyDisplay(
+  plan: StudyPlan,
+  launcher: { readonly name: string; readonly threads: number },
+  secondsOf: (config: StudyPlan['runs'][number]['config']) => number,
+) {
+  const weights = plan.runs.map(({ config }) => secondsOf(config));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  note(
+    `${plan.title}: ${plan.design.variants.length} variants x ${plan.design.seeds.length} seeds, ${launcher.name}, ${launcher.threads} threads each`,
+  );
+  let progress: ReturnType<typeof createProgress> | undefined;
+  const hooks = {
+    onProgress(runs: readonly RunProgress[]) {
+      const done = runs.reduce((sum, run, i) => sum + weights[i]! * (isOver(run) ? 1 : run.step / run.steps), 0);
+      if (progress === undefined) {
+        const reused = runs.filter((run) => run.reused).length;
+        if (reused > 0) note(`${reused} of ${runs.length} runs are finished already`);
+        progress = createProgress({
+          unit: 'done',
+          total,
+          start: done,
+          format: (value) => `${Math.floor((100 * value) / total)}%`,
+        });
+      }
+      progress.update(Math.min(done, total), describeRunning(runs));
+    },
+    onRunEnd(run: RunProgress) {
+      if (run.reused) return;
+      const what = run.state === 'finished' ? formatAccuracy(run.accuracy) : `${run.state}: ${run.reason ?? ''}`;
+      const line = `${run.run ?? ''}  ${run.variant}, seed ${run.seed}: ${what}`;
+      if (progress === undefined) note(line);
+      else progress.log(line);
+    },
+  };
+  return { hooks, finish: () => progress?.finish() };
+}
+
+function isOver({ state }: RunProgress): boolean {
+  return state === 'finished' || state === 'failed' || state === 'stopped';
+}
+
+/** `5/24 runs  no-lrn, seed 1: step 400/2000, 45.1%, 812 images/s` */
+function describeRunning(runs: readonly RunProgress[]): string {
+  const running = runs.filter(({ state }) => state === 'running');
+  const details = running.map(({ variant, seed, step, steps, accuracy, imagesPerSecond }) =>
+    [
+      `${variant}, seed ${seed}: step ${formatCount(step)}/${formatCount(steps)}`,
+      ...(accuracy === undefined ? [] : [formatAccuracy(accuracy)]),
+      ...(imagesPerSecond === undefined ? [] : [`${formatCount(Math.round(imagesPerSecond))} images/s`]),
+    ].join(', '),
+  );
+  return [`${runs.filter(isOver).length}/${runs.length} runs`, ...details].join('  ');
+}

@@ -1,0 +1,104 @@
+/** Making and printing the report of a comparison; shared by `ablate study`, `ablate report` and `ablate runs compare`. */
+import { join, relative } from 'node:path';
+import type { DatasetFacts } from '../study/plan.ts';
+import type { ReportData } from '../report/report-data.ts';
+import type { WrittenReport } from '../report/write-report.ts';
+import { DataError } from '../util/errors.ts';
+import { alignColumns } from '../util/text-table.ts';
+import { note, print } from './output.ts';
+
+export interface ReportOptions {
+  readonly runsDir: string;
+  readonly output?: string;
+  /** Undefined: unless there are many different networks. */
+  readonly latency?: boolean;
+}
+
+export const latencyOptions: readonly (readonly [flags: string, description: string])[] = [
+  ['--latency', 'measure the latency of one image, however many different networks there are'],
+  ['--no-latency', 'leave the latency out'],
+];
+
+export interface Report {
+  readonly data: ReportData;
+  readonly report: WrittenReport;
+}
+
+/** Gathers what is recorded of a study and writes its report. Throws DataError if the study was never run. */
+export async function makeStudyReport(name: string, options: ReportOptions): Promise<Report> {
+  const { readStudyState, studiesFolder } = await import('../study/study-state.ts');
+  const state = readStudyState(options.runsDir, name);
+  if (state === undefined) {
+    throw new DataError(`there is no study "${name}" in ${studiesFolder(options.runsDir)}`, {
+      fix: 'ablate study <study.yaml> runs one',
+    });
+  }
+  const { gatherStudy } = await import('../report/study-report.ts');
+  const { writeReport } = await import('../report/write-report.ts');
+  const data = await measureAsAsked(gatherStudy(state, options.runsDir), state.dataset, options.latency);
+  return { data, report: await writeReport(data, options.output ?? join('reports', name)) };
+}
+
+/**
+ * Adds the latency of one image to the variants.
+ *
+ * @param wanted undefined: unless there are many different networks
+ */
+export async function measureAsAsked(
+  data: ReportData,
+  facts: Pick<DatasetFacts, 'shape' | 'classes'>,
+  wanted: boolean | undefined,
+): Promise<ReportData> {
+  if (wanted === false) return data;
+  const { countNetworks, networksMeasuredUnasked, withLatencies } = await import('../report/latency.ts');
+  if (wanted === undefined && countNetworks(data.variants) > networksMeasuredUnasked) {
+    note(`latencies are left out, as there are more than ${networksMeasuredUnasked} different networks; --latency measures them`);
+    return data;
+  }
+  const { createOnednnEngine } = await import('../engine/onednn/engine.ts');
+  return { ...data, variants: withLatencies(data.variants, facts, createOnednnEngine()) };
+}
+
+/** The tables on stdout, and where the report is. */
+export async function printReport(data: ReportData, report: WrittenReport | undefined): Promise<void> {
+  const { effectsTable, variantsTable } = await import('../report/tables.ts');
+  print(data.title);
+  for (const line of data.notes) print(line);
+  for (const { header, rows, alignments } of [effectsTable(data), variantsTable(data)]) {
+    if (rows.length === 0) continue;
+    print('');
+    print(alignColumns([header, ...rows], alignments));
+  }
+  if (report === undefined) return;
+  print('');
+  print(`report: ${shortPath(report.html)}`);
+}
+
+/** The result for `--json`. */
+export function describeReport(data: ReportData, report: WrittenReport | undefined) {
+  const runs = data.variants.flatMap(({ name, runs: each }) =>
+    each.map(({ run, seed, state, step, accuracy, loss, trainingSeconds, reason }) => ({
+      ...{ variant: name, seed, run: run ?? null, status: state, step, accuracy: accuracy ?? null, loss: loss ?? null },
+      ...{ trainingSeconds: trainingSeconds ?? null, reason: reason ?? null },
+    })),
+  );
+  const effects = data.effects.map(
+    ({ name, kind, factor, level, reference, difference, low, high, pValue, correctedPValue, seeds, seedsForHalfPoint }) => ({
+      ...{ name, kind, factor, level, reference, difference, low: low ?? null, high: high ?? null, pValue: pValue ?? null },
+      ...{ correctedPValue: correctedPValue ?? null, seeds, seedsForHalfPoint: seedsForHalfPoint ?? null },
+    }),
+  );
+  const variants = data.variants.map(({ name, accuracy, cost, changes }) => ({
+    name,
+    accuracy: accuracy ?? null,
+    ...cost,
+    changes,
+  }));
+  return { study: data.name, runs, variants, effects, report: report === undefined ? null : report.html };
+}
+
+/** As a user in the working directory would write it. */
+function shortPath(path: string): string {
+  const fromHere = relative('', path);
+  return fromHere.startsWith('..') ? path : fromHere;
+}

@@ -1,0 +1,90 @@
+/** Compares a frozen file in ONNX Runtime with the engine, on the images of a data set. */
+import type { Dataset } from '../data/dataset.ts';
+import { createTransform, plainView } from '../data/transform.ts';
+import type { Engine } from '../engine/engine.ts';
+import { buildModel } from '../models/registry.ts';
+import { loadInto } from '../train/weights.ts';
+import { preprocessingOf } from '../train/preprocessing.ts';
+import { checkConfig } from '../train/config.ts';
+import { createTally } from '../train/tally.ts';
+import { relativeDifference } from './agreement.ts';
+import { evaluateFrozen } from './evaluate.ts';
+import type { Frozen } from './freeze.ts';
+import { openSession } from './onnx-runtime.ts';
+
+export interface CompareOptions {
+  readonly frozen: Frozen;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  /** The first so many test images. */
+  readonly limit: number;
+  /** Divides `limit`. */
+  readonly batchSize: number;
+}
+
+export interface Comparison {
+  readonly images: number;
+  /** Largest over the batches: the largest difference of two logits relative to the batch's largest logit. */
+  readonly relativeDifference: number;
+  /** Images whose largest logit is another. */
+  readonly differentLabels: number;
+  /** Fraction of images classified correctly: by the engine, and by the frozen file. */
+  readonly engineAccuracy: number;
+  readonly frozenAccuracy: number;
+}
+
+/** Both see the first test images in the same batches. */
+export async function compareWithEngine({ frozen, engine, dataset, limit, batchSize }: CompareOptions): Promise<Comparison> {
+  const { metadata, weights } = frozen;
+  const { inputSize, classes } = metadata;
+  const config = checkConfig(metadata.config);
+  const settings = config.modelSettings;
+  const network = buildModel(config.model, { settings, input: inputSize, classes: classes.length });
+  const transform = createTransform(dataset.shape, preprocessingOf(config, dataset.shape));
+  const plan = engine.compileInference(network, { batchSize });
+  const session = await openSession(frozen.encode(null), metadata.model);
+  try {
+    loadInto(plan.parameters, plan.parameters.values, weights, '', metadata.model);
+    const tally = createTally(dataset.classes);
+    let start = 0;
+    let difference = 0;
+    let differentLabels = 0;
+    const evaluation = await evaluateFrozen({
+      session,
+      metadata,
+      dataset,
+      split: 'test',
+      batchSize,
+      limit,
+      onLogits(logits) {
+        const { images, labels } = dataset.test;
+        for (let n = 0; n < batchSize; n++) {
+          transform.evaluation(images, start + n, plainView, plan.input, n * transform.inputLength);
+        }
+        plan.forward();
+        difference = Math.max(difference, relativeDifference(plan.output, logits));
+        for (let n = 0; n < batchSize; n++) {
+          const own = plan.output.subarray(n * classes.length, (n + 1) * classes.length);
+          const other = logits.subarray(n * classes.length, (n + 1) * classes.length);
+          tally.add(labels[start + n]!, own);
+          if (largest(own) !== largest(other)) differentLabels++;
+        }
+        start += batchSize;
+      },
+    });
+    return {
+      images: start,
+      relativeDifference: difference,
+      differentLabels,
+      engineAccuracy: tally.evaluation('test').accuracy,
+      frozenAccuracy: evaluation!.accuracy,
+    };
+  } finally {
+    await session.dispose();
+    plan.dispose();
+  }
+}
+
+function largest(logits: Float32Array): number {
+  return logits.indexOf(Math.max(...logits));
+}

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { uint32 } from '../util/random.ts';
+import { fitToSquare, type Picture } from './fit-image.ts';
+
+function noise(width: number, height: number): Picture {
+  return { width, height, channels: 3, samples: Uint8Array.from({ length: width * height * 3 }, (_, i) => uint32(5, i)) };
+}
+
+test('an image of the right size is copied', () => {
+  const picture = noise(32, 32);
+  expect(fitToSquare(picture, 32)).toEqual(picture.samples);
+});
+
+test('of another shape, the central square is taken', () => {
+  const picture = noise(39, 32);
+  const square = fitToSquare(picture, 32);
+  for (let y = 0; y < 32; y++) {
+    const row = picture.samples.subarray((y * 39 + 3) * 3, (y * 39 + 3 + 32) * 3);
+    expect(square.subarray(y * 96, (y + 1) * 96)).toEqual(row);
+  }
+});
+
+test('scaling keeps a uniform colour, and ignores transparency', () => {
+  for (const [width, height] of [
+    [7, 5],
+    [100, 61],
+    [33, 32],
+  ] as const) {
+    const samples = Uint8Array.from({ length: width * height * 4 }, (_, i) => [200, 100, 50, 7][i % 4]!);
+    const square = fitToSquare({ width, height, channels: 4, samples }, 32);
+    expect(new Set(square)).toEqual(new Set([200, 100, 50]));
+    expect([...square.subarray(0, 3)]).toEqual([200, 100, 50]);
+  }
+});
+
+test('shrinking by two averages with a triangle over four pixels', () => {
+  // One row of the picture, repeated: weights 1, 3, 3, 1 of 8 inside, cut off at the border.
+  const row = [0, 80, 160, 240, 40, 200];
+  const samples = Uint8Array.from({ length: 6 * 6 * 3 }, (_, i) => row[Math.floor(i / 3) % 6]!);
+  const square = fitToSquare({ width: 6, height: 6, channels: 3, samples }, 3);
+  const expected = [(3 * 0 + 3 * 80 + 160) / 7, (80 + 3 * 160 + 3 * 240 + 40) / 8, (240 + 3 * 40 + 3 * 200) / 7].map(Math.round);
+  expect([square[0], square[3], square[6]]).toEqual(expected);
+});

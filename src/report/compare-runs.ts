@@ -1,0 +1,139 @@
+/** The same report for runs that belong to no study: repetitions (runs that differ in their seed only) are put together. */
+import { findRun, runName, type Run } from '../runs/run-folder.ts';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { readSafetensorsMetadata } from '../runs/safetensors.ts';
+import type { Contrast } from '../study/contrast.ts';
+import { estimateEffects } from '../study/effects.ts';
+import { experimentIdentity } from '../study/identity.ts';
+import type { DatasetFacts } from '../study/plan.ts';
+import { readEvaluation } from '../train/recorded-evaluation.ts';
+import { recordedConfig } from '../train/resume.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
+import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
+import { commonNotes, outcomesOf } from './study-report.ts';
+import type { ReportData } from './report-data.ts';
+
+export interface Gathered {
+  readonly data: ReportData;
+  /** Of the images that the runs were trained on. */
+  readonly facts: DatasetFacts;
+}
+
+interface Repetitions {
+  readonly config: TrainingConfig;
+  readonly runs: { readonly run: Run; readonly seed: number }[];
+}
+
+/**
+ * @param references runs as the command line takes them; the first is what the others are compared with
+ * @throws ConfigurationError if they do not go together; DataError for runs that are not there
+ */
+export function gatherRuns(references: readonly string[], runsFolder: string): Gathered {
+  const runs = references.map((reference) => findRun(runsFolder, reference));
+  checkDistinct(runs);
+  const groups = new Map<string, Repetitions>();
+  for (const run of runs) {
+    const config = recordedConfig(run);
+    const identity = experimentIdentity(config);
+    const group = groups.get(identity) ?? { config, runs: [] };
+    const same = group.runs.find(({ seed }) => seed === config.seed);
+    if (same !== undefined) {
+      throw new ConfigurationError(
+        `${runName(run)} and ${runName(same.run)} are the same experiment with the same seed (=${config.seed})`,
+        {
+          fix: 'leave one of them out',
+        },
+      );
+    }
+    group.runs.push({ run, seed: config.seed });
+    groups.set(identity, group);
+  }
+  const all = [...groups.values()];
+  const first = all[0]!.config;
+  checkComparable(runs, all, first);
+  const facts = factsOf(runs[0]!);
+  const variants = all.map(({ config, runs: repetitions }) =>
+    gatherVariant({ name: nameOf(config, first, repetitions), config, runs: repetitions }, first, facts),
+  );
+  const reference = variants[0]!.name;
+  const contrasts = variants.slice(1).map(({ name }): Contrast => ({
+    kind: 'difference',
+    factor: name,
+    level: name,
+    reference,
+    weights: [
+      { variant: name, weight: 1 },
+      { variant: reference, weight: -1 },
+    ],
+  }));
+  const seeds = [...new Set(all.flatMap((group) => group.runs.map(({ seed }) => seed)))].sort((a, b) => a - b);
+  const unfinished = variants.flatMap((variant) => variant.runs).filter(({ state }) => state !== 'finished');
+  const data: ReportData = {
+    name: 'comparison',
+    title: `Comparison of ${runs.length} runs`,
+    description: '',
+    design: 'runs compared by hand',
+    dataset: first.dataset,
+    synthetic: first.dataset === 'synthetic',
+    split: first.val ? 'val' : 'test',
+    classes: facts.classNames,
+    seeds,
+    reference,
+    variants,
+    effects: estimateEffects(contrasts, outcomesOf(variants)),
+    environments: distinctEnvironments(runs),
+    command: `npx ablate runs compare ${references.join(' ')}`,
+    studyText: undefined,
+    notes: [
+      ...commonNotes(first.dataset === 'synthetic', seeds.length),
+      ...(unfinished.length > 0
+        ? [`Not finished: ${unfinished.map(({ run }) => run).join(', ')}. What is said here is of the others.`]
+        : []),
+    ],
+  };
+  return { data, facts };
+}
+
+function checkDistinct(runs: readonly Run[]): void {
+  if (new Set(runs.map(({ path }) => path)).size < 2) {
+    throw new ConfigurationError('runs compare takes two or more different runs', { fix: 'ablate runs list shows them' });
+  }
+}
+
+/** Accuracies on different images, or different parts of them, say nothing of each other. */
+function checkComparable(runs: readonly Run[], groups: readonly Repetitions[], first: TrainingConfig): void {
+  for (const { config, runs: repetitions } of groups) {
+    const key = (['dataset', 'val'] as const).find((each) => config[each] !== first[each]);
+    if (key === undefined) continue;
+    throw new ConfigurationError(
+      `${key} (=${String(config[key])}) of ${runName(repetitions[0]!.run)} must be ${String(first[key])}, as of ${runName(runs[0]!)}`,
+      { fix: 'compare runs that were evaluated on the same images' },
+    );
+  }
+}
+
+/** What the newest checkpoint of a run says of its images. */
+function factsOf(run: Run): DatasetFacts & { readonly classNames: readonly string[] } {
+  const checkpoint = latestCheckpoint(run);
+  if (checkpoint === undefined) {
+    throw new DataError(`${runName(run)} has no checkpoint yet, and so does not say which images it is for`, {
+      fix: 'wait for its first checkpoint, or leave it out',
+    });
+  }
+  const { classes, imageShape } = readSafetensorsMetadata(checkpoint.path);
+  const classNames = JSON.parse(classes ?? '[]') as string[];
+  const shape = imageShape === undefined ? ([3, 32, 32] as const) : (JSON.parse(imageShape) as [number, number, number]);
+  return { shape, classes: classNames.length, classNames, evaluationImages: readEvaluation(run)?.images ?? 0 };
+}
+
+/** The model, and what else is different from the first; a lone run's name. */
+function nameOf(config: TrainingConfig, first: TrainingConfig, runs: Repetitions['runs']): string {
+  const changes = Object.entries(changedKeys(config, first)).filter(([key]) => key !== 'model' && !key.startsWith('model.'));
+  const settings =
+    config.model === first.model ? Object.entries(changedKeys(config, first)).filter(([key]) => key.startsWith('model.')) : [];
+  const shown = [...settings, ...changes].slice(0, 3).map(([key, value]) => `${key.replace(/^model\./, '')} ${value}`);
+  const names = runs.map(({ run }) => runName(run));
+  const which = names.length === 1 ? names[0]! : `${names[0]!} and ${names.length - 1} more`;
+  return shown.length === 0 ? which : `${which} (${shown.join(', ')})`;
+}

@@ -1,0 +1,129 @@
+/** Gathers what runs say of a variant: for studies and for runs compared by hand alike. */
+import { readEnvironment, runName, type Run } from '../runs/run-folder.ts';
+import type { EnvironmentRecord } from '../runs/environment.ts';
+import { readStatus } from '../runs/run-status.ts';
+import { countOperations, countParameters } from '../nn/network.ts';
+import { networkOf, type DatasetFacts } from '../study/plan.ts';
+import { readRunResults } from '../study/run-results.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { readEvaluation } from '../train/recorded-evaluation.ts';
+import { DataError } from '../util/errors.ts';
+import type { Cost, ReportRun, ReportVariant } from './report-data.ts';
+
+/** A run as a study or a user names it. */
+export interface RunReference {
+  readonly run: Run | undefined;
+  readonly seed: number;
+  /** What the study decided on; else the run's own status counts. */
+  readonly decided?: { readonly state: 'failed' | 'stopped'; readonly reason: string | undefined };
+}
+
+export function gatherRun({ run, seed, decided }: RunReference, { batchSize }: TrainingConfig): ReportRun {
+  const nothing = { accuracy: undefined, loss: undefined, step: 0, trainingSeconds: undefined, curve: [] };
+  if (run === undefined)
+    return { run: undefined, seed, state: decided?.state ?? 'unfinished', reason: decided?.reason, ...nothing };
+  const { status, step, reason } = readStatus(run);
+  const { curve, loss, trainingSeconds } = readRunResults(run, batchSize);
+  const state = status === 'finished' || status === 'failed' ? status : (decided?.state ?? 'unfinished');
+  const finished = state === 'finished';
+  return {
+    run: runName(run),
+    seed,
+    state,
+    reason: state === 'failed' || state === 'stopped' ? (decided?.reason ?? reason) : undefined,
+    accuracy: finished ? curve.at(-1)?.accuracy : undefined,
+    loss: finished ? loss : undefined,
+    step,
+    trainingSeconds: finished ? trainingSeconds : undefined,
+    curve,
+  };
+}
+
+export interface VariantSource {
+  readonly name: string;
+  readonly config: TrainingConfig;
+  readonly runs: readonly RunReference[];
+}
+
+/** @param reference configuration that `changes` are listed against */
+export function gatherVariant(source: VariantSource, reference: TrainingConfig, facts: DatasetFacts): ReportVariant {
+  const { name, config } = source;
+  const runs = source.runs.map((run) => gatherRun(run, config));
+  return {
+    name,
+    config,
+    changes: changedKeys(config, reference),
+    runs,
+    accuracy: summarize(runs.flatMap(({ accuracy }) => accuracy ?? [])),
+    cost: costOf(config, facts, mean(runs.flatMap(({ trainingSeconds }) => trainingSeconds ?? []))),
+    confusion: sumConfusions(
+      source.runs.map(({ run }) => run && readEvaluation(run)?.confusion).filter((matrix) => matrix !== undefined),
+    ),
+  };
+}
+
+function costOf(config: TrainingConfig, facts: DatasetFacts, trainingSeconds: number | undefined): Cost {
+  const network = networkOf(config, facts);
+  const parameters = countParameters(network.parameters);
+  const bytes = parameters * Float32Array.BYTES_PER_ELEMENT;
+  return { parameters, operations: countOperations(network), bytes, trainingSeconds, latencyMs: undefined };
+}
+
+function summarize(accuracies: readonly number[]): ReportVariant['accuracy'] {
+  const average = mean(accuracies);
+  if (average === undefined) return undefined;
+  const count = accuracies.length;
+  const deviation =
+    count < 2 ? undefined : Math.sqrt(accuracies.reduce((sum, value) => sum + (value - average) ** 2, 0) / (count - 1));
+  return { mean: average, deviation, count };
+}
+
+function mean(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function sumConfusions(matrices: readonly (readonly (readonly number[])[])[]): number[][] | undefined {
+  const [first, ...rest] = matrices;
+  if (first === undefined) return undefined;
+  return first.map((row, i) => row.map((count, j) => rest.reduce((sum, matrix) => sum + (matrix[i]?.[j] ?? 0), count)));
+}
+
+/** Keys of no interest to what was trained. */
+const operational = new Set(['seed', 'threads', 'evalEvery', 'saveEvery', 'saveEverySeconds', 'logEvery', 'keepCheckpoints']);
+
+/** `{ "model.lrn": "false" }`: dotted keys whose values differ, with the value in `config`; those gone are `-`. */
+export function changedKeys(config: TrainingConfig, reference: TrainingConfig): Record<string, string> {
+  const [mine, other] = [flatten(config), flatten(reference)];
+  const keys = [...new Set([...Object.keys(mine), ...Object.keys(other)])].filter((key) => !operational.has(key));
+  return Object.fromEntries(keys.filter((key) => mine[key] !== other[key]).map((key) => [key, mine[key] ?? '-']));
+}
+
+/** A configuration as dotted keys with their values as text. */
+export function flatten(config: TrainingConfig): Record<string, string> {
+  const flat: Record<string, string> = {};
+  const add = (key: string, value: unknown): void => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      for (const [inner, each] of Object.entries(value)) add(`${key}.${inner}`, each);
+    } else flat[key] = typeof value === 'string' ? value : JSON.stringify(value);
+  };
+  for (const [key, value] of Object.entries(config)) add(key === 'modelSettings' ? 'model' : key, value);
+  return flat;
+}
+
+/** The environments of runs, each once: two are the same if only the date, the command line and the state of the checkout differ. */
+export function distinctEnvironments(runs: readonly Run[]): EnvironmentRecord[] {
+  const distinct = new Map<string, EnvironmentRecord>();
+  for (const run of runs) {
+    let environment: EnvironmentRecord;
+    try {
+      environment = readEnvironment(run);
+    } catch (error) {
+      if (error instanceof DataError) continue; // Damaged: the others say enough.
+      throw error;
+    }
+    const { host, operatingSystem, cpu, threads, versions, git } = environment;
+    const key = JSON.stringify({ host, operatingSystem, cpu, threads, versions, commit: git?.commit });
+    if (!distinct.has(key)) distinct.set(key, environment);
+  }
+  return [...distinct.values()];
+}

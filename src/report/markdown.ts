@@ -1,0 +1,56 @@
+import type { Figure } from './render.ts';
+import type { ReportData } from './report-data.ts';
+import { configurationOf, describeChanges, describeEnvironmentLine, method, subtitle } from './summary.ts';
+import { effectsTable, runsTable, variantsTable, type Table } from './tables.ts';
+
+/** The report as Markdown (GitHub's), with its figures as files in `figures/`. */
+export function markdownReport(data: ReportData, figures: readonly Figure[], confusions: readonly Figure[]): string {
+  const effects = effectsTable(data);
+  return [
+    `# ${data.title}`,
+    ...(data.description === '' ? [] : [data.description.trim()]),
+    subtitle(data),
+    ...data.notes.map((note) => `> ${note}`),
+    ...(effects.rows.length > 0 ? ['## What each change buys', markdownTable(effects), method] : []),
+    ...figures.flatMap((figure) => [`## ${figure.title}`, figure.description, image(figure)]),
+    '## Variants',
+    markdownTable(variantsTable(data)),
+    ...(confusions.length > 0 ? ['## Confusion matrices', confusions[0]!.description] : []),
+    ...confusions.flatMap((figure) => [`**${escapeCell(figure.title)}**`, image(figure)]),
+    '## Runs',
+    markdownTable(runsTable(data)),
+    '## How to get the same',
+    fenced('bash', data.command),
+    ...(data.studyText === undefined ? [] : [fenced('yaml', data.studyText.trimEnd())]),
+    '### Configuration',
+    `What ${data.reference ?? 'the first variant'} was trained with; the other variants differ in:`,
+    markdownTable({
+      header: ['variant', 'changed'],
+      rows: data.variants.map((variant) => [variant.name, describeChanges(variant)]),
+      alignments: ['left', 'left'],
+    }),
+    markdownTable({ header: ['key', 'value'], rows: configurationOf(data), alignments: ['left', 'left'] }),
+    '### Environment',
+    data.environments.map((environment) => `- ${describeEnvironmentLine(environment)}`).join('\n'),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+function markdownTable({ header, rows, alignments }: Table): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
+  const rule = `|${alignments.map((alignment) => (alignment === 'left' ? '---' : '---:')).join('|')}|`;
+  return [line(header), rule, ...rows.map(line)].join('\n');
+}
+
+function escapeCell(text: string): string {
+  return text.replaceAll(/[\\|*_<>]/g, '\\$&').replaceAll('\n', ' ');
+}
+
+function image({ name, title }: Figure): string {
+  return `![${title.replaceAll(/[[\]]/g, '')}](figures/${name}.svg)`;
+}
+
+function fenced(language: string, text: string): string {
+  return `\`\`\`${language}\n${text}\n\`\`\``;
+}

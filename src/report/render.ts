@@ -1,0 +1,36 @@
+/** Draws Vega-Lite figures as SVG, on the server: the only file that imports Vega. */
+import * as vega from 'vega';
+import { compile, type TopLevelSpec } from 'vega-lite';
+import { figureConfig } from './theme.ts';
+
+export type { TopLevelSpec };
+
+export interface Figure {
+  /** Of its files, without extension. */
+  readonly name: string;
+  readonly title: string;
+  /** What to see in it, for those who do not. */
+  readonly description: string;
+  readonly spec: TopLevelSpec;
+}
+
+/** The whole specification, as it is kept beside the figure: any Vega-Lite editor draws it. */
+export function completeSpec({ spec, description }: Figure): TopLevelSpec {
+  return {
+    $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
+    description,
+    config: figureConfig,
+    ...spec,
+  };
+}
+
+/** The figure as an SVG document, in light colours on an opaque ground. */
+export async function renderSvg(figure: Figure): Promise<string> {
+  const { spec } = compile(completeSpec(figure));
+  const view = new vega.View(vega.parse(spec), { renderer: 'none', logLevel: vega.Warn });
+  try {
+    return await view.toSVG();
+  } finally {
+    view.finalize();
+  }
+}

@@ -1,0 +1,70 @@
+/** Everything a report says, gathered before anything is drawn or written. Accuracies are fractions, times seconds unless named otherwise. */
+import type { Effect } from '../study/effects.ts';
+import type { EnvironmentRecord } from '../runs/environment.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+
+/** What using a variant costs. */
+export interface Cost {
+  readonly parameters: number;
+  /** For one image, by the study's counting rule. */
+  readonly operations: number;
+  /** Of the parameters, in float32. */
+  readonly bytes: number;
+  /** Mean over the finished runs. */
+  readonly trainingSeconds: number | undefined;
+  /** Median for one image at a time, on the machine and with the threads of the report; undefined if it was not measured. */
+  readonly latencyMs: number | undefined;
+}
+
+export interface ReportRun {
+  /** `tuto/3`; undefined if it was never started. */
+  readonly run: string | undefined;
+  readonly seed: number;
+  readonly state: 'finished' | 'failed' | 'stopped' | 'unfinished';
+  /** Why it failed or was stopped. */
+  readonly reason: string | undefined;
+  /** Of the last evaluation, if the run is finished. */
+  readonly accuracy: number | undefined;
+  readonly loss: number | undefined;
+  readonly step: number;
+  readonly trainingSeconds: number | undefined;
+  readonly curve: readonly { readonly step: number; readonly accuracy: number }[];
+}
+
+export interface ReportVariant {
+  readonly name: string;
+  readonly config: TrainingConfig;
+  /** Keys in which it differs from the reference, with its values. */
+  readonly changes: Readonly<Record<string, string>>;
+  readonly runs: readonly ReportRun[];
+  /** Over the finished runs; undefined if there is none. */
+  readonly accuracy: { readonly mean: number; readonly deviation: number | undefined; readonly count: number } | undefined;
+  readonly cost: Cost;
+  /** `[label][prediction]`, summed over the runs that recorded one; undefined if none did. */
+  readonly confusion: readonly (readonly number[])[] | undefined;
+}
+
+export interface ReportData {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** In words: `one change at a time`. */
+  readonly design: string;
+  readonly dataset: string;
+  readonly synthetic: boolean;
+  readonly split: 'test' | 'val';
+  readonly classes: readonly string[];
+  readonly seeds: readonly number[];
+  /** Name of the variant that figures draw the others against; undefined for searches. */
+  readonly reference: string | undefined;
+  readonly variants: readonly ReportVariant[];
+  /** Empty for searches. */
+  readonly effects: readonly Effect[];
+  /** Of the runs, each once. */
+  readonly environments: readonly EnvironmentRecord[];
+  /** The command that gives these results, and the file that it needs. */
+  readonly command: string;
+  readonly studyText: string | undefined;
+  /** What the reader must know: synthetic images, missing runs, one seed. */
+  readonly notes: readonly string[];
+}

@@ -1,0 +1,102 @@
+/** The report of a study, from its state and the folders of its runs. */
+import type { Run } from '../runs/run-folder.ts';
+import { estimateEffects, type Outcome } from '../study/effects.ts';
+import { planStudy, type StudyPlan } from '../study/plan.ts';
+import { openStudyRun } from '../study/runner.ts';
+import { parseStudyFile } from '../study/study-file.ts';
+import type { DesignName } from '../study/study-schema.ts';
+import type { StudyRun, StudyState } from '../study/study-state.ts';
+import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
+import type { ReportData, ReportVariant } from './report-data.ts';
+
+const designWords: Readonly<Record<DesignName, string>> = {
+  'one-at-a-time': 'the baseline, and one change at a time',
+  'leave-one-out': 'everything on, and all but one change',
+  factorial: 'all combinations of the changes (full factorial)',
+  grid: 'a search over all combinations (grid)',
+  random: 'a search over random combinations',
+  models: 'the same training for several models',
+};
+
+/** @throws ConfigurationError if the study's file is no longer valid for this version; DataError if runs were removed */
+export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
+  const plan = planStudy(parseStudyFile(state.file.text, state.file.path), state.dataset);
+  const references = new Map(state.runs.map((each) => [keyOf(each), each]));
+  const opened: Run[] = [];
+  const referenceOf = (variant: string, seed: number): RunReference => {
+    const recorded = references.get(keyOf({ variant, seed }));
+    const run = recorded && openStudyRun(runsFolder, recorded);
+    if (run !== undefined) opened.push(run);
+    const decided = recorded?.state === 'failed' || recorded?.state === 'stopped' ? recorded.state : undefined;
+    return { run, seed, ...(decided && { decided: { state: decided, reason: recorded?.reason } }) };
+  };
+  const { design } = plan;
+  const configOf = (variant: string) => plan.runs.find((run) => run.variant === variant)!.config;
+  const baseline = configOf(design.reference ?? design.variants[0]!.name);
+  const variants = design.variants.map(({ name }) =>
+    gatherVariant(
+      { name, config: configOf(name), runs: design.seeds.map((seed) => referenceOf(name, seed)) },
+      baseline,
+      state.dataset,
+    ),
+  );
+  const outcomes = outcomesOf(variants);
+  return {
+    name: plan.name,
+    title: plan.title,
+    description: plan.description,
+    design: designWords[design.name],
+    dataset: state.dataset.name,
+    synthetic: state.dataset.synthetic,
+    split: baseline.val ? 'val' : 'test',
+    classes: state.dataset.classNames,
+    seeds: design.seeds,
+    reference: design.reference,
+    variants,
+    effects: estimateEffects(design.contrasts, outcomes),
+    environments: distinctEnvironments(opened),
+    command: `npx ablate study ${state.file.path}`,
+    studyText: state.file.text,
+    notes: notesOf(plan, variants, state),
+  };
+}
+
+export function outcomesOf(variants: readonly ReportVariant[]): Outcome[] {
+  return variants.flatMap(({ name, runs }) =>
+    runs.flatMap(({ seed, accuracy }) => (accuracy === undefined ? [] : [{ variant: name, seed, accuracy }])),
+  );
+}
+
+function keyOf({ variant, seed }: Pick<StudyRun, 'variant' | 'seed'>): string {
+  return `${seed} ${variant}`;
+}
+
+function notesOf({ design }: StudyPlan, variants: readonly ReportVariant[], { dataset }: StudyState): string[] {
+  const runs = variants.flatMap((variant) => variant.runs);
+  const count = (state: string) => runs.filter((run) => run.state === state).length;
+  const notes = commonNotes(dataset.synthetic, design.seeds.length);
+  const [unfinished, failed, stopped] = [count('unfinished'), count('failed'), count('stopped')];
+  if (unfinished > 0) notes.push(`${unfinished} of ${runs.length} runs are not finished: what is said here is of the others.`);
+  if (failed > 0) notes.push(`${failed} of ${runs.length} runs failed; the table of runs says why.`);
+  if (stopped > 0)
+    notes.push(`${stopped} of ${runs.length} runs were stopped early, as they were not among the best (successive halving).`);
+  const isSearch = design.name === 'grid' || design.name === 'random';
+  if (isSearch && !variants.some(({ config }) => config.val)) {
+    notes.push(
+      'The search compared accuracies on the test set, so that the best of them flatters itself: set val: true, and test the winner once.',
+    );
+  }
+  return notes;
+}
+
+/** What any comparison must say of its images and repetitions. */
+export function commonNotes(synthetic: boolean, seeds: number): string[] {
+  return [
+    ...(synthetic ? ['The images are synthetic: drawn by this program, not photographs.'] : []),
+    ...(seeds === 1
+      ? [
+          'One seed: no interval can be given, and small differences may be chance. Two seeds give an interval, three or more a useful one.',
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,116 @@
+/** The tables of a report as cells, for the terminal, Markdown and HTML alike. */
+import { formatBytes, formatDuration, formatOperations } from '../util/format.ts';
+import { formatCount } from '../util/text-table.ts';
+import type { Effect } from '../study/effects.ts';
+import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
+import type { ReportData, ReportVariant } from './report-data.ts';
+
+export interface Table {
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly alignments: readonly ('left' | 'right')[];
+}
+
+/** A corrected p-value below this is called a result. */
+export const significance = 0.05;
+
+export type Verdict = 'better' | 'worse' | 'unresolved' | 'one seed';
+
+export function verdictOf({ correctedPValue, difference }: Pick<Effect, 'correctedPValue' | 'difference'>): Verdict {
+  if (correctedPValue === undefined) return 'one seed';
+  if (correctedPValue >= significance) return 'unresolved';
+  return difference > 0 ? 'better' : 'worse';
+}
+
+/** What each change buys. Empty for searches. */
+export function effectsTable({ effects, reference }: ReportData): Table {
+  const others = new Set(effects.map((effect) => effect.reference));
+  const withReference = others.size > 1 || (others.size === 1 && !others.has(reference ?? ''));
+  const header = ['change', 'points', '95% interval', 'p (Holm)', 'verdict', 'seeds', 'seeds for 0.5'];
+  const rows = effects.map((effect) => {
+    const { name, difference, low, high, correctedPValue, seeds, seedsForHalfPoint } = effect;
+    const interval = low === undefined ? 'no interval: one seed' : formatInterval(low, high);
+    const needed = effect.deviation === undefined ? '' : seedsForHalfPoint === undefined ? '?' : formatCount(seedsForHalfPoint);
+    const against = withReference ? [effect.reference] : [];
+    return [
+      name,
+      ...against,
+      formatPoints(difference),
+      interval,
+      formatPValue(correctedPValue),
+      verdictOf(effect),
+      String(seeds.length),
+      needed,
+    ];
+  });
+  return {
+    header: withReference ? ['change', 'against', ...header.slice(1)] : header,
+    rows,
+    alignments: [
+      ...(withReference ? (['left', 'left'] as const) : (['left'] as const)),
+      'right',
+      'right',
+      'right',
+      'left',
+      'right',
+      'right',
+    ],
+  };
+}
+
+/** What each variant reaches and costs; for searches the best first. */
+export function variantsTable({ variants, reference }: ReportData): Table {
+  const withLatency = variants.some(({ cost }) => cost.latencyMs !== undefined);
+  const ranked = reference === undefined ? byAccuracy(variants) : variants;
+  return {
+    header: [
+      'variant',
+      'accuracy %',
+      '± sd',
+      'runs',
+      'parameters',
+      'operations',
+      'bytes',
+      'training',
+      ...(withLatency ? ['latency ms'] : []),
+    ],
+    rows: ranked.map(({ name, accuracy, cost, runs }) => [
+      name,
+      formatPercent(accuracy?.mean),
+      accuracy?.deviation === undefined ? '' : (100 * accuracy.deviation).toFixed(2),
+      accuracy?.count === runs.length ? String(runs.length) : `${accuracy?.count ?? 0} of ${runs.length}`,
+      formatCount(cost.parameters),
+      formatOperations(cost.operations),
+      formatBytes(cost.bytes),
+      cost.trainingSeconds === undefined ? '' : formatDuration(cost.trainingSeconds),
+      ...(withLatency ? [cost.latencyMs?.toFixed(2) ?? ''] : []),
+    ]),
+    alignments: ['left', ...Array.from({ length: withLatency ? 8 : 7 }, () => 'right' as const)],
+  };
+}
+
+/** Every run, with the reason of those that did not finish. */
+export function runsTable({ variants }: ReportData): Table {
+  return {
+    header: ['variant', 'seed', 'run', 'state', 'step', 'accuracy %', 'loss', 'training', ''],
+    rows: variants.flatMap(({ name, runs }) =>
+      runs.map(({ seed, run, state, step, accuracy, loss, trainingSeconds, reason }) => [
+        name,
+        String(seed),
+        run ?? '',
+        state,
+        formatCount(step),
+        formatPercent(accuracy),
+        loss?.toFixed(4) ?? '',
+        trainingSeconds === undefined ? '' : formatDuration(trainingSeconds),
+        reason ?? '',
+      ]),
+    ),
+    alignments: ['left', 'right', 'left', 'left', 'right', 'right', 'right', 'right', 'left'],
+  };
+}
+
+/** Best first; those without a finished run last. */
+export function byAccuracy(variants: readonly ReportVariant[]): readonly ReportVariant[] {
+  return [...variants].sort((a, b) => (b.accuracy?.mean ?? -1) - (a.accuracy?.mean ?? -1));
+}

@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { resumableKeys } from '../train/resume.ts';
+
+/**
+ * Keys that do not change what is computed. `steps` does: schedules depend on it. The recipe's name does not: its settings are all
+ * there, and they count.
+ */
+const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => key !== 'steps'), 'recipe']);
+
+/**
+ * A name for what a configuration computes, its seed included: two runs of the same identity, on the same images, are the same experiment.
+ */
+export function runIdentity(config: TrainingConfig): string {
+  return digest(config, ignored);
+}
+
+/** Like `runIdentity`, the seed left out: repetitions of one experiment share it. */
+export function experimentIdentity(config: TrainingConfig): string {
+  return digest(config, new Set([...ignored, 'seed']));
+}
+
+function digest(config: TrainingConfig, without: ReadonlySet<string>): string {
+  const relevant = Object.fromEntries(Object.entries(config).filter(([key]) => !without.has(key)));
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(relevant)))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+/** The same value with the keys of all objects in order, so that equal values have equal texts. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
+}

@@ -1,0 +1,142 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { describeEnvironment } from '../../runs/environment.ts';
+import { createRun, type Run } from '../../runs/run-folder.ts';
+import { AblateError } from '../../util/errors.ts';
+import { batchLauncher, type BatchOptions } from './batch.ts';
+import type { Scheduler, Submission, TaskState } from './scheduler.ts';
+import { parseQueue } from './slurm.ts';
+
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-batch-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function newRun(): Run {
+  return createRun(join(folder, 'runs'), 'tuto', { steps: 10 }, describeEnvironment({ threads: 1 }));
+}
+
+interface FakeScheduler extends Scheduler {
+  readonly submissions: Submission[];
+  readonly stopped: string[];
+  readonly existing: Map<string, TaskState>;
+}
+
+/** Tasks are gone at once, leaving what `leave` writes beside their script; those in `existing` stay. */
+function fake(leave: (script: string, submission: number) => void): FakeScheduler {
+  const submissions: Submission[] = [];
+  const stopped: string[] = [];
+  const existing = new Map<string, TaskState>();
+  return {
+    name: 'a fake',
+    submissions,
+    stopped,
+    existing,
+    submit(submission) {
+      submissions.push(submission);
+      for (const script of submission.tasks) leave(script, submissions.length);
+      return Promise.resolve(submission.tasks.map((_, task) => `${submissions.length}_${task}`));
+    },
+    states: () => Promise.resolve(existing),
+    stop(id) {
+      stopped.push(id);
+      existing.delete(id);
+      return Promise.resolve();
+    },
+    explain: () => Promise.resolve('NODE_FAIL'),
+  };
+}
+
+const options = (more: Partial<BatchOptions> = {}): BatchOptions => ({
+  folder: join(folder, 'jobs'),
+  threads: 2,
+  slots: 4,
+  pollMs: 10,
+  settleMs: 10,
+  ...more,
+});
+const never = new AbortController().signal;
+
+function exits(script: string, code: number): void {
+  writeFileSync(script.replace(/sh$/, 'begun'), '');
+  writeFileSync(script.replace(/sh$/, 'exit'), `${code}\n`);
+}
+
+test('runs asked for together are one submission, each with its command', async () => {
+  const scheduler = fake((script) => exits(script, 0));
+  const { run } = batchLauncher(scheduler, options());
+  const runs = [newRun(), newRun(), newRun()];
+  const ends = await Promise.all(runs.map((each) => run({ run: each, dataDir: "it's here" }, never)));
+  expect(ends).toEqual(runs.map(() => ({ how: 'stopped', detail: '' })));
+  expect(scheduler.submissions).toHaveLength(1);
+  const settings = readFileSync(scheduler.submissions[0]!.tasks[1]!.replace(/sh$/, 'run'), 'utf8');
+  expect(settings).toContain(`'train' '--resume' '${runs[1]!.path}' '--threads' '2' '--data-dir' 'it'\\''s here'`);
+});
+
+test('a job that fails is submitted again, once', async () => {
+  const scheduler = fake((script, submission) => exits(script, submission === 1 ? 3 : 0));
+  expect(await batchLauncher(scheduler, options()).run({ run: newRun() }, never)).toEqual({ how: 'stopped', detail: '' });
+  const hopeless = fake((script) => exits(script, 3));
+  const run = newRun();
+  writeFileSync(join(run.path, 'output.log'), 'step 1\nerror: no space left\nfree some\n');
+  expect(await batchLauncher(hopeless, options()).run({ run }, never)).toEqual({
+    how: 'failed',
+    detail: 'job 2_0 ended with exit code 3: error: no space left / free some',
+  });
+});
+
+test('a job that vanishes was killed if it had begun; if not, its machine may not see the folder', async () => {
+  const killed = fake((script) => writeFileSync(script.replace(/sh$/, 'begun'), ''));
+  expect(await batchLauncher(killed, options({ resubmissions: 0 })).run({ run: newRun() }, never)).toMatchObject({
+    how: 'killed',
+    detail: expect.stringMatching(/^job 1_0 was ended from outside \(NODE_FAIL\)/) as string,
+  });
+  const blind = fake(() => undefined);
+  expect(await batchLauncher(blind, options({ resubmissions: 0 })).run({ run: newRun() }, never)).toMatchObject({
+    how: 'failed',
+    detail: expect.stringMatching(/without having begun .* its machine does not see \S+, which must be on a shared/) as string,
+  });
+});
+
+test('a job of an earlier study is waited for, not submitted again', async () => {
+  const run = newRun();
+  const scheduler = fake((script) => exits(script, 0));
+  const launcher = batchLauncher(scheduler, options());
+  const first = launcher.run({ run }, never);
+  await first;
+  scheduler.existing.set('1_0', 'running');
+  const second = batchLauncher(scheduler, options()).run({ run }, never);
+  setTimeout(() => scheduler.existing.delete('1_0'), 50);
+  expect(await second).toEqual({ how: 'stopped', detail: '' });
+  expect(scheduler.submissions).toHaveLength(1);
+});
+
+test('a study that is stopped stops its jobs', async () => {
+  const scheduler = fake((script) => exits(script, 130));
+  scheduler.existing.set('1_0', 'running');
+  const controller = new AbortController();
+  const end = batchLauncher(scheduler, options()).run({ run: newRun() }, controller.signal);
+  setTimeout(() => controller.abort(), 500);
+  expect(await end).toEqual({ how: 'stopped', detail: '' });
+  expect(scheduler.stopped).toEqual(['1_0']);
+});
+
+test('a scheduler that stays silent is an error, not an endless wait', async () => {
+  const scheduler = fake(() => undefined);
+  scheduler.states = () => Promise.reject(new AblateError('squeue: Unable to contact slurm controller'));
+  const end = batchLauncher(scheduler, options({ patienceMs: 30 })).run({ run: newRun() }, never);
+  await expect(end).rejects.toThrow('a fake does not answer: squeue: Unable to contact slurm controller');
+});
+
+test('the states of squeue', () => {
+  const states = parseQueue('12_0 RUNNING\n12_1 PENDING\n12_2 COMPLETED\n13_0 COMPLETING\n');
+  expect([...states]).toEqual([
+    ['12_0', 'running'],
+    ['12_1', 'waiting'],
+    ['13_0', 'running'],
+  ]);
+  expect(parseQueue('')).toEqual(new Map());
+});

@@ -1,0 +1,269 @@
+/**
+ * Runs as jobs of a scheduler. Jobs that are asked for together are submitted together, as one array. What they need and say is in a
+ * folder that all machines see: the script with the list of runs, and for each task whether it began and its exit code; so that
+ * nothing depends on how long a scheduler remembers.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Run } from '../../runs/run-folder.ts';
+import { breakLock, runHolder } from '../../runs/run-lock.ts';
+import { readStatus } from '../../runs/run-status.ts';
+import { writeFileAtomic } from '../../util/atomic-file.ts';
+import { AblateError, messageOf } from '../../util/errors.ts';
+import { fileError } from '../../util/file-error.ts';
+import { trainArguments, type Job, type JobEnd, type Launcher } from '../launcher.ts';
+import { ablateCommand } from './ablate-command.ts';
+import { lastLines } from './last-lines.ts';
+import type { Scheduler, TaskState } from './scheduler.ts';
+
+export interface BatchOptions {
+  /** For the scripts and their records; it must be on a file system that the cluster's machines share. Made if it is missing. */
+  readonly folder: string;
+  /** OpenMP threads of each run. */
+  readonly threads: number;
+  /** Jobs in the scheduler at a time. */
+  readonly slots: number;
+  /** How often a job that failed is submitted again; default 1. */
+  readonly resubmissions?: number;
+  /** How often the scheduler is asked; default 5 s. */
+  readonly pollMs?: number;
+  /** How long files written on one machine may take to be seen on another; default 20 s. */
+  readonly settleMs?: number;
+  /** How long the scheduler may not answer before the study gives up; default 10 minutes. Jobs go on meanwhile. */
+  readonly patienceMs?: number;
+}
+
+/** A task of the scheduler, as recorded in the folder of the run that it trains. */
+interface Ticket {
+  readonly scheduler: string;
+  readonly id: string;
+  /** Folder of the submission. */
+  readonly folder: string;
+  readonly task: number;
+}
+
+const stopped: JobEnd = { how: 'stopped', detail: '' };
+
+export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Launcher {
+  const { threads, slots, resubmissions = 1, pollMs = 5000 } = options;
+  const submit = gatherJobs(scheduler, options);
+  const stateOf = watch(scheduler, options);
+
+  /** Waits for the end of a task. */
+  async function follow(run: Run, ticket: Ticket, signal: AbortSignal): Promise<JobEnd> {
+    let asked = false;
+    for (;;) {
+      const state = await stateOf(ticket.id);
+      if (state === undefined) return await endOf(scheduler, run, ticket, options);
+      if (signal.aborted && !asked) {
+        await scheduler.stop(ticket.id, state);
+        asked = true;
+      }
+      await abortableDelay(pollMs, asked ? undefined : signal);
+    }
+  }
+
+  return {
+    name: `jobs of ${scheduler.name}`,
+    slots,
+    threads,
+    async run(job, signal) {
+      const earlier = readTicket(job.run);
+      if (earlier?.scheduler === scheduler.name && (await stateOf(earlier.id)) !== undefined) {
+        return await follow(job.run, earlier, signal);
+      }
+      for (let again = 0; ; again++) {
+        if (signal.aborted) return stopped;
+        const end = await follow(job.run, await submit(job), signal);
+        freeFromLostMachine(job.run);
+        // A training that recorded its own failure fails again.
+        const settled = end.how === 'stopped' || signal.aborted || readStatus(job.run).status === 'failed';
+        if (settled || again >= resubmissions) return end;
+      }
+    },
+  };
+}
+
+/** Jobs asked for within this time are one submission. */
+const gatherMs = 300;
+
+/** Collects jobs for a moment and submits them as one array. */
+function gatherJobs(scheduler: Scheduler, { folder, threads }: BatchOptions): (job: Job) => Promise<Ticket> {
+  let waiting: { readonly job: Job; readonly resolve: (ticket: Ticket) => void; readonly reject: (error: unknown) => void }[] =
+    [];
+
+  async function submitAll(): Promise<void> {
+    const batch = waiting;
+    waiting = [];
+    try {
+      const jobs = batch.map(({ job }) => job);
+      const place = writeSubmission(folder, jobs, threads);
+      const tasks = jobs.map((_, task) => join(place, `${task}.sh`));
+      const ids = await scheduler.submit({ array: join(place, 'job.sh'), tasks });
+      batch.forEach(({ job, resolve }, task) => {
+        const ticket = { scheduler: scheduler.name, id: ids[task]!, folder: place, task };
+        writeFileAtomic(ticketPath(job.run), `${JSON.stringify(ticket)}\n`);
+        resolve(ticket);
+      });
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  return (job) =>
+    new Promise((resolve, reject) => {
+      if (waiting.length === 0) setTimeout(() => void submitAll(), gatherMs);
+      waiting.push({ job, resolve, reject });
+    });
+}
+
+/** The state of tasks, asked for all together, and not again within the poll time. Undefined for one that is gone. */
+function watch(
+  scheduler: Scheduler,
+  { pollMs = 5000, patienceMs = 600_000 }: BatchOptions,
+): (id: string) => Promise<TaskState | undefined> {
+  const ids = new Set<string>();
+  let answer: Promise<ReadonlyMap<string, TaskState>> | undefined;
+  let askedAt = -Infinity;
+  let silentSince: number | undefined;
+
+  function ask(): Promise<ReadonlyMap<string, TaskState>> {
+    if (answer === undefined || performance.now() - askedAt >= pollMs) {
+      askedAt = performance.now();
+      answer = scheduler.states([...ids]);
+    }
+    return answer;
+  }
+
+  return async (id) => {
+    if (!ids.has(id)) {
+      ids.add(id);
+      answer = undefined;
+    }
+    for (;;) {
+      try {
+        const states = await ask();
+        silentSince = undefined;
+        const state = states.get(id);
+        if (state === undefined) ids.delete(id);
+        return state;
+      } catch (error) {
+        silentSince ??= performance.now();
+        if (performance.now() - silentSince > patienceMs) {
+          throw new AblateError(`${scheduler.name} does not answer: ${messageOf(error)}`, {
+            fix: 'Jobs that run go on. Once it answers again, the same ablate study finds them',
+            cause: error,
+          });
+        }
+        await delay(pollMs);
+      }
+    }
+  };
+}
+
+/** How a task that is gone has ended, from what it left in its folder. */
+async function endOf(
+  scheduler: Scheduler,
+  run: Run,
+  { id, folder, task }: Ticket,
+  { settleMs = 20_000 }: BatchOptions,
+): Promise<JobEnd> {
+  const exitFile = join(folder, `${task}.exit`);
+  const deadline = performance.now() + settleMs;
+  while (!existsSync(exitFile) && performance.now() < deadline) await delay(Math.min(500, settleMs));
+  if (existsSync(exitFile)) {
+    const code = Number(readFileSync(exitFile, 'utf8'));
+    // 130: interrupted, in order.
+    if (code === 0 || code === 130) return stopped;
+    const said = lastLines(join(run.path, 'output.log'));
+    const detail = `job ${id} ended with exit code ${code}${said === '' ? '' : `: ${said}`}`;
+    // Above 128: ended by a signal.
+    return { how: code > 128 ? 'killed' : 'failed', detail };
+  }
+  const explanation = await scheduler.explain(id);
+  const because = explanation === undefined ? '' : ` (${explanation})`;
+  if (existsSync(join(folder, `${task}.begun`))) {
+    return {
+      how: 'killed',
+      detail: `job ${id} was ended from outside${because}: cancelled, out of time, or its machine was lost`,
+    };
+  }
+  return {
+    how: 'failed',
+    detail: `job ${id} is gone without having begun${because}: it was cancelled, or its machine does not see ${folder}, which must be on a shared file system`,
+  };
+}
+
+/** Writes the script of a submission and what each of its tasks runs; returns its folder. */
+function writeSubmission(folder: string, jobs: readonly Job[], threads: number): string {
+  const place = join(folder, `${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${process.pid}`);
+  try {
+    mkdirSync(place, { recursive: true });
+    jobs.forEach((job, task) => {
+      const command = [...ablateCommand(), ...trainArguments(job, threads)].map(quoted).join(' ');
+      const settings = `log=${quoted(join(job.run.path, 'output.log'))}\ncommand=(${command})\n`;
+      writeFileSync(join(place, `${task}.run`), settings);
+      const script = `#!/bin/bash\nSLURM_ARRAY_TASK_ID=${task} exec bash ${quoted(join(place, 'job.sh'))}\n`;
+      writeFileSync(join(place, `${task}.sh`), script, { mode: 0o755 });
+    });
+    writeFileSync(join(place, 'job.sh'), jobScript(place, process.cwd()), { mode: 0o755 });
+  } catch (error) {
+    throw fileError('write', place, error);
+  }
+  return place;
+}
+
+/** A request to end is passed on, and the exit code is recorded whatever it is. */
+function jobScript(place: string, workingFolder: string): string {
+  return `#!/bin/bash
+# Trains one run of a study: that of this task's number.
+task=$SLURM_ARRAY_TASK_ID
+place=${quoted(place)}
+cd ${quoted(workingFolder)} || exit 1
+source "$place/$task.run" || exit 1
+: > "$place/$task.begun"
+"\${command[@]}" >> "$log" 2>&1 < /dev/null &
+child=$!
+trap 'kill -TERM "$child"' TERM INT
+code=128
+while [ "$code" -ge 128 ] && kill -0 "$child" 2> /dev/null; do
+  wait "$child"
+  code=$?
+done
+echo "$code" > "$place/$task.exit.new" && mv "$place/$task.exit.new" "$place/$task.exit"
+exit "$code"
+`;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function ticketPath(run: Run): string {
+  return join(run.path, 'job.json');
+}
+
+function readTicket(run: Run): Ticket | undefined {
+  try {
+    return JSON.parse(readFileSync(ticketPath(run), 'utf8')) as Ticket;
+  } catch {
+    return undefined; // Never submitted.
+  }
+}
+
+/** The scheduler says that the job is gone, which its lock, if it was on another machine, cannot say of itself. */
+function freeFromLostMachine(run: Run): void {
+  const holder = runHolder(run);
+  if (holder !== undefined && holder.host !== hostname()) breakLock(run);
+}
+
+/** Ends early when the signal is aborted. */
+async function abortableDelay(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  } catch {
+    // Aborted: the caller looks at the signal.
+  }
+}

@@ -1,0 +1,104 @@
+/** Runs as processes of this machine, its cores shared out among them. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Run } from '../../runs/run-folder.ts';
+import { runHolder } from '../../runs/run-lock.ts';
+import { cpuInfo } from '../../util/cpu.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { fileError } from '../../util/file-error.ts';
+import { processState } from '../../util/process-identity.ts';
+import { trainArguments, type Job, type JobEnd, type Launcher } from '../launcher.ts';
+import { ablateCommand } from './ablate-command.ts';
+import { lastLines } from './last-lines.ts';
+
+export interface LocalOptions {
+  /** Processes at a time; default 1. */
+  readonly jobs?: number | undefined;
+  /** OpenMP threads of each; default: the physical cores shared out. */
+  readonly threads?: number | undefined;
+}
+
+/** How often a process that was not started here is looked after. */
+const pollMs = 500;
+
+export function localLauncher({ jobs = 1, threads }: LocalOptions = {}): Launcher {
+  const { physicalCores, availableCores } = cpuInfo();
+  const cores = Math.max(1, Math.min(physicalCores, availableCores));
+  if (threads === undefined && jobs > cores) {
+    throw new ConfigurationError(`jobs (=${jobs}) must be at most ${cores}, the cores of this machine`, {
+      fix: 'give fewer --jobs, or say how many --threads each shall have',
+    });
+  }
+  const threadsEach = threads ?? Math.floor(cores / jobs);
+  return {
+    name: jobs === 1 ? 'one local process' : `${jobs} local processes`,
+    slots: jobs,
+    threads: threadsEach,
+    async run(job, signal) {
+      await orphanGone(job.run, signal);
+      return signal.aborted ? stopped : await runProcess(job, threadsEach, signal);
+    },
+  };
+}
+
+const stopped: JobEnd = { how: 'stopped', detail: '' };
+
+/** Waits until no process of this machine trains the run: one may be left from a study that was killed. */
+async function orphanGone(run: Run, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const holder = runHolder(run);
+    if (holder === undefined || processState(holder) !== 'alive') return;
+    if (signal.aborted) {
+      askToStop(holder.pid);
+      return;
+    }
+    await delay(pollMs);
+  }
+}
+
+/** What it says goes to output.log in the run's folder. */
+function runProcess(job: Job, threads: number, signal: AbortSignal): Promise<JobEnd> {
+  const logPath = join(job.run.path, 'output.log');
+  const log = openLog(logPath);
+  const [file, ...entry] = ablateCommand();
+  // A process group of its own: Ctrl-C on the terminal reaches only the study, which passes it on once.
+  const child = spawn(file, [...entry, ...trainArguments(job, threads)], { stdio: ['ignore', 'ignore', log], detached: true });
+  closeSync(log);
+  const stop = () => {
+    if (child.pid !== undefined) askToStop(child.pid);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  return new Promise((resolve) => {
+    const end = (how: JobEnd['how'], problem: string) => {
+      signal.removeEventListener('abort', stop);
+      const said = how === 'stopped' ? '' : lastLines(logPath);
+      resolve({ how, detail: how === 'stopped' ? '' : said === '' ? problem : `${problem}: ${said}` });
+    };
+    child.once('error', (error) => end('failed', `the process could not be started (${error.message})`));
+    child.once('exit', (code, signalName) => {
+      if (signalName !== null) end('killed', `the process was ended by ${signalName}`);
+      // 130: interrupted, in order.
+      else if (code === 0 || code === 130) end('stopped', '');
+      else end('failed', `exit code ${code ?? '?'}`);
+    });
+  });
+}
+
+function askToStop(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch {
+    // It has just ended by itself.
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a');
+  } catch (error) {
+    throw fileError('write', path, error);
+  }
+}

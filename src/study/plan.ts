@@ -1,0 +1,153 @@
+/** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
+import { buildModel } from '../models/registry.ts';
+import type { Network } from '../nn/network.ts';
+import { resolveConfig } from '../train/config.ts';
+import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
+import { preprocessingOf } from '../train/preprocessing.ts';
+import { AblateError, ConfigurationError } from '../util/errors.ts';
+import { designOf, type Design, type Layer, type Variant } from './design.ts';
+import { runIdentity } from './identity.ts';
+import type { StudyFile } from './study-file.ts';
+
+/** What a study must know of its images to build its networks. */
+export interface DatasetFacts {
+  /** `[C, H, W]` */
+  readonly shape: readonly [channels: number, height: number, width: number];
+  readonly classes: number;
+  /** In the split that runs are evaluated on. */
+  readonly evaluationImages: number;
+}
+
+export interface PlannedRun {
+  readonly variant: string;
+  readonly seed: number;
+  /** Complete, but for the threads, which are those of this machine. */
+  readonly config: TrainingConfig;
+  /** Of `config`: runs of the same identity compute the same. */
+  readonly identity: string;
+}
+
+export interface StudyPlan {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly dataset: string;
+  readonly design: Design;
+  /** All variants with the first seed, then all with the next: a study that is cut short has whole comparisons. */
+  readonly runs: readonly PlannedRun[];
+}
+
+/** Steps between evaluations where a study does not say: enough for a curve. */
+const evaluationsPerRun = 10;
+
+/**
+ * @throws ConfigurationError naming the line of the study file, for what no run could be trained with, and for changes that change
+ *   nothing
+ */
+export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
+  const { name, title = name, description = '', dataset } = file.source;
+  const design = designOf(file);
+  const [first] = design.seeds;
+  const planned = new Map<string, PlannedRun>();
+  const variants = design.variants.filter((variant) => {
+    const run = planRun(file, variant, first!, facts, design);
+    const same = planned.get(run.identity);
+    if (same !== undefined) {
+      if (design.name === 'grid' || design.name === 'random') return false;
+      const at = variant.layers.at(-1)?.at ?? [];
+      throw file.error(
+        at,
+        `"${variant.name}" trains exactly like "${same.variant}": it changes nothing`,
+        'change another key, or remove it',
+      );
+    }
+    planned.set(run.identity, run);
+    return true;
+  });
+  const runs = design.seeds.flatMap((seed) => variants.map((variant) => planRun(file, variant, seed, facts, design)));
+  return { name, title, description, dataset, design: { ...design, variants }, runs };
+}
+
+/** The network that a configuration trains. */
+export function networkOf(config: TrainingConfig, { shape, classes }: DatasetFacts): Network {
+  const { inputSize } = preprocessingOf(config, shape);
+  return buildModel(config.model, { settings: config.modelSettings, input: [shape[0], inputSize, inputSize], classes });
+}
+
+function planRun(file: StudyFile, variant: Variant, seed: number, facts: DatasetFacts, design: Design): PlannedRun {
+  const resolve = (layers: readonly ConfigOverrides[]): TrainingConfig => {
+    const config = resolveConfig(...layers, { dataset: file.source.dataset, seed });
+    // As the trainer records it, which knows the images.
+    const settled = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
+    checkInput(settled, facts);
+    networkOf(settled, facts);
+    return settled;
+  };
+  const config = withStudyDefaults(resolveLayers(file, variant.layers, resolve), variant.layers, design);
+  return { variant: variant.name, seed, config, identity: runIdentity(config) };
+}
+
+function checkInput({ inputSize }: TrainingConfig, { shape }: DatasetFacts): void {
+  const side = Math.min(shape[1], shape[2]);
+  if (inputSize !== 'full' && inputSize > side) {
+    throw new ConfigurationError(`inputSize (=${inputSize}) must be at most ${side}, the size of the images`);
+  }
+}
+
+/**
+ * Keys that change nothing of what is trained, for runs that nobody watches, unless the study says otherwise: enough evaluations for a
+ * curve, or one at every round of a search that stops early; at most a minute lost to an interruption; little on the disk.
+ */
+function withStudyDefaults(config: TrainingConfig, layers: readonly Layer[], { halving }: Design): TrainingConfig {
+  const evalEvery =
+    halving === undefined
+      ? Math.max(1, Math.ceil(config.steps / evaluationsPerRun))
+      : roundLength(config.steps, halving.factor, halving.rounds);
+  const defaults = { evalEvery, saveEverySeconds: 60, keepCheckpoints: 1 };
+  const given = new Set(layers.flatMap(({ overrides }) => Object.keys(overrides)));
+  if (halving !== undefined) given.delete('evalEvery');
+  return { ...config, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !given.has(key))) };
+}
+
+/** Steps of the first round: the later ones are `factor` times as long each. */
+export function roundLength(steps: number, factor: number, rounds: number): number {
+  return Math.max(1, Math.floor(steps / factor ** rounds));
+}
+
+/** Resolves a variant's layers; an error is given the line of the key that is to blame. */
+function resolveLayers<T>(file: StudyFile, layers: readonly Layer[], resolve: (layers: readonly ConfigOverrides[]) => T): T {
+  try {
+    return resolve(layers.map(({ overrides }) => overrides));
+  } catch (error) {
+    if (!(error instanceof AblateError)) throw error;
+    throw file.error(blamed(layers, error.message, resolve), error.message, error.fix);
+  }
+}
+
+/** The key without which there would be no error; else the first with which there is this one. */
+function blamed(
+  layers: readonly Layer[],
+  message: string,
+  resolve: (layers: readonly ConfigOverrides[]) => unknown,
+): readonly PropertyKey[] {
+  const keys = layers.flatMap(({ overrides, at }, layer) =>
+    Object.keys(overrides).map((key) => ({ layer, key, at: [...at, key] })),
+  );
+  const problemWith = (kept: (layer: number, key: string) => boolean): string | undefined => {
+    const reduced = layers.map(({ overrides }, layer) =>
+      Object.fromEntries(Object.entries(overrides).filter(([key]) => kept(layer, key))),
+    );
+    try {
+      resolve(reduced);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+  const culprit = keys.findLast((each) => problemWith((layer, key) => layer !== each.layer || key !== each.key) === undefined);
+  const first = keys.find((_, i) => {
+    const before = keys.slice(0, i + 1);
+    return problemWith((layer, key) => before.some((each) => each.layer === layer && each.key === key)) === message;
+  });
+  return (culprit ?? first)?.at ?? layers.at(-1)?.at ?? [];
+}

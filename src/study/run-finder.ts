@@ -1,0 +1,111 @@
+/**
+ * Finds recorded runs by what they compute. The identities of runs are kept in `<runs>/.studies/identities.json`, as configurations never
+ * change; the file is a cache, and without it all configurations are read again.
+ */
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { allRuns, readConfig, readEnvironment, runName, type Run } from '../runs/run-folder.ts';
+import { readSafetensorsMetadata } from '../runs/safetensors.ts';
+import { readStatus, type RunState } from '../runs/run-status.ts';
+import { checkConfig } from '../train/config.ts';
+import { AblateError } from '../util/errors.ts';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { runIdentity } from './identity.ts';
+import { studiesFolder } from './study-state.ts';
+
+export interface RunFinder {
+  /**
+   * The run to use for what `identity` computes: a finished one before one that still runs, that before the one that came furthest.
+   * Undefined if there is none, or only on other images.
+   *
+   * @param fingerprint of the images; undefined accepts any
+   */
+  find(identity: string, fingerprint: string | undefined): Run | undefined;
+}
+
+interface Known {
+  /** Of config.json: a number may be given again after a run was removed. */
+  readonly stamp: string;
+  /** Undefined for a configuration that this version cannot read. */
+  readonly identity?: string | undefined;
+}
+
+/** Looks anew at each `find` for runs that were added since. */
+export function createRunFinder(runsFolder: string): RunFinder {
+  const cachePath = join(studiesFolder(runsFolder), 'identities.json');
+  let known = readCache(cachePath);
+
+  function update(): Map<string, Run[]> {
+    const byIdentity = new Map<string, Run[]>();
+    const current: Record<string, Known> = {};
+    let changed = false;
+    for (const run of allRuns(runsFolder)) {
+      const name = runName(run);
+      const stamp = stampOf(run);
+      if (stamp === undefined) continue;
+      let entry = known[name];
+      if (entry?.stamp !== stamp) {
+        entry = { stamp, identity: identityOf(run) };
+        changed = true;
+      }
+      current[name] = entry;
+      if (entry.identity !== undefined) byIdentity.set(entry.identity, [...(byIdentity.get(entry.identity) ?? []), run]);
+    }
+    known = current;
+    if (changed) writeCache(cachePath, current);
+    return byIdentity;
+  }
+
+  return {
+    find(identity, fingerprint) {
+      const candidates = (update().get(identity) ?? [])
+        .filter((run) => isSame(run, fingerprint))
+        .map((run) => ({ run, ...readStatus(run) }));
+      candidates.sort((a, b) => preference[a.status] - preference[b.status] || b.step - a.step);
+      return candidates[0]?.run;
+    },
+  };
+}
+
+const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1, interrupted: 2, failed: 3 };
+
+/** Whether the run started from random weights, and on these images; without a checkpoint that is not yet decided. */
+function isSame(run: Run, fingerprint: string | undefined): boolean {
+  if (readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='))) return false;
+  const checkpoint = latestCheckpoint(run);
+  if (checkpoint === undefined) return readStatus(run).status !== 'finished';
+  return fingerprint === undefined || readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'] === fingerprint;
+}
+
+function identityOf(run: Run): string | undefined {
+  try {
+    return runIdentity(checkConfig(readConfig(run)));
+  } catch (error) {
+    // A run of another version, or one that is damaged: it is not used, and is not in the way.
+    if (error instanceof AblateError) return undefined;
+    throw error;
+  }
+}
+
+function stampOf(run: Run): string | undefined {
+  const found = statSync(join(run.path, 'config.json'), { throwIfNoEntry: false });
+  return found === undefined ? undefined : `${found.ino}-${found.mtimeMs}`;
+}
+
+function readCache(path: string): Readonly<Record<string, Known>> {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, Known>;
+  } catch {
+    return {}; // Missing or damaged: everything is read again.
+  }
+}
+
+function writeCache(path: string, known: Readonly<Record<string, Known>>): void {
+  try {
+    mkdirSync(join(path, '..'), { recursive: true });
+    writeFileAtomic(path, JSON.stringify(known), { durable: false });
+  } catch {
+    // A folder that cannot be written to: the next call reads again.
+  }
+}

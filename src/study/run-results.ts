@@ -1,0 +1,54 @@
+/** What a run's folder says of its results. */
+import { readMetrics, type MetricsRecord } from '../runs/metrics.ts';
+import { metricsPath, type Run } from '../runs/run-folder.ts';
+
+export interface CurvePoint {
+  readonly step: number;
+  /** A fraction in [0, 1]. */
+  readonly accuracy: number;
+}
+
+export interface RunResults {
+  /** Evaluations by step, ascending. */
+  readonly curve: readonly CurvePoint[];
+  /** Mean cross-entropy of the last evaluation. */
+  readonly loss: number | undefined;
+  /** Seconds of stepping, evaluation, saving and interruptions left out. */
+  readonly trainingSeconds: number;
+  /** While stepping; undefined before the first record. */
+  readonly imagesPerSecond: number | undefined;
+  readonly trainLoss: number | undefined;
+}
+
+/** @param batchSize examples per step */
+export function readRunResults(run: Run, batchSize: number): RunResults {
+  return resultsOf(readMetrics(metricsPath(run)), batchSize);
+}
+
+export function resultsOf(records: readonly MetricsRecord[], batchSize: number): RunResults {
+  const curve = new Map<number, CurvePoint>();
+  let loss: number | undefined;
+  let trainLoss: number | undefined;
+  let trainingSeconds = 0;
+  let trainedSteps = 0;
+  let lastStep = 0;
+  for (const { step, metrics } of records) {
+    const accuracy = metrics['test/accuracy'] ?? metrics['val/accuracy'];
+    if (accuracy !== undefined) curve.set(step, { step, accuracy });
+    loss = metrics['test/loss'] ?? metrics['val/loss'] ?? loss;
+    trainLoss = metrics['train/loss'] ?? trainLoss;
+    const imagesPerSecond = metrics['train/imagesPerSecond'];
+    if (imagesPerSecond !== undefined && imagesPerSecond > 0 && step > lastStep) {
+      trainingSeconds += ((step - lastStep) * batchSize) / imagesPerSecond;
+      trainedSteps += step - lastStep;
+      lastStep = step;
+    }
+  }
+  return {
+    curve: [...curve.values()].sort((a, b) => a.step - b.step),
+    loss,
+    trainLoss,
+    trainingSeconds,
+    imagesPerSecond: trainingSeconds > 0 ? (trainedSteps * batchSize) / trainingSeconds : undefined,
+  };
+}

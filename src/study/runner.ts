@@ -1,0 +1,299 @@
+/**
+ * Runs a study to its end, whatever happened before. All that decides what is left to do is on the disk: which runs exist (found by what
+ * they compute), how far each is, and which accuracies they have. So the same call, after any interruption, completes the study, and
+ * trains nothing twice:
+ *
+ * - A run's folder is made before its process is started: a study that is killed in between finds it again.
+ * - Only the process that holds a run's lock trains it, and launchers wait for one that is left from an earlier study.
+ * - One study of a name runs at a time.
+ */
+import { mkdirSync } from 'node:fs';
+import { describeEnvironment } from '../runs/environment.ts';
+import { readMetrics } from '../runs/metrics.ts';
+import { createRun, findRun, metricsPath, runName, type Run } from '../runs/run-folder.ts';
+import { lockFolder, runHolder } from '../runs/run-lock.ts';
+import { readStatus, writeStatus } from '../runs/run-status.ts';
+import { AblateError } from '../util/errors.ts';
+import { fileError } from '../util/file-error.ts';
+import { processState } from '../util/process-identity.ts';
+import { roundEnds, survivors } from './halving.ts';
+import type { Job, Launcher } from './launcher.ts';
+import type { PlannedRun, StudyPlan } from './plan.ts';
+import { createRunFinder, type RunFinder } from './run-finder.ts';
+import { readRunResults } from './run-results.ts';
+import { studyFolder, writeStudyState, type StudyRun, type StudyRunState, type StudyState } from './study-state.ts';
+
+export interface StudyOptions {
+  readonly plan: StudyPlan;
+  readonly file: StudyState['file'];
+  readonly dataset: StudyState['dataset'];
+  readonly launcher: Launcher;
+  /** The folder of all runs. */
+  readonly runsFolder: string;
+  /** Where the images are, for the runs. */
+  readonly data?: Omit<Job, 'run'>;
+  /** Whether runs that failed are tried again, from their last checkpoint. */
+  readonly retryFailed?: boolean;
+  /** When aborted, the runs save and stop, and the study can be continued. */
+  readonly signal?: AbortSignal;
+  readonly hooks?: StudyHooks;
+  /** How often the folders of running runs are looked at. */
+  readonly pollMs?: number;
+}
+
+export interface StudyHooks {
+  /** About once a second, and when a run starts or ends. */
+  onProgress?(runs: readonly RunProgress[]): void;
+  /** A run is finished, failed or stopped. */
+  onRunEnd?(run: RunProgress): void;
+}
+
+export interface RunProgress extends StudyRun {
+  readonly steps: number;
+  /** Steps taken. */
+  readonly step: number;
+  /** Of the latest evaluation. */
+  readonly accuracy: number | undefined;
+  /** While it runs, once there is a record. */
+  readonly imagesPerSecond: number | undefined;
+  /** Whether it was finished before this study looked. */
+  readonly reused: boolean;
+}
+
+/** A run of the study while it is worked on. */
+interface Entry {
+  readonly planned: PlannedRun;
+  run: Run | undefined;
+  state: StudyRunState;
+  reason: string | undefined;
+  reused: boolean;
+}
+
+/** A process that is killed again and again without coming any further is given up. */
+const killsWithoutProgress = 3;
+
+/**
+ * @returns every run of the study as it is now; complete unless the signal was aborted
+ * @throws AblateError if the study is being run by another process, or if runs cannot be trained at all
+ */
+export async function runStudy(options: StudyOptions): Promise<readonly StudyRun[]> {
+  const { plan, runsFolder, hooks = {}, pollMs = 1000 } = options;
+  const folder = studyFolder(runsFolder, plan.name);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError('create', folder, error);
+  }
+  const lock = lockFolder(folder, `the study ${plan.name}`);
+  try {
+    const entries = findEntries(options, createRunFinder(runsFolder));
+    const runner = createRunner(options, entries);
+    runner.save();
+    const report = () => hooks.onProgress?.(entries.map(progressOf));
+    report();
+    const timer = setInterval(report, pollMs);
+    try {
+      const { halving } = plan.design;
+      if (halving !== undefined) await runner.halve(halving.factor, (entry) => roundEnds(entry.planned.config.steps, halving));
+      await runner.advanceAll(entries.filter(({ state }) => state === 'waiting'));
+    } finally {
+      clearInterval(timer);
+      runner.save();
+    }
+    report();
+    return entries.map(studyRunOf);
+  } finally {
+    lock.release();
+  }
+}
+
+/** What is known of the planned runs before anything is started. */
+function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finder: RunFinder): Entry[] {
+  return plan.runs.map((planned) => {
+    const run = finder.find(planned.identity, dataset.fingerprint);
+    const found = run === undefined ? undefined : readStatus(run);
+    const finished = found?.status === 'finished';
+    const failed = found?.status === 'failed' && !retryFailed;
+    const state = finished ? 'finished' : failed ? 'failed' : 'waiting';
+    return { planned, run, state, reason: failed ? found.reason : undefined, reused: finished };
+  });
+}
+
+function createRunner(options: StudyOptions, entries: readonly Entry[]) {
+  const { plan, launcher, runsFolder, dataset, data = {}, hooks = {}, pollMs = 1000 } = options;
+  const finder = createRunFinder(runsFolder);
+  // Aborted by the user, or when going on makes no sense.
+  const stop = new AbortController();
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+  const retried = new Set<Entry>();
+  let failuresInARow = 0;
+
+  // Asked anew each time: it changes while runs are waited for.
+  const isStopped = (): boolean => signal.aborted;
+
+  function save(): void {
+    writeStudyState(runsFolder, { name: plan.name, file: options.file, dataset, runs: entries.map(studyRunOf) });
+  }
+
+  function settle(entry: Entry, state: StudyRunState, reason?: string): void {
+    entry.state = state;
+    entry.reason = reason;
+    save();
+    if (state === 'finished' || state === 'failed' || state === 'stopped') hooks.onRunEnd?.(progressOf(entry));
+  }
+
+  /** Works through entries, as many at a time as the launcher has slots. */
+  async function advanceAll(waiting: readonly Entry[], until?: (entry: Entry) => number): Promise<void> {
+    const queue = [...waiting];
+    const worker = async (): Promise<void> => {
+      for (let entry = queue.shift(); entry !== undefined && !signal.aborted; entry = queue.shift()) {
+        await advance(entry, until?.(entry));
+      }
+    };
+    const results = await Promise.allSettled(
+      Array.from({ length: launcher.slots }, () =>
+        worker().catch((error: unknown) => {
+          // The others save and stop before this is thrown on.
+          stop.abort();
+          throw error;
+        }),
+      ),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /** Trains one run to its end, or until it is evaluated at step `until`. */
+  async function advance(entry: Entry, until?: number): Promise<void> {
+    let kills = 0;
+    while (!signal.aborted) {
+      const run = (entry.run ??= runFor(entry));
+      const before = readStatus(run);
+      if (before.status === 'finished') {
+        settle(entry, 'finished');
+        return;
+      }
+      if (before.status === 'failed' && !(options.retryFailed === true && !retried.has(entry))) {
+        settle(entry, 'failed', before.reason ?? 'the reason was not recorded');
+        return;
+      }
+      if (until !== undefined && accuracyAt(entry, until) !== undefined) {
+        settle(entry, 'waiting');
+        return;
+      }
+      retried.add(entry);
+      settle(entry, 'running');
+      const end = await launch(entry, run, until);
+      settle(entry, 'waiting');
+      const after = readStatus(run);
+      if (after.step > before.step || after.status === 'finished' || after.status === 'failed') failuresInARow = 0;
+      if (end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
+      kills = after.step > before.step ? 0 : kills + 1;
+      if (end.how === 'killed' && kills < killsWithoutProgress) continue;
+      settle(entry, 'failed', end.detail);
+      // Nothing was trained: if that goes on, it is not the run's fault.
+      if (++failuresInARow >= Math.max(2, launcher.slots)) {
+        throw new AblateError(`the runs of ${plan.name} cannot be trained: ${end.detail}`, {
+          fix: `${run.path}/output.log has all that was said; once it is solved, run the study again`,
+        });
+      }
+      return;
+    }
+  }
+
+  async function launch(entry: Entry, run: Run, until: number | undefined) {
+    const enough = new AbortController();
+    const timer =
+      until === undefined
+        ? undefined
+        : setInterval(() => {
+            if (accuracyAt(entry, until) !== undefined) enough.abort();
+          }, pollMs / 2);
+    try {
+      return await launcher.run({ run, ...data }, AbortSignal.any([signal, enough.signal]));
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** The folder for a run: one that another study has made meanwhile, else a new one. */
+  function runFor({ planned }: Entry): Run {
+    const found = finder.find(planned.identity, dataset.fingerprint);
+    if (found !== undefined) return found;
+    const config = { ...planned.config, threads: launcher.threads };
+    const run = createRun(runsFolder, config.model, config, describeEnvironment({ threads: launcher.threads }));
+    writeStatus(run, { status: 'interrupted', step: 0, steps: config.steps, reason: 'not started yet' });
+    return run;
+  }
+
+  /** Rounds of successive halving over the variants, each with the mean accuracy over its seeds. */
+  async function halve(factor: number, endsOf: (entry: Entry) => readonly number[]): Promise<void> {
+    let alive = [...new Set(entries.map(({ planned }) => planned.variant))];
+    const rounds = Math.max(...entries.map((entry) => endsOf(entry).length));
+    for (let round = 0; round < rounds && !isStopped(); round++) {
+      const ofRound = entries.filter(({ planned }) => alive.includes(planned.variant));
+      const end = (entry: Entry) => endsOf(entry)[round] ?? entry.planned.config.steps;
+      await advanceAll(
+        ofRound.filter(({ state }) => state === 'waiting'),
+        end,
+      );
+      if (isStopped()) return;
+      const accuracies = new Map(
+        alive.map((variant) => [
+          variant,
+          mean(ofRound.filter(({ planned }) => planned.variant === variant).map((e) => accuracyAt(e, end(e)))),
+        ]),
+      );
+      const best = survivors(accuracies, factor);
+      for (const entry of ofRound) {
+        if (best.has(entry.planned.variant) || entry.state !== 'waiting') continue;
+        settle(entry, 'stopped', `not among the best ${best.size} of ${alive.length} after ${end(entry)} steps`);
+      }
+      alive = [...best];
+    }
+  }
+
+  return { save, advanceAll, halve };
+}
+
+/** Accuracy of the evaluation at a step, once there is one. */
+function accuracyAt({ run, planned }: Entry, step: number): number | undefined {
+  if (run === undefined) return undefined;
+  return readRunResults(run, planned.config.batchSize).curve.find((point) => point.step === step)?.accuracy;
+}
+
+/** Whether a living process of this machine trains the run. */
+function isHeld(run: Run): boolean {
+  const holder = runHolder(run);
+  return holder !== undefined && processState(holder) === 'alive';
+}
+
+function mean(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length < values.length || known.length === 0
+    ? undefined
+    : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
+function studyRunOf({ planned, run, state, reason }: Entry): StudyRun {
+  return { variant: planned.variant, seed: planned.seed, run: run && runName(run), state, reason };
+}
+
+function progressOf(entry: Entry): RunProgress {
+  const { steps } = entry.planned.config;
+  const status = entry.run === undefined ? undefined : readStatus(entry.run);
+  const speed = entry.state === 'running' && entry.run !== undefined ? latestSpeed(entry.run) : undefined;
+  const step = Math.min(status?.step ?? 0, steps);
+  return { ...studyRunOf(entry), steps, step, accuracy: status?.accuracy, imagesPerSecond: speed, reused: entry.reused };
+}
+
+function latestSpeed(run: Run): number | undefined {
+  return readMetrics(metricsPath(run)).findLast(({ metrics }) => metrics['train/imagesPerSecond'] !== undefined)?.metrics[
+    'train/imagesPerSecond'
+  ];
+}
+
+/** The run of a name, in the state of a study. Throws DataError if it was removed since. */
+export function openStudyRun(runsFolder: string, { run }: StudyRun): Run | undefined {
+  return run === undefined ? undefined : findRun(runsFolder, run);
+}

@@ -1,0 +1,87 @@
+/**
+ * What is recorded of a study beside its runs: `<runs>/.studies/<name>/study.json`, with the file it was started from and which run
+ * stands for which variant and seed. How far each run is, its folder says.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { DataError } from '../util/errors.ts';
+import { errorCode, fileError } from '../util/file-error.ts';
+import type { DatasetFacts } from './plan.ts';
+
+/** `waiting`: not started or interrupted. `stopped`: by a search, as it was not among the best. */
+export type StudyRunState = 'waiting' | 'running' | 'finished' | 'failed' | 'stopped';
+
+export interface StudyRun {
+  readonly variant: string;
+  readonly seed: number;
+  /** `tuto/3`; undefined until it is started. */
+  readonly run?: string | undefined;
+  readonly state: StudyRunState;
+  /** Why it failed, or was stopped. */
+  readonly reason?: string | undefined;
+}
+
+export interface StudyState {
+  readonly name: string;
+  /** The study file: where it was, and its text. */
+  readonly file: { readonly path: string; readonly text: string };
+  readonly dataset: RecordedDataset;
+  readonly runs: readonly StudyRun[];
+  /** ISO 8601. */
+  readonly updatedAt: string;
+}
+
+/** The images that a study was run on. */
+export interface RecordedDataset extends DatasetFacts {
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly synthetic: boolean;
+  readonly classNames: readonly string[];
+}
+
+const format = 'ablate-study-1';
+
+/** The folder of all studies' states. Its name begins with a dot: it is no model. */
+export function studiesFolder(runsFolder: string): string {
+  return join(runsFolder, '.studies');
+}
+
+export function studyFolder(runsFolder: string, name: string): string {
+  return join(studiesFolder(runsFolder), name);
+}
+
+export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'updatedAt'>): void {
+  const folder = studyFolder(runsFolder, state.name);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError('create', folder, error);
+  }
+  const stamped = { format, ...state, updatedAt: new Date().toISOString() };
+  writeFileAtomic(join(folder, 'study.json'), `${JSON.stringify(stamped, undefined, 2)}\n`);
+}
+
+/**
+ * @returns undefined if the study was never started
+ * @throws DataError if the file is damaged or of another version
+ */
+export function readStudyState(runsFolder: string, name: string): StudyState | undefined {
+  const path = join(studyFolder(runsFolder, name), 'study.json');
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw fileError('read', path, error);
+  }
+  try {
+    const state = JSON.parse(text) as StudyState & { readonly format?: string };
+    if (state.format === format) return state;
+  } catch {
+    // Said below.
+  }
+  throw new DataError(`${path} is not the state of a study`, {
+    fix: 'remove it, and run the study again: finished runs are reused',
+  });
+}

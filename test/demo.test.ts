@@ -1,0 +1,121 @@
+/** The page of `ablate demo` in a real browser: Debian's Chromium, headless. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openFrozenModel } from '../src/deploy/frozen-model.ts';
+import { labelImage } from '../src/deploy/label.ts';
+import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { encodePng } from '../src/runs/png.ts';
+import { uint32 } from '../src/util/random.ts';
+import { startDemo, type DemoServer } from '../src/web/demo/server.ts';
+
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+if (browserPath === undefined) {
+  process.stderr.write('The demo page is not tested: there is no Chromium (Debian: apt-get install chromium)\n');
+}
+const inBrowser = test.skipIf(browserPath === undefined);
+
+/** Chromium's own services would look for the network; the page needs none. */
+const browserFlags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-'));
+const modelPath = join(folder, 'squeeze0.onnx');
+let server: DemoServer;
+let browser: Browser;
+let page: Page;
+const requested: string[] = [];
+const failures: string[] = [];
+
+beforeAll(async () => {
+  if (browserPath === undefined) return;
+  const clientFolder = join(folder, 'client');
+  const configFile = fileURLToPath(new URL('../src/web/demo/vite.config.ts', import.meta.url));
+  await build({ configFile, logLevel: 'error', build: { outDir: clientFolder } });
+  const frozen = await freezeUntrained(referenceEngine, { model: 'squeeze0' });
+  writeFileSync(modelPath, frozen.encode(null));
+  const second = await freezeUntrained(referenceEngine, { model: 'nin0' });
+  writeFileSync(join(folder, 'nin0.onnx'), second.encode(null));
+  server = await startDemo({ models: [modelPath, join(folder, 'nin0.onnx')], port: 0, clientFolder });
+  browser = await chromium.launch({ executablePath: browserPath, args: browserFlags });
+  page = await browser.newPage();
+  page.setDefaultTimeout(90_000);
+  page.on('request', (request) => requested.push(request.url()));
+  page.on('pageerror', (error) => failures.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') failures.push(message.text());
+  });
+  await page.goto(server.url);
+  await page.getByText('Give it an image').waitFor();
+});
+
+afterAll(async () => {
+  if (browserPath === undefined) return;
+  await browser.close();
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Probabilities by class, once the page shows some for the image just given. */
+async function shownProbabilities(): Promise<Record<string, number>> {
+  await page.locator('#timing dd').first().waitFor();
+  const rows = await page
+    .locator('#classes li')
+    .evaluateAll((items) => items.map((item) => ({ ...(item as unknown as { dataset: Record<string, string> }).dataset })));
+  return Object.fromEntries(rows.map((row) => [row.class!, Number(row.probability)]));
+}
+
+async function give(name: string, mimeType: string, buffer: Uint8Array): Promise<void> {
+  await page.locator('#file').setInputFiles({ name, mimeType, buffer: Buffer.from(buffer) });
+}
+
+inBrowser('a PNG image gets the same probabilities in the browser and in Node', async () => {
+  const [width, height] = [75, 50];
+  const samples = Uint8Array.from({ length: width * height * 3 }, (_, i) => ((i * 7) % 150) + (uint32(3, i) % 100));
+  const image = encodePng({ width, height, channels: 3, samples });
+  const imagePath = join(folder, 'image.png');
+  writeFileSync(imagePath, image);
+  await give('image.png', 'image/png', image);
+  const inPage = await shownProbabilities();
+
+  const model = await openFrozenModel(modelPath);
+  const { top } = await labelImage(model, imagePath, { top: 10, runs: 1 });
+  await model.session.dispose();
+  expect(Object.keys(inPage)).toHaveLength(10);
+  for (const { label, probability } of top) expect(Math.abs(inPage[label]! - probability)).toBeLessThan(1e-5);
+});
+
+inBrowser('what is no image, or too small, is refused in words', async () => {
+  await give('notes.png', 'image/png', new TextEncoder().encode('no image'));
+  await page.locator('#status.error').getByText('not an image').waitFor();
+  const small = encodePng({ width: 10, height: 40, channels: 3, samples: new Uint8Array(1200) });
+  await give('small.png', 'image/png', small);
+  await page.locator('#status.error').getByText('The image is 10×40 pixels, and the network sees 24×24').waitFor();
+});
+
+inBrowser('a sample is classified, and classified again by another network', async () => {
+  await page.locator('#samples img[alt=ship]').click();
+  await expect.poll(() => page.locator('#preview-caption').textContent()).toBe('256×256');
+  const first = await shownProbabilities();
+  await page.locator('#model').selectOption({ label: 'nin0.onnx' });
+  await expect.poll(async () => (await shownProbabilities())['ship'], { timeout: 60_000 }).not.toBe(first['ship']);
+});
+
+inBrowser('threads are allowed, everything comes from this server, and nothing failed', async () => {
+  expect(await page.evaluate<boolean>('crossOriginIsolated')).toBe(true);
+  const elsewhere = requested.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url));
+  expect(elsewhere).toEqual([]);
+  expect(failures).toEqual([]);
+});

@@ -1,0 +1,183 @@
+/** Freezing and labelling from the command line, and what they say of bad input. */
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freezeUntrained } from '../src/deploy/untrained.ts';
+import type { Labelled } from '../src/deploy/label.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { buildModel } from '../src/models/registry.ts';
+import { initialValues } from '../src/nn/parameter.ts';
+import { encodePng } from '../src/runs/png.ts';
+import { encodeSafetensors } from '../src/runs/safetensors.ts';
+import { uint32 } from '../src/util/random.ts';
+import { runCli } from './run-cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-deploy-'));
+const inFolder = (name: string) => join(folder, name);
+const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
+
+function png(width: number, height: number): Uint8Array {
+  const samples = Uint8Array.from({ length: width * height * 3 }, (_, i) => uint32(9, i) % 256);
+  return encodePng({ width, height, channels: 3, samples });
+}
+
+beforeAll(async () => {
+  const frozen = await freezeUntrained(referenceEngine, { model: 'squeeze0' });
+  writeFileSync(inFolder('model.onnx'), frozen.encode(null));
+  writeFileSync(inFolder('image.png'), png(50, 40));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('label', () => {
+  test('classifies a folder of PNG, JPEG and WebP images of any size', async () => {
+    mkdirSync(inFolder('images'));
+    const picture = sharp(png(60, 45));
+    writeFileSync(inFolder('images/a.png'), png(32, 32));
+    writeFileSync(inFolder('images/b.jpg'), await picture.jpeg().toBuffer());
+    writeFileSync(inFolder('images/c.webp'), await picture.webp().toBuffer());
+    writeFileSync(inFolder('images/grey.png'), await picture.greyscale().png().toBuffer());
+    writeFileSync(inFolder('images/notes.txt'), 'not an image');
+    const { code, stdout, stderr } = await ablate('label', 'model.onnx', 'images', '--runs', '2', '--top', '3', '--json');
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const results = JSON.parse(stdout) as Labelled[];
+    expect(results.map(({ image }) => image)).toEqual(
+      ['a.png', 'b.jpg', 'c.webp', 'grey.png'].map((name) => join('images', name)),
+    );
+    for (const { top, inferenceMs } of results) {
+      expect(top).toHaveLength(3);
+      expect(top[0]!.probability).toBeGreaterThanOrEqual(top[1]!.probability);
+      expect(inferenceMs).toBeGreaterThan(0);
+    }
+  });
+
+  test('a bad image among good ones is named, the others are classified, and the exit code is 1', async () => {
+    mkdirSync(inFolder('mixed'));
+    writeFileSync(inFolder('mixed/a.png'), png(32, 32));
+    writeFileSync(inFolder('mixed/b.png'), png(32, 32).subarray(0, 700));
+    const { code, stdout, stderr } = await ablate('label', 'model.onnx', 'mixed', '--runs', '1', '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toHaveLength(1);
+    expect(stderr).toContain('b.png cannot be decoded');
+    expect(stderr).toContain('1 of 2 images could not be classified');
+  });
+
+  /** Every byte of it is the same: a few kilobytes for 100 megapixels. */
+  function hugePng(): Uint8Array {
+    const small = png(1, 1);
+    const header = Buffer.from(small);
+    header.writeUInt32BE(10_000, 16);
+    header.writeUInt32BE(10_000, 20);
+    // The checksum of the header's chunk is over its type and data.
+    const crc = Buffer.alloc(4);
+    crc.writeUInt32BE(crc32(header.subarray(12, 29)));
+    header.set(crc, 29);
+    return Buffer.concat([header.subarray(0, 33), deflateSync(Buffer.alloc(100))]);
+  }
+
+  function crc32(bytes: Uint8Array): number {
+    let crc = ~0;
+    for (const byte of bytes) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (0xed_b8_83_20 & -(crc & 1));
+    }
+    return ~crc >>> 0;
+  }
+
+  test.each([
+    ['text.png', () => Buffer.from('this is no image'), 'is not an image, or is damaged'],
+    ['truncated.png', () => png(64, 64).subarray(0, 3000), 'cannot be decoded'],
+    ['empty.png', () => new Uint8Array(), 'is empty (0 bytes)'],
+    ['small.png', () => png(40, 23), 'is 40x23 pixels, and the network sees 24x24'],
+    ['huge.png', hugePng, 'has 100 megapixels, and at most 64 megapixels are read'],
+    [
+      'drawing.svg',
+      () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>'),
+      'is SVG, and must be PNG',
+    ],
+  ])('%s is refused', async (name, content, message) => {
+    writeFileSync(inFolder(name), content());
+    const { code, stdout, stderr } = await ablate('label', 'model.onnx', name, '--runs', '1');
+    expect(stderr).toContain(`error: ${name} ${message}`);
+    expect(stdout).toBe('');
+    expect(code).toBe(1);
+  });
+
+  test('a model that is not ours, and files that are not there, are refused', async () => {
+    writeFileSync(inFolder('foreign.onnx'), Buffer.from([0x08, 0x07, 0x12, 0x01, 0x78, 0x42, 0x02, 0x10, 0x11]));
+    const foreign = await ablate('label', 'foreign.onnx', 'image.png');
+    expect(foreign.stderr).toContain('foreign.onnx was not written by ablate');
+    expect(foreign.code).toBe(1);
+    const missing = await ablate('label', 'missing.onnx', 'image.png');
+    expect(missing.stderr).toContain('cannot read missing.onnx: no such file or folder');
+    expect(missing.code).toBe(1);
+  });
+
+  test('damaged weights are refused by ONNX Runtime', async () => {
+    writeFileSync(inFolder('cut.onnx'), readFileSync(inFolder('model.onnx')).subarray(0, 20_000));
+    const { code, stderr } = await ablate('label', 'cut.onnx', 'image.png');
+    expect(stderr).toContain('cut.onnx is not an ONNX file, or is damaged');
+    expect(code).toBe(1);
+  });
+});
+
+describe('freeze', () => {
+  function writeWeights(): void {
+    const network = buildModel('nin0');
+    const tensors = new Map(
+      network.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, 1) }] as const),
+    );
+    writeFileSync(inFolder('weights.safetensors'), encodeSafetensors(tensors, {}));
+  }
+
+  test('writes weights from elsewhere, and says what is in the file', async () => {
+    writeWeights();
+    const { code, stdout, stderr } = await ablate(
+      'freeze',
+      'weights.safetensors',
+      '--model',
+      'nin0',
+      '-o',
+      'nin0.onnx',
+      '--json',
+    );
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: 'nin0.onnx',
+      model: 'nin0',
+      weights: 'raw',
+      accuracy: null,
+      parameters: 120_458,
+    });
+    expect(existsSync(inFolder('nin0.onnx'))).toBe(true);
+  });
+
+  test.each([
+    [['--weights', 'ema'], 1, 'has no moving averages'],
+    [['--weights', 'best'], 2, 'weights (=best) must be one of ema, raw'],
+    [['--classes', 'cat,dog'], 1, 'does not fit the network'],
+    [['-o', 'nowhere/model.onnx'], 1, 'cannot write nowhere/model.onnx: there is no folder nowhere'],
+  ])('%j leaves no file', async (flags, exitCode, message) => {
+    writeWeights();
+    const before = readdirSync(folder);
+    const { code, stderr } = await ablate('freeze', 'weights.safetensors', '--model', 'nin0', '-o', 'refused.onnx', ...flags);
+    expect(stderr).toContain(message);
+    expect(code).toBe(exitCode);
+    expect(readdirSync(folder)).toEqual(before);
+  });
+
+  test.skipIf(process.getuid?.() === 0)('a folder that cannot be written is named', async () => {
+    writeWeights();
+    mkdirSync(inFolder('closed'));
+    chmodSync(inFolder('closed'), 0o500);
+    const { code, stderr } = await ablate('freeze', 'weights.safetensors', '--model', 'nin0', '-o', 'closed/model.onnx');
+    expect(stderr).toContain('permission denied');
+    expect(code).toBe(1);
+    expect(readdirSync(inFolder('closed'))).toEqual([]);
+  });
+});

@@ -1,0 +1,252 @@
+/** One training on several processes: real mpirun, real runs. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { latestCheckpoint, loadCheckpoint } from '../../src/runs/checkpoint.ts';
+import { openRun } from '../../src/runs/run-folder.ts';
+import type { Tensor } from '../../src/runs/safetensors.ts';
+import { readMetrics } from '../../src/runs/metrics.ts';
+import { runCli } from '../run-cli.ts';
+import { writeNoiseImages } from './images.ts';
+import { mpich, mustHave, openMpi, startJob, type MpiLauncher } from './launch.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-mpi-'));
+  writeNoiseImages(join(folder, 'images'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const common = ['--data', 'images:images', '--batch-size', '16', '--threads', '1', '--learning-rate', '0.02', '--json'];
+/** Neither batch normalization nor dropout: what it computes does not depend on how the batch is divided. */
+const plain = ['train', 'cs231n', ...common, '--set', 'dense1.features=16'];
+const normalized = [
+  ...['train', 'alex2', ...common, '--set', 'batchNorm=true', '--set', 'conv1.filters=16', '--set', 'conv2.filters=16'],
+  ...['--set', 'dense1.features=16', '--set', 'dense2=false'],
+];
+
+/** Biases start at zero, so that they are all gradients, each rounded to 8 bits: 2^-8 of a share, and again of the sum. */
+const bf16Tolerance = 0.01;
+
+/** Trains on one process without any launcher, in its own folder of runs. */
+async function alone(args: readonly string[], runs: string): Promise<Map<string, Tensor>> {
+  const { code, stderr } = await runCli([...args, '--runs-dir', runs], { cwd: folder });
+  expect(code, stderr).toBe(0);
+  return weightsOf(args[1]!, runs);
+}
+
+async function onProcesses(
+  launcher: MpiLauncher,
+  processes: number,
+  args: readonly string[],
+  runs: string,
+): Promise<Map<string, Tensor>> {
+  const { code, stderr, stdout } = await startJob(launcher, processes, [...args, '--runs-dir', runs], { cwd: folder }).finished;
+  expect(code, stderr).toBe(0);
+  // One process reports.
+  expect(JSON.parse(stdout)).toMatchObject({ status: 'finished', evaluation: { images: 22 } });
+  return weightsOf(args[1]!, runs);
+}
+
+function runOf(model: string, runs: string, number = 1) {
+  return openRun(join(folder, runs, model, String(number)));
+}
+
+function weightsOf(model: string, runs: string): Map<string, Tensor> {
+  return new Map(loadCheckpoint(latestCheckpoint(runOf(model, runs))!.path).tensors);
+}
+
+/** The largest |a - b| / |a| over all tensors, in the norm of each. */
+function distance(a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, Tensor>): number {
+  expect([...b.keys()]).toEqual([...a.keys()]);
+  const distances = [...a].map(([name, { data }]) => {
+    const other = b.get(name)!.data;
+    const squares = data.reduce((sum, value) => sum + value ** 2, 0);
+    const differences = data.reduce((sum, value, i) => sum + (value - other[i]!) ** 2, 0);
+    return Math.sqrt(differences / (squares || 1));
+  });
+  return Math.max(...distances);
+}
+
+const hasOpenMpi = mustHave('Open MPI', openMpi !== undefined, 'sudo apt-get install -y openmpi-bin');
+
+describe.skipIf(!hasOpenMpi)('with Open MPI', () => {
+  const launcher = openMpi!;
+  const start = (processes: number, args: readonly string[], environment: Record<string, string> = {}) =>
+    startJob(launcher, processes, args, { cwd: folder, environment });
+
+  test('2 and 4 processes with a share of the batch each train as one process with all of it', async () => {
+    const args = [...plain, '--steps', '50'];
+    const one = await alone(args, 'one');
+    expect(distance(one, await onProcesses(launcher, 2, args, 'two'))).toBeLessThan(1e-5);
+    expect(distance(one, await onProcesses(launcher, 4, args, 'four'))).toBeLessThan(1e-5);
+    const [record] = readMetrics(join(runOf('cs231n', 'two').path, 'metrics.jsonl'));
+    expect(record!.metrics['train/gradientWaitMs']).toBeGreaterThan(0);
+    expect(JSON.parse(readFileSync(join(runOf('cs231n', 'two').path, 'environment.json'), 'utf8'))).toMatchObject({
+      versions: { mpi: expect.stringMatching(/^Open MPI v4/) as string },
+    });
+  });
+
+  test('synchronized batch normalization is that of the whole batch; each process normalizing its own part is not', async () => {
+    const args = [...normalized, '--steps', '10'];
+    const one = await alone(args, 'bn-one');
+    const synchronized = await onProcesses(launcher, 2, [...args, '--set', 'syncBatchNorm=true'], 'bn-sync');
+    expect(distance(one, synchronized)).toBeLessThan(1e-4);
+    expect(distance(one, await onProcesses(launcher, 2, args, 'bn-own'))).toBeGreaterThan(1e-3);
+  });
+
+  test('gradients sent as bf16 stay close', async () => {
+    const args = [...plain, '--steps', '10'];
+    const exact = await onProcesses(launcher, 2, args, 'f32');
+    const rounded = distance(exact, await onProcesses(launcher, 2, [...args, '--set', 'gradientPrecision=bf16'], 'bf16'));
+    expect(rounded).toBeGreaterThan(0);
+    expect(rounded).toBeLessThan(bf16Tolerance);
+  });
+
+  test('resumed on as many processes it continues to the bit, on another number nearly so', async () => {
+    const straight = await onProcesses(launcher, 2, [...plain, '--steps', '8'], 'straight');
+    await onProcesses(launcher, 2, [...plain, '--steps', '4'], 'resumed');
+    const resume = ['train', '--resume', 'cs231n/1', '--steps', '8', '--threads', '1', '--json'];
+    const { code, stderr } = await start(2, [...resume, '--runs-dir', 'resumed']).finished;
+    expect(code, stderr).toBe(0);
+    expect(distance(straight, weightsOf('cs231n', 'resumed'))).toBe(0);
+    const further = await start(4, [...resume.with(4, '12'), '--runs-dir', 'resumed']).finished;
+    expect(further.code, further.stderr).toBe(0);
+    expect(JSON.parse(further.stdout)).toMatchObject({ step: 12, status: 'finished' });
+  });
+
+  test('a killed process ends the job in seconds; the checkpoint is whole, and another number of processes goes on', async () => {
+    let killedAt = 0;
+    const job = startJob(
+      launcher,
+      2,
+      [...plain, '--steps', '1000000', '--save-every', '5', '--log-every', '1', '--runs-dir', 'killed'],
+      {
+        cwd: folder,
+        onStderr: (text) => {
+          if (killedAt > 0 || !/^step [1-9]\d*\//m.test(text) || !hasCheckpoint('killed')) return;
+          killedAt = performance.now();
+          process.kill(pidOfRank(job.child.pid!, 1), 'SIGKILL');
+        },
+      },
+    );
+    const { code } = await job.finished;
+    expect(killedAt).toBeGreaterThan(0);
+    expect((performance.now() - killedAt) / 1000).toBeLessThan(10);
+    expect(code).not.toBe(0);
+    const { step } = loadCheckpoint(latestCheckpoint(runOf('cs231n', 'killed'))!.path);
+    const resumed = await runCli(
+      ['train', '--resume', 'cs231n/1', '--steps', String(step + 2), '--runs-dir', 'killed', '--json'],
+      { cwd: folder },
+    );
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ step: step + 2 });
+  });
+
+  test('one process that is asked to stop stops all after the same step, saved', async () => {
+    let asked = false;
+    const job = startJob(launcher, 2, [...plain, '--steps', '1000000', '--log-every', '1', '--runs-dir', 'stopped'], {
+      cwd: folder,
+      onStderr: (text) => {
+        if (asked || !/^step [1-9]\d*\//m.test(text)) return;
+        asked = true;
+        process.kill(pidOfRank(job.child.pid!, 1), 'SIGTERM');
+      },
+    });
+    const { code, stdout, stderr } = await job.finished;
+    expect(code, stderr).toBe(130);
+    const { step, status } = JSON.parse(stdout) as { step: number; status: string };
+    expect(status).toBe('interrupted');
+    expect(latestCheckpoint(runOf('cs231n', 'stopped'))!.step).toBe(step);
+  });
+
+  describe('refuses, on all processes at once and without waiting:', () => {
+    test('a batch that cannot be divided', async () => {
+      const { code, stderr } = await start(3, [...plain, '--steps', '2', '--runs-dir', 'none']).finished;
+      expect(stderr.match(/batchSize \(=16\) must be a multiple of the 3 processes that train together/g)).toHaveLength(1);
+      expect(code).toBe(2);
+    });
+
+    test('different options', async () => {
+      // Process 1 gets another seed.
+      writeFileSync(join(folder, 'seed.sh'), 'exec "$@" --seed "$((OMPI_COMM_WORLD_RANK + 1))"\n');
+      const { code, stderr } = await startJob(wrapped('seed.sh'), 2, [...plain, '--steps', '2', '--runs-dir', 'none'], {
+        cwd: folder,
+      }).finished;
+      expect(stderr).toContain('process 1 differs from process 0 in their options');
+      expect(code).toBe(2);
+    });
+
+    test('different images', async () => {
+      for (const rank of [0, 1]) writeNoiseImages(join(folder, `host${rank}`, 'images'), rank);
+      writeFileSync(join(folder, 'folder.sh'), 'cd "host$OMPI_COMM_WORLD_RANK" && exec "$@"\n');
+      const { code, stderr } = await startJob(wrapped('folder.sh'), 2, [...plain, '--steps', '2'], { cwd: folder }).finished;
+      expect(stderr).toContain('process 1 differs from process 0 in the images of images:images');
+      expect(code).toBe(2);
+    });
+
+    test('an error of one process alone, which says where', async () => {
+      writeFileSync(join(folder, 'elsewhere.sh'), 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then cd /; fi; exec "$@"\n');
+      const { code, stderr, seconds } = await startJob(
+        wrapped('elsewhere.sh'),
+        2,
+        [...plain, '--steps', '2', '--runs-dir', 'none'],
+        {
+          cwd: folder,
+        },
+      ).finished;
+      expect(stderr).toMatch(/^process 1 on \S+:\n.*images/m);
+      expect(code).toBe(1);
+      expect(seconds).toBeLessThan(60);
+    });
+
+    test('a missing MPI library, with what installs it', async () => {
+      const { code, stderr } = await start(2, plain, { ABLATE_MPI_LIBRARY: '/nowhere/libmpi.so' }).finished;
+      expect(stderr).toMatch(/the library of Open MPI, whose launcher started this process, was not found/);
+      expect(stderr).toContain('sudo apt-get install -y openmpi-bin, on every machine');
+      expect(code).not.toBe(0);
+    });
+
+    function wrapped(script: string): MpiLauncher {
+      return { ...launcher, command: (processes) => [...launcher.command(processes), 'bash', join(folder, script)] };
+    }
+  });
+
+  function hasCheckpoint(runs: string): boolean {
+    return latestCheckpoint(runOf('cs231n', runs)) !== undefined;
+  }
+});
+
+const hasMpich = mustHave('MPICH', mpich !== undefined, 'sudo apt-get install -y mpich (or MPICH_PREFIX=<its prefix>)');
+
+test.skipIf(!hasMpich)('with MPICH, 2 processes train as one', async () => {
+  const args = [...plain, '--steps', '10'];
+  const one = await alone(args, 'mpich-one');
+  expect(distance(one, await onProcesses(mpich!, 2, args, 'mpich-two'))).toBeLessThan(1e-5);
+  const rounded = await onProcesses(mpich!, 2, [...args, '--set', 'gradientPrecision=bf16'], 'mpich-bf16');
+  expect(distance(one, rounded)).toBeLessThan(bf16Tolerance);
+  const path = join(runOf('cs231n', 'mpich-two').path, 'environment.json');
+  expect(readFileSync(path, 'utf8')).toContain('"mpi": "MPICH');
+});
+
+test('several tasks of an srun that does not connect them are refused', async () => {
+  const { code, stderr } = await runCli([...plain], { cwd: folder, environment: { SLURM_STEP_NUM_TASKS: '4' } });
+  expect(stderr).toMatch(/srun started 4 processes, but gave them no way to find each other\nsrun --mpi=pmix/);
+  expect(code).toBe(2);
+});
+
+/** The process of a rank among the children of mpirun. */
+function pidOfRank(mpirun: number, rank: number): number {
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const parent = /\) \S+ (\d+) /.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1];
+      const environment = readFileSync(`/proc/${name}/environ`, 'utf8').split('\0');
+      if (Number(parent) === mpirun && environment.includes(`OMPI_COMM_WORLD_RANK=${rank}`)) return Number(name);
+    } catch {
+      // It has just ended.
+    }
+  }
+  throw new Error(`process ${rank} was not found`);
+}

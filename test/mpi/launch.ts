@@ -1,0 +1,85 @@
+/** Starts the command line on several processes with the MPI of this machine, for tests. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { main, tsx, type Finished } from '../run-cli.ts';
+
+/** What a launcher needs before the command: Open MPI's, or MPICH's. */
+export interface MpiLauncher {
+  readonly name: string;
+  readonly command: (processes: number) => readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Open MPI refuses root, as which containers run, and more processes than cores, unless told. */
+const openMpiEnvironment = {
+  OMPI_ALLOW_RUN_AS_ROOT: '1',
+  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
+  OMPI_MCA_rmaps_base_oversubscribe: '1',
+  OMPI_MCA_hwloc_base_binding_policy: 'none',
+  // Containers do not let processes read each other's memory.
+  OMPI_MCA_btl_vader_single_copy_mechanism: 'none',
+};
+
+export const openMpi: MpiLauncher | undefined = ['mpirun.openmpi', 'mpirun']
+  .filter((command) => String(spawnSync(command, ['--version']).stdout).includes('Open MPI'))
+  .map((command) => ({
+    name: 'Open MPI',
+    command: (processes: number) => [command, '-np', String(processes)],
+    environment: openMpiEnvironment,
+  }))[0];
+
+/** `$MPICH_PREFIX/bin/mpiexec.hydra` with its library, or the one of the system. */
+export const mpich: MpiLauncher | undefined = [process.env['MPICH_PREFIX']]
+  .map((prefix) => ({
+    command: prefix === undefined ? 'mpiexec.hydra' : `${prefix}/bin/mpiexec.hydra`,
+    environment: prefix === undefined ? {} : { LD_LIBRARY_PATH: `${prefix}/lib/x86_64-linux-gnu` },
+  }))
+  .filter(
+    ({ command, environment }) => spawnSync(command, ['--version'], { env: { ...process.env, ...environment } }).status === 0,
+  )
+  .map(({ command, environment }) => ({
+    name: 'MPICH',
+    command: (processes: number) => [command, '-np', String(processes)],
+    environment,
+  }))[0];
+
+export function mustHave(name: string, found: boolean, fix: string): boolean {
+  if (!found) process.stderr.write(`Skipped, as ${name} is not installed: ${fix}\n`);
+  return found;
+}
+
+export interface Job {
+  readonly child: ChildProcess;
+  readonly finished: Promise<Finished & { readonly seconds: number }>;
+}
+
+/** Starts `ablate` with the arguments on several processes. */
+export function startJob(
+  launcher: MpiLauncher,
+  processes: number,
+  args: readonly string[],
+  options: {
+    readonly cwd: string;
+    readonly environment?: Readonly<Record<string, string | undefined>>;
+    readonly onStderr?: (text: string) => void;
+  },
+): Job {
+  const [file, ...before] = launcher.command(processes) as [string, ...string[]];
+  const started = performance.now();
+  const child = spawn(file, [...before, process.execPath, '--import', tsx, main, ...args], {
+    cwd: options.cwd,
+    env: { ...process.env, ...launcher.environment, ...options.environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    options.onStderr?.(stderr);
+  });
+  const finished = new Promise<Finished & { seconds: number }>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr, seconds: (performance.now() - started) / 1000 }));
+  });
+  return { child, finished };
+}

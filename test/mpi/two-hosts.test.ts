@@ -1,0 +1,72 @@
+/** One training on two hosts with their own addresses; the cable between them is cut, and a restart completes it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { latestCheckpoint } from '../../src/runs/checkpoint.ts';
+import { openRun } from '../../src/runs/run-folder.ts';
+import { makeHosts, whyNoHosts, type Hosts } from './hosts.ts';
+import { writeNoiseImages } from './images.ts';
+import { mustHave, openMpi, startJob, type MpiLauncher } from './launch.ts';
+
+const hasOpenMpi = mustHave('Open MPI', openMpi !== undefined, 'sudo apt-get install -y openmpi-bin');
+const obstacle = hasOpenMpi ? whyNoHosts() : undefined;
+if (obstacle !== undefined) process.stderr.write(`Skipped, two hosts cannot be made: ${obstacle}\n`);
+
+describe.skipIf(!hasOpenMpi || obstacle !== undefined)('on two hosts', () => {
+  let folder = '';
+  let hosts: Hosts;
+  let launcher: MpiLauncher;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'ablate-hosts-'));
+    writeNoiseImages(join(folder, 'images'));
+    hosts = makeHosts(folder);
+    const { environment, command } = openMpi!;
+    launcher = {
+      name: 'Open MPI on two hosts',
+      // ABLATE_MPI_TIMEOUT goes to the other host too.
+      command: (processes) => [...hosts.onFirst, ...command(processes), ...hosts.mpirun, '-x', 'ABLATE_MPI_TIMEOUT'],
+      environment: { ...environment, ABLATE_MPI_TIMEOUT: '15' },
+    };
+  });
+  afterAll(() => {
+    hosts.remove();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const train = ['--data', 'images:images', '--batch-size', '16', '--threads', '1', '--learning-rate', '0.02', '--json'];
+  const model = ['train', 'cs231n', ...train, '--set', 'dense1.features=16'];
+
+  test('a training finishes; one whose cable is cut ends with an error, and is completed after it', async () => {
+    const whole = await startJob(launcher, 2, [...model, '--steps', '6', '--runs-dir', 'whole'], { cwd: folder }).finished;
+    expect(whole.code, whole.stderr).toBe(0);
+    expect(JSON.parse(whole.stdout)).toMatchObject({ status: 'finished', step: 6 });
+
+    let cutAt = 0;
+    const run = join(folder, 'cut', 'cs231n', '1');
+    const cut = await startJob(
+      launcher,
+      2,
+      [...model, '--steps', '1000000', '--save-every', '2', '--log-every', '1', '--runs-dir', 'cut'],
+      {
+        cwd: folder,
+        onStderr: (text) => {
+          if (cutAt > 0 || !/^step [1-9]\d*\//m.test(text) || latestCheckpoint(openRun(run)) === undefined) return;
+          cutAt = performance.now();
+          hosts.cut();
+        },
+      },
+    ).finished;
+    expect(cutAt).toBeGreaterThan(0);
+    expect(cut.code).not.toBe(0);
+    expect((performance.now() - cutAt) / 1000).toBeLessThan(90);
+
+    hosts.mend();
+    const { step } = latestCheckpoint(openRun(run))!;
+    const resume = ['train', '--resume', 'cs231n/1', '--steps', String(step + 2), '--runs-dir', 'cut', '--json'];
+    const resumed = await startJob(launcher, 2, resume, { cwd: folder }).finished;
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ status: 'finished', step: step + 2 });
+  });
+});

@@ -1,0 +1,128 @@
+/** A study as a job array of a real Slurm, and runs through the commands of any other scheduler. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCli, type Finished } from '../run-cli.ts';
+import { writeNoiseImages } from '../mpi/images.ts';
+import { startSlurm, whyNoSlurm, type SlurmCluster } from './cluster.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-slurm-'));
+  writeNoiseImages(join(folder, 'images'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Two variants with three seeds. */
+function writeStudy(name: string, launcher: string): string {
+  const path = join(folder, `${name}.yaml`);
+  writeFileSync(
+    path,
+    `name: ${name}
+dataset: images:images
+baseline: { model: cs231n, steps: 2, batchSize: 8, learningRate: 0.01, dense1.features: 8 }
+design: one-at-a-time
+factors:
+  - { name: faster, set: { learningRate: 0.02 } }
+seeds: [1, 2, 3]
+${launcher}
+`,
+  );
+  return path;
+}
+
+/** One run fails when it is started for the first time, as if its disk were full. */
+function failOnce(): string {
+  const path = join(folder, 'fail-once.cjs');
+  writeFileSync(
+    path,
+    `const run = process.argv[process.argv.indexOf('--resume') + 1];
+if (process.argv.includes('train') && /\\/3$/.test(run)) {
+  let first = true;
+  try { require('fs').mkdirSync(run + '/failed-once'); } catch { first = false; }
+  if (first) { console.error('error: no space left on device'); process.exit(1); }
+}
+`,
+  );
+  return path;
+}
+
+describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
+  let cluster: SlurmCluster;
+  beforeAll(async () => {
+    cluster = await startSlurm(join(folder, 'slurm'), 2);
+  }, 120_000);
+  afterAll(() => cluster.stop());
+
+  const study = (path: string, runs: string, more: Record<string, string> = {}): Promise<Finished> =>
+    runCli(['study', path, '--launcher', 'slurm', '--runs-dir', runs, '--json'], {
+      cwd: folder,
+      environment: { ...cluster.environment, ...more },
+    });
+
+  test('a study of six runs is one array; the run that fails succeeds when it is submitted again', async () => {
+    const path = writeStudy('six', 'slurm: { partition: test, cpus: 1, time: 10, options: [--nice=0] }');
+    const { code, stdout, stderr } = await study(path, 'runs', { NODE_OPTIONS: `--require=${failOnce()}` });
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ study: 'six' });
+    const jobs = join(folder, 'runs', '.studies', 'six', 'jobs');
+    const submissions = readdirSync(jobs).sort();
+    const exits = submissions.map((name) =>
+      readdirSync(join(jobs, name))
+        .filter((file) => file.endsWith('.exit'))
+        .sort()
+        .map((file) => Number(readFileSync(join(jobs, name, file), 'utf8'))),
+    );
+    expect(exits).toHaveLength(2);
+    expect(exits[0]).toHaveLength(6);
+    expect(exits[0]!.filter((exit) => exit === 1)).toHaveLength(1);
+    expect(exits[1]).toEqual([0]);
+    const states = readdirSync(join(folder, 'runs', 'cs231n')).map(
+      (run) => JSON.parse(readFileSync(join(folder, 'runs', 'cs231n', run, 'status.json'), 'utf8')) as { status: string },
+    );
+    expect(states.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 'finished'));
+  });
+
+  test('a partition that does not exist, and then a controller that is down, are errors that say so', async () => {
+    const wrong = await study(writeStudy('wrong', 'slurm: { partition: nowhere }'), 'wrong');
+    expect(wrong.stderr).toMatch(/sbatch: .*[Ii]nvalid partition/);
+    expect(wrong.code).toBe(1);
+    await cluster.stopController();
+    const down = await study(writeStudy('down', 'slurm: { partition: test }'), 'down');
+    expect(down.stderr).toMatch(/sbatch: .*(contact|connect)/i);
+    expect(down.stderr).toMatch(/sinfo/);
+    expect(down.code).toBe(1);
+  });
+});
+
+test('a study runs through the commands of any scheduler', async () => {
+  const path = writeStudy(
+    'others',
+    `command: { submit: 'setsid {script} > /dev/null 2>&1 & echo job $!', status: 'kill -0 {id}', cancel: 'kill {id}', concurrent: 2 }`,
+  );
+  const { code, stdout, stderr } = await runCli(['study', path, '--launcher', 'command', '--json', '--runs-dir', 'others'], {
+    cwd: folder,
+  });
+  expect(code, stderr).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ study: 'others' });
+});
+
+test('launchers that are not known, or lack what they need', async () => {
+  const path = writeStudy('bad', '');
+  for (const [args, message] of [
+    [['--launcher', 'pbs'], /launcher \(=pbs\) must be one of local, slurm, command/],
+    [['--launcher', 'command'], /needs the commands of the scheduler\ncommand: \{ submit: "qsub/],
+    [['--launcher', 'slurm', '--jobs', '3'], /set slurm\.concurrent in the study file/],
+  ] as const) {
+    const { code, stderr } = await runCli(['study', path, ...args], { cwd: folder });
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+  }
+});
+
+function skipSlurm(): boolean {
+  const why = whyNoSlurm();
+  if (why !== undefined) process.stderr.write(`Skipped, as no Slurm can be started: ${why}\n`);
+  return why !== undefined;
+}
