@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openFrozenModel } from '../src/deploy/frozen-model.ts';
@@ -71,10 +71,10 @@ afterAll(async () => {
 /** Probabilities by class, once the page shows some for the image just given. */
 async function shownProbabilities(): Promise<Record<string, number>> {
   await page.locator('#timing dd').first().waitFor();
-  const rows = await page
-    .locator('#classes li')
-    .evaluateAll((items) => items.map((item) => ({ ...(item as unknown as { dataset: Record<string, string> }).dataset })));
-  return Object.fromEntries(rows.map((row) => [row.class!, Number(row.probability)]));
+  const rows = await page.locator('#classes li').all();
+  const attribute = async (row: Locator, name: string) => (await row.getAttribute(name)) ?? '';
+  const entries = rows.map(async (row) => [await attribute(row, 'data-class'), Number(await attribute(row, 'data-probability'))]);
+  return Object.fromEntries((await Promise.all(entries)) as [string, number][]);
 }
 
 async function give(name: string, mimeType: string, buffer: Uint8Array): Promise<void> {

@@ -6,9 +6,9 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { readFrozenFile } from '../../deploy/frozen-model.ts';
 import { readFrozenMetadata } from '../../deploy/metadata.ts';
 import { AblateError } from '../../util/errors.ts';
@@ -46,7 +46,7 @@ export async function startDemo(options: DemoOptions): Promise<DemoServer> {
   const { host = '127.0.0.1', port, clientFolder = builtClientFolder() } = options;
   const models = options.models.map(loadModel);
   const page = await readPage(clientFolder);
-  const runtimeFolder = dirname(fileURLToPath(import.meta.resolve('onnxruntime-web/wasm')));
+  const runtimeFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
 
   const app = new Hono();
   app.use(headers);
