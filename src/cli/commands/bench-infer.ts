@@ -2,9 +2,9 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { InferenceResult } from '../../deploy/bench/bench-inference.ts';
+import type { BenchFile, InferenceResult } from '../../deploy/bench/bench-inference.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
-import { formatBytes, formatMilliseconds, formatOperations } from '../format.ts';
+import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
 import { print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
@@ -46,11 +46,11 @@ async function benchInfer(references: string[], options: Options): Promise<void>
   const folder = mkdtempSync(join(tmpdir(), 'ablate-bench-'));
   const progress = createProgress({ unit: 'turn', total: 0 });
   try {
-    const paths: string[] = [];
-    for (const reference of references) paths.push(await frozenFile(reference, folder, options.runsDir));
+    const files: BenchFile[] = [];
+    for (const name of references) files.push({ name, path: await frozenFile(name, folder, options.runsDir) });
     const results = await benchInference({
       ...options,
-      paths,
+      files,
       threads: options.threads ?? (await defaultThreads()),
       runtimes: ['onnxruntime', 'ablate'],
       onProgress: (done, total, what) => {
@@ -79,7 +79,7 @@ async function frozenFile(reference: string, folder: string, runsDir: string): P
   const { preferredWeights } = await import('../../train/weights.ts');
   const { saved } = await readReference(reference, { runsDir });
   const frozen = await freeze({ saved, weights: preferredWeights(saved.file), engine: createOnednnEngine() });
-  const path = join(folder, `${reference.replaceAll('/', '-')}.onnx`);
+  const path = join(mkdtempSync(join(folder, 'run-')), 'model.onnx');
   writeFileSync(path, frozen.encode(null));
   return path;
 }
@@ -87,9 +87,9 @@ async function frozenFile(reference: string, folder: string, runsDir: string): P
 async function printResults(results: readonly InferenceResult[]): Promise<void> {
   const { cpuInfo } = await import('../../util/cpu.ts');
   const batches = results[0]!.throughput.map(({ batchSize }) => batchSize);
-  const header = ['model', 'runtime', 'threads', 'p50', 'p95', 'p99', ...batches.map((size) => `images/s @${size}`), 'memory'];
-  const rows = results.map(({ model, runtime, threads, latencyMs, throughput, peakMemoryBytes }) => [
-    model,
+  const header = ['network', 'runtime', 'threads', 'p50', 'p95', 'p99', ...batches.map((size) => `images/s @${size}`), 'memory'];
+  const rows = results.map(({ file, runtime, threads, latencyMs, throughput, peakMemoryBytes }) => [
+    file,
     runtime,
     String(threads),
     ...[latencyMs.p50, latencyMs.p95, latencyMs.p99].map(formatMilliseconds),
@@ -99,13 +99,19 @@ async function printResults(results: readonly InferenceResult[]): Promise<void> 
   print(alignColumns([header, ...rows], ['left', 'left', ...header.slice(2).map(() => 'right' as const)]));
   print('');
   const files = new Map(results.map((result) => [result.file, result]));
-  const facts = [...files.values()].map(({ model, bytes, parameters, operations }) => [
+  const facts = [...files.values()].map(({ file, model, bytes, parameters, operations }) => [
+    file,
     model,
     formatBytes(bytes),
     formatCount(parameters),
     formatOperations(operations),
   ]);
-  print(alignColumns([['model', 'file', 'parameters', 'operations'], ...facts], ['left', 'right', 'right', 'right']));
+  print(
+    alignColumns(
+      [['network', 'model', 'size', 'parameters', 'operations'], ...facts],
+      ['left', 'left', 'right', 'right', 'right'],
+    ),
+  );
   print('');
   const runs = results.map((result) => result.runs);
   print(`Latency of one image, bytes in, probabilities out; at least ${Math.min(...runs)} runs each. ${cpuInfo().model}`);

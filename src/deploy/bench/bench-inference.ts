@@ -4,9 +4,14 @@ import { readFrozenFile } from '../frozen-model.ts';
 import { readFrozenMetadata } from '../metadata.ts';
 import { startCompetitor, type Competitor, type MeasureRequest, type NodeRuntime } from './competitor.ts';
 
+/** A frozen file, and what to call it in the results. */
+export interface BenchFile {
+  readonly name: string;
+  readonly path: string;
+}
+
 export interface BenchOptions {
-  /** Frozen files. */
-  readonly paths: readonly string[];
+  readonly files: readonly BenchFile[];
   /** Numbers of threads, each measured. */
   readonly threads: readonly number[];
   readonly runtimes: readonly NodeRuntime[];
@@ -21,7 +26,7 @@ export interface BenchOptions {
 
 export interface InferenceResult {
   readonly model: string;
-  /** The frozen file. */
+  /** Name of the frozen file, or of the run that it was made of. */
   readonly file: string;
   readonly runtime: string;
   readonly threads: number;
@@ -46,8 +51,8 @@ const minimumRuns = 5;
 
 /** @throws DataError for a file that `ablate freeze` did not write; AblateError if a runtime fails */
 export async function benchInference(options: BenchOptions): Promise<InferenceResult[]> {
-  const entries = options.paths.flatMap((path) =>
-    options.runtimes.flatMap((runtime) => options.threads.map((threads) => describeEntry(path, runtime, threads))),
+  const entries = options.files.flatMap((file) =>
+    options.runtimes.flatMap((runtime) => options.threads.map((threads) => describeEntry(file, runtime, threads))),
   );
   const competitors = entries.map(({ path, runtime, threads }) => startCompetitor({ path, runtime, threads }));
   try {
@@ -59,16 +64,17 @@ export async function benchInference(options: BenchOptions): Promise<InferenceRe
 }
 
 interface Entry {
+  readonly name: string;
   readonly path: string;
   readonly runtime: NodeRuntime;
   readonly threads: number;
   readonly facts: Pick<InferenceResult, 'model' | 'bytes' | 'parameters' | 'operations'>;
 }
 
-function describeEntry(path: string, runtime: NodeRuntime, threads: number): Entry {
+function describeEntry({ name, path }: BenchFile, runtime: NodeRuntime, threads: number): Entry {
   const bytes = readFrozenFile(path);
   const { model, parameters, operations } = readFrozenMetadata(bytes, path);
-  return { path, runtime, threads, facts: { model, bytes: bytes.length, parameters, operations } };
+  return { name, path, runtime, threads, facts: { model, bytes: bytes.length, parameters, operations } };
 }
 
 /** Of one competitor: the times of all batches, by batch size. */
@@ -112,7 +118,7 @@ export function latencyOf({ timesMs }: Samples): InferenceResult['latencyMs'] {
   return { p50: percentile(single, 0.5), p95: percentile(single, 0.95), p99: percentile(single, 0.99) };
 }
 
-function summarize({ path, runtime, threads, facts }: Entry, samples: Samples): InferenceResult {
+function summarize({ name, runtime, threads, facts }: Entry, samples: Samples): InferenceResult {
   const throughput = [...samples.timesMs].map(([batchSize, timesMs]) => ({
     batchSize,
     imagesPerSecond: (1000 * batchSize) / percentile(timesMs, 0.5),
@@ -120,7 +126,7 @@ function summarize({ path, runtime, threads, facts }: Entry, samples: Samples): 
   const { model, ...sizes } = facts;
   return {
     model,
-    file: path,
+    file: name,
     runtime,
     threads,
     latencyMs: latencyOf(samples),

@@ -14,7 +14,6 @@ const sea = `${background('#a9cdec', '#dcebf7')}<rect y="40" width="64" height="
 const road = `${background('#b8d2e6', '#e4ecf2')}<rect y="34" width="64" height="10" fill="#7d9b66"/><rect y="42" width="64" height="22" fill="#5b5f66"/>`;
 const meadow = `${background('#a8cdea', '#dbe9ee')}<rect y="36" width="64" height="28" fill="#6f9a4c"/><path d="M0 36q16-5 32 0t32 0v4H0z" fill="#7fa85a"/>`;
 const forest = `<rect width="64" height="64" fill="#4d6b3c"/><rect y="40" width="64" height="24" fill="#7c8a4e"/><path d="M6 0v42M19 0v38M47 0v40M58 0v42" stroke="#3b4f2e" stroke-width="5"/>`;
-const room = `${background('#d9cdbf', '#c2b3a1')}<rect y="46" width="64" height="18" fill="#9a8468"/>`;
 
 const drawings: Readonly<Record<string, string>> = {
   airplane: `${sky}
@@ -28,22 +27,23 @@ const drawings: Readonly<Record<string, string>> = {
     <circle cx="18" cy="45" r="6.5" fill="#1b1d20"/><circle cx="47" cy="45" r="6.5" fill="#1b1d20"/>
     <circle cx="18" cy="45" r="2.8" fill="#c9ced4"/><circle cx="47" cy="45" r="2.8" fill="#c9ced4"/>
     <rect x="55" y="36" width="4" height="3" fill="#ffe9a8"/>`,
-  bird: `${sky}
-    <path d="M6 50q26-7 52 2" stroke="#6b4f34" stroke-width="3.5" fill="none"/>
-    <path d="M20 40q-2-14 10-18 4-9 12-6 7 2 6 9-1 17-15 20-8 2-13-5z" fill="#3c6fb0"/>
-    <path d="M31 42q13-2 14-17-3 8-14 17z" fill="#e9dcc9"/>
-    <path d="M20 40l-12 8 15-3z" fill="#274d7e"/>
-    <circle cx="42" cy="21" r="1.6" fill="#111"/><path d="M48 21l7 2-7 2z" fill="#e2a33b"/>
-    <path d="M31 45v5M36 44v6" stroke="#8a6a3a" stroke-width="1.4"/>`,
-  cat: `${room}
-    <ellipse cx="32" cy="52" rx="19" ry="15" fill="#7b756d"/>
-    <path d="M17 15l5 10h20l5-10 1 22q-2 11-16 11T16 37z" fill="#8d867d"/>
-    <path d="M19 20l3 6h-3zM45 20l-3 6h3z" fill="#c99a93"/>
-    <path d="M32 20v6M27 20v5M37 20v5M16 34h5M43 34h5M17 50h6M41 50h6" stroke="#4d4842" stroke-width="1.6"/>
-    <ellipse cx="25" cy="32" rx="3.2" ry="2.8" fill="#b9c94a"/><ellipse cx="39" cy="32" rx="3.2" ry="2.8" fill="#b9c94a"/>
-    <path d="M25 30v4M39 30v4" stroke="#111" stroke-width="1.6"/>
-    <path d="M30 38h4l-2 2.5z" fill="#b5726b"/><path d="M26 42q6 4 12 0" stroke="#e8e2da" stroke-width="3" fill="none"/>
-    <path d="M18 39l-11-2M18 41l-11 2M46 39l11-2M46 41l11 2" stroke="#e8e2da" stroke-width=".6"/>`,
+  bird: `<rect width="64" height="64" fill="#86a06a"/><path d="M0 0h64v26q-30 14-64 4z" fill="#9db583"/>
+    <path d="M4 53q28-7 56 1" stroke="#5d4630" stroke-width="4" fill="none"/>
+    <path d="M14 36q0-18 17-22 4-7 12-5 8 2 8 11-2 22-20 24-13 1-17-8z" fill="#8a5a34"/>
+    <path d="M29 43q17-1 20-21-5 2-9 9-4 9-11 12z" fill="#e9d8bd"/>
+    <path d="M16 35q10-14 20-11-3 14-16 16z" fill="#5f3b20"/>
+    <path d="M15 38L3 49l16-5z" fill="#5f3b20"/>
+    <circle cx="44" cy="16" r="2" fill="#111"/><path d="M51 16l8 3-8 2z" fill="#d99a2b"/>
+    <path d="M29 44v7M36 43v8" stroke="#8a6a3a" stroke-width="1.8"/>`,
+  cat: `<rect width="64" height="64" fill="#a79784"/><rect y="0" width="64" height="20" fill="#bdae9b"/>
+    <path d="M10 64q-2-20 8-26h28q10 6 8 26z" fill="#8b7a68"/>
+    <path d="M12 8l11 10h18L52 8l3 26q-3 16-23 16T9 34z" fill="#9a8975"/>
+    <path d="M16 15l6 6-7 5zM48 15l-6 6 7 5z" fill="#c79a90"/>
+    <path d="M32 17v9M26 17v7M38 17v7M12 34h7M45 34h7M13 39l7-1M51 39l-7-1M16 54h9M39 54h9" stroke="#5a4c3e" stroke-width="2.2"/>
+    <path d="M24 38q8-4 16 0 1 10-8 10t-8-10z" fill="#e6ddd0"/>
+    <ellipse cx="23" cy="31" rx="4" ry="3.4" fill="#c6c552"/><ellipse cx="41" cy="31" rx="4" ry="3.4" fill="#c6c552"/>
+    <path d="M23 28.5v5M41 28.5v5" stroke="#111" stroke-width="2.2"/>
+    <path d="M29.5 38h5L32 41z" fill="#a8625a"/><path d="M32 41v3" stroke="#6b5a4a" stroke-width="1"/>`,
   deer: `${forest}
     <path d="M16 35q2-5 10-5h16l5-9q2-4 6-3l4 4-1 3-5 1-3 8q0 8-6 9H24q-8 0-8-8z" fill="#a8703f"/>
     <path d="M20 40v17M25 42v15M40 42v15M44 41v16" stroke="#8c5a30" stroke-width="3"/>

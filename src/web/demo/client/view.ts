@@ -93,6 +93,6 @@ export function showPictures(image: Blob, dimensions: string, pixels: Uint8Array
     }
   }
   canvas.getContext('2d')!.putImageData(seen, 0, 0);
-  element('seen-caption').textContent = `what the network sees: ${side}×${side}`;
+  element('seen-caption').textContent = `the network sees ${side}×${side}`;
   element('pictures').hidden = false;
 }
