@@ -13,6 +13,11 @@ usage() {
   exit 2
 }
 
+# Open MPI notices after 20 s, not 10 minutes, that a machine or the network is gone; what is set already stays.
+export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-10}
+export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-3}
+export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
+
 [[ $# -ge 5 && $1 =~ ^[0-9]+$ && $3 == -- ]] || usage
 restarts=$1
 run=$2

@@ -39,3 +39,15 @@ test.each([NaN, Infinity])('%f in the logits makes the loss not finite', (value)
   const loss = softmaxCrossEntropy(Float32Array.from([0, value, 1]), Uint8Array.from([0]), 0, new Float32Array(3));
   expect(Number.isFinite(loss)).toBe(false);
 });
+
+test('the parts of a batch add up to the whole', () => {
+  const whole = new Float32Array(6);
+  const loss = softmaxCrossEntropy(logits, labels, 0.1, whole);
+  const parts = [0, 1].map((n) => {
+    const gradient = new Float32Array(3);
+    const share = softmaxCrossEntropy(logits.subarray(3 * n, 3 * n + 3), labels.subarray(n, n + 1), 0.1, gradient, 2);
+    expect([...gradient]).toEqual([...whole.subarray(3 * n, 3 * n + 3)]);
+    return share;
+  });
+  expect(parts[0]! + parts[1]!).toBeCloseTo(loss, 12);
+});

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { learningRateAt, type Schedule } from './schedules.ts';
+import { learningRateAt, scaledLearningRate, type Schedule } from './schedules.ts';
 
 const rates = (schedule: Schedule, steps: readonly number[], length = 100) =>
   steps.map((step) => Number(learningRateAt(schedule, 0.5, step, length).toFixed(6)));
@@ -38,4 +38,13 @@ test('triangular: from the initial rate at step 0, the warm-up in whole steps', 
 
 test('a warm-up of less than a step is none', () => {
   expect(rates({ type: 'oneCycle', warmup: 0.001, initial: 0, final: 0 }, [0], 100)).toEqual([0.5]);
+});
+
+test('linear scaling: from the rate itself to that times the batch over the reference', () => {
+  const run = { learningRate: 0.1, batchSize: 512, steps: 100 };
+  const scaled = (warmup: number, steps: readonly number[]) =>
+    steps.map((step) => Number(scaledLearningRate({ type: 'linear', referenceBatchSize: 128, warmup }, run, step).toFixed(6)));
+  expect(scaled(0.1, [0, 4, 9, 50])).toEqual([0.13, 0.25, 0.4, 0.4]);
+  expect(scaled(0, [0, 50])).toEqual([0.4, 0.4]);
+  expect(scaledLearningRate({ type: 'none' }, run, 50)).toBe(0.1);
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { latestCheckpoint, loadCheckpoint } from '../../src/runs/checkpoint.ts';
 import { openRun } from '../../src/runs/run-folder.ts';
+import { readStatus } from '../../src/runs/run-status.ts';
 import type { Tensor } from '../../src/runs/safetensors.ts';
 import { readMetrics } from '../../src/runs/metrics.ts';
 import { runCli } from '../run-cli.ts';
@@ -142,6 +143,23 @@ describe.skipIf(!hasOpenMpi)('with Open MPI', () => {
     );
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(JSON.parse(resumed.stdout)).toMatchObject({ step: step + 2 });
+  });
+
+  test('a process that does not answer ends the job after the time it is given, with a message; the run can be resumed', async () => {
+    let halted = false;
+    const job = startJob(launcher, 2, [...plain, '--steps', '1000000', '--log-every', '1', '--runs-dir', 'silent'], {
+      cwd: folder,
+      environment: { ABLATE_MPI_TIMEOUT: '3' },
+      onStderr: (text) => {
+        if (halted || !/^step [1-9]\d*\//m.test(text)) return;
+        halted = true;
+        process.kill(pidOfRank(job.child.pid!, 1), 'SIGSTOP');
+      },
+    });
+    const { code, stderr } = await job.finished;
+    expect(stderr).toMatch(/the other processes did not answer for 3 s \(the sum of the gradients\)\n.*--resume/);
+    expect(code).toBe(1);
+    expect(readStatus(runOf('cs231n', 'silent'))).toMatchObject({ status: 'interrupted' });
   });
 
   test('one process that is asked to stop stops all after the same step, saved', async () => {

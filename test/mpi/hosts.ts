@@ -52,6 +52,18 @@ export function makeHosts(folder: string): Hosts {
       ...['--host', addresses.map((address) => `${address}:1`).join(',')],
       ...['--mca', 'plm_rsh_agent', agent, '--mca', 'btl', 'self,tcp', '--mca', 'btl_tcp_if_include', 'veth0'],
       ...['--mca', 'oob_tcp_if_include', 'veth0'],
+      // mpirun notices by itself that a host is gone, in seconds rather than minutes (docs/cluster.md).
+      ...[
+        '--mca',
+        'oob_tcp_keepalive_time',
+        '4',
+        '--mca',
+        'oob_tcp_keepalive_intvl',
+        '2',
+        '--mca',
+        'oob_tcp_keepalive_probes',
+        '2',
+      ],
     ],
     onFirst: ['ip', 'netns', 'exec', first, 'unshare', '--uts', 'bash', '-c', `hostname ${first}; exec "$@"`, 'bash'],
     cut: () => link('down'),
