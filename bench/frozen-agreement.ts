@@ -31,10 +31,12 @@ for (const model of modelNames()) {
 }
 const libraries = { onednn: engine.libraryVersion, onnxruntime: runtimeVersion() };
 mkdirSync('docs/results', { recursive: true });
+const environment = describeEnvironment({ threads, libraries });
 const document = {
   what: 'logits of frozen files in ONNX Runtime against the engine, untrained weights, all test images of CIFAR-10',
   command: 'node --import tsx bench/frozen-agreement.ts',
-  environment: describeEnvironment({ threads, libraries }),
+  // `command` says what was run, without this machine's folders.
+  environment: { ...environment, commandLine: undefined },
   results,
 };
 writeFileAtomic('docs/results/frozen-agreement.json', `${JSON.stringify(document, undefined, 2)}\n`);

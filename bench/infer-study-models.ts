@@ -42,17 +42,21 @@ function findTorch(python: string): string | undefined {
   return status === 0 ? stdout.trim() : undefined;
 }
 
+/** As it is written, and prepared for inference: torch_latency.py says how. */
+const torchModes = ['eager', 'optimized'] as const;
+type TorchMode = (typeof torchModes)[number];
+
 /** The same network and preprocessing in PyTorch, in a Python process that answers lines of JSON. */
-function startTorch(model: string, threads: number): Competitor {
+function startTorch(model: string, threads: number, mode: TorchMode): Competitor {
   const script = fileURLToPath(new URL('./torch_latency.py', import.meta.url));
-  const child: ChildProcess = spawn(values.python, [script, model, String(threads)], {
+  const child: ChildProcess = spawn(values.python, [script, model, String(threads), mode], {
     stdio: ['pipe', 'pipe', 'inherit'],
     // PyTorch's own choice of threads is overridden by OpenMP's variable.
     env: { ...process.env, OMP_NUM_THREADS: String(threads) },
   });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   return {
-    runtime: 'pytorch',
+    runtime: `pytorch ${mode}`,
     threads,
     async measure(request: MeasureRequest) {
       child.stdin!.write(`${JSON.stringify(request)}\n`);
@@ -88,7 +92,7 @@ try {
     const competitors = threadCounts.flatMap((threads) => [
       startCompetitor({ runtime: 'onnxruntime', path, threads }),
       startCompetitor({ runtime: 'ablate', path, threads }),
-      ...(torchVersion === undefined ? [] : [startTorch(model, threads)]),
+      ...(torchVersion === undefined ? [] : torchModes.map((mode) => startTorch(model, threads, mode))),
     ]);
     try {
       const options = { batchSizes: [1], rounds: Number(values.rounds), roundMs: Number(values['round-ms']) };
@@ -123,10 +127,12 @@ const libraries = {
   ...(torchVersion !== undefined && { pytorch: torchVersion }),
 };
 mkdirSync(dirname(values.output), { recursive: true });
+const environment = describeEnvironment({ threads: Math.max(...threadCounts), libraries });
 const document = {
   what: 'latency of one 32x32 image, bytes in, probabilities out, preprocessing included; untrained weights; all take turns in one run',
   command: `node --import tsx bench/infer-study-models.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  environment: describeEnvironment({ threads: Math.max(...threadCounts), libraries }),
+  // `command` says what was run, without this machine's folders.
+  environment: { ...environment, commandLine: undefined },
   rows,
 };
 writeFileAtomic(values.output, `${JSON.stringify(document, undefined, 2)}\n`);

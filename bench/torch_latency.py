@@ -2,6 +2,11 @@
 
 The networks are those of `ablate info`, with random weights, in evaluation mode; cropping and standardization are part of a run, as they
 are of the frozen files.
+
+    torch_latency.py <model> <threads> <eager|optimized>
+
+`optimized` traces the network, freezes it and lets PyTorch prepare it for inference: its convolutions then go to oneDNN, which eager PyTorch
+1.13 does not use for batches of one image.
 """
 
 import json
@@ -94,10 +99,13 @@ def repeat(network, images, milliseconds, minimum):
 
 
 def main():
-    model, threads = sys.argv[1], int(sys.argv[2])
+    model, threads, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(threads)
     network = build(model).eval()
-    with torch.inference_mode():
+    with torch.no_grad():
+        if mode == "optimized":
+            traced = torch.jit.trace(network, torch.randn(1, 3, 24, 24))
+            network = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
         for line in sys.stdin:
             request = json.loads(line)
             images = torch.randint(0, 256, (request["batchSize"], 32, 32, 3), dtype=torch.uint8)

@@ -141,6 +141,8 @@ describe('freeze', () => {
     [['--weights', 'ema'], 1, 'has no moving averages'],
     [['--weights', 'best'], 2, 'weights (=best) must be one of ema, raw'],
     [['--classes', 'cat,dog'], 1, 'does not fit the network'],
+    // The system's own folder, which takes no files, not even from root.
+    [['-o', '/proc/model.onnx'], 1, 'cannot write /proc/model.onnx'],
     [['-o', 'nowhere/model.onnx'], 1, 'cannot write nowhere/model.onnx: there is no folder nowhere'],
   ])('%j leaves no file', async (flags, exitCode, message) => {
     writeWeights();

@@ -7,7 +7,7 @@ import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
-import { formatAccuracy, formatBytes, formatOperations } from '../format.ts';
+import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
@@ -137,8 +137,8 @@ function report(metadata: FrozenMetadata, file: string, bytes: number, json: boo
     return;
   }
   const kind = weights === 'ema' ? 'moving averages' : 'raw weights';
-  const of = run === null ? model : `${run}, ${step === null ? '' : `step ${step}, `}`;
-  print(`wrote ${file}: ${formatBytes(bytes)}, ${of.replace(/, $/, '')} (${kind})`);
+  const at = step === null ? '' : `, step ${step}`;
+  print(`wrote ${file}: ${formatBytes(bytes)}, ${run ?? model}${at} (${kind})`);
   const known =
     accuracy === null ? 'accuracy not measured (--evaluate)' : `accuracy ${formatAccuracy(accuracy.value)} on ${accuracy.split}`;
   print(`${formatOperations(operations)} operations an image, ${known}`);
