@@ -1,6 +1,6 @@
 /** Options that say where images come from, and loading them with progress; shared by all commands that read images. */
 import type { Dataset, OnDataProgress } from '../data/dataset.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes } from '../util/format.ts';
 import { note } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 

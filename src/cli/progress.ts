@@ -1,5 +1,5 @@
 import type { WriteStream } from 'node:tty';
-import { formatDuration } from './format.ts';
+import { formatDuration } from '../util/format.ts';
 import { styles } from './output.ts';
 
 /** How far a long work is, shown on stderr: a bar that stays in its line on a terminal, lines of text elsewhere. */

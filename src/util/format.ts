@@ -24,3 +24,8 @@ export function formatDuration(seconds: number): string {
   const twoDigits = (value: number) => String(value).padStart(2, '0');
   return hours > 0 ? `${hours}:${twoDigits(minutes)}:${twoDigits(rest)}` : `${minutes}:${twoDigits(rest)}`;
 }
+
+/** `0.412 ms`, `12.3 ms` */
+export function formatMilliseconds(ms: number): string {
+  return `${ms < 10 ? ms.toFixed(3) : ms.toFixed(1)} ms`;
+}

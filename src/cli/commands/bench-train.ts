@@ -3,7 +3,7 @@ import type { ConfigOverrides } from '../../train/config-schema.ts';
 import type { OperationTime, TrainingBenchmark } from '../../train/benchmark.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
-import { formatBytes, formatMilliseconds } from '../format.ts';
+import { formatBytes, formatMilliseconds } from '../../util/format.ts';
 import { jsonOption, parseAssignment, parseNumber, parsePositiveInteger, type Assignments } from '../options.ts';
 import { print, printJson } from '../output.ts';
 

@@ -4,7 +4,7 @@ import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { AblateError, ConfigurationError, DataError } from '../../util/errors.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
-import { formatBytes } from '../format.ts';
+import { formatBytes } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger } from '../options.ts';
 import { note, print, printJson } from '../output.ts';
 

@@ -12,7 +12,7 @@ import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { formatAccuracy } from '../format.ts';
+import { formatAccuracy } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';

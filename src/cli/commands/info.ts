@@ -3,7 +3,7 @@ import type { Setting } from '../../models/settings.ts';
 import type { Layer } from '../../nn/layer.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
-import { formatBytes, formatOperations } from '../format.ts';
+import { formatBytes, formatOperations } from '../../util/format.ts';
 import { jsonOption, parseAssignment, parsePositiveInteger, type Assignments } from '../options.ts';
 import { print, printJson } from '../output.ts';
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Labelled } from '../../deploy/label.ts';
 import { DataError, messageOf } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
-import { formatMilliseconds } from '../format.ts';
+import { formatMilliseconds } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
 

@@ -5,7 +5,7 @@ import type { RunState } from '../../runs/run-status.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { didYouMean } from '../../util/suggest.ts';
 import { alignColumns } from '../../util/text-table.ts';
-import { formatAccuracy, formatBytes } from '../format.ts';
+import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { jsonOption, runsDirOption } from '../options.ts';
 import { print, printJson } from '../output.ts';
 import { describeReport, latencyOptions, printReport, type ReportOptions } from '../study-report.ts';

@@ -9,7 +9,7 @@ import { ConfigurationError } from '../../util/errors.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { formatAccuracy, formatBytes, formatDuration } from '../format.ts';
+import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
