@@ -1,10 +1,12 @@
 /** A study as a job array of a real Slurm, and runs through the commands of any other scheduler. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCli, type Finished } from '../run-cli.ts';
 import { writeNoiseImages } from '../mpi/images.ts';
+import { openMpi } from '../mpi/launch.ts';
+import { main, runCli, tsx, type Finished } from '../run-cli.ts';
 import { startSlurm, whyNoSlurm, type SlurmCluster } from './cluster.ts';
 
 let folder = '';
@@ -14,8 +16,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Two variants with three seeds. */
-function writeStudy(name: string, launcher: string): string {
+/** Two variants with each seed. */
+function writeStudy(name: string, launcher: string, seeds: readonly number[] = [1, 2, 3]): string {
   const path = join(folder, `${name}.yaml`);
   writeFileSync(
     path,
@@ -25,7 +27,7 @@ baseline: { model: cs231n, steps: 2, batchSize: 8, learningRate: 0.01, dense1.fe
 design: one-at-a-time
 factors:
   - { name: faster, set: { learningRate: 0.02 } }
-seeds: [1, 2, 3]
+seeds: [${seeds.join(', ')}]
 ${launcher}
 `,
   );
@@ -84,6 +86,19 @@ describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
     expect(states.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 'finished'));
   });
 
+  test.skipIf(openMpi === undefined)('one training on two processes of a job', () => {
+    const ablate = [process.execPath, '--import', tsx, main, 'train', 'cs231n', '--data', 'images:images', '--batch-size', '8'];
+    const script = join(folder, 'train.sh');
+    const settings = ['--steps', '2', '--set', 'dense1.features=8', '--runs-dir', 'parallel', '--json'];
+    writeFileSync(script, `#!/bin/bash\ncd '${folder}'\n${[...openMpi!.command(2), ...ablate, ...settings].join(' ')}\n`);
+    const { status } = spawnSync('sbatch', ['--wait', '--ntasks=2', `--output=${script}.out`, `--error=${script}.err`, script], {
+      env: { ...process.env, ...cluster.environment, ...openMpi!.environment },
+    });
+    expect(status, readFileSync(`${script}.err`, 'utf8')).toBe(0);
+    expect(readFileSync(`${script}.err`, 'utf8')).toContain('2 processes with 1 thread');
+    expect(JSON.parse(readFileSync(`${script}.out`, 'utf8'))).toMatchObject({ status: 'finished', step: 2 });
+  });
+
   test('a partition that does not exist, and then a controller that is down, are errors that say so', async () => {
     const wrong = await study(writeStudy('wrong', 'slurm: { partition: nowhere }'), 'wrong');
     expect(wrong.stderr).toMatch(/sbatch: .*[Ii]nvalid partition/);
@@ -100,6 +115,7 @@ test('a study runs through the commands of any scheduler', async () => {
   const path = writeStudy(
     'others',
     `command: { submit: 'setsid {script} > /dev/null 2>&1 & echo job $!', status: 'kill -0 {id}', cancel: 'kill {id}', concurrent: 2 }`,
+    [1, 2],
   );
   const { code, stdout, stderr } = await runCli(['study', path, '--launcher', 'command', '--json', '--runs-dir', 'others'], {
     cwd: folder,
