@@ -15,10 +15,11 @@ export interface SourceOptions {
   readonly dataUrl?: string;
 }
 
-/** Loads the data set called `name`, saying so where the images are generated. */
-export async function loadImages(name: string, { dataDir, dataUrl }: SourceOptions): Promise<Dataset> {
+/** Loads the data set called `name`, saying so where the images are generated. `quiet` says nothing. */
+export async function loadImages(name: string, { dataDir, dataUrl }: SourceOptions, quiet = false): Promise<Dataset> {
   const { loadDataset } = await import('../data/registry.ts');
   const source = { ...(dataDir !== undefined && { dataDir }), ...(dataUrl !== undefined && { dataUrl }) };
+  if (quiet) return await loadDataset(name, source);
   const dataset = await withDataProgress((onProgress) => loadDataset(name, { ...source, onProgress }));
   if (dataset.synthetic) note('The images are synthetic: drawn by this program, not photographs.');
   return dataset;

@@ -85,7 +85,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   // Only process 0 needs to see the folder of the runs.
   const resume = collective.rank === 0 ? await runToResume(model, options) : undefined;
   const config = await sharedConfig(collective, model, options, resume, overrides);
-  const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options));
+  const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options, collective.rank > 0));
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const engine = createOnednnEngine({ threads: config.threads });
   const { train } = await import('../../train/train.ts');
