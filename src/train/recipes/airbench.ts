@@ -7,7 +7,7 @@ import type { Recipe } from './recipe.ts';
  * (0.0153 / 11.5), a sixty-fourth of the latter on shifts.
  *
  * What differs from the original. It drops the last 848 of 50,000 images of every epoch, so that 9.9 epochs are 476 steps of 1024; here
- * epochs follow each other without a gap, and the same 476 steps are 9.75 epochs of the images. It trains in float16, here in float32.
+ * epochs follow each other without a gap, and the same 476 steps are 9.75 epochs of the images. It trains in float16, by default here in float32.
  * Its slow weights start before the whitening, ours after (their weight in the first update is one millionth).
  */
 export const airbench: Recipe = {
