@@ -20,7 +20,9 @@ const designWords: Readonly<Record<DesignName, string>> = {
 
 /** @throws ConfigurationError if the study's file is no longer valid for this version; DataError if runs were removed */
 export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
-  const plan = planStudy(parseStudyFile(state.file.text, state.file.path), state.dataset);
+  const file = parseStudyFile(state.file.text, state.file.path);
+  const otherImages = file.source.dataset === state.dataset.name ? '' : ` --data ${state.dataset.name}`;
+  const plan = planStudy(parseStudyFile(state.file.text, state.file.path, state.dataset.name), state.dataset);
   const references = new Map(state.runs.map((each) => [keyOf(each), each]));
   const opened: Run[] = [];
   const referenceOf = (variant: string, seed: number): RunReference => {
@@ -55,7 +57,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     variants,
     effects: estimateEffects(design.contrasts, outcomes),
     environments: distinctEnvironments(opened),
-    command: `npx ablate study ${state.file.path}`,
+    command: `npx ablate study ${state.file.path}${otherImages}`,
     studyText: state.file.text,
     notes: notesOf(plan, variants, state),
   };

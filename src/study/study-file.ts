@@ -19,19 +19,25 @@ export interface StudyFile {
   error(at: Path, message: string, fix?: string): ConfigurationError;
 }
 
-/** @throws AblateError if the file cannot be read; ConfigurationError naming each wrong line */
-export function readStudyFile(path: string): StudyFile {
+/**
+ * @param dataset used instead of the one that the file names
+ * @throws AblateError if the file cannot be read; ConfigurationError naming each wrong line
+ */
+export function readStudyFile(path: string, dataset?: string): StudyFile {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw fileError('read', path, error);
   }
-  return parseStudyFile(text, path);
+  return parseStudyFile(text, path, dataset);
 }
 
-/** @param path what the text is called in errors */
-export function parseStudyFile(text: string, path: string): StudyFile {
+/**
+ * @param path what the text is called in errors
+ * @param dataset used instead of the one that the text names
+ */
+export function parseStudyFile(text: string, path: string, dataset?: string): StudyFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const problems = document.errors.map((error) => `${path}:${error.linePos?.[0].line ?? 1}: ${firstLine(error.message)}`);
@@ -43,7 +49,7 @@ export function parseStudyFile(text: string, path: string): StudyFile {
   return {
     path,
     text,
-    source: data,
+    source: dataset === undefined ? data : { ...data, dataset },
     error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, fix === undefined ? {} : { fix }),
   };
 }

@@ -16,6 +16,7 @@ import { createProgress } from '../progress.ts';
 import { describeReport, latencyOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
 
 interface Options extends SourceOptions, ReportOptions {
+  readonly data?: string;
   readonly dryRun?: true;
   readonly jobs?: number;
   readonly launcher: string;
@@ -38,6 +39,7 @@ export function addStudyCommand(program: Command): void {
     .option('--launcher <name>', 'where runs are trained: local, slurm or command (docs/cluster.md)', 'local')
     .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores shared out)', parsePositiveInteger)
     .option('--retry-failed', 'try runs that failed again')
+    .option('--data <name>', 'images to train on, instead of those that the file names')
     .option(...dataDirOption)
     .option(...dataUrlOption)
     .option(...runsDirOption)
@@ -49,7 +51,7 @@ export function addStudyCommand(program: Command): void {
 async function study(path: string, options: Options): Promise<void> {
   const { readStudyFile } = await import('../../study/study-file.ts');
   const { createLauncher } = await import('../../study/launchers/registry.ts');
-  const file = readStudyFile(path);
+  const file = readStudyFile(path, options.data);
   const { studyFolder } = await import('../../study/study-state.ts');
   const launcher = createLauncher(options.launcher, file.source, {
     folder: join(resolve(studyFolder(options.runsDir, file.source.name)), 'jobs'),
@@ -112,9 +114,9 @@ async function study(path: string, options: Options): Promise<void> {
 /** Where the images are not needed yet: those of CIFAR-10 and of the synthetic set have this shape. */
 const assumedFacts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
 
-function recordedDataset({ name, shape, classes, synthetic, fingerprint, test }: Dataset, { source }: StudyFile) {
+function recordedDataset({ shape, classes, synthetic, fingerprint, test }: Dataset, { source }: StudyFile) {
   return {
-    name: source.dataset === name ? name : source.dataset,
+    name: source.dataset,
     ...{ shape, synthetic, fingerprint },
     classes: classes.length,
     classNames: classes,

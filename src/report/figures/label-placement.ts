@@ -15,7 +15,7 @@ export interface Box {
   readonly bottom: number;
 }
 
-const letterWidth = 6.1;
+const letterWidth = 6.4;
 const lineHeight = 13;
 const gap = 7;
 

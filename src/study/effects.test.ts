@@ -1,0 +1,144 @@
+import { describe, expect, test } from 'vitest';
+import { normal, streamKey } from '../util/random.ts';
+import { designOf, type Design } from './design.ts';
+import { estimateEffects, type Effect, type Outcome } from './effects.ts';
+import { parseStudyFile } from './study-file.ts';
+
+function design(text: string): Design {
+  return designOf(parseStudyFile(`name: simulated\nbaseline: { model: tuto }\n${text}`, 'simulated.yaml'));
+}
+
+const oneAtATime = design(`
+design: one-at-a-time
+factors:
+  - { name: a, set: { augment: false } }
+  - { name: b, set: { model.lrn: false } }
+  - { name: c, levels: [{ learningRate: 0.05 }, { learningRate: 0.2 }] }
+seeds: 5
+`);
+
+const factorial = design(`
+design: factorial
+factors:
+  - { name: a, set: { augment: false } }
+  - { name: b, set: { model.lrn: false } }
+  - { name: c, set: { learningRate: 0.2 } }
+seeds: 4
+`);
+
+/**
+ * A trainer that needs no training: every variant has a true accuracy, every seed an effect on all variants alike, every run chance of its
+ * own.
+ */
+function train({ variants, seeds }: Design, truth: (variant: string) => number, repetition: number): Outcome[] {
+  const key = streamKey(20260131, 'simulated training', repetition);
+  return seeds.flatMap((seed, s) => {
+    const seedEffect = 0.004 * normal(key, s);
+    return variants.map(({ name }, v) => {
+      const chance = 0.003 * normal(key, 1000 + s * variants.length + v);
+      return { variant: name, seed, accuracy: truth(name) + seedEffect + chance };
+    });
+  });
+}
+
+const repetitions = 1000;
+
+describe('one thousand simulated studies', () => {
+  const trueEffects = { a: -0.026, b: 0, 'c: 0.05': 0.004, 'c: 0.2': -0.011 };
+  const truth = (variant: string) => 0.8 + (trueEffects[variant as keyof typeof trueEffects] ?? 0);
+
+  test('95% intervals cover the true effect in 93-97%', () => {
+    let covered = 0;
+    let all = 0;
+    for (let repetition = 0; repetition < repetitions; repetition++) {
+      for (const { name, low, high } of estimateEffects(oneAtATime.contrasts, train(oneAtATime, truth, repetition))) {
+        const effect = trueEffects[name as keyof typeof trueEffects];
+        if (low! <= effect && effect <= high!) covered++;
+        all++;
+      }
+    }
+    expect(all).toBe(4 * repetitions);
+    expect(covered / all).toBeGreaterThan(0.93);
+    expect(covered / all).toBeLessThan(0.97);
+  });
+
+  test('without any effect, at most 6% of studies raise a false alarm', () => {
+    const alarms = countAlarms(oneAtATime);
+    expect(alarms / repetitions).toBeLessThanOrEqual(0.06);
+    // A correction that never alarms would be of no use.
+    expect(alarms / repetitions).toBeGreaterThan(0.01);
+  });
+
+  test('uncorrected, far more would: the check sees what the correction does', () => {
+    const isAlarm = ({ pValue }: Effect) => pValue! < 0.05;
+    expect(countAlarms(oneAtATime, isAlarm) / repetitions).toBeGreaterThan(0.1);
+  });
+
+  test('a factorial covers its main effects and interactions as often, and raises as few false alarms', () => {
+    // a and b hurt alone and do nothing further together: an interaction of +0.01.
+    const cells = (variant: string) => (variant === 'baseline' ? [] : variant.split(' + '));
+    const accuracy = (variant: string) => {
+      const on = cells(variant);
+      return 0.8 - (on.includes('a') || on.includes('b') ? 0.01 : 0) + (on.includes('c') ? 0.005 : 0);
+    };
+    const expected = { a: -0.005, b: -0.005, c: 0.005, 'a x b: together': 0.01, 'a x c: together': 0, 'b x c: together': 0 };
+    let covered = 0;
+    for (let repetition = 0; repetition < repetitions; repetition++) {
+      const effects = estimateEffects(factorial.contrasts, train(factorial, accuracy, repetition));
+      expect(effects.map(({ name }) => name)).toEqual(['a', 'b', 'c', 'a x b: together', 'a x c: together', 'b x c: together']);
+      covered += effects.filter(({ name, low, high }) => {
+        const effect = expected[name as keyof typeof expected];
+        return low! <= effect && effect <= high!;
+      }).length;
+    }
+    expect(covered / (6 * repetitions)).toBeGreaterThan(0.93);
+    expect(covered / (6 * repetitions)).toBeLessThan(0.97);
+    expect(countAlarms(factorial) / repetitions).toBeLessThanOrEqual(0.06);
+  });
+});
+
+function countAlarms(simulated: Design, isAlarm = ({ correctedPValue }: Effect) => correctedPValue! < 0.05): number {
+  let alarms = 0;
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    if (
+      estimateEffects(
+        simulated.contrasts,
+        train(simulated, () => 0.8, repetition),
+      ).some(isAlarm)
+    )
+      alarms++;
+  }
+  return alarms;
+}
+
+describe('pairs', () => {
+  const outcome = (variant: string, seed: number, accuracy: number): Outcome => ({ variant, seed, accuracy });
+
+  test('are of common seeds: a run that is missing takes only its pair with it', () => {
+    const effects = estimateEffects(oneAtATime.contrasts, [
+      ...[outcome('baseline', 1, 0.8), outcome('baseline', 2, 0.9)],
+      ...[outcome('a', 1, 0.79), outcome('a', 2, 0.91), outcome('a', 3, 0.1)],
+      ...[outcome('b', 2, 0.95), outcome('c: 0.05', 3, 0.5)],
+    ]);
+    expect(effects.map(({ name, seeds }) => [name, seeds])).toEqual([
+      ['a', [1, 2]],
+      ['b', [2]],
+    ]);
+    expect(effects[0]!.difference).toBeCloseTo(0, 12);
+    expect(effects[1]!.difference).toBeCloseTo(0.05, 12);
+    expect(effects[1]).toMatchObject({
+      low: undefined,
+      high: undefined,
+      correctedPValue: undefined,
+      seedsForHalfPoint: undefined,
+    });
+  });
+
+  test('one seed gives no p-value, and does not count among the comparisons of the others', () => {
+    const effects = estimateEffects(oneAtATime.contrasts, [
+      ...[outcome('baseline', 1, 0.8), outcome('baseline', 2, 0.9), outcome('baseline', 3, 0.85)],
+      ...[outcome('a', 1, 0.81), outcome('a', 2, 0.92), outcome('a', 3, 0.88), outcome('b', 2, 0.95)],
+    ]);
+    expect(effects[0]!.correctedPValue).toBe(effects[0]!.pValue);
+  });
+});

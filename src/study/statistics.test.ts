@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { estimateMean, holm, seedsToResolve } from './statistics.ts';
+
+test('mean, interval and p-value of five values, by the closed form for four degrees of freedom', () => {
+  const { count, mean, deviation, low, high, pValue } = estimateMean([0.4, 1.1, -0.2, 0.9, 0.8]);
+  expect(count).toBe(5);
+  expect(mean).toBeCloseTo(0.6, 12);
+  expect(deviation).toBeCloseTo(Math.sqrt(0.265), 12);
+  expect(low).toBeCloseTo(0.6 - 2.7764451051977987 * Math.sqrt(0.265 / 5), 10);
+  expect(high).toBeCloseTo(0.6 + 2.7764451051977987 * Math.sqrt(0.265 / 5), 10);
+  // F(t) = 1/2 + 3/8 * u * (1 - u^2 / 12), with u = t / sqrt(1 + t^2 / 4)
+  const t = 0.6 / Math.sqrt(0.265 / 5);
+  const u = t / Math.sqrt(1 + t ** 2 / 4);
+  expect(pValue).toBeCloseTo(1 - 0.75 * u * (1 - u ** 2 / 12), 10);
+});
+
+test('two values: Student with one degree of freedom, which is Cauchy', () => {
+  // p = 1 - (2 / pi) * atan(t), with t = mean / (deviation / sqrt(2)) = 3
+  const { pValue, high } = estimateMean([1, 2]);
+  expect(pValue).toBeCloseTo(1 - (2 / Math.PI) * Math.atan(3), 10);
+  expect(high).toBeCloseTo(1.5 + 0.5 * Math.tan(0.475 * Math.PI), 8);
+});
+
+test('a single value has no interval and no p-value', () => {
+  expect(estimateMean([0.3])).toEqual({
+    count: 1,
+    mean: 0.3,
+    deviation: undefined,
+    low: undefined,
+    high: undefined,
+    pValue: undefined,
+  });
+});
+
+test('values that are all alike leave no doubt', () => {
+  expect(estimateMean([0.5, 0.5, 0.5])).toMatchObject({ mean: 0.5, low: 0.5, high: 0.5, pValue: 0 });
+  expect(estimateMean([0, 0])).toMatchObject({ mean: 0, low: 0, high: 0, pValue: 1 });
+});
+
+test('Holm: each p-value times the comparisons left, never below an earlier one, at most 1', () => {
+  const corrected = holm([0.04, 0.01, 0.03, 0.005]);
+  [0.06, 0.03, 0.06, 0.02].forEach((value, i) => expect(corrected[i]).toBeCloseTo(value, 12));
+  expect(holm([0.6, 0.7])).toEqual([1, 1]);
+  expect(holm([])).toEqual([]);
+});
+
+test('seeds to resolve half a point, by the deviation of the differences', () => {
+  // A difference of one deviation takes 9.94 pairs by the noncentral t distribution (Cohen, 1988).
+  expect(seedsToResolve(0.005, 0.005)).toBe(10);
+  expect(seedsToResolve(0.005, 0.0001)).toBe(2);
+  expect(seedsToResolve(0.005, 0.05)).toBeGreaterThan(700);
+  expect(seedsToResolve(0.005, 0.5)).toBeUndefined();
+});

@@ -1,0 +1,346 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigurationError } from '../util/errors.ts';
+import { planStudy, type StudyPlan } from './plan.ts';
+import { parseStudyFile } from './study-file.ts';
+
+const facts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
+
+function plan(text: string): StudyPlan {
+  return planStudy(parseStudyFile(text, 'study.yaml'), facts);
+}
+
+/** A study whose lines 1-4 are right; what is tested stands from line 5 on. */
+function study(rest: string, baseline = '{ model: tuto, steps: 1000 }', design = 'one-at-a-time'): string {
+  return `name: test\nbaseline: ${baseline}\ndesign: ${design}\nseeds: [1, 2]\n${rest}`;
+}
+
+const names = (planned: StudyPlan) => planned.design.variants.map(({ name }) => name);
+
+describe('designs', () => {
+  test('one at a time: the baseline, and each change or level alone', () => {
+    const planned = plan(`
+name: lrn-and-augmentation
+dataset: cifar10
+baseline: { model: tuto, recipe: "2017", steps: 10000 }
+design: one-at-a-time
+factors:
+  - { name: no-augmentation, set: { augment: false } }
+  - { name: no-lrn, set: { model.lrn: false } }
+  - { name: learning-rate, levels: [ { learningRate: 0.05 }, { learningRate: 0.2 } ] }
+  - { name: alex4, set: { model: alex4 } }
+seeds: [1, 2, 3]
+`);
+    expect(names(planned)).toEqual([
+      'baseline',
+      'no-augmentation',
+      'no-lrn',
+      'learning-rate: 0.05',
+      'learning-rate: 0.2',
+      'alex4',
+    ]);
+    expect(planned.runs).toHaveLength(18);
+    const config = (variant: string) => planned.runs.find((run) => run.variant === variant)!.config;
+    expect(config('no-augmentation')).toMatchObject({ augment: false, inputSize: 32, seed: 1, dataset: 'cifar10' });
+    expect(config('no-lrn').modelSettings).toMatchObject({ lrn: false });
+    expect(config('learning-rate: 0.2')).toMatchObject({ learningRate: 0.2, steps: 10_000, evalEvery: 1000 });
+    expect(config('alex4').model).toBe('alex4');
+    expect(planned.design.contrasts.map(({ reference }) => reference)).toEqual(Array(5).fill('baseline'));
+  });
+
+  test('a change can be set on top of another, and is compared with it', () => {
+    const planned = plan(
+      study(
+        'factors:\n  - { name: squeeze, set: { model: squeeze1 } }\n  - { name: linear, against: squeeze, set: { logitsRelu: false } }\n',
+      ),
+    );
+    const linear = planned.runs.find(({ variant }) => variant === 'linear')!.config;
+    expect(linear).toMatchObject({ model: 'squeeze1', modelSettings: { logitsRelu: false } });
+    expect(planned.design.contrasts.map(({ reference }) => reference)).toEqual(['baseline', 'squeeze']);
+  });
+
+  test('leave one out: everything on, and all but each', () => {
+    const factors = 'factors:\n  - { name: ema, set: { movingAverage: true } }\n  - { name: crop, set: { augment: true } }\n';
+    const planned = plan(study(factors, '{ model: tuto, augment: false, movingAverage: false, inputSize: 24 }', 'leave-one-out'));
+    expect(names(planned)).toEqual(['everything on', 'without ema', 'without crop']);
+    const on = planned.runs.slice(0, 3).map(({ config }) => [config.movingAverage.type, config.augment]);
+    expect(on).toEqual([
+      ['exponential', true],
+      ['none', true],
+      ['exponential', false],
+    ]);
+  });
+
+  test('factorial: all combinations, the baseline being a level of each factor', () => {
+    const factors =
+      'factors:\n  - { name: flat, set: { augment: false } }\n  - { name: rate, levels: [{ learningRate: 0.05 }, { learningRate: 0.2 }] }\n';
+    const planned = plan(study(factors, undefined, 'factorial'));
+    expect(names(planned)).toEqual(['baseline', 'rate: 0.05', 'rate: 0.2', 'flat', 'flat + rate: 0.05', 'flat + rate: 0.2']);
+    const [main] = planned.design.contrasts;
+    expect(main!.weights).toEqual([
+      { variant: 'baseline', weight: -1 / 3 },
+      { variant: 'rate: 0.05', weight: -1 / 3 },
+      { variant: 'rate: 0.2', weight: -1 / 3 },
+      { variant: 'flat', weight: 1 / 3 },
+      { variant: 'flat + rate: 0.05', weight: 1 / 3 },
+      { variant: 'flat + rate: 0.2', weight: 1 / 3 },
+    ]);
+    const interaction = planned.design.contrasts.find(({ kind }) => kind === 'interaction')!;
+    expect(interaction.weights.map(({ variant, weight }) => [variant, weight])).toEqual([
+      ['baseline', 1],
+      ['rate: 0.05', -1],
+      ['flat', -1],
+      ['flat + rate: 0.05', 1],
+    ]);
+  });
+
+  test('grid: the levels given and no other; a change is on or off', () => {
+    const factors =
+      'factors:\n  - { name: rate, levels: [{ learningRate: 0.05 }, { learningRate: 0.2 }] }\n  - { name: flat, set: { augment: false } }\n';
+    const planned = plan(study(factors, undefined, 'grid'));
+    expect(names(planned)).toEqual([
+      'learningRate 0.05, no flat',
+      'learningRate 0.05, flat',
+      'learningRate 0.2, no flat',
+      'learningRate 0.2, flat',
+    ]);
+    expect(planned.design.contrasts).toEqual([]);
+  });
+
+  test('random: as many different trials as asked for, the same each time, within their ranges', () => {
+    const text = study(
+      'trials: 12\nfactors:\n  - { name: rate, range: { key: learningRate, low: 0.01, high: 1, scale: log } }\n  - { name: size, levels: [{ batchSize: 64 }, { batchSize: 128 }] }\n',
+      undefined,
+      'random',
+    );
+    const planned = plan(text);
+    expect(names(planned)).toEqual(names(plan(text)));
+    expect(new Set(names(planned)).size).toBe(12);
+    const rates = planned.runs.map(({ config }) => config.learningRate);
+    expect(Math.min(...rates)).toBeGreaterThanOrEqual(0.01);
+    expect(Math.max(...rates)).toBeLessThanOrEqual(1);
+    // Spread evenly over the powers of ten.
+    expect(rates.filter((rate) => rate < 0.1).length).toBeGreaterThan(rates.length / 4);
+  });
+
+  test('models: the same training for each, the first of them the reference', () => {
+    const planned = plan(study('models: [alex0, tuto, squeeze1]\n', undefined, 'models'));
+    expect(names(planned)).toEqual(['tuto', 'alex0', 'squeeze1']);
+    expect(planned.design.contrasts.map(({ factor, level, reference }) => `${factor} ${level} ${reference}`)).toEqual([
+      'model alex0 tuto',
+      'model squeeze1 tuto',
+    ]);
+  });
+
+  test('seeds can be counted; identities differ by seed and setting, not by what only organizes a run', () => {
+    const planned = plan(
+      study('')
+        .replace('seeds: [1, 2]', 'seeds: 2')
+        .replace('one-at-a-time', 'one-at-a-time\nfactors: [{ name: x, set: { augment: false } }]'),
+    );
+    expect(planned.runs.map(({ seed }) => seed)).toEqual([1, 1, 2, 2]);
+    expect(new Set(planned.runs.map(({ identity }) => identity)).size).toBe(4);
+    const other = plan(
+      study(
+        'factors: [{ name: x, set: { augment: false } }]',
+        '{ model: tuto, steps: 1000, logEvery: 7, evalEvery: 3, keepCheckpoints: 9 }',
+      ),
+    );
+    expect(other.runs.map(({ identity }) => identity)).toEqual(planned.runs.map(({ identity }) => identity));
+    expect(other.runs[0]!.config).toMatchObject({ logEvery: 7, evalEvery: 3, keepCheckpoints: 9 });
+  });
+});
+
+describe('a wrong file names the line and what is allowed', () => {
+  const factor = (text: string) => study(`factors:\n  - { name: fine, set: { augment: false } }\n  - ${text}\n`);
+  const cases: [what: string, text: string, line: number, message: RegExp][] = [
+    [
+      'an unknown key',
+      study('factor: []\n'),
+      5,
+      /there is no key "factor"\. Did you mean "factors"\? Allowed: name, title, .*, halving$/m,
+    ],
+    [
+      'an unknown key in a factor',
+      factor('{ name: x, sets: { augment: false } }'),
+      7,
+      /no key "sets" in factors\[1\]\. Did you mean "set"\? Allowed: name, against, set/,
+    ],
+    [
+      'an empty list of levels',
+      factor('{ name: x, levels: [] }'),
+      7,
+      /factors\[1\]\.levels \(=\[\]\) must be a list of at least one level/,
+    ],
+    ['levels that are no list', factor('{ name: x, levels: 3 }'), 7, /factors\[1\]\.levels \(=3\) must be a list of levels/],
+    ['an empty change', factor('{ name: x, set: {} }'), 7, /factors\[1\]\.set \(=\{\}\) must be at least one key with its value/],
+    ['neither set nor levels', factor('{ name: x }'), 7, /factor "x" must have exactly one of set, levels/],
+    ['both', factor('{ name: x, set: { augment: true }, levels: [{ seed: 1 }] }'), 7, /exactly one of set, levels/],
+    [
+      'a name used twice',
+      factor('{ name: fine, set: { model.lrn: false } }'),
+      7,
+      /factors\[1\]\.name \(=fine\) must be different/,
+    ],
+    [
+      'levels that are alike',
+      factor('{ name: x, levels: [{ learningRate: 0.2 }, { learningRate: 0.2 }] }'),
+      7,
+      /must be different from the levels before it/,
+    ],
+    [
+      'a key that does not exist',
+      factor('\n      name: x\n      set:\n        steps: 5\n        lernRate: 1'),
+      11,
+      /there is no key "lernRate"/,
+    ],
+    [
+      'an unknown setting of a model',
+      factor('{ name: x, set: { model.lern: false } }'),
+      7,
+      /has no setting "lern"\. Did you mean "lrn"\?[^]*Its settings are: /,
+    ],
+    [
+      'a value out of range',
+      factor('\n      name: x\n      set:\n        batchSize: 64\n        learningRate: -1'),
+      11,
+      /learningRate \(=-1\) must be a number above 0/,
+    ],
+    [
+      'an unknown model',
+      factor('{ name: x, set: { model: alex9 } }'),
+      7,
+      /there is no model "alex9"\. Did you mean "alex0"\?[^]*The models are: tuto, alex0/,
+    ],
+    [
+      'an unknown model in the baseline',
+      study('factors: [{ name: x, set: { augment: false } }]', '{ model: tutu }'),
+      2,
+      /there is no model "tutu"\. Did you mean "tuto"\?/,
+    ],
+    [
+      'a setting that the other model does not have',
+      factor('{ name: x, set: { model: squeeze1, model.lrn: false } }'),
+      7,
+      /has no setting "lrn"/,
+    ],
+    [
+      'an input larger than the images',
+      factor('{ name: x, set: { inputSize: 48 } }'),
+      7,
+      /inputSize \(=48\) must be at most 32, the size of the images/,
+    ],
+    [
+      'a change that changes nothing',
+      factor('{ name: x, set: { learningRate: 0.1 } }'),
+      7,
+      /"x" trains exactly like "baseline": it changes nothing/,
+    ],
+    [
+      'a seed as a change',
+      factor('{ name: x, set: { seed: 4 } }'),
+      7,
+      /factors\[1\]\.set\.seed must be left out: the seeds of a study are given once/,
+    ],
+    [
+      'a reference that is not there',
+      factor('{ name: x, against: fin, set: { model.lrn: false } }'),
+      7,
+      /factors\[1\]\.against \(=fin\) must be the name of another factor .*: fine$/m,
+    ],
+    [
+      'seeds that repeat',
+      study('factors: [{ name: x, set: { augment: false } }]').replace('[1, 2]', '[1, 1]'),
+      4,
+      /seeds\[1\] \(=1\) must be different/,
+    ],
+    [
+      'no seeds',
+      study('factors: [{ name: x, set: { augment: false } }]').replace('seeds: [1, 2]', 'seeds: []'),
+      4,
+      /seeds \(=\[\]\) must be a list of different integers of at least 0, or how many/,
+    ],
+    [
+      'an unknown design',
+      study('factors: [{ name: x, set: { augment: false } }]', undefined, 'factorail'),
+      3,
+      /design \(=factorail\) must be one of one-at-a-time, leave-one-out, factorial, grid, random, models/,
+    ],
+    [
+      'no baseline',
+      study('').replace(/baseline.*\n/, ''),
+      1,
+      /baseline \(=missing\) must be keys of the configuration with their values/,
+    ],
+    ['no factors', study(''), 1, /factors must be a list of at least one factor/],
+    [
+      'halving for effects',
+      study('halving: { factor: 3 }\nfactors: [{ name: x, set: { augment: false } }]'),
+      5,
+      /halving is for the design grid and random, not one-at-a-time/,
+    ],
+    [
+      'a range outside of a random search',
+      factor('{ name: x, range: { key: learningRate, low: 0.1, high: 1 } }'),
+      7,
+      /factors\[1\]\.range is for the design random, not one-at-a-time/,
+    ],
+    [
+      'a range upside down',
+      study('trials: 3\nfactors: [{ name: x, range: { key: learningRate, low: 2, high: 1 } }]', undefined, 'random'),
+      6,
+      /range\.low \(=2\) must be below high \(=1\)/,
+    ],
+    [
+      'random without trials',
+      study('factors: [{ name: x, set: { augment: false } }]', undefined, 'random'),
+      3,
+      /trials \(=missing\) must be a positive integer[^]*add trials: 20/,
+    ],
+    [
+      'more trials than combinations',
+      study('trials: 9\nfactors: [{ name: x, set: { augment: false } }]', undefined, 'random'),
+      5,
+      /trials \(=9\) must be at most 2/,
+    ],
+    ['a single model', study('models: [tuto]', undefined, 'models'), 5, /models must be a list of at least two models/],
+    [
+      'an unknown model in the list',
+      study('models:\n  - tuto\n  - sqeeze1', undefined, 'models'),
+      7,
+      /there is no model "sqeeze1"\. Did you mean "squeeze1"\?/,
+    ],
+    [
+      'levels where a factor is on or off',
+      study('factors:\n  - { name: x, levels: [{ learningRate: 1 }] }', undefined, 'leave-one-out'),
+      6,
+      /must have "set", not "levels"/,
+    ],
+    ['broken YAML', study('factors: [\n'), 6, /./],
+    ['a key twice', study('name: again\n'), 5, /keys must be unique/],
+    ['another kind of file', 'hello', 1, /a study must be keys with their values: name, title/],
+    ['an empty file', '', 1, /a study must be keys with their values/],
+  ];
+
+  test.each(cases)('%s', (_, text, line, message) => {
+    const error = thrownBy(() => plan(text));
+    expect(error).toBeInstanceOf(ConfigurationError);
+    const { message: said, fix = '', exitCode } = error as ConfigurationError;
+    expect(exitCode).toBe(2);
+    expect(`${said}\n${fix}`).toMatch(message);
+    expect(said.split('\n')[0]).toMatch(new RegExp(`^study\\.yaml:${line}: `));
+  });
+
+  test('all wrong keys at once', () => {
+    const { message } = thrownBy(() => plan(study('factor: []\nseed: 3\n'))) as Error;
+    expect(message.split('\n').map((each) => each.slice(0, 14))).toEqual(['study.yaml:5: ', 'study.yaml:6: ']);
+  });
+});
+
+function thrownBy(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}
