@@ -59,8 +59,38 @@ def build(model, size):
             *conv(96, 192, 5), *conv(192, 192, 1), *conv(192, 192, 1), SamePool(), nn.Dropout(),
             *conv(192, 192, 3), *conv(192, 192, 1), *conv(192, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         ],
+        "air94": lambda: [airbench()],
     }
     return nn.Sequential(*layers[model]())
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+def airbench():
+    """The network of airbench94: its first convolution is frozen, its norms have no scale."""
+
+    def norm(channels):
+        layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
+        layer.weight.requires_grad = False
+        return [layer, nn.GELU()]
+
+    def group(inputs, filters):
+        conv3 = lambda channels: nn.Conv2d(channels, filters, 3, padding=1, bias=False)
+        return [conv3(inputs), nn.MaxPool2d(2), *norm(filters), conv3(filters), *norm(filters)]
+
+    whitening = nn.Conv2d(3, 24, 2)
+    whitening.weight.requires_grad = False
+    groups = [*group(24, 64), *group(64, 256), *group(256, 256)]
+    return nn.Sequential(
+        whitening, nn.GELU(), *groups, nn.MaxPool2d(3), nn.Flatten(), nn.Linear(256, 10, bias=False), Scale(1 / 9)
+    )
 
 
 def main(model, memory_format, precision, threads, batch, size, warmup, steps):
@@ -70,7 +100,7 @@ def main(model, memory_format, precision, threads, batch, size, warmup, steps):
     network = build(model, size).to(memory_format=layout)
     images = torch.randn(batch, 3, size, size).to(memory_format=layout)
     labels = torch.randint(0, 10, (batch,))
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.01)
     times = []
     for step in range(warmup + steps):
         start = time.perf_counter()

@@ -1,8 +1,9 @@
 /**
  * The same training step in ablate and in PyTorch on this machine, process by process in turn (A B A B ...), so that what disturbs one
- * disturbs the other. PyTorch runs in both of its memory formats; the better one counts. Needs a Python with PyTorch.
+ * disturbs the other. PyTorch runs in both of its memory formats, and again with an allocator preloaded that keeps large blocks
+ * (tcmalloc); of each, the better format counts. Needs a Python with PyTorch; several, separated by commas, are several peers.
  *
- *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 30] [--warm-up 5] [--threads 2] [--precision f32]
+ *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 20] [--warm-up 5] [--threads 2] [--precision f32]
  *                                    [--python /usr/bin/python3] [--preload libtcmalloc_minimal.so.4] [--out docs/results/step-comparison.json]
  */
 import { execFileSync } from 'node:child_process';
@@ -14,27 +15,43 @@ import { percentile } from '../../src/util/percentile.ts';
 
 const { values: options } = parseArgs({
   options: {
-    models: { type: 'string', default: 'alex2,tuto,alex4,squeeze1,nin2' },
+    models: { type: 'string', default: 'alex2,tuto,alex4,squeeze1,nin2,air94' },
     rounds: { type: 'string', default: '5' },
-    steps: { type: 'string', default: '30' },
+    steps: { type: 'string', default: '20' },
     'warm-up': { type: 'string', default: '5' },
     threads: { type: 'string', default: '2' },
     precision: { type: 'string', default: 'f32' },
     python: { type: 'string', default: '/usr/bin/python3' },
-    preload: { type: 'string' },
+    preload: { type: 'string', default: 'libtcmalloc_minimal.so.4' },
     out: { type: 'string', default: 'docs/results/step-comparison.json' },
   },
 });
-const { threads, precision, steps, 'warm-up': warmUp } = options;
-const batchSize = '128';
-const inputSize = '24';
+const { threads, precision } = options;
+const formats = ['contiguous', 'channels_last'] as const;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-interface Round {
-  /** Median milliseconds a step. */
-  readonly ablate: number;
-  readonly pytorch: { readonly contiguous: number; readonly channels_last: number };
+/** Batch, side of the images and steps: a step of air94's batch takes seconds, so that fewer do. */
+function workload(model: string) {
+  if (model !== 'air94')
+    return { recipe: '2017', batchSize: '128', inputSize: '24', warmUp: options['warm-up'], steps: options.steps };
+  return {
+    recipe: 'airbench',
+    batchSize: '512',
+    inputSize: '32',
+    warmUp: '1',
+    steps: String(Math.ceil(Number(options.steps) / 5)),
+  };
 }
+
+/** A Python with PyTorch, as installed or with an allocator preloaded. */
+interface Peer {
+  readonly python: string;
+  readonly preload?: string;
+}
+
+const peers: readonly Peer[] = options.python
+  .split(',')
+  .flatMap((python) => [{ python }, ...(options.preload === '' ? [] : [{ python, preload: options.preload }])]);
 
 /** The environment with no setting that a machine may have for OpenBLAS or OpenMP: both start from their defaults. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
@@ -42,90 +59,80 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(kept);
 }
 
-function ablateStep(model: string): number {
-  const flags = [
-    '--steps',
-    steps,
-    '--warm-up',
-    warmUp,
-    '--threads',
-    threads,
-    '--precision',
-    precision,
-    '--batch-size',
-    batchSize,
-  ];
-  const args = ['bin/ablate.js', 'bench', 'train', model, ...flags, '--repetitions', '1', '--json'];
-  const output = execFileSync(process.execPath, args, {
-    cwd: root,
-    env: cleanEnvironment(),
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  return (JSON.parse(output) as { msPerStep: { median: number } }).msPerStep.median;
+function outputOf(program: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): unknown {
+  const env = { ...cleanEnvironment(), ...more };
+  return JSON.parse(execFileSync(program, args, { cwd: root, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
 }
 
-let torchVersion = '';
+/** Median milliseconds of a step. */
+function ablateStep(model: string): number {
+  const { recipe, batchSize, warmUp, steps } = workload(model);
+  const timing = ['--steps', steps, '--warm-up', warmUp, '--repetitions', '1'];
+  const training = ['--threads', threads, '--precision', precision, '--batch-size', batchSize, '--recipe', recipe];
+  const result = outputOf(process.execPath, ['bin/ablate.js', 'bench', 'train', model, ...timing, ...training, '--json']);
+  return (result as { msPerStep: { median: number } }).msPerStep.median;
+}
 
-function pytorchStep(model: string, format: string): number {
+const torchVersions: Record<string, string> = {};
+
+/** Median milliseconds of a step. */
+function pytorchStep(model: string, { python, preload }: Peer, format: string): number {
+  const { batchSize, inputSize, warmUp, steps } = workload(model);
   const args = ['bench/compare/pytorch_step.py', model, format, precision, threads, batchSize, inputSize, warmUp, steps];
-  const environment = { ...cleanEnvironment(), ...(options.preload !== undefined && { LD_PRELOAD: options.preload }) };
-  const output = execFileSync(options.python, args, {
-    cwd: root,
-    env: environment,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const { ms, torch } = JSON.parse(output) as { ms: number[]; torch: string };
-  torchVersion = torch;
+  const result = outputOf(python, args, preload === undefined ? {} : { LD_PRELOAD: preload });
+  const { ms, torch } = result as { ms: number[]; torch: string };
+  torchVersions[python] = torch;
   return percentile(ms, 0.5);
 }
 
-const results = options.models.split(',').map((model) => {
-  const rounds = Array.from({ length: Number(options.rounds) }, (_, i): Round => {
-    const round = {
-      ablate: ablateStep(model),
-      pytorch: { contiguous: pytorchStep(model, 'contiguous'), channels_last: pytorchStep(model, 'channels_last') },
-    };
-    process.stderr.write(`${model} ${i + 1}/${options.rounds} ${JSON.stringify(round)}\n`);
-    return round;
-  });
-  const ablateMs = percentile(
-    rounds.map((round) => round.ablate),
-    0.5,
-  );
-  const formats = ['contiguous', 'channels_last'] as const;
-  const medians = formats.map((format) => ({
-    format,
-    ms: percentile(
-      rounds.map((round) => round.pytorch[format]),
-      0.5,
-    ),
-  }));
-  const best = medians.reduce((a, b) => (b.ms < a.ms ? b : a));
-  const ratios = rounds.map((round) => round.pytorch[best.format] / round.ablate);
-  return {
-    model,
-    ablateMs,
-    pytorchMs: best.ms,
-    pytorchFormat: best.format,
-    /** PyTorch's milliseconds over ablate's, round by round: median, least and largest. */
-    ratio: { median: percentile(ratios, 0.5), min: Math.min(...ratios), max: Math.max(...ratios) },
-    rounds,
-  };
+const spread = (values: readonly number[]) => ({
+  median: percentile(values, 0.5),
+  min: Math.min(...values),
+  max: Math.max(...values),
 });
 
+function compare(model: string) {
+  const ablate: number[] = [];
+  const times = peers.map(() => formats.map((): number[] => []));
+  for (let round = 1; round <= Number(options.rounds); round++) {
+    ablate.push(ablateStep(model));
+    peers.forEach((peer, p) => formats.forEach((format, f) => times[p]![f]!.push(pytorchStep(model, peer, format))));
+    process.stderr.write(`${model} ${round}/${options.rounds}\n`);
+  }
+  return {
+    model,
+    ...workload(model),
+    ablateMs: spread(ablate),
+    pytorch: peers.map((peer, p) => {
+      const medians = times[p]!.map((values) => percentile(values, 0.5));
+      const best = medians.indexOf(Math.min(...medians));
+      return {
+        version: torchVersions[peer.python]!,
+        preload: peer.preload ?? null,
+        format: formats[best]!,
+        ms: spread(times[p]![best]!),
+        otherFormatMs: medians[1 - best]!,
+        /** PyTorch's milliseconds over ablate's, round by round. */
+        ratio: spread(times[p]![best]!.map((ms, round) => ms / ablate[round]!)),
+      };
+    }),
+  };
+}
+
+const results = options.models.split(',').map(compare);
 const record = {
   what: 'milliseconds of a training step: forward, loss, backward, SGD (ablate: the wait for the batch and the moving average too)',
   command: `npx tsx bench/compare/steps.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: { batchSize, inputSize, precision, threads, steps, warmUp, preload: options.preload ?? null },
+  configuration: { precision, threads },
   n: Number(options.rounds),
-  environment: describeEnvironment({ threads: Number(threads), libraries: { torch: torchVersion } }),
+  environment: describeEnvironment({ threads: Number(threads), libraries: { torch: Object.values(torchVersions).join(', ') } }),
   results,
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
-for (const { model, ablateMs, pytorchMs, pytorchFormat, ratio } of results) {
-  console.log(
-    `${model}: ablate ${ablateMs.toFixed(1)} ms, PyTorch ${pytorchMs.toFixed(1)} ms (${pytorchFormat}), ratio ${ratio.median.toFixed(2)}`,
+for (const { model, ablateMs, pytorch } of results) {
+  const ratios = pytorch.map(
+    ({ version, preload, format, ms, ratio }) =>
+      `PyTorch ${version}${preload === null ? '' : ' + tcmalloc'} ${ms.median.toFixed(1)} ms (${format}), ratio ${ratio.median.toFixed(2)}`,
   );
+  console.log(`${model}: ablate ${ablateMs.median.toFixed(1)} ms; ${ratios.join('; ')}`);
 }
