@@ -16,7 +16,8 @@ const mayImport = {
 };
 const base = [...mayImport.train, 'train'];
 mayImport.deploy = base;
-mayImport.compress = base;
+// Quantizing and pruning end in frozen files: they rewrite, run and evaluate them.
+mayImport.compress = [...base, 'deploy'];
 mayImport.study = [...base, 'deploy', 'compress'];
 mayImport.report = [...mayImport.study, 'study'];
 mayImport.web = [...mayImport.report, 'report'];
