@@ -5,10 +5,14 @@
  *     npx ablate train tuto --steps 10000 --seed 1 --eval-every 2500 --runs-dir runs/reproduction
  *     npx ablate train tuto --steps 10000 --seed 1 --eval-every 2500 --runs-dir runs/reproduction --no-augment
  *     npx tsx bench/reproduction.ts [--runs-dir runs/reproduction] [--out docs/results/tuto-2017.json]
+ *
+ * Runs that the record already has, perhaps of another machine, stay in it; runs that diverged are listed with the step at which they did.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { metricsPath, readConfig, readEnvironment, runName, allRuns, type Run } from '../src/runs/run-folder.ts';
 import { readMetrics } from '../src/runs/metrics.ts';
+import { readStatus } from '../src/runs/run-status.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
 
@@ -26,6 +30,27 @@ const settings = [
   { name: 'augmentation and moving average', augment: true, weights: 'ema', study: 0.814 },
 ] as const;
 
+interface RecordedRun {
+  readonly run: string;
+  readonly seed: number;
+  readonly accuracy: number;
+  readonly threads: number;
+  readonly processor: string | undefined;
+  readonly commit: string | undefined;
+}
+
+interface Result {
+  readonly name: string;
+  readonly runs: readonly RecordedRun[];
+}
+
+interface EarlierRecord {
+  readonly machine: { readonly cpu: { readonly model: string } };
+  readonly results: readonly Result[];
+}
+
+const before = existsSync(options.out) ? (JSON.parse(readFileSync(options.out, 'utf8')) as EarlierRecord) : undefined;
+
 interface FinishedRun {
   readonly run: Run;
   readonly config: TrainingConfig;
@@ -33,29 +58,40 @@ interface FinishedRun {
   readonly last: Readonly<Record<string, number>>;
 }
 
-const finished = allRuns(options['runs-dir']).flatMap((run): FinishedRun[] => {
+const runs = allRuns(options['runs-dir']).filter(({ model }) => model === 'tuto');
+const finished = runs.flatMap((run): FinishedRun[] => {
   const config = readConfig(run) as TrainingConfig;
   const evaluated = readMetrics(metricsPath(run)).filter(
     ({ step, metrics }) => step === config.steps && 'test/accuracy' in metrics,
   );
   const last = evaluated.at(-1)?.metrics;
-  return config.model === 'tuto' && last !== undefined ? [{ run, config, last }] : [];
+  return last === undefined ? [] : [{ run, config, last }];
+});
+const failed = runs.flatMap((run) => {
+  const { status, step, reason } = readStatus(run);
+  const { seed, augment } = readConfig(run) as TrainingConfig;
+  return status === 'failed' ? [{ run: runName(run), seed, augment, step, reason }] : [];
 });
 
 const results = settings.map(({ name, augment, weights, study }) => {
-  const runs = finished
+  const now = finished
     .filter(({ config }) => config.augment === augment)
-    .toSorted((a, b) => a.config.seed - b.config.seed)
-    .map(({ run, config, last }) => {
-      const environment = readEnvironment(run);
+    .map(({ run, config, last }): RecordedRun => {
+      const { git, cpu } = readEnvironment(run);
       const accuracy = last[weights === 'raw' ? 'test/rawAccuracy' : 'test/accuracy']!;
-      return { run: runName(run), seed: config.seed, accuracy, threads: config.threads, commit: environment.git?.commit };
+      const { seed, threads } = config;
+      return { run: runName(run), seed, accuracy, threads, processor: cpu.model, commit: git?.commit };
     });
-  const accuracies = runs.map(({ accuracy }) => accuracy);
+  const earlier = before?.results.find((result) => result.name === name)?.runs ?? [];
+  const kept = earlier
+    .filter(({ seed }) => !now.some((run) => run.seed === seed))
+    .map((run) => ({ ...run, processor: run.processor ?? before?.machine.cpu.model }));
+  const all = [...kept, ...now].sort((a, b) => a.seed - b.seed);
+  const accuracies = all.map(({ accuracy }) => accuracy);
   const mean = accuracies.reduce((sum, accuracy) => sum + accuracy, 0) / accuracies.length;
   const squares = accuracies.reduce((sum, accuracy) => sum + (accuracy - mean) ** 2, 0);
   const standardDeviation = accuracies.length > 1 ? Math.sqrt(squares / (accuracies.length - 1)) : null;
-  return { name, weights, study, n: runs.length, mean, standardDeviation, difference: mean - study, runs };
+  return { name, weights, study, n: all.length, mean, standardDeviation, difference: mean - study, runs: all };
 });
 
 const first = finished[0];
@@ -68,6 +104,7 @@ const record = {
   machine: { cpu, memoryBytes, operatingSystem },
   versions,
   results,
+  failed,
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
 for (const { name, n, mean, study } of results) {

@@ -1,13 +1,13 @@
 /*
- * `npm start`: sets up whatever is missing, then trains a network for a few hundred steps and says how accurate it is. On
- * CIFAR-10 where that is found or can be downloaded, else on generated images, saying so.
+ * `npm start`: sets up whatever is missing, then runs a small study: what do augmentation and normalization do to a network in its first
+ * steps? On CIFAR-10 where that is found or can be downloaded, else on generated images, saying so.
  */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const steps = 600;
+const study = 'studies/quick-start.yaml';
 /** Exit code of a command that Ctrl-C ended. */
 const interrupted = 130;
 
@@ -17,7 +17,7 @@ function node(script, ...args) {
   return result.status ?? interrupted;
 }
 
-// Ctrl-C goes to the training as well, which saves first; waiting for it here lets it finish.
+// Ctrl-C goes to the study as well, which saves first; waiting for it here lets it finish.
 process.on('SIGINT', () => {});
 
 function start() {
@@ -27,11 +27,11 @@ function start() {
   if (fetched === interrupted) return fetched;
   const dataset = fetched === 0 ? 'cifar10' : 'synthetic';
   if (dataset === 'synthetic') {
-    process.stderr.write('\nCIFAR-10 could not be had: training on synthetic images instead (drawn shapes, not photographs)\n');
+    process.stderr.write('\nCIFAR-10 could not be had: studying synthetic images instead (drawn shapes, not photographs)\n');
   }
-  const train = ['train', 'tuto', '--data', dataset, '--steps', String(steps)];
-  process.stderr.write(`\n> npx ablate ${train.join(' ')}\n`);
-  return node('bin/ablate.js', ...train);
+  const command = ['study', study, '--data', dataset];
+  process.stderr.write(`\n> npx ablate ${command.join(' ')}\n`);
+  return node('bin/ablate.js', ...command);
 }
 
 process.exitCode = start();

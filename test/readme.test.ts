@@ -1,5 +1,5 @@
 /** Every `ablate` command in the README is one that works: the quick ones run, of the long ones the command line is checked. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,6 +14,7 @@ const commands = shellLines.map(withoutComment).filter((line) => line.startsWith
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ablate-readme-'));
+  cpSync(new URL('../studies', import.meta.url), join(folder, 'studies'), { recursive: true });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -26,10 +27,12 @@ interface Expected {
 
 const hasCifar10 = findCifar10() !== undefined;
 
-/** What a command must do in an empty folder. */
+/** What a command must do in a folder without runs. */
 function expectedOf(command: string): Expected {
+  if (command.includes(' study ')) return { code: 0, stderr: /^$/, more: ['--dry-run'] };
+  if (/ (label|demo|bench infer) /.test(command)) return { code: 1, stderr: /^error: .*(tuto\.onnx|photo\.jpg)/ };
   // There is no run yet: that this is all there is to complain about shows that the options are right.
-  if (/ train --resume | eval | runs show /.test(command)) return { code: 1, stderr: /^error: there is no run "/ };
+  if (/ train --resume | eval | runs show | freeze /.test(command)) return { code: 1, stderr: /^error: there is no run "/ };
   if (command.includes(' train '))
     return { code: 2, stderr: /^error: steps \(=0\) must be a positive integer$/m, more: ['--steps', '0'] };
   if (command.includes(' data ') && !hasCifar10)

@@ -11,6 +11,8 @@ import { percentile } from '../util/percentile.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import { softmaxCrossEntropy } from './loss.ts';
+import { segmentsOf } from './optimizers/segments.ts';
+import { createSgd } from './optimizers/sgd.ts';
 import { preprocessingOf } from './preprocessing.ts';
 import { createTrainer } from './trainer.ts';
 
@@ -48,7 +50,7 @@ export interface TrainingBenchmark {
   /** ceilingMs over the median step: 1 is a step that does nothing else. */
   readonly ceilingFraction: number;
   /** Milliseconds of a step by what they are spent on. */
-  readonly breakdown: Readonly<Record<Pass | 'loss' | 'inputWait' | 'other', number>>;
+  readonly breakdown: Readonly<Record<Pass | 'loss' | 'optimizer' | 'inputWait' | 'other', number>>;
   readonly layers: readonly OperationTime[];
   /** Bytes held by the compiled network. */
   readonly memoryBytes: number;
@@ -87,19 +89,20 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
       softmaxCrossEntropy(plan.output, labels, config.labelSmoothing, plan.outputGradient),
     );
     const loss = percentile(lossTimes, 0.5);
+    const optimizer = percentile(timeOptimizer(plan, config, repetitions), 0.5);
     const msPerStep = { median: percentile(stepMs, 0.5), min: Math.min(...stepMs), p95: percentile(stepMs, 0.95) };
     const ceilingMs = sum(layers.map((layer) => layer.ceilingMs ?? 0));
     const byPass = Object.fromEntries(
       passes.map((pass) => [pass, sum(layers.filter((layer) => layer.pass === pass).map(({ ms }) => ms))]),
     ) as Record<Pass, number>;
-    const other = msPerStep.median - sum(Object.values(byPass)) - loss - inputWait;
+    const other = msPerStep.median - sum(Object.values(byPass)) - loss - optimizer - inputWait;
     return {
       msPerStep,
       imagesPerSecond: (1000 * batchSize) / msPerStep.median,
       gflops: (operationsPerStep(network, layers) * batchSize) / msPerStep.median / 1e6,
       ceilingMs,
       ceilingFraction: ceilingMs / msPerStep.median,
-      breakdown: { ...byPass, loss, inputWait, other },
+      breakdown: { ...byPass, loss, optimizer, inputWait, other },
       layers,
       memoryBytes: plan.memoryBytes,
       residentBytes: process.memoryUsage.rss(),
@@ -125,6 +128,16 @@ function timeOperations(network: Network, plan: ProfiledPlan, repetitions: numbe
     const counts = (kind === 'conv' || kind === 'dense') && pass !== 'elementwise' && pass !== 'reorder';
     const time = { layer, pass, implementation, ms: percentile(times[k]!, 0.5) };
     return counts ? { ...time, ceilingMs: Math.min(...repeat(repetitions, () => run(operation))) } : time;
+  });
+}
+
+/** Milliseconds of updates: weight decay, momentum and moving average. With a learning rate of 0, so that the weights stay. */
+function timeOptimizer(plan: ProfiledPlan, config: TrainingConfig, repetitions: number): number[] {
+  const { parameters } = plan;
+  const average = config.movingAverage.type === 'none' ? undefined : parameters.allocate();
+  const optimizer = createSgd(plan, segmentsOf(parameters, config), config.optimizer, average);
+  return repeat(repetitions, () => {
+    optimizer.step(0, 0.5, 0);
   });
 }
 

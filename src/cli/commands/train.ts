@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { relative } from 'node:path';
 import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/agreement.ts';
 import type { Collective } from '../../cluster/collective.ts';
+import { countParameters } from '../../nn/network.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import type { TrainHooks, TrainResult, TrainStart, WeightsEvaluation } from '../../train/train.ts';
@@ -222,7 +223,7 @@ function introduction(
   config: TrainingConfig,
   { worldSize }: Collective,
 ): string[] {
-  const parameters = formatCount(network.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0));
+  const parameters = formatCount(countParameters(network.parameters));
   const { model, dataset, recipe, batchSize, seed, threads } = config;
   const processes = worldSize === 1 ? '' : `${worldSize} processes with `;
   return [

@@ -1,0 +1,92 @@
+/**
+ * Where the time of a training step goes, and how near it is to the sum of oneDNN's kernels, for several models; and what a second thread
+ * brings. Each measurement is `ablate bench train` in a process of its own, the models in turn, several rounds; of each figure the
+ * median over the rounds is recorded.
+ *
+ *     npx tsx bench/step-breakdown.ts [--models tuto,alex2,...] [--rounds 3] [--steps 20] [--scaling nin2] [--out docs/results/step-breakdown.json]
+ */
+import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeEnvironment } from '../src/runs/environment.ts';
+import type { TrainingBenchmark } from '../src/train/benchmark.ts';
+import { writeFileAtomic } from '../src/util/atomic-file.ts';
+import { percentile } from '../src/util/percentile.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    models: { type: 'string', default: 'tuto,alex2,alex4,squeeze1,nin2,air94' },
+    rounds: { type: 'string', default: '3' },
+    steps: { type: 'string', default: '20' },
+    scaling: { type: 'string', default: 'nin2' },
+    out: { type: 'string', default: 'docs/results/step-breakdown.json' },
+  },
+});
+const root = fileURLToPath(new URL('..', import.meta.url));
+const rounds = Number(options.rounds);
+const threads = Math.min(2, availableParallelism());
+const models = options.models.split(',');
+
+function measure(model: string, threadCount: number): TrainingBenchmark {
+  // A step of air94's own batch takes seconds.
+  const large = model === 'air94';
+  const steps = large ? Math.ceil(Number(options.steps) / 5) : Number(options.steps);
+  const training = large ? ['--recipe', 'airbench', '--batch-size', '512'] : ['--batch-size', '128'];
+  const timing = ['--steps', String(steps), '--warm-up', large ? '1' : '5', '--repetitions', large ? '3' : '10'];
+  const args = ['bin/ablate.js', 'bench', 'train', model, ...training, ...timing, '--threads', String(threadCount), '--json'];
+  const output = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  return JSON.parse(output) as TrainingBenchmark;
+}
+
+const median = (values: readonly number[]) => percentile(values, 0.5);
+const spread = (values: readonly number[]) => ({ median: median(values), min: Math.min(...values), max: Math.max(...values) });
+
+const measured = new Map<string, TrainingBenchmark[]>(models.map((model) => [model, []]));
+const singleThread: number[] = [];
+const allThreads: number[] = [];
+for (let round = 1; round <= rounds; round++) {
+  for (const [model, results] of measured) results.push(measure(model, threads));
+  singleThread.push(measure(options.scaling, 1).msPerStep.median);
+  allThreads.push(measure(options.scaling, threads).msPerStep.median);
+  process.stderr.write(`${round}/${rounds}\n`);
+}
+
+const results = [...measured].map(([model, each]) => ({
+  model,
+  batchSize: model === 'air94' ? 512 : 128,
+  msPerStep: spread(each.map(({ msPerStep }) => msPerStep.median)),
+  gflops: median(each.map(({ gflops }) => gflops)),
+  ceilingMs: median(each.map(({ ceilingMs }) => ceilingMs)),
+  ceilingFraction: spread(each.map(({ ceilingFraction }) => ceilingFraction)),
+  breakdownMs: Object.fromEntries(
+    Object.keys(each[0]!.breakdown).map((part) => [
+      part,
+      median(each.map(({ breakdown }) => breakdown[part as keyof typeof breakdown])),
+    ]),
+  ),
+  networkMegabytes: each[0]!.memoryBytes / 1e6,
+  residentMegabytes: Math.max(...each.map(({ residentBytes }) => residentBytes)) / 1e6,
+  /** Operations of at least 2% of the step. */
+  layers: each[0]!.layers.filter(({ ms }) => ms >= 0.02 * each[0]!.msPerStep.median),
+}));
+const record = {
+  what: 'milliseconds of a training step by what they are spent on, and the sum of its kernels alone and hot (ceiling)',
+  command: `npx tsx bench/step-breakdown.ts ${process.argv.slice(2).join(' ')}`.trim(),
+  configuration: { precision: 'f32', threads },
+  n: rounds,
+  environment: describeEnvironment({ threads }),
+  results,
+  scaling: {
+    model: options.scaling,
+    threads,
+    singleThreadMs: spread(singleThread),
+    allThreadsMs: spread(allThreads),
+    speedup: spread(singleThread.map((ms, round) => ms / allThreads[round]!)),
+  },
+};
+writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
+for (const { model, msPerStep, ceilingFraction } of results) {
+  console.log(`${model}: ${msPerStep.median.toFixed(1)} ms, ${(100 * ceilingFraction.median).toFixed(0)}% of the ceiling`);
+}
+console.log(`${options.scaling}: ${threads} threads are ${record.scaling.speedup.median.toFixed(2)} times as fast as one`);
