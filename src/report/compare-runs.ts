@@ -127,12 +127,10 @@ function factsOf(run: Run): DatasetFacts & { readonly classNames: readonly strin
   return { shape, classes: classNames.length, classNames, evaluationImages: readEvaluation(run)?.images ?? 0 };
 }
 
-/** The model, and what else is different from the first; a lone run's name. */
+/** The run, how many more there are, and what is different from the first, as far as there is room. */
 function nameOf(config: TrainingConfig, first: TrainingConfig, runs: Repetitions['runs']): string {
-  const changes = Object.entries(changedKeys(config, first)).filter(([key]) => key !== 'model' && !key.startsWith('model.'));
-  const settings =
-    config.model === first.model ? Object.entries(changedKeys(config, first)).filter(([key]) => key.startsWith('model.')) : [];
-  const shown = [...settings, ...changes].slice(0, 3).map(([key, value]) => `${key.replace(/^model\./, '')} ${value}`);
+  const changes = Object.entries(changedKeys(config, first)).filter(([key]) => key !== 'model');
+  const shown = changes.slice(0, 3).map(([key, value]) => `${key.replace(/^model\./, '')} ${value}`);
   const names = runs.map(({ run }) => runName(run));
   const which = names.length === 1 ? names[0]! : `${names[0]!} and ${names.length - 1} more`;
   return shown.length === 0 ? which : `${which} (${shown.join(', ')})`;

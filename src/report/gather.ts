@@ -2,6 +2,8 @@
 import { readEnvironment, runName, type Run } from '../runs/run-folder.ts';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import { readStatus } from '../runs/run-status.ts';
+import { modelDefinition } from '../models/registry.ts';
+import { resolveSettings } from '../models/settings.ts';
 import { countOperations, countParameters } from '../nn/network.ts';
 import { networkOf, type DatasetFacts } from '../study/plan.ts';
 import { readRunResults } from '../study/run-results.ts';
@@ -91,11 +93,20 @@ function sumConfusions(matrices: readonly (readonly (readonly number[])[])[]): n
 /** Keys of no interest to what was trained. */
 const operational = new Set(['seed', 'threads', 'evalEvery', 'saveEvery', 'saveEverySeconds', 'logEvery', 'keepCheckpoints']);
 
-/** `{ "model.lrn": "false" }`: dotted keys whose values differ, with the value in `config`; those gone are `-`. */
+/**
+ * `{ "model.lrn": "false" }`: dotted keys whose values differ, with the value in `config`; those gone are `-`. Of another model, its
+ * settings that are not its defaults.
+ */
 export function changedKeys(config: TrainingConfig, reference: TrainingConfig): Record<string, string> {
-  const [mine, other] = [flatten(config), flatten(reference)];
+  const sameModel = config.model === reference.model;
+  const other = flatten(sameModel ? reference : { ...reference, modelSettings: defaultSettings(config.model) });
+  const mine = flatten(config);
   const keys = [...new Set([...Object.keys(mine), ...Object.keys(other)])].filter((key) => !operational.has(key));
   return Object.fromEntries(keys.filter((key) => mine[key] !== other[key]).map((key) => [key, mine[key] ?? '-']));
+}
+
+function defaultSettings(model: string): TrainingConfig['modelSettings'] {
+  return resolveSettings(model, modelDefinition(model).settings, {});
 }
 
 /** A configuration as dotted keys with their values as text. */

@@ -10,7 +10,7 @@ export const lightColours = {
   grid: '#e6e5e1',
   reference: '#8f8e88',
   accent: '#2a78d6',
-  better: '#11865f',
+  better: '#0d7a54',
   worse: '#d0413f',
 } as const;
 

@@ -25,6 +25,7 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
       verdict: verdictOf(effect),
     };
   });
+  const intervals = values.filter(({ low }) => low !== null);
   const y = {
     field: 'name',
     type: 'nominal',
@@ -52,11 +53,15 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
         mark: { type: 'rule', color: lightColours.reference, strokeDash: [3, 3] },
         encoding: { x: { datum: 0, type: 'quantitative' }, y: null },
       },
-      {
-        transform: [{ filter: 'datum.low !== null' }],
-        mark: { type: 'rule', strokeWidth: 2 },
-        encoding: { x: { field: 'low', type: 'quantitative' }, x2: { field: 'high' }, color },
-      },
+      ...(intervals.length > 0
+        ? [
+            {
+              data: { values: intervals },
+              mark: { type: 'rule', strokeWidth: 2 },
+              encoding: { x: { field: 'low', type: 'quantitative' }, x2: { field: 'high' }, color },
+            },
+          ]
+        : []),
       {
         mark: { type: 'point', filled: true, size: 70, opacity: 1 },
         encoding: { x: { field: 'difference', type: 'quantitative', title, axis: { tickCount: 7 } }, color },

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import { sampleReport } from '../../test/report-data.ts';
+import { effectsCsv, runsCsv } from './csv.ts';
+import { formatPoints, formatPValue } from './format.ts';
+import { markdownReport } from './markdown.ts';
+import type { ReportData } from './report-data.ts';
+import { effectsTable, runsTable, variantsTable } from './tables.ts';
+
+const data = sampleReport();
+
+test('the table of effects: difference, interval, corrected p-value, verdict, seeds', () => {
+  const { header, rows, alignments } = effectsTable(data);
+  expect(header).toEqual(['change', 'points', '95% interval', 'p (Holm)', 'verdict', 'seeds', 'seeds for 0.5']);
+  expect(rows).toHaveLength(9);
+  expect(rows.every((row) => row.length === alignments.length)).toBe(true);
+  const row = (name: string) => rows.find(([first]) => first === name)!;
+  expect(row('nin2')[1]).toMatch(/^\+4\.\d\d$/);
+  expect(row('nin2')[2]).toMatch(/^\[\+4\.\d\d, \+[45]\.\d\d\]$/);
+  expect(row('nin2').slice(3, 6)).toEqual([expect.stringMatching(/^(<0\.001|0\.0\d\d)$/), 'better', '4']);
+  expect(row('no augmentation (24x24 centre)')[4]).toBe('worse');
+  expect(row('no LRN')[4]).toBe('unresolved');
+});
+
+test('one seed: the table says that no interval can be given', () => {
+  for (const row of effectsTable(sampleReport(1)).rows) {
+    expect(row.slice(2)).toEqual(['no interval: one seed', '', 'one seed', '1', '']);
+  }
+});
+
+test('effects against something other than the reference name it', () => {
+  const effects = data.effects.map((effect, i) => (i === 0 ? { ...effect, reference: 'squeeze1' } : effect));
+  const { header, rows } = effectsTable({ ...data, effects });
+  expect(header.slice(0, 2)).toEqual(['change', 'against']);
+  expect(rows.slice(0, 2).map((row) => row[1])).toEqual(['squeeze1', 'baseline']);
+});
+
+test('the table of variants has their costs; of a search the best first', () => {
+  const { header, rows } = variantsTable(data);
+  expect(header).toEqual([
+    'variant',
+    'accuracy %',
+    '± sd',
+    'runs',
+    'parameters',
+    'operations',
+    'bytes',
+    'training',
+    'latency ms',
+  ]);
+  expect(rows[0]!.slice(3, 8)).toEqual(['4', '1,068,298', '37.75M', '4.3 MB', '10:00']);
+  const search: ReportData = { ...data, reference: undefined, effects: [] };
+  expect(variantsTable(search).rows[0]![0]).toBe('nin2');
+  const unmeasured = data.variants.map((variant) => ({ ...variant, cost: { ...variant.cost, latencyMs: undefined } }));
+  expect(variantsTable({ ...data, variants: unmeasured }).header).not.toContain('latency ms');
+});
+
+test('points carry their sign, and p-values are never shown as zero', () => {
+  expect([0.0042, -0.0142, 0, -0.00001, 0.00001].map(formatPoints)).toEqual(['+0.42', '-1.42', '0.00', '0.00', '0.00']);
+  expect([undefined, 0, 0.0004, 0.0449].map(formatPValue)).toEqual(['', '<0.001', '<0.001', '0.045']);
+});
+
+test('CSV has plain numbers, and quotes what needs it', () => {
+  const [header, first, ...rest] = runsCsv(data).trimEnd().split('\r\n');
+  expect(header).toBe('variant,seed,run,state,step,accuracy,loss,trainingSeconds,parameters,operations,bytes,latencyMs,reason');
+  expect(first!.split(',')[5]).toBe(String(data.variants[0]!.runs[0]!.accuracy));
+  expect(rest.find((line) => line.startsWith('"more filters, smaller kernel (alex4)",1,alex4/'))).toBeDefined();
+  expect(effectsCsv(data).trimEnd().split('\r\n')).toHaveLength(10);
+});
+
+test('Markdown keeps names as they are, and every row has as many cells as its header', () => {
+  const text = markdownReport(data, [], []);
+  expect(text).toContain('| squeeze1 & \\<co\\> |');
+  const tables = text.split('\n\n').filter((block) => block.startsWith('| '));
+  expect(tables.length).toBeGreaterThanOrEqual(5);
+  for (const table of tables) {
+    const cells = table.split('\n').map((line) => line.replaceAll('\\|', '').split('|').length);
+    expect(new Set(cells).size).toBe(1);
+  }
+  expect(runsTable(data).rows).toHaveLength(40);
+});

@@ -1,0 +1,204 @@
+/** Studies as users run them: real trainings in processes of their own, killed at random moments. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
+import { readMetrics } from '../src/runs/metrics.ts';
+import { allRuns, findRun, metricsPath, runName } from '../src/runs/run-folder.ts';
+import { runHolder } from '../src/runs/run-lock.ts';
+import { readStatus } from '../src/runs/run-status.ts';
+import type { Tensor } from '../src/runs/safetensors.ts';
+import { streamKey, uniform } from '../src/util/random.ts';
+import { writeNoiseImages } from './mpi/images.ts';
+import { main, runCli, tsx } from './run-cli.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-study-'));
+  writeNoiseImages(join(folder, 'images'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface StudyResult {
+  readonly study: string;
+  readonly runs: readonly {
+    readonly variant: string;
+    readonly seed: number;
+    readonly run: string;
+    readonly status: string;
+    readonly accuracy: number;
+  }[];
+  readonly effects: readonly {
+    readonly factor: string;
+    readonly difference: number;
+    readonly low: number;
+    readonly high: number;
+    readonly seeds: readonly number[];
+  }[];
+  readonly report: string;
+}
+
+function writeStudy(name: string, more = ''): void {
+  writeFileSync(
+    join(folder, `${name}.yaml`),
+    `name: ${name}
+dataset: images:images
+baseline: { model: cs231n, steps: 120, batchSize: 8, learningRate: 0.01, dense1.features: 16, saveEvery: 10, evalEvery: 40, logEvery: 10 }
+design: one-at-a-time
+factors:
+  - { name: faster, set: { learningRate: 0.02 } }
+seeds: [1, 2]
+${more}`,
+  );
+}
+
+const argumentsFor = (name: string, runs: string) => [
+  ...['study', `${name}.yaml`, '--runs-dir', runs, '--jobs', '2', '--threads', '1', '--no-latency'],
+  ...['-o', join(runs, 'report'), '--json'],
+];
+
+/** What a study has come to: every run's tensors, its evaluations, and the effects. */
+function outcome(runs: string, result: StudyResult) {
+  return {
+    runs: result.runs.map(({ variant, seed, run }) => {
+      const found = findRun(join(folder, runs), run);
+      // A run that is killed between its last evaluation and its end evaluates once more: the same values at the same step.
+      const records = new Map(
+        readMetrics(metricsPath(found)).map(({ step, metrics }) => [`${step} ${Object.keys(metrics)[0]!}`, metrics]),
+      );
+      const tensors = loadCheckpoint(latestCheckpoint(found)!.path).tensors;
+      return {
+        ...{ variant, seed, status: readStatus(found).status },
+        steps: [...records.keys()],
+        evaluations: [...records.values()].flatMap((metrics) => metrics['test/loss'] ?? []),
+        tensors: digest(tensors),
+      };
+    }),
+    effects: result.effects,
+  };
+}
+
+function digest(tensors: ReadonlyMap<string, Tensor>): string {
+  const hash = createHash('sha256');
+  for (const [name, { data }] of tensors) hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return hash.digest('hex');
+}
+
+async function finishStudy(name: string, runs: string): Promise<StudyResult> {
+  const { code, stdout, stderr } = await runCli(argumentsFor(name, runs), { cwd: folder });
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as StudyResult;
+}
+
+test('killed at random moments, the study and its runs, it is completed by the same command, to the same bytes', async () => {
+  writeStudy('killed');
+  const undisturbed = outcome('straight', await finishStudy('killed', 'straight'));
+
+  const key = streamKey(7, 'moments of death');
+  let killedStudies = 0;
+  let killedRuns = 0;
+  for (let life = 0; life < 3; life++) {
+    const study = spawn(process.execPath, ['--import', tsx, main, ...argumentsFor('killed', 'disturbed')], {
+      cwd: folder,
+      stdio: 'ignore',
+    });
+    const ended = new Promise<void>((resolve) => study.once('exit', () => resolve()));
+    await firstRun(study);
+    for (let moment = 0; moment < 2; moment++) {
+      await sleep(2500 * uniform(key, 10 * life + moment));
+      if (killSomeRun(uniform(key, 10 * life + moment + 5))) killedRuns++;
+    }
+    await sleep(1500 * uniform(key, 10 * life + 9));
+    if (study.exitCode === null && study.kill('SIGKILL')) killedStudies++;
+    await ended;
+  }
+  expect(killedStudies).toBeGreaterThan(0);
+  expect(killedRuns).toBeGreaterThan(0);
+
+  const result = await finishStudy('killed', 'disturbed');
+  expect(allRuns(join(folder, 'disturbed'))).toHaveLength(4);
+  expect(outcome('disturbed', result)).toEqual(undisturbed);
+}, 240_000);
+
+/** Waits until the study has made its first run, or is over. */
+async function firstRun(study: ChildProcess): Promise<void> {
+  while (study.exitCode === null && allRuns(join(folder, 'disturbed')).length === 0) await sleep(20);
+}
+
+/** Kills a process that trains a run now, if there is one. */
+function killSomeRun(draw: number): boolean {
+  const holders = allRuns(join(folder, 'disturbed')).flatMap((run) => runHolder(run) ?? []);
+  const chosen = holders[Math.floor(draw * holders.length)];
+  if (chosen === undefined) return false;
+  try {
+    return process.kill(chosen.pid, 'SIGKILL');
+  } catch {
+    return false; // It has just ended by itself.
+  }
+}
+
+test('Ctrl-C saves, says how to go on, and going on trains only the rest', async () => {
+  writeStudy('stopped');
+  let sent = false;
+  const stopped = await runCli(argumentsFor('stopped', 'stopped'), {
+    cwd: folder,
+    onStderr: (text) => {
+      if (sent || !/seed 1: \d/.test(text)) return undefined;
+      sent = true;
+      return 'SIGINT';
+    },
+  });
+  expect(stopped.code, stopped.stderr).toBe(130);
+  expect(stopped.stderr).toMatch(
+    /interrupted: \d of 4 runs are not finished; all that was trained is saved\nablate study stopped\.yaml goes on from there/,
+  );
+  const states = allRuns(join(folder, 'stopped')).map((run) => readStatus(run).status);
+  expect(states).not.toContain('running');
+  const finished = allRuns(join(folder, 'stopped')).filter((run) => readStatus(run).status === 'finished');
+  const times = new Map(finished.map((run) => [runName(run), readStatus(run).updatedAt]));
+  const result = await finishStudy('stopped', 'stopped');
+  expect(result.runs.every(({ status }) => status === 'finished')).toBe(true);
+  for (const [name, updatedAt] of times) expect(readStatus(findRun(join(folder, 'stopped'), name)).updatedAt).toBe(updatedAt);
+}, 120_000);
+
+test('runs that diverge are in the report with their reason, and the others with their effects', async () => {
+  writeStudy('diverging', '');
+  const path = join(folder, 'diverging.yaml');
+  const withDivergence = readFileSync(path, 'utf8')
+    .replace('seeds:', '  - { name: absurd, set: { learningRate: 1.0e+30 } }\nseeds:')
+    .replace('[1, 2]', '[1]');
+  writeFileSync(path, withDivergence.replace('steps: 120', 'steps: 20'));
+  const { code, stdout, stderr } = await runCli(argumentsFor('diverging', 'diverging'), { cwd: folder });
+  expect(code, stderr).toBe(1);
+  expect(stderr).toContain('1 of 3 runs failed: absurd, seed 1: training diverged');
+  expect(stderr).toContain('ablate study diverging.yaml --retry-failed tries them again');
+  const result = JSON.parse(stdout) as StudyResult;
+  expect(result.effects.map(({ factor, low, seeds }) => [factor, low, seeds])).toEqual([['faster', null, [1]]]);
+  const page = readFileSync(join(folder, result.report), 'utf8');
+  expect(page).toContain('no interval: one seed');
+  expect(page).toContain('One seed: no interval can be given');
+  expect(page).toContain('training diverged');
+}, 120_000);
+
+test('a dry run lists what would be trained, and trains nothing', async () => {
+  writeStudy('dry');
+  const { code, stdout, stderr } = await runCli(['study', 'dry.yaml', '--dry-run', '--runs-dir', 'dry'], { cwd: folder });
+  expect(code, stderr).toBe(0);
+  expect(stdout).toMatch(/^variant +seed +model +steps +exists +time\n/);
+  expect(stdout).toMatch(/4 runs, .* in all, one at a time with \d+ threads? each; times from a guess/);
+  expect(allRuns(join(folder, 'dry'))).toEqual([]);
+}, 60_000);
+
+test('a wrong file is refused with its line and exit code 2', async () => {
+  writeFileSync(
+    join(folder, 'wrong.yaml'),
+    'name: wrong\nbaseline: { model: tuto }\ndesign: one-at-a-time\nfactors: [{ name: x, set: { lern: false } }]\nseeds: 2\n',
+  );
+  const { code, stdout, stderr } = await runCli(['study', 'wrong.yaml'], { cwd: folder });
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(/^error: wrong\.yaml:4: there is no key "lern"\. Did you mean "lrn"\?\nThe keys are: /);
+}, 60_000);
