@@ -3,6 +3,7 @@ import { singleProcess } from '../cluster/collective.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
+import type { TrainingPlan } from '../engine/engine.ts';
 import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import { buildModel } from '../models/registry.ts';
@@ -132,7 +133,7 @@ function timeOperations(network: Network, plan: ProfiledPlan, repetitions: numbe
 }
 
 /** Milliseconds of updates: weight decay, momentum and moving average. With a learning rate of 0, so that the weights stay. */
-function timeOptimizer(plan: ProfiledPlan, config: TrainingConfig, repetitions: number): number[] {
+function timeOptimizer(plan: Pick<TrainingPlan, 'parameters' | 'vectorMath'>, config: TrainingConfig, repetitions: number): number[] {
   const { parameters } = plan;
   const average = config.movingAverage.type === 'none' ? undefined : parameters.allocate();
   const optimizer = createSgd(plan, segmentsOf(parameters, config), config.optimizer, average);
