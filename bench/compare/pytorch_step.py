@@ -1,9 +1,10 @@
 """One training step of the study's models in PyTorch on the CPU: forward, loss, backward, SGD. A peer for bench/compare/steps.ts.
 
 Usage: pytorch_step.py MODEL FORMAT PRECISION THREADS BATCH SIZE WARMUP STEPS
-FORMAT is contiguous (NCHW) or channels_last, PRECISION f32 or bf16 (autocast). Prints JSON: {"ms": [...], "torch": "..."}.
+FORMAT is contiguous (NCHW) or channels_last, PRECISION f32 or bf16 (autocast). Prints JSON: {"ms": [...], "torch": "...", "blas": "..."}.
 """
 import json
+import os
 import sys
 import time
 
@@ -93,6 +94,13 @@ def airbench():
     )
 
 
+def loaded_blas():
+    """The BLAS that dense layers use: Debian's PyTorch takes whichever is installed, and the reference one is many times slower."""
+    with open("/proc/self/maps") as maps:
+        paths = {line.split()[-1] for line in maps if "blas" in line}
+    return ", ".join(sorted(os.path.basename(path) for path in paths))
+
+
 def main(model, memory_format, precision, threads, batch, size, warmup, steps):
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -111,7 +119,7 @@ def main(model, memory_format, precision, threads, batch, size, warmup, steps):
         optimizer.step()
         if step >= warmup:
             times.append(1e3 * (time.perf_counter() - start))
-    print(json.dumps({"ms": times, "torch": torch.__version__}))
+    print(json.dumps({"ms": times, "torch": torch.__version__, "blas": loaded_blas()}))
 
 
 if __name__ == "__main__":

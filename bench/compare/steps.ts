@@ -1,7 +1,8 @@
 /**
  * The same training step in ablate and in PyTorch on this machine, process by process in turn (A B A B ...), so that what disturbs one
  * disturbs the other. PyTorch runs in both of its memory formats, and again with an allocator preloaded that keeps large blocks
- * (tcmalloc); of each, the better format counts. Needs a Python with PyTorch; several, separated by commas, are several peers.
+ * (tcmalloc); of each, the better format counts. Needs a Python with PyTorch; several, separated by commas, are several peers. Debian's
+ * PyTorch should have OpenBLAS (libopenblas0-pthread): with the reference BLAS its dense layers are many times slower.
  *
  *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 20] [--warm-up 5] [--threads 2] [--precision f32]
  *                                    [--python /usr/bin/python3] [--preload libtcmalloc_minimal.so.4] [--out docs/results/step-comparison.json]
@@ -74,14 +75,16 @@ function ablateStep(model: string): number {
 }
 
 const torchVersions: Record<string, string> = {};
+const blasLibraries: Record<string, string> = {};
 
 /** Median milliseconds of a step. */
 function pytorchStep(model: string, { python, preload }: Peer, format: string): number {
   const { batchSize, inputSize, warmUp, steps } = workload(model);
   const args = ['bench/compare/pytorch_step.py', model, format, precision, threads, batchSize, inputSize, warmUp, steps];
   const result = outputOf(python, args, preload === undefined ? {} : { LD_PRELOAD: preload });
-  const { ms, torch } = result as { ms: number[]; torch: string };
+  const { ms, torch, blas } = result as { ms: number[]; torch: string; blas: string };
   torchVersions[python] = torch;
+  blasLibraries[python] = blas;
   return percentile(ms, 0.5);
 }
 
@@ -108,6 +111,7 @@ function compare(model: string) {
       const best = medians.indexOf(Math.min(...medians));
       return {
         version: torchVersions[peer.python]!,
+        blas: blasLibraries[peer.python]!,
         preload: peer.preload ?? null,
         format: formats[best]!,
         ms: spread(times[p]![best]!),
