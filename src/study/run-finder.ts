@@ -9,6 +9,7 @@ import { allRuns, readConfig, readEnvironment, runName, type Run } from '../runs
 import { readSafetensorsMetadata } from '../runs/safetensors.ts';
 import { readStatus, type RunState } from '../runs/run-status.ts';
 import { checkConfig } from '../train/config.ts';
+import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { runIdentity } from './identity.ts';
@@ -70,12 +71,19 @@ export function createRunFinder(runsFolder: string): RunFinder {
 
 const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1, interrupted: 2, failed: 3 };
 
-/** Whether the run started from random weights, and on these images; without a checkpoint that is not yet decided. */
+/**
+ * Whether the run started from random weights, and on these images. A finished run whose checkpoints were removed still has its evaluation;
+ * one that has neither yet may become either.
+ */
 function isSame(run: Run, fingerprint: string | undefined): boolean {
   if (readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='))) return false;
   const checkpoint = latestCheckpoint(run);
-  if (checkpoint === undefined) return readStatus(run).status !== 'finished';
-  return fingerprint === undefined || readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'] === fingerprint;
+  const known =
+    checkpoint === undefined
+      ? readEvaluation(run)?.datasetFingerprint
+      : readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'];
+  if (known === undefined) return readStatus(run).status !== 'finished';
+  return fingerprint === undefined || known === fingerprint;
 }
 
 function identityOf(run: Run): string | undefined {

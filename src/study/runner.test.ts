@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { saveCheckpoint } from '../runs/checkpoint.ts';
-import { allRuns, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
+import { allRuns, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus } from '../runs/run-status.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
@@ -128,6 +128,19 @@ test('a second time, and another study with runs in common, reuse what is finish
   );
   // New are the changed rate with both seeds, and the others with seed 3.
   expect(other.launched).toHaveLength(4);
+});
+
+test('a finished run is reused without its checkpoints, if its evaluation says on which images it was', async () => {
+  const runs = await start(fakeLauncher(finishing));
+  const folders = runs.map(({ run }) => findRun(runsFolder, run!));
+  for (const run of folders) rmSync(join(run.path, 'checkpoints'), { recursive: true });
+  folders.forEach((run, i) => {
+    const datasetFingerprint = i < 2 ? dataset.fingerprint : 'images-2';
+    writeFileSync(join(run.path, 'evaluation.json'), JSON.stringify({ datasetFingerprint }));
+  });
+  const again = fakeLauncher(finishing);
+  await start(again);
+  expect(again.launched).toHaveLength(4);
 });
 
 test('runs on other images, or started from given weights, are not reused', async () => {

@@ -6,7 +6,7 @@ import * as z from 'zod';
 
 const studyName = z
   .string('a name')
-  .regex(/^[a-z0-9][a-z0-9._-]*$/i, 'letters, digits, ".", "_" and "-", starting with a letter or a digit')
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/, 'letters, digits, ".", "_" and "-", starting with a letter or a digit')
   .describe('Name of the study: of its folder of results, and on the command line.');
 const factorName = z.string('a name').min(1, 'a name').describe('Name of the change, as tables and figures show it.');
 

@@ -9,6 +9,8 @@ export interface RecordedEvaluation extends Evaluation {
   /** Steps taken. */
   readonly step: number;
   readonly weights: WeightsKind;
+  /** Of the images: which they were is known without a checkpoint. */
+  readonly datasetFingerprint: string;
 }
 
 /** Replaces the evaluation of a run. Throws AblateError if it cannot be written. */

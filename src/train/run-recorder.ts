@@ -19,7 +19,7 @@ export interface RunRecorder {
   /** Adds values to the metrics and the curves. An `accuracy` is also shown as the run's. */
   metrics(step: number, values: Metrics, accuracy?: number): void;
   /** Keeps an evaluation in full (classes, confusions) as the run's latest. */
-  evaluation(evaluation: RecordedEvaluation): void;
+  evaluation(evaluation: Omit<RecordedEvaluation, 'datasetFingerprint'>): void;
   /** Saves a checkpoint; a final one is never pruned. */
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
   /** Reports that the run goes on, at most every few seconds. Cheap. */
@@ -81,7 +81,7 @@ export function openRecorder(
       latestAccuracy = accuracy;
       if (changed) report('running', step);
     },
-    evaluation: (evaluation) => writeEvaluation(run, evaluation),
+    evaluation: (evaluation) => writeEvaluation(run, { ...evaluation, datasetFingerprint: metadata['datasetFingerprint'] ?? '' }),
     save(step, tensors, final) {
       // A checkpoint is never ahead of the metrics that led to it.
       metricsFile.sync();
