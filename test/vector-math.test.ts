@@ -20,10 +20,11 @@ test('the operations do what they say', () => {
   expect(apply('addScaled', -2)).toEqual([8, 16]);
   expect(apply('scaleAndAdd', 0.5)).toEqual([6, 12]);
   expect(apply('approach', 0.5)).toEqual([5.5, 11]);
+  expect(apply('multiply', 1)).toEqual([10, 40]);
 });
 
 describe.skipIf(plan === undefined)('oneDNN', () => {
-  const operations = ['addScaled', 'scaleAndAdd', 'approach'] as const;
+  const operations = ['addScaled', 'scaleAndAdd', 'approach', 'multiply'] as const;
 
   test.each(operations.flatMap((operation) => [0, 1, 15, 16, 100, 50_001].map((length) => [operation, length] as const)))(
     '%s of %i elements, twice with different factors, agrees with plain loops',

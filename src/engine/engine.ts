@@ -87,6 +87,8 @@ export interface VectorMath {
   readonly scaleAndAdd: (x: Float32Array, y: Float32Array) => (factor: number) => void;
   /** y = y + share * (x - y): y goes the given share of the way to x. */
   readonly approach: (x: Float32Array, y: Float32Array) => (share: number) => void;
+  /** y = x * y, element by element; no factor. */
+  readonly multiply: (x: Float32Array, y: Float32Array) => () => void;
 }
 
 /** Where one parameter lies in the arena. */

@@ -1,5 +1,6 @@
 import { NetworkBuilder, type Network, type Tensor } from '../nn/network.ts';
-import type { Resolved, ResolvedSettings, Setting, Settings } from './settings.ts';
+import { ConfigurationError } from '../util/errors.ts';
+import { widthsOf, type Resolved, type ResolvedSettings, type Setting, type Settings } from './settings.ts';
 
 /** The images a model is built for. */
 export interface InputSize {
@@ -44,8 +45,14 @@ export function defineModel<const S extends Settings>(source: ModelSource<S>): M
     studyWeightDecay,
     defaultInputSize,
     build(resolved, { channels, height, width }, classes) {
-      const builder = new NetworkBuilder(name, [channels, height, width]);
-      return builder.build(source.layers(builder, resolved as Resolved<S>, classes));
+      const builder = new NetworkBuilder(name, [channels, height, width], widthsOf(resolved));
+      const logits = source.layers(builder, resolved as Resolved<S>, classes);
+      if (logits.shape[0] !== classes) {
+        throw new ConfigurationError(
+          `the last layer of model "${name}" must be as wide as there are classes: leave its width out`,
+        );
+      }
+      return builder.build(logits);
     },
   };
 }

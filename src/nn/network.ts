@@ -44,21 +44,33 @@ export class NetworkBuilder {
   readonly input: Tensor;
   readonly #name: string;
   readonly #layers = new Map<string, Layer>();
+  /** By layer, each used at most once. */
+  readonly #widths: Map<string, number>;
 
-  constructor(name: string, inputShape: Shape) {
+  /**
+   * @param widths filters of convolutions and features of dense layers by the layer's name, in place of what the layer is added with: for
+   *   networks of which filters were removed
+   */
+  constructor(name: string, inputShape: Shape, widths: Readonly<Record<string, number>> = {}) {
     if (inputShape.length === 0 || !inputShape.every((extent) => Number.isInteger(extent) && extent > 0)) {
       throw new ConfigurationError(`input shape (=${formatShape(inputShape)}) must be positive integers for network "${name}"`);
     }
     this.#name = name;
     this.input = { name: inputName, shape: inputShape };
+    this.#widths = new Map(Object.entries(widths));
   }
 
   conv(name: string, x: Tensor, options: ConvOptions): Tensor {
-    return this.#add('conv', name, [x], inferConv(name, options, [x.shape]));
+    const filters = this.#takeWidth(name, options.filters);
+    if (filters !== options.filters && (options.groups ?? 1) > 1) {
+      throw new ConfigurationError(`width.${name} (=${filters}) must be left out: layer "${name}" is as wide as its input says`);
+    }
+    return this.#add('conv', name, [x], inferConv(name, { ...options, filters }, [x.shape]));
   }
 
   dense(name: string, x: Tensor, options: DenseOptions): Tensor {
-    return this.#add('dense', name, [x], inferDense(name, options, [x.shape]));
+    const features = this.#takeWidth(name, options.features);
+    return this.#add('dense', name, [x], inferDense(name, { ...options, features }, [x.shape]));
   }
 
   maxPool(name: string, x: Tensor, options: PoolOptions): Tensor {
@@ -109,8 +121,15 @@ export class NetworkBuilder {
     return this.#add('flatten', name, [x], inferFlatten(name, [x.shape]));
   }
 
-  /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output. */
+  /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output, and for a width of no layer. */
   build(output: Tensor): Network {
+    const [unused] = this.#widths;
+    if (unused !== undefined) {
+      const [name, width] = unused;
+      throw new ConfigurationError(
+        `width.${name} (=${width}) must name a convolution or dense layer: network "${this.#name}" has none called "${name}"`,
+      );
+    }
     const used = new Set([output.name]);
     for (const layer of this.#layers.values()) layer.inputs.forEach((input) => used.add(input));
     for (const name of this.#layers.keys()) {
@@ -126,6 +145,13 @@ export class NetworkBuilder {
       outputShape: output.shape,
       parameters: layers.flatMap((layer) => layer.parameters),
     };
+  }
+
+  /** The width that was asked for, once. */
+  #takeWidth(layer: string, ownWidth: number): number {
+    const width = this.#widths.get(layer);
+    this.#widths.delete(layer);
+    return width ?? ownWidth;
   }
 
   #add<K extends LayerKind>(kind: K, name: string, inputs: readonly Tensor[], inferred: Inferred<K>): Tensor {

@@ -13,8 +13,8 @@ export interface Checkpoint {
   /** Steps done. */
   readonly step: number;
   /**
-   * Parameters and statistics by name (`conv1.weight`), their moving averages (`ema.conv1.weight`) and the optimizer's state
-   * (`opt.<slot>.conv1.weight`), in plain layout.
+   * Parameters and statistics by name (`conv1.weight`), their moving averages (`ema.conv1.weight`), the optimizer's state
+   * (`opt.<slot>.conv1.weight`) and, of a pruned network, the masks of its weights (`mask.conv1.weight`: 0 or 1), in plain layout.
    */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** At least `model` and `config` (JSON); `step`, `format` and `final` are written by `saveCheckpoint`. */
@@ -136,7 +136,7 @@ export function checkpointWeights(
   if (kind === 'ema' && !averaged) {
     throw new DataError(`${source} has no moving averages of the weights`, { fix: '--weights raw' });
   }
-  const parameters = names.filter((name) => !name.startsWith('ema.') && !name.startsWith('opt.'));
+  const parameters = names.filter((name) => !/^(ema|opt|mask)\./.test(name));
   const averageOf = (name: string) => (kind === 'ema' ? tensors.get(`ema.${name}`) : undefined);
   return new Map(parameters.map((name) => [name, averageOf(name) ?? tensors.get(name)!]));
 }

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { DataError } from '../util/errors.ts';
 import { decodeSafetensors, encodeSafetensors, readSafetensors, type Tensor } from './safetensors.ts';
@@ -119,4 +123,25 @@ describe('damaged files give a DataError that names the file and what is wrong',
 
 test('a file that is not there is named', () => {
   expect(() => readSafetensors('/nowhere/w.safetensors')).toThrow('cannot read /nowhere/w.safetensors: no such file');
+});
+
+test('a file compressed with gzip reads as it is; a damaged one is refused, and no header is taken for gzip', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-gzip-'));
+  const path = join(folder, 'w.safetensors.gz');
+  try {
+    const zipped = gzipSync(encodeSafetensors(tensors, { step: '1' }));
+    writeFileSync(path, zipped);
+    expect(readSafetensors(path)).toEqual({ tensors, metadata: { step: '1' } });
+    writeFileSync(path, zipped.subarray(0, 40));
+    expect(() => readSafetensors(path)).toThrow(/w\.safetensors\.gz is not a valid safetensors file: its gzip data are damaged/);
+    // A header of 0x8b1f bytes, whose length starts as a gzip file does.
+    const header = `{"__metadata__":{}${' '.repeat(0x8b1f - 19)}}`;
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    expect([length[0], length[1], header.length]).toEqual([0x1f, 0x8b, 0x8b1f]);
+    writeFileSync(path, Buffer.concat([length, Buffer.from(header)]));
+    expect(readSafetensors(path).tensors.size).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -3,6 +3,7 @@
  * object from tensor names to type, shape and place, padded with blanks; then the tensors' bytes, little-endian, without gaps.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
 import { DataError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 
@@ -73,9 +74,9 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
 }
 
 /**
- * Reads and decodes a file.
+ * Reads and decodes a file, which may be compressed with gzip.
  *
- * @throws AblateError if it cannot be read; DataError as `decodeSafetensors`.
+ * @throws AblateError if it cannot be read; DataError as `decodeSafetensors`, or if the compressed data are damaged.
  */
 export function readSafetensors(path: string): Safetensors {
   let bytes: Uint8Array;
@@ -84,11 +85,24 @@ export function readSafetensors(path: string): Safetensors {
   } catch (error) {
     throw fileError('read', path, error);
   }
-  return decodeSafetensors(bytes, path);
+  return decodeSafetensors(isGzip(bytes) ? decompress(bytes, path) : bytes, path);
+}
+
+/** The first bytes could also be a header's length; then a brace follows them, which a gzip file never has there (RFC 1952: XFL). */
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[lengthBytes] !== 0x7b;
+}
+
+function decompress(bytes: Uint8Array, path: string): Uint8Array {
+  try {
+    return gunzipSync(bytes);
+  } catch (error) {
+    throw damaged(path, `its gzip data are damaged: ${messageOf(error)}`);
+  }
 }
 
 /**
- * Reads the metadata alone, whatever the size of the file.
+ * Reads the metadata alone, whatever the size of the file; not of a compressed one.
  *
  * @throws AblateError if it cannot be read; DataError if its header is damaged.
  */

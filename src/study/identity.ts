@@ -8,6 +8,16 @@ import { resumableKeys } from '../train/resume.ts';
  */
 const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => key !== 'steps'), 'recipe']);
 
+/** Younger keys, with the value that means that they are not used: a run from before them is the same experiment. */
+const unused: Readonly<Record<string, string>> = { init: '"none"', pruning: '{"type":"none"}', teacher: '"none"' };
+
+/** What counts only with a teacher; its checksum is known when a training starts, and its name stands for it. */
+function isRelevant([key, value]: [string, unknown], { teacher }: TrainingConfig): boolean {
+  if (key === 'teacherChecksum') return false;
+  if (key === 'teacherWeight' || key === 'teacherTemperature') return teacher !== 'none';
+  return JSON.stringify(value) !== unused[key];
+}
+
 /**
  * A name for what a configuration computes, its seed included: two runs of the same identity, on the same images, are the same experiment.
  */
@@ -21,7 +31,9 @@ export function experimentIdentity(config: TrainingConfig): string {
 }
 
 function digest(config: TrainingConfig, without: ReadonlySet<string>): string {
-  const relevant = Object.fromEntries(Object.entries(config).filter(([key]) => !without.has(key)));
+  const relevant = Object.fromEntries(
+    Object.entries(config).filter((entry) => !without.has(entry[0]) && isRelevant(entry, config)),
+  );
   return createHash('sha256')
     .update(JSON.stringify(sorted(relevant)))
     .digest('hex')

@@ -114,6 +114,31 @@ const lookahead = z.discriminatedUnion(
   'one of none, lookahead',
 );
 
+const pruning = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('none') }),
+    /** The weights of least magnitude become zero and stay so: train/magnitude-pruning.ts. */
+    z.strictObject({
+      type: z.literal('magnitude'),
+      /** Part of the weights (of convolutions and dense layers, biases not counted) that is zero in the end. */
+      sparsity: share,
+      /** Whether weights compete with all others, or each layer loses the same part. */
+      scope: z.enum(['global', 'layer'], 'one of global, layer').default('global'),
+      /** Times that weights are pruned, each followed by an equal part of the run's steps. */
+      rounds: integer(1).default(1),
+      /** How the sparsity grows over the rounds. */
+      growth: z.enum(['cubic', 'geometric'], 'one of cubic, geometric').default('cubic'),
+      /**
+       * What starts over in each round: nothing (`none`: the schedule goes over the whole run), the schedules of learning rate and averages
+       * (`rate`), or also the weights that are left, which go back to those of a run or file of weights that is named here.
+       */
+      rewind: z.string('none, rate, a run or a file of weights').min(1, 'none, rate, a run or a file of weights').default('rate'),
+    }),
+  ],
+  'one of none, magnitude',
+);
+
 const augmentation = z.strictObject(
   {
     translate: integer(0),
@@ -186,6 +211,17 @@ export const trainingConfigSchema = z.strictObject({
   standardization,
   /** How weights get their first values; `model` leaves it to the model. */
   initializer,
+  /** A run or file of weights to start from, its masks of pruned weights included; `none` starts from first values. */
+  init: name.default('none'),
+  pruning: pruning.default({ type: 'none' }),
+  /** A run or file of weights whose outputs are learnt beside the labels (distillation); `none` for the labels alone. */
+  teacher: name.default('none'),
+  /** SHA-256 of the teacher's weights, filled in when training starts: a run is not continued with another teacher. */
+  teacherChecksum: z.string('a SHA-256 in hexadecimal digits').default(''),
+  /** Weight of the teacher's part in the loss; the labels' part has the rest. */
+  teacherWeight: fraction.default(0.5),
+  /** Both outputs are divided by it before they are compared: the higher, the more counts what the teacher thinks of the wrong classes. */
+  teacherTemperature: positive.default(4),
   seed: integer(0),
   precision: z.enum(['f32', 'bf16'], 'one of f32, bf16'),
   /** How gradients travel between processes that train together; a process alone sends none. */

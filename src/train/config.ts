@@ -4,7 +4,7 @@
 import * as z from 'zod';
 import { noAugmentation } from '../data/preprocessing.ts';
 import { modelDefinition } from '../models/registry.ts';
-import { resolveSettings } from '../models/settings.ts';
+import { resolveSettings, widthPrefix } from '../models/settings.ts';
 import { cpuInfo } from '../util/cpu.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
@@ -36,6 +36,7 @@ const tagOf: Readonly<Record<string, 'type' | 'rule'>> = {
   lookahead: 'type',
   standardization: 'type',
   initializer: 'type',
+  pruning: 'type',
 };
 
 /** Groups that are merged key by key. */
@@ -85,6 +86,9 @@ export function checkConfig(complete: unknown): TrainingConfig {
     throw new ConfigurationError(
       'learningRateScaling.type (=linear) must be none with optimizer.decoupled, which scales it already',
     );
+  }
+  if (data.pruning.type !== 'none' && data.steps % data.pruning.rounds !== 0) {
+    throw new ConfigurationError(`steps (=${data.steps}) must be a multiple of pruning.rounds (=${data.pruning.rounds})`);
   }
   return data;
 }
@@ -143,7 +147,7 @@ function locate(key: string, model: string, settings: readonly string[]): readon
   const head = key.slice(0, dot);
   const rest = key.slice(dot + 1);
   if (dot > 0 && (head === 'model' || head === 'modelSettings')) return ['modelSettings', rest];
-  if (settings.includes(key)) return ['modelSettings', key];
+  if (settings.includes(key) || key.startsWith(widthPrefix)) return ['modelSettings', key];
   if (dot > 0 && (head in tagOf || plainGroups.has(head))) return [head, rest];
   const known = [...configKeys.filter((name) => name !== 'modelSettings'), ...settings];
   throw new ConfigurationError(`there is no key "${key}".${didYouMean(key, known)}`, {

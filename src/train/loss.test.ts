@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { softmaxCrossEntropy } from './loss.ts';
+import { addDistillation, softmaxCrossEntropy } from './loss.ts';
 
 const logits = Float32Array.from([1, 2, 0.5, -3, 0, 4]);
 const labels = Uint8Array.from([1, 0]);
@@ -50,4 +50,67 @@ test('the parts of a batch add up to the whole', () => {
     return share;
   });
   expect(parts[0]! + parts[1]!).toBeCloseTo(loss, 12);
+});
+
+const teacherLogits = Float32Array.from([0.5, 3, -1, 2, -2, 0]);
+
+/** (1 - a) * cross-entropy + a * T^2 * mean KL(teacher || student), by the formula. */
+function plainDistillation(z: ArrayLike<number>, weight: number, temperature: number): number {
+  const softmax = (logits: ArrayLike<number>, n: number): number[] => {
+    const powers = [0, 1, 2].map((k) => Math.exp(logits[3 * n + k]! / temperature));
+    return powers.map((power) => power / powers.reduce((a, b) => a + b));
+  };
+  let divergence = 0;
+  for (const n of [0, 1]) {
+    const p = softmax(z, n);
+    softmax(teacherLogits, n).forEach((q, k) => (divergence += q * Math.log(q / p[k]!)));
+  }
+  return (1 - weight) * plainLoss(z, 0.1) + (weight * temperature ** 2 * divergence) / 2;
+}
+
+test.each([
+  [0, 4],
+  [0.3, 1],
+  [0.7, 4],
+  [1, 2],
+])(
+  'with a teacher of weight %f at temperature %f it is the formula, its gradient that of central differences',
+  (weight, temperature) => {
+    const gradient = new Float32Array(6);
+    const labelsLoss = softmaxCrossEntropy(logits, labels, 0.1, gradient);
+    const loss = addDistillation(logits, labelsLoss, { teacherLogits, weight, temperature }, gradient, 2);
+    expect(loss).toBeCloseTo(plainDistillation(logits, weight, temperature), 6);
+    for (let i = 0; i < 6; i++) {
+      const [up, down] = [1e-5, -1e-5].map((change) =>
+        plainDistillation(
+          Array.from(logits, (z, j) => (i === j ? z + change : z)),
+          weight,
+          temperature,
+        ),
+      );
+      expect(gradient[i]).toBeCloseTo((up! - down!) / 2e-5, 5);
+    }
+  },
+);
+
+test('a teacher that agrees with the student pulls nowhere; one sure beyond all bounds does not overflow', () => {
+  const gradient = new Float32Array(6);
+  const agreeing = { teacherLogits: logits, weight: 1, temperature: 3 };
+  expect(addDistillation(logits, 5, agreeing, gradient, 2)).toBe(0);
+  expect([...gradient].every((value) => value === 0)).toBe(true);
+  const sure = { teacherLogits: Float32Array.of(1e30, 0, 0), weight: 1, temperature: 1 };
+  const pull = new Float32Array(3);
+  expect(addDistillation(Float32Array.of(0, 0, 0), 5, sure, pull, 1)).toBeCloseTo(Math.log(3), 6);
+  expect([...pull].map((value) => Number(value.toFixed(6)))).toEqual([-0.666667, 0.333333, 0.333333]);
+});
+
+test('with a teacher too the parts of a batch add up to the whole', () => {
+  const distill = (from: number, to: number): number => {
+    const gradient = new Float32Array(3 * (to - from));
+    const part = logits.subarray(3 * from, 3 * to);
+    const labelsLoss = softmaxCrossEntropy(part, labels.subarray(from, to), 0, gradient, 2);
+    const teacher = teacherLogits.subarray(3 * from, 3 * to);
+    return addDistillation(part, labelsLoss, { teacherLogits: teacher, weight: 0.4, temperature: 2 }, gradient, to - from, 2);
+  };
+  expect(distill(0, 1) + distill(1, 2)).toBeCloseTo(distill(0, 2), 12);
 });

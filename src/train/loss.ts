@@ -49,6 +49,67 @@ export function softmaxCrossEntropy(
   return total / batchSize;
 }
 
+/** What a student learns from its teacher, beside the labels. */
+export interface Distillation {
+  /** Of the same examples, `[n, K]`. */
+  readonly teacherLogits: Float32Array;
+  /** a: weight of the teacher's part, in [0, 1]. */
+  readonly weight: number;
+  /** T: above 0. */
+  readonly temperature: number;
+}
+
+/**
+ * Adds a teacher to a loss (Hinton et al., 2015, section 2). With p = softmax(z / T) of the student and q = softmax(t / T) of the teacher
+ *
+ *     loss = (1 - a) * labels' loss + a * T^2 * (1/N) * sum over examples of  sum_k q_k (log q_k - log p_k)
+ *     d / d z_k = (1 - a) * labels' gradient + a * T * (p_k - q_k) / N
+ *
+ * The factor T^2 keeps the size of the teacher's gradients about the same for every temperature.
+ *
+ * @param logits `[n, K]`
+ * @param labelsLoss what `softmaxCrossEntropy` returned for these examples
+ * @param gradient `[n, K]`: what it wrote, changed to the gradient of the whole
+ * @param examples n
+ * @param batchSize N, if these n examples are a part of a larger batch
+ * @returns the whole loss; of a part its share in the mean
+ */
+export function addDistillation(
+  logits: Float32Array,
+  labelsLoss: number,
+  { teacherLogits, weight, temperature }: Distillation,
+  gradient: Float32Array,
+  examples: number,
+  batchSize = examples,
+): number {
+  const classes = logits.length / examples;
+  const factor = (weight * temperature) / batchSize;
+  let divergence = 0;
+  for (let n = 0; n < examples; n++) {
+    const start = n * classes;
+    const student = logSumExp(logits, start, classes, temperature);
+    const teacher = logSumExp(teacherLogits, start, classes, temperature);
+    for (let i = start; i < start + classes; i++) {
+      const logP = logits[i]! / temperature - student;
+      const logQ = teacherLogits[i]! / temperature - teacher;
+      const q = Math.exp(logQ);
+      // A probability of zero adds nothing, whatever its logarithm.
+      if (q > 0) divergence += q * (logQ - logP);
+      gradient[i] = (1 - weight) * gradient[i]! + factor * (Math.exp(logP) - q);
+    }
+  }
+  return (1 - weight) * labelsLoss + (weight * temperature ** 2 * divergence) / batchSize;
+}
+
+/** log(sum over k of exp(z_k / temperature)) of `count` elements from `start` on, without overflow. */
+function logSumExp(z: Float32Array, start: number, count: number, temperature: number): number {
+  let maximum = -Infinity;
+  for (let i = start; i < start + count; i++) maximum = Math.max(maximum, z[i]!);
+  let sum = 0;
+  for (let i = start; i < start + count; i++) sum += Math.exp((z[i]! - maximum) / temperature);
+  return Math.log(sum) + maximum / temperature;
+}
+
 /** A parameter's share in the weight-decay loss: `coefficient * sum(w * w) / 2`. */
 export interface DecayedParameter {
   readonly entry: ArenaEntry;

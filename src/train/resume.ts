@@ -37,6 +37,12 @@ export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConf
         { fix: `A resumed run may change: ${resumableKeys.join(', ')}. For anything else start a new run` },
       );
     }
+    if (key === 'steps' && recorded.pruning.type !== 'none') {
+      throw new ConfigurationError(
+        `steps (=${asked.steps}) must be ${recorded.steps}, which the rounds of pruning of ${runName(run)} divide into equal parts`,
+        { fix: `Prune ${runName(run)} further in a new run: ablate prune ${runName(run)}` },
+      );
+    }
     resumed[key] = asked[key];
   }
   return checkConfig(resumed);

@@ -1,4 +1,7 @@
 /** A file of weights together with what it says of the network they belong to: all that evaluating or exporting it needs. */
+import { existsSync, statSync } from 'node:fs';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { checkConfig, resolveConfig } from './config.ts';
@@ -14,6 +17,22 @@ export interface SavedModel {
   readonly step: number | undefined;
   /** Names of the classes; undefined for weights from elsewhere. */
   readonly classes: readonly string[] | undefined;
+}
+
+/**
+ * The file of weights that a reference names: a safetensors file (compressed with gzip or not), or the newest checkpoint of a run.
+ *
+ * @param reference the path of a file or of a run's folder, `<model>/<number>`, or `<model>` for its newest run
+ * @param runsFolder the folder of all runs
+ * @throws DataError if there is none
+ */
+export function findWeights(reference: string, runsFolder: string): { readonly path: string; readonly run: Run | undefined } {
+  if (existsSync(reference) && statSync(reference).isFile()) return { path: reference, run: undefined };
+  if (/\.safetensors(\.gz)?$/.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
+  const run = findRun(runsFolder, reference);
+  const latest = latestCheckpoint(run);
+  if (latest === undefined) throw new DataError(`${runName(run)} has no checkpoint yet`, { fix: 'wait for the first' });
+  return { path: latest.path, run };
 }
 
 /**

@@ -79,7 +79,7 @@ const engines: [string, () => Engine][] = [
 describe.each(engines)('on the %s engine', (_, createEngine) => {
   const engine = createEngine();
 
-  function start(overrides: ConfigOverrides = {}, more: { hooks?: TrainHooks; signal?: AbortSignal; init?: string } = {}) {
+  function start(overrides: ConfigOverrides = {}, more: { hooks?: TrainHooks; signal?: AbortSignal } = {}) {
     return train({ config: resolveConfig(small, overrides), engine, dataset, record: { runsFolder }, ...more });
   }
 
@@ -186,10 +186,13 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
   test('starts from the weights of another run', async () => {
     const first = await start();
     const { path } = latestCheckpoint(first.run!)!;
-    const second = await start(
-      { learningRate: 1e-12, 'dense.dropout': 0, movingAverage: false, 'schedule.warmup': 0 },
-      { init: path },
-    );
+    const second = await start({
+      learningRate: 1e-12,
+      'dense.dropout': 0,
+      movingAverage: false,
+      'schedule.warmup': 0,
+      init: path,
+    });
     const { tensors } = loadCheckpoint(path);
     const kept = loadCheckpoint(latestCheckpoint(second.run!)!.path).tensors;
     for (const name of ['conv1.weight', 'logits.weight']) {
@@ -201,14 +204,8 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
 
 describe('refuses', () => {
   const config = (overrides: ConfigOverrides = {}): TrainingConfig => resolveConfig(small, overrides);
-  const start = (overrides: ConfigOverrides = {}, init?: string) =>
-    train({
-      config: config(overrides),
-      engine: referenceEngine,
-      dataset,
-      record: { runsFolder },
-      ...(init !== undefined && { init }),
-    });
+  const start = (overrides: ConfigOverrides = {}, init = 'none') =>
+    train({ config: config({ ...overrides, init }), engine: referenceEngine, dataset, record: { runsFolder } });
 
   test('weights of another model, with other shapes, missing or extra tensors', async () => {
     const result = await start({ steps: 1 });

@@ -2,6 +2,7 @@
  * Trains a model: compiles it, feeds it batches, evaluates, saves and records, until the last step, an abort or a failure.
  * What one step does is in trainer.ts.
  */
+import { dirname } from 'node:path';
 import { CommunicationError, singleProcess, type Collective } from '../cluster/collective.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
@@ -14,16 +15,19 @@ import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
 import { describeEnvironment, writeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
 import { createRun, runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
-import { readSafetensors } from '../runs/safetensors.ts';
+import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { createEvaluator, type Evaluator } from './evaluate.ts';
 import { letEventsIn } from './events.ts';
 import { initializeParameters } from './initialize.ts';
+import { requirePrunable } from './magnitude-pruning.ts';
 import { preprocessingOf } from './preprocessing.ts';
 import { requireSameTraining } from './same-training.ts';
 import { openRecorder, silentRecorder, type RunRecorder } from './run-recorder.ts';
+import { findWeights, readSavedModel, type SavedModel } from './saved-model.ts';
 import type { Evaluation } from './tally.ts';
+import { createTeacher, requireSameTeacher, teacherChecksum, type Teacher } from './teacher.ts';
 import { createTrainer, DivergenceError, type Trainer } from './trainer.ts';
 import { copyParameters, loadWeights, preferredWeights, weightsKinds, type WeightsKind } from './weights.ts';
 import { whitenFirstLayers } from './whitening.ts';
@@ -33,10 +37,13 @@ export interface TrainOptions {
   readonly config: TrainingConfig;
   readonly engine: Engine;
   readonly dataset: Dataset;
-  /** The folder of all runs: a new one is made in it. Or the run to continue. Of concern to process 0 only. */
+  /**
+   * The folder of all runs: a new one is made in it, by process 0. Or the run to continue. Runs that the configuration names (to start from, as
+   * a teacher) are looked for in the same folder.
+   */
   readonly record: { readonly runsFolder: string } | { readonly resume: Run };
-  /** A checkpoint or weights file to start a new run from; process 0 reads it. */
-  readonly init?: string;
+  /** Weights to start a new run from, in place of those that the configuration names as `init`. */
+  readonly initialWeights?: NamedWeights;
   /** The processes that train together; default this one alone. */
   readonly collective?: Collective;
   /** When aborted, training saves after the step it is at and returns. */
@@ -44,6 +51,12 @@ export interface TrainOptions {
   /** Versions of native libraries, for the record. */
   readonly libraries?: Readonly<Record<string, string>>;
   readonly hooks?: TrainHooks;
+}
+
+export interface NamedWeights {
+  /** What to call it in errors. */
+  readonly path: string;
+  readonly file: Safetensors;
 }
 
 /** What is told while it happens. */
@@ -69,7 +82,7 @@ export interface TrainStart {
 export interface TrainProgress {
   /** Steps taken. */
   readonly step: number;
-  /** Mean cross-entropy of this step's batch. */
+  /** Mean loss of this step's batch. */
   readonly loss: number;
   /** Of all processes, over the steps since the last record; evaluation and saving left out. */
   readonly imagesPerSecond: number;
@@ -85,7 +98,7 @@ export interface TrainResult {
   readonly run: Run | undefined;
   /** Steps taken, those before a resume included. */
   readonly step: number;
-  /** Mean cross-entropy over the steps since the record before the last; undefined if no step was taken. */
+  /** Mean loss over the steps since the record before the last; undefined if no step was taken. */
   readonly trainLoss: number | undefined;
   /** The last evaluation of each kind of weights that is kept. */
   readonly evaluations: readonly WeightsEvaluation[];
@@ -102,7 +115,12 @@ export interface TrainResult {
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { engine, dataset, collective = singleProcess } = options;
   const preprocessing = preprocessingOf(options.config, dataset.shape);
-  const config: TrainingConfig = { ...options.config, inputSize: preprocessing.inputSize };
+  const teacherModel = readTeacher(options);
+  const config: TrainingConfig = {
+    ...options.config,
+    inputSize: preprocessing.inputSize,
+    teacherChecksum: teacherModel === undefined ? '' : teacherChecksum(teacherModel),
+  };
   const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
   const batchSize = localBatchSize(config.batchSize, collective.worldSize);
@@ -112,26 +130,40 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     precision: config.precision,
     ...(config.syncBatchNorm && { sharedBatch }),
   });
+  let teacher: Teacher | undefined;
   try {
-    return await trainPlan({ ...options, config, collective }, plan, preprocessing);
+    const { batchSize: teacherBatchSize } = plan;
+    teacher = teacherModel && createTeacher({ saved: teacherModel, engine, dataset, preprocessing, batchSize: teacherBatchSize });
+    return await trainPlan({ ...options, config, collective }, plan, preprocessing, teacher);
   } finally {
+    teacher?.dispose();
     plan.dispose();
   }
 }
 
 type Settled = TrainOptions & { readonly collective: Collective };
 
-async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Preprocessing): Promise<TrainResult> {
+async function trainPlan(
+  options: Settled,
+  plan: TrainingPlan,
+  preprocessing: Preprocessing,
+  teacher: Teacher | undefined,
+): Promise<TrainResult> {
   const { config, collective, dataset, record } = options;
   requireSameTraining(collective, config, dataset, plan);
   initializeParameters(plan.parameters, config.seed, config.initializer);
   whitenFirstLayers(plan.parameters, splitOf(dataset, 'train', config.val), dataset.shape, preprocessing);
+  const resumesFrom = 'resume' in record ? latestCheckpoint(record.resume) : undefined;
   // The others get their parameters from process 0.
-  if (options.init !== undefined && collective.rank === 0) {
-    const file = readSafetensors(options.init);
-    loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: options.init });
+  const startsHere = collective.rank === 0 && resumesFrom === undefined;
+  const init = startsHere ? weightsToStartFrom(options) : undefined;
+  if (init !== undefined) {
+    const { file, path: source } = init;
+    loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source });
   }
-  const trainer = createTrainer(plan, config, collective);
+  const trainer = createTrainer(plan, config, collective, teacher);
+  if (init !== undefined) trainer.takeMasks(init.file.tensors, init.path);
+  if (startsHere) preparePruning(options, plan, trainer);
   if (collective.rank !== 0) {
     trainer.synchronize();
     return await runSteps(options, plan, trainer, preprocessing, undefined, silentRecorder);
@@ -144,7 +176,8 @@ async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Pr
     // A run that was only prepared, or died before its first checkpoint, starts here and now.
     if ('resume' in record && !restored) writeEnvironment(run, environmentOf(options));
     const recorder = openRecorder(run, config, metadataOf(options, preprocessing), 'resume' in record ? trainer.step : undefined);
-    if (options.init !== undefined) recorder.save(trainer.step, trainer.state(), false);
+    // What it started from may be gone or different later.
+    if (init !== undefined) recorder.save(trainer.step, trainer.state(), false);
     try {
       const result = await runSteps(options, plan, trainer, preprocessing, run, recorder);
       recorder.end(result.status, result.step);
@@ -157,6 +190,43 @@ async function trainPlan(options: Settled, plan: TrainingPlan, preprocessing: Pr
   } finally {
     lock.release();
   }
+}
+
+/** The weights that a new run starts from; undefined for first values. */
+function weightsToStartFrom(options: Settled): NamedWeights | undefined {
+  const { config, initialWeights } = options;
+  if (initialWeights !== undefined) return initialWeights;
+  return config.init === 'none' ? undefined : readNamed(config.init, options);
+}
+
+/** The weights that the configuration names by a run or a file. */
+function readNamed(reference: string, options: Pick<TrainOptions, 'record'>): NamedWeights {
+  const { path } = findWeights(reference, runsFolderOf(options));
+  return { path, file: readSafetensors(path) };
+}
+
+/** `<folder>/<model>/<number>` is the folder of a run. */
+function runsFolderOf({ record }: Pick<TrainOptions, 'record'>): string {
+  return 'resume' in record ? dirname(dirname(record.resume.path)) : record.runsFolder;
+}
+
+/** Every process reads it. */
+function readTeacher(options: TrainOptions): SavedModel | undefined {
+  const { teacher, teacherChecksum: recorded } = options.config;
+  if (teacher === 'none') return undefined;
+  const saved = readSavedModel(findWeights(teacher, runsFolderOf(options)).path, {});
+  requireSameTeacher(saved, recorded);
+  return saved;
+}
+
+/** Checks that the network can be pruned as the configuration says, and reads the weights that pruning goes back to. */
+function preparePruning(options: Settled, plan: TrainingPlan, trainer: Trainer): void {
+  const { pruning } = options.config;
+  if (pruning.type === 'none') return;
+  requirePrunable(plan.parameters, pruning, trainer.masks());
+  if (pruning.rewind === 'none' || pruning.rewind === 'rate') return;
+  const { file, path } = readNamed(pruning.rewind, options);
+  trainer.takeRewind(file.tensors, path);
 }
 
 function newRun(options: Settled, runsFolder: string): Run {

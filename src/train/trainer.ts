@@ -5,16 +5,20 @@
 import type { Batch } from '../data/batch.ts';
 import type { Collective } from '../cluster/collective.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
+import { checkpointWeights } from '../runs/checkpoint.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import { AblateError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
-import { softmaxCrossEntropy, weightDecayLoss } from './loss.ts';
+import { addDistillation, softmaxCrossEntropy, weightDecayLoss } from './loss.ts';
 import { createLookahead, lookaheadSlot } from './lookahead.ts';
+import { magnitudeMasks, sparsityOfRound } from './magnitude-pruning.ts';
+import { createMasks, hasMasks, maskPrefix, prunableEntries, type Masks } from './masks.ts';
 import { averageDecayAt } from './moving-average.ts';
 import { meanLossLearningRate } from './optimizers/decoupling.ts';
 import { decayedParameters, segmentsOf } from './optimizers/segments.ts';
 import { createSgd } from './optimizers/sgd.ts';
 import { learningRateAt, scaledLearningRate } from './schedules.ts';
+import type { Teacher } from './teacher.ts';
 import { averagePrefix, loadInto, slotPrefix, tensorsOf, type WeightsKind } from './weights.ts';
 
 /** The loss or a parameter is no longer finite. Nothing saved after the step that did it would be of use. */
@@ -34,7 +38,7 @@ export class DivergenceError extends AblateError {
 }
 
 export interface StepResult {
-  /** Mean cross-entropy of the batch (of all processes), label smoothing included, before the update. */
+  /** Mean loss of the batch (of all processes), label smoothing and the teacher's part included, before the update. */
   readonly loss: number;
   /** Whether any process asked to stop: all must stop after this step. */
   readonly stop: boolean;
@@ -55,26 +59,47 @@ export interface Trainer {
   state(): Map<string, Tensor>;
   /** Continues from such a state. Throws DataError if it does not fit the network and configuration. */
   restore(state: ReadonlyMap<string, Tensor>, step: number, source: string): void;
+  /** Which weights are pruned, in the layout of the plan's arena (0 for pruned ones); undefined if none ever was. */
+  masks(): Float32Array | undefined;
+  /** Takes over the masks in a checkpoint's tensors, if there are any: weights pruned there are zero from now on. Throws DataError. */
+  takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void;
+  /** Takes the weights in a checkpoint's tensors, as trained, for those that pruning goes back to. Throws DataError. */
+  takeRewind(tensors: ReadonlyMap<string, Tensor>, source: string): void;
   /** Makes the state of every process that of process 0. */
   synchronize(): void;
 }
+
+/** The name of the weights that pruning goes back to in checkpoints, beside the optimizer's slots. */
+const rewindSlot = 'rewind';
 
 /**
  * A trainer at step 0, with the parameters that the plan has now, at which the moving average and the slow weights start.
  *
  * Each process computes the gradient of its part of the batch, divided by the whole batch's size, so that their sum over the processes
  * is the gradient of the mean loss. It is summed part by part while the backward pass goes on.
+ *
+ * With pruning, the first step of each round begins by pruning: from equal weights every process prunes the same ones.
+ *
+ * @param teacher made for batches of the plan's size, if the configuration has one
  */
-export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collective: Collective): Trainer {
+export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collective: Collective, teacher?: Teacher): Trainer {
   const { parameters: arena, batchSize } = plan;
-  const { seed, labelSmoothing, movingAverage } = config;
+  const { seed, labelSmoothing, movingAverage, pruning, teacherWeight, teacherTemperature } = config;
   const average = movingAverage.type === 'none' ? undefined : arena.allocate();
   average?.set(arena.values);
   const lookahead = config.lookahead.type === 'none' ? undefined : createLookahead(arena, config.lookahead);
   const optimizer = createSgd(plan, segmentsOf(arena, config), config.optimizer, average);
   const decayed = decayedParameters(arena, config);
-  const { batchSize: wholeBatchSize, steps, learningRateScaling } = config;
+  const { batchSize: wholeBatchSize, learningRateScaling } = config;
+  const roundSteps = pruning.type === 'none' ? config.steps : config.steps / pruning.rounds;
+  const startsOver = pruning.type !== 'none' && pruning.rewind !== 'none';
+  /** Steps over which schedules go: those of the run, or of each round. */
+  const steps = startsOver ? roundSteps : config.steps;
   const meanLossRate = { learningRate: meanLossLearningRate(config), batchSize: wholeBatchSize, steps };
+  const prunable = prunableEntries(arena);
+  let masks: Masks | undefined;
+  const rewind = startsOver && pruning.rewind !== 'rate' ? arena.allocate() : undefined;
+  rewind?.set(arena.values);
   const statistics = arena.values.subarray(arena.trainableLength, arena.length);
   const followStatistics = average && plan.vectorMath.approach(statistics, average.subarray(arena.trainableLength, arena.length));
   const trainable = arena.entries.filter((entry) => entry.spec.kind === 'trainable');
@@ -90,9 +115,40 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
   let step = 0;
 
   const learningRate = (): number => {
-    const peak = scaledLearningRate(learningRateScaling, meanLossRate, step);
-    return learningRateAt(config.schedule, peak, step, steps);
+    const peak = scaledLearningRate(learningRateScaling, meanLossRate, step % steps);
+    return learningRateAt(config.schedule, peak, step % steps, steps);
   };
+
+  const averages = [average, lookahead?.slow].filter((array) => array !== undefined);
+
+  function prune(): void {
+    if (pruning.type === 'none') return;
+    const weights = prunable.map((entry) => ({
+      name: entry.spec.name,
+      values: arena.read(entry, arena.values),
+      ...(masks !== undefined && { mask: arena.read(entry, masks.values) }),
+    }));
+    const chosen = magnitudeMasks(weights, sparsityOfRound(pruning, step / roundSteps), pruning.scope);
+    masks ??= createMasks(plan);
+    for (const entry of prunable) arena.write(entry, chosen.get(entry.spec.name)!, masks.values);
+    if (rewind !== undefined) arena.values.set(rewind);
+    if (startsOver) {
+      for (const array of averages) array.set(arena.values);
+      for (const array of Object.values(optimizer.slots)) array.fill(0);
+    }
+    clearPruned();
+  }
+
+  function clearPruned(): void {
+    for (const array of [arena.values, ...averages, ...Object.values(optimizer.slots)]) masks?.clear(array);
+  }
+
+  function takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void {
+    if (!hasMasks(tensors)) return;
+    masks ??= createMasks(plan);
+    loadInto(arena, masks.values, tensors, maskPrefix, source, prunable);
+    clearPruned();
+  }
 
   return {
     get step() {
@@ -100,10 +156,21 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     },
 
     train(batch, stopRequested) {
+      if (step % roundSteps === 0) prune();
       plan.bindInput(batch.inputs);
       plan.forward({ seed, step, firstExample });
       const wholeBatch = batchSize * collective.worldSize;
-      shared[0] = softmaxCrossEntropy(plan.output, batch.labels, labelSmoothing, plan.outputGradient, wholeBatch);
+      const { output, outputGradient } = plan;
+      let ownLoss = softmaxCrossEntropy(output, batch.labels, labelSmoothing, outputGradient, wholeBatch);
+      if (teacher !== undefined) {
+        const distillation = {
+          weight: teacherWeight,
+          temperature: teacherTemperature,
+          teacherLogits: teacher.logits(batch.inputs),
+        };
+        ownLoss = addDistillation(output, ownLoss, distillation, outputGradient, batchSize, wholeBatch);
+      }
+      shared[0] = ownLoss;
       shared[1] = stopRequested ? 1 : 0;
       sharedSum.advance(0);
       statisticsSum.advance(0);
@@ -113,20 +180,28 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       gradientsSum.finish();
       const [loss, stopRequests] = shared as unknown as readonly [number, number];
       if (!Number.isFinite(loss)) throw new DivergenceError(`the loss is ${loss}`, step + 1);
-      const averageDecay = movingAverage.type === 'none' ? 0 : averageDecayAt(movingAverage, step);
-      optimizer.step(learningRate(), averageDecay, step / steps);
+      masks?.maskGradients();
+      const scheduled = step % steps;
+      const averageDecay = movingAverage.type === 'none' ? 0 : averageDecayAt(movingAverage, scheduled);
+      optimizer.step(learningRate(), averageDecay, scheduled / steps);
       if (statistics.length > 0) {
         divide(statistics, collective.worldSize);
         followStatistics?.(1 - averageDecay);
       }
       step++;
-      lookahead?.update(step, steps);
+      lookahead?.update(scheduled + 1, steps);
       return { loss, stop: stopRequests > 0 };
     },
 
     learningRate,
     weightDecayLoss: () => weightDecayLoss(decayed, arena.values),
     weights: (kind) => (kind === 'raw' ? arena.values : average),
+    masks: () => masks?.values,
+    takeMasks,
+
+    takeRewind(tensors, source) {
+      if (rewind !== undefined) loadInto(arena, rewind, checkpointWeights({ tensors }, 'raw', source), '', source);
+    },
 
     state() {
       if (!allFinite(arena.values)) throw new DivergenceError('a parameter is not finite', step);
@@ -135,6 +210,8 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       for (const [slot, values] of Object.entries(optimizer.slots))
         merge(tensors, tensorsOf(arena, values, slotPrefix(slot), trainable));
       if (lookahead !== undefined) merge(tensors, tensorsOf(arena, lookahead.slow, slotPrefix(lookaheadSlot)));
+      if (rewind !== undefined) merge(tensors, tensorsOf(arena, rewind, slotPrefix(rewindSlot)));
+      if (masks !== undefined) merge(tensors, tensorsOf(arena, masks.values, maskPrefix, prunable));
       return tensors;
     },
 
@@ -145,16 +222,22 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
         loadInto(arena, values, state, slotPrefix(slot), source, trainable);
       }
       if (lookahead !== undefined) loadInto(arena, lookahead.slow, state, slotPrefix(lookaheadSlot), source);
+      if (rewind !== undefined) loadInto(arena, rewind, state, slotPrefix(rewindSlot), source);
+      takeMasks(state, source);
       step = restoredStep;
     },
 
     synchronize() {
-      const taken = Float64Array.of(step);
-      const averages = [average, lookahead?.slow].filter((array) => array !== undefined);
-      for (const array of [arena.values, ...averages, ...Object.values(optimizer.slots), taken]) {
+      const broadcast = (array: Float32Array | Float64Array): void =>
         collective.broadcast(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-      }
-      step = taken[0]!;
+      const known = Float64Array.of(step, masks === undefined ? 0 : 1);
+      for (const array of [arena.values, ...averages, ...Object.values(optimizer.slots), known]) broadcast(array);
+      if (rewind !== undefined) broadcast(rewind);
+      const [taken, masked] = known as unknown as readonly [number, number];
+      step = taken;
+      if (masked === 0) return;
+      masks ??= createMasks(plan);
+      broadcast(masks.values);
     },
   };
 }

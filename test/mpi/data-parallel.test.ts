@@ -97,6 +97,21 @@ describe.skipIf(!hasOpenMpi)('with Open MPI', () => {
     expect(distance(one, await onProcesses(launcher, 2, args, 'bn-own'))).toBeGreaterThan(1e-3);
   });
 
+  test('pruning and a teacher are on 2 processes what they are on one, after a resume too', async () => {
+    await alone([...plain, '--steps', '2'], 'teacher');
+    const pruned = ['--set', 'pruning.type=magnitude', '--set', 'pruning.sparsity=0.8', '--teacher', 'teacher/cs231n/1'];
+    const one = await alone([...plain, '--steps', '8', ...pruned], 'pruned-one');
+    const args = [...plain, '--steps', '8', '--save-every', '4', ...pruned];
+    expect(distance(one, await onProcesses(launcher, 2, args, 'pruned-two'))).toBeLessThan(1e-5);
+    const run = runOf('cs231n', 'pruned-two');
+    rmSync(latestCheckpoint(run)!.path);
+    expect(latestCheckpoint(run)!.step).toBe(4);
+    const { code, stderr } = await start(2, ['train', '--resume', 'cs231n/1', '--threads', '1', '--runs-dir', 'pruned-two'])
+      .finished;
+    expect(code, stderr).toBe(0);
+    expect(distance(one, weightsOf('cs231n', 'pruned-two'))).toBeLessThan(1e-5);
+  });
+
   test('gradients sent as bf16 stay close', async () => {
     const args = [...plain, '--steps', '10'];
     const exact = await onProcesses(launcher, 2, args, 'f32');

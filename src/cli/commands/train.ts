@@ -1,21 +1,19 @@
 import type { Command } from 'commander';
-import { relative } from 'node:path';
 import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/agreement.ts';
 import type { Collective } from '../../cluster/collective.ts';
-import { countParameters } from '../../nn/network.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
-import type { TrainHooks, TrainResult, TrainStart, WeightsEvaluation } from '../../train/train.ts';
+import type { TrainResult } from '../../train/train.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
+import { formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
-import { note, print, printJson, styles } from '../output.ts';
+import { print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
-import { createProgress, type Progress } from '../progress.ts';
+import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
 
 interface Options extends SourceOptions {
   readonly data?: string;
@@ -28,6 +26,7 @@ interface Options extends SourceOptions {
   readonly threads?: number;
   readonly resume?: string | true;
   readonly init?: string;
+  readonly teacher?: string;
   readonly augment: boolean;
   readonly ema: boolean;
   readonly val?: true;
@@ -61,7 +60,11 @@ export function addTrainCommand(program: Command): void {
     .option('--val', 'keep the last 5,000 training images out of training and evaluate on them, not on the test set')
     .option('--no-augment', 'train on the whole images, unchanged')
     .option('--no-ema', 'without moving averages of the weights')
-    .option('--init <file>', 'start from the weights in a safetensors file')
+    .option('--init <run|file>', 'start from the weights of a run or a safetensors file; pruned weights stay pruned')
+    .option(
+      '--teacher <run|file>',
+      'learn from the outputs of a trained network too, as teacherWeight and teacherTemperature say (distillation)',
+    )
     .option('--resume [run]', 'continue a run: <model>/<number> or its folder; the newest of the model by default')
     .option(
       '--set <key=value>',
@@ -98,7 +101,6 @@ async function trainTogether(model: string | undefined, options: Options, { coll
       dataset,
       collective,
       record: resume === undefined ? { runsFolder: options.runsDir } : { resume },
-      ...(options.init !== undefined && { init: options.init }),
       libraries: { onednn: engine.libraryVersion, ...libraries },
       signal,
       hooks,
@@ -126,7 +128,7 @@ async function sharedConfig(
   const { checkConfig, defaultThreads } = await import('../../train/config.ts');
   const { localSize } = collective;
   const { threads = localSize > 1 ? defaultThreads(localSize) : undefined, ...asked } = overrides;
-  const given = JSON.stringify([model, options.resume, options.init, options.runsDir, asked]);
+  const given = JSON.stringify([model, options.resume, options.runsDir, asked]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
   const own: ConfigOverrides = threads === undefined ? asked : { ...asked, threads };
   const resolved = collective.rank === 0 ? await configOf(model, resume, own) : undefined;
@@ -138,8 +140,10 @@ async function sharedConfig(
 async function overridesOf(options: Options): Promise<ConfigOverrides> {
   const { setKey } = await import('../../train/config.ts');
   const { data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery } = options;
+  const { init, teacher } = options;
   const flags = {
     ...{ dataset: data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery },
+    ...{ init, teacher },
     augment: options.augment ? undefined : false,
     movingAverage: options.ema ? undefined : false,
   };
@@ -182,61 +186,6 @@ async function configOf(model: string | undefined, resume: Run | undefined, over
   return resolveConfig({ ...overrides, model });
 }
 
-/** Weight of one step in the loss shown, which is smoothed over about the last twenty. */
-const lossSmoothing = 0.05;
-
-interface Display {
-  readonly hooks: TrainHooks;
-  readonly finish: () => void;
-}
-
-/** Of the processes other than 0. */
-const silentDisplay: Display = { hooks: {}, finish: () => undefined };
-
-/** What is shown on stderr while a model trains. */
-function trainingDisplay(config: TrainingConfig, collective: Collective): Display {
-  let progress: Progress | undefined;
-  let loss: number | undefined;
-  let accuracy: number | undefined;
-  const hooks: TrainHooks = {
-    onStart(start) {
-      for (const line of introduction(start, config, collective)) note(line);
-      progress = createProgress({ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery });
-    },
-    onStep(step) {
-      loss = loss === undefined ? step.loss : loss + lossSmoothing * (step.loss - loss);
-      const parts = [`loss ${loss.toFixed(3)}`, `${formatCount(Math.round(step.imagesPerSecond))} images/s`];
-      if (accuracy !== undefined) parts.push(`accuracy ${formatAccuracy(accuracy)}`);
-      if (step.step === config.steps) parts.push('evaluating');
-      progress?.update(step.step, parts.join('  '));
-    },
-    onEvaluation(evaluation) {
-      accuracy = Math.max(accuracy ?? 0, evaluation.accuracy);
-      progress?.log(`step ${evaluation.step}: ${describeEvaluation(evaluation)}, loss ${evaluation.loss.toFixed(3)}`);
-    },
-  };
-  return { hooks, finish: () => progress?.finish() };
-}
-
-function introduction(
-  { run, network, step, memoryBytes }: TrainStart,
-  config: TrainingConfig,
-  { worldSize }: Collective,
-): string[] {
-  const parameters = formatCount(countParameters(network.parameters));
-  const { model, dataset, recipe, batchSize, seed, threads } = config;
-  const processes = worldSize === 1 ? '' : `${worldSize} processes with `;
-  return [
-    `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}`,
-    `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${processes}${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
-    ...(run === undefined ? [] : [`${step > 0 ? `continuing after step ${step}` : 'recording'} in ${shortPath(run.path)}`]),
-  ];
-}
-
-function describeEvaluation({ split, weights, accuracy }: WeightsEvaluation): string {
-  return `${split} accuracy ${formatAccuracy(accuracy)} (${weights === 'ema' ? 'moving average' : 'raw weights'})`;
-}
-
 function printResult({ evaluations, step, seconds, imagesPerSecond, run }: TrainResult): void {
   const { bold } = styles(process.stdout);
   evaluations.forEach((evaluation, i) => {
@@ -245,12 +194,6 @@ function printResult({ evaluations, step, seconds, imagesPerSecond, run }: Train
   });
   print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(Math.round(imagesPerSecond))} images/s while training`);
   if (run !== undefined) print(`run: ${shortPath(run.path)}`);
-}
-
-/** As a user in the working directory would write it. */
-function shortPath(path: string): string {
-  const fromHere = relative('', path);
-  return fromHere.startsWith('..') ? path : fromHere;
 }
 
 /** The result for `--json`. `evaluation` is of the moving averages where those are kept, the raw weights otherwise. */

@@ -49,5 +49,9 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
     addScaled: (x, y) => operation('multiply', x, 'factor', y, [y]),
     scaleAndAdd: (x, y) => operation('multiply', y, 'factor', y, [x]),
     approach: (x, y) => operation('subtract', x, y, y, ['factor', y]),
+    multiply: (x, y) => {
+      const run = operation('multiply', x, y, y, []);
+      return () => run(1);
+    },
   };
 }

@@ -11,4 +11,7 @@ export const vectorMath: VectorMath = {
   approach: (x, y) => (share) => {
     for (let i = 0; i < y.length; i++) y[i] = share * (x[i]! - y[i]!) + y[i]!;
   },
+  multiply: (x, y) => () => {
+    for (let i = 0; i < y.length; i++) y[i] = x[i]! * y[i]!;
+  },
 };

@@ -1,0 +1,254 @@
+import type { Command } from 'commander';
+import { singleProcess } from '../../cluster/collective.ts';
+import type { FilterPruning, NetworkReport, PruneResult, PrunedNetwork, WeightPruning } from '../../compress/prune/prune.ts';
+import type { FilterScope } from '../../compress/prune/filter-order.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { TrainingConfig } from '../../train/config-schema.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
+import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { Interruption } from '../errors.ts';
+import { interruptible } from '../interrupt.ts';
+import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
+import { requireWritableFolder } from '../output-file.ts';
+import { print, printJson } from '../output.ts';
+import { readReference } from '../saved-model.ts';
+import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
+import { trainingOverrides } from '../training-overrides.ts';
+
+interface Options extends SourceOptions {
+  readonly sparsity?: number;
+  readonly structured?: true;
+  readonly operations?: number;
+  readonly filters?: number;
+  readonly scope?: string;
+  readonly rounds?: number;
+  readonly schedule?: string;
+  readonly rewind?: string;
+  readonly steps?: number;
+  readonly resume?: string;
+  readonly output?: string;
+  readonly model?: string;
+  readonly set: Assignments;
+  readonly threads?: number;
+  readonly data?: string;
+  readonly runsDir: string;
+  readonly json?: true;
+}
+
+/** Steps of training after each pruning, if nothing is said. */
+const usualSteps = 1000;
+
+export function addPruneCommand(program: Command): void {
+  program
+    .command('prune')
+    .description('remove weights or filters of a trained network, and train what is left')
+    .argument('[run|file]', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
+    .option('--sparsity <part>', 'part of the weights that becomes zero, in (0, 1)', parseNumber)
+    .option('--structured', 'remove whole filters: the result is a smaller network')
+    .option('--operations <part>', 'with --structured: part of the operations that is left, in (0, 1)', parseNumber)
+    .option('--filters <part>', 'with --structured: part of the filters that is left, in (0, 1)', parseNumber)
+    .option(
+      '--scope <scope>',
+      'global: the least important of all go, wherever they are; layer: every layer loses the same part (default: global for weights, layer for filters)',
+    )
+    .option('--rounds <n>', 'times that weights are pruned, with training after each (default: 1)', parseNumber)
+    .option('--schedule <name>', 'how the sparsity grows over the rounds: cubic or geometric (default: cubic)')
+    .option(
+      '--rewind <what>',
+      'what starts over in each round: none, rate (the schedule of the learning rate), or a run or file: also the weights left, at those of it (default: rate)',
+    )
+    .option('--steps <n>', `steps of training after each pruning; 0: prune only (default: ${usualSteps})`, parseNumber)
+    .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
+    .option('--model <name>', 'model of the file, where it does not say')
+    .option('--resume <run>', 'continue the training of an interrupted pruning')
+    .option(
+      '-o, --output <file>',
+      'where to write the weights, .safetensors.gz or .safetensors (default: <model>-pruned.safetensors.gz)',
+    )
+    .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseNumber)
+    .option('--data <name>', 'data set to train and evaluate on (default: what it was trained on)')
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(pruneModel);
+}
+
+async function pruneModel(reference: string | undefined, options: Options): Promise<void> {
+  if (options.output !== undefined) await requireOutput(options.output);
+  const { result, config } =
+    options.resume === undefined ? await startPruning(reference, options) : await resume(reference, options);
+  if (result.pruned === undefined) throw interruption(result);
+  const file = options.output ?? `${config.model}-pruned.safetensors.gz`;
+  await writeWeights(file, result.pruned);
+  if (options.json === true) printJson(describe(result, result.pruned, file));
+  else printReport(result, result.pruned, file);
+}
+
+async function startPruning(reference: string | undefined, options: Options) {
+  if (reference === undefined) {
+    throw new ConfigurationError('the network to prune is missing', {
+      fix: 'ablate prune <run|file>; ablate runs list shows runs',
+    });
+  }
+  const method = methodOf(options);
+  const steps = options.steps ?? usualSteps;
+  if (!Number.isInteger(steps) || steps < 0) throw new ConfigurationError(`steps (=${steps}) must be an integer of at least 0`);
+  const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
+  const overrides = await trainingOverrides(options);
+  const { planPruning, prune } = await import('../../compress/prune/prune.ts');
+  const dataset = await loadImages(options.data ?? saved.config.dataset, options);
+  const plan = planPruning({ source: saved, reference, method, steps, overrides }, dataset);
+  const { runsDir: runsFolder } = options;
+  const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
+  return { result, config: plan.config };
+}
+
+const startingOptions = [
+  'sparsity',
+  'structured',
+  'operations',
+  'filters',
+  'scope',
+  'rounds',
+  'schedule',
+  'rewind',
+  'steps',
+  'data',
+] as const;
+
+async function resume(reference: string | undefined, options: Options) {
+  const given = startingOptions.find((name) => options[name] !== undefined);
+  if (reference !== undefined || given !== undefined) {
+    throw new ConfigurationError(
+      `${given === undefined ? 'the network to prune' : `--${given}`} was settled when the run was started`,
+      {
+        fix: `ablate prune --resume ${options.resume!} continues it`,
+      },
+    );
+  }
+  const { findRun } = await import('../../runs/run-folder.ts');
+  const { configOfPruning, resumePruning } = await import('../../compress/prune/prune.ts');
+  const run = findRun(options.runsDir, options.resume!);
+  const config = configOfPruning(run, await trainingOverrides(options));
+  const dataset = await loadImages(config.dataset, options);
+  const result = await trainWith(config, (work) => resumePruning(run, config, { ...work, dataset }));
+  return { result, config };
+}
+
+interface Work {
+  readonly engine: Engine;
+  readonly signal: AbortSignal;
+  readonly hooks: Display['hooks'];
+  readonly libraries: Readonly<Record<string, string>>;
+}
+
+async function trainWith(config: TrainingConfig, work: (parts: Work) => Promise<PruneResult>): Promise<PruneResult> {
+  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
+  const engine = createOnednnEngine({ threads: config.threads });
+  const { hooks, finish } = trainingDisplay(config, singleProcess);
+  const libraries = { onednn: engine.libraryVersion };
+  return await interruptible('stopping after this step, and saving', (signal) =>
+    work({ engine, signal, hooks, libraries }).finally(finish),
+  );
+}
+
+function methodOf(options: Options): WeightPruning | FilterPruning {
+  const { sparsity, structured, operations, filters, rounds = 1, rewind = 'rate' } = options;
+  const scope = oneOf('scope', options.scope ?? (structured ? 'layer' : 'global'), ['global', 'layer'] as const);
+  if (structured === true) return filterPruning(options, scope);
+  for (const [name, value] of Object.entries({ operations, filters })) {
+    if (value !== undefined) throw new ConfigurationError(`--${name} removes filters`, { fix: 'Add --structured' });
+  }
+  if (sparsity === undefined) {
+    throw new ConfigurationError('how much to prune is missing', {
+      fix: '--sparsity 0.9, or --structured with --operations 0.5 or --filters 0.7',
+    });
+  }
+  if (!(sparsity > 0 && sparsity < 1)) {
+    throw new ConfigurationError(`sparsity (=${sparsity}) must be a number in (0, 1): the part of the weights that becomes zero`);
+  }
+  if (!Number.isInteger(rounds) || rounds < 1) throw new ConfigurationError(`rounds (=${rounds}) must be a positive integer`);
+  const growth = oneOf('schedule', options.schedule ?? 'cubic', ['cubic', 'geometric'] as const);
+  return { type: 'weights', pruning: { sparsity, scope, rounds, growth, rewind } };
+}
+
+function filterPruning({ sparsity, operations, filters, rounds, schedule, rewind }: Options, scope: FilterScope): FilterPruning {
+  for (const [name, value] of Object.entries({ sparsity, rounds, schedule, rewind })) {
+    if (value !== undefined)
+      throw new ConfigurationError(`--${name} is for pruning weights, --structured removes filters at once`);
+  }
+  if (operations !== undefined && filters === undefined) return { type: 'filters', target: { operations }, scope };
+  if (filters !== undefined && operations === undefined) return { type: 'filters', target: { filters }, scope };
+  throw new ConfigurationError('--structured needs one of --operations and --filters', { fix: 'for example --operations 0.5' });
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) throw new ConfigurationError(`${option} (=${value}) must be one of ${allowed.join(', ')}`);
+  return found;
+}
+
+/** Said before the work, not after it. */
+async function requireOutput(file: string): Promise<void> {
+  const { requireWeightsFileName } = await import('../../compress/weights-file.ts');
+  requireWeightsFileName(file);
+  requireWritableFolder(file);
+}
+
+async function writeWeights(file: string, { tensors, metadata }: PrunedNetwork): Promise<void> {
+  const { encodeWeightsFile } = await import('../../compress/weights-file.ts');
+  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
+  writeFileAtomic(file, encodeWeightsFile(file, tensors, metadata));
+}
+
+function interruption({ run, step, steps }: PruneResult): Interruption {
+  if (run === undefined) return new Interruption('the pruning was stopped, nothing is written');
+  const path = shortPath(run.path);
+  return new Interruption(`stopped after step ${step} of ${steps}, which is saved in ${path}`, {
+    fix: `ablate prune --resume ${path} continues, and evaluates at the end`,
+  });
+}
+
+function describe({ run, record }: PruneResult, { report }: PrunedNetwork, file: string) {
+  const { method, source, before, layers } = record;
+  return { method, source, run: run === undefined ? null : `${run.model}/${run.number}`, file, before, after: report, layers };
+}
+
+function printReport({ run, record }: PruneResult, { report }: PrunedNetwork, file: string): void {
+  const { method, before, layers } = record;
+  const row = (name: string, value: (of: NetworkReport) => string) => [name, value(before), value(report)];
+  const rows = [
+    ['', 'before', 'after'],
+    row('parameters', ({ parameters }) => formatCount(parameters)),
+    row('operations an image', ({ operations }) => formatOperations(operations)),
+    row('weights that are not zero', ({ nonZeroWeights }) => formatCount(nonZeroWeights)),
+    row('sparsity', ({ sparsity }) => formatAccuracy(sparsity)),
+    row('float32 file', ({ bytes }) => formatBytes(bytes)),
+    row('compressed file', ({ compressedBytes }) => formatBytes(compressedBytes)),
+    row(`accuracy (${report.evaluation?.split ?? 'test'})`, ({ evaluation }) => formatAccuracy(evaluation?.accuracy)),
+  ];
+  print(alignColumns(rows, ['left', 'right', 'right']));
+  print('');
+  print(method === 'weights' ? sparsityTable(report) : filterTable(layers));
+  print('');
+  if (run !== undefined) print(`run: ${shortPath(run.path)}`);
+  print(`wrote ${file}`);
+}
+
+function sparsityTable({ layers }: NetworkReport): string {
+  const rows = layers.map(({ name, weights, nonZero, sparsity }) => [
+    name,
+    formatCount(weights),
+    formatCount(nonZero),
+    formatAccuracy(sparsity),
+  ]);
+  return alignColumns([['weights', 'all', 'not zero', 'sparsity'], ...rows], ['left', 'right', 'right', 'right']);
+}
+
+function filterTable(layers: PruneResult['record']['layers']): string {
+  const rows = layers.map(({ name, before, after }) => [name, formatCount(before), formatCount(after)]);
+  return alignColumns([['filters', 'before', 'after'], ...rows], ['left', 'right', 'right']);
+}

@@ -1,0 +1,300 @@
+/**
+ * Prunes a trained network and trains what is left: an ordinary run, which starts from the network's weights. Weights are pruned in rounds by the
+ * training itself (`pruning` in its configuration); filters are removed before it starts, so that it trains a smaller network. Without
+ * steps nothing is trained.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Dataset } from '../../data/dataset.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { buildModel } from '../../models/registry.ts';
+import type { Network } from '../../nn/network.ts';
+import { checkpointWeights, latestCheckpoint } from '../../runs/checkpoint.ts';
+import { runName, type Run } from '../../runs/run-folder.ts';
+import type { Tensor } from '../../runs/safetensors.ts';
+import { resolveConfig } from '../../train/config.ts';
+import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
+import { magnitudeMasks, type MagnitudePruning } from '../../train/magnitude-pruning.ts';
+import { preprocessingOf } from '../../train/preprocessing.ts';
+import { resumeConfig } from '../../train/resume.ts';
+import { readSavedModel, type SavedModel } from '../../train/saved-model.ts';
+import type { Evaluation } from '../../train/tally.ts';
+import { train, type TrainHooks, type TrainOptions, type TrainResult } from '../../train/train.ts';
+import { preferredWeights } from '../../train/weights.ts';
+import { writeFileAtomic } from '../../util/atomic-file.ts';
+import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { weightsMetadata } from '../weights-file.ts';
+import { measureAccuracy } from './accuracy.ts';
+import type { FilterScope } from './filter-order.ts';
+import { measureSize, type NetworkSize } from './measure.ts';
+import type { BuiltFor } from './shrink-settings.ts';
+import { shrinkModel, type Shrunk, type ShrinkTarget } from './shrink.ts';
+
+export interface WeightPruning {
+  readonly type: 'weights';
+  readonly pruning: Omit<MagnitudePruning, 'type'>;
+}
+
+export interface FilterPruning {
+  readonly type: 'filters';
+  readonly target: ShrinkTarget;
+  readonly scope: FilterScope;
+}
+
+export interface PruningRequest {
+  readonly source: SavedModel;
+  /** How the user named the source: a run or a file. */
+  readonly reference: string;
+  readonly method: WeightPruning | FilterPruning;
+  /** Of training, for each round; 0 prunes only. */
+  readonly steps: number;
+  /** Of the configuration that the source was trained with. */
+  readonly overrides: ConfigOverrides;
+}
+
+/** Everything that is decided before the first step. */
+export interface PruningPlan {
+  readonly request: PruningRequest;
+  /** Of the run that trains what is left; without steps of the pruned network. */
+  readonly config: TrainingConfig;
+  /** With filters removed. */
+  readonly shrunk: Shrunk | undefined;
+}
+
+/** A network with what it takes and what it reaches. */
+export interface NetworkReport extends NetworkSize {
+  /** On the test images, or the validation images where they were kept out of training; chosen by nothing. */
+  readonly evaluation: Pick<Evaluation, 'split' | 'accuracy' | 'loss' | 'images'> | null;
+}
+
+export interface PruneResult {
+  readonly status: 'finished' | 'interrupted';
+  /** Undefined without training. */
+  readonly run: Run | undefined;
+  readonly step: number;
+  readonly steps: number;
+  readonly record: PruningRecord;
+  /** Undefined if interrupted. */
+  readonly pruned: PrunedNetwork | undefined;
+}
+
+export interface PrunedNetwork {
+  readonly report: NetworkReport;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** `pruning.json` in the folder of the run: what a training of a pruned network is compared with. */
+export interface PruningRecord {
+  readonly format: 'ablate-pruning-1';
+  readonly method: 'weights' | 'filters';
+  /** A run or a file. */
+  readonly source: string;
+  readonly before: NetworkReport;
+  /** Layers that lost filters. */
+  readonly layers: Shrunk['layers'];
+}
+
+export interface PruningWork {
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly signal?: AbortSignal;
+  readonly hooks?: TrainHooks;
+  readonly libraries?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Decides how a network is pruned and trained.
+ *
+ * @throws ConfigurationError or DataError for what cannot be done
+ */
+export function planPruning(request: PruningRequest, dataset: Dataset): PruningPlan {
+  const { source, reference, method, steps, overrides } = request;
+  requireSameClasses(source, dataset);
+  const rounds = method.type === 'weights' ? method.pruning.rounds : 1;
+  if (steps === 0 && rounds > 1) {
+    throw new ConfigurationError(`rounds (=${rounds}) must be 1 without training between them`, { fix: 'Give --steps too' });
+  }
+  const pruning = method.type === 'weights' && steps > 0 ? { type: 'magnitude', ...method.pruning } : { type: 'none' };
+  const config = resolveConfig(
+    { ...source.config, init: 'none', teacher: 'none', teacherChecksum: '' },
+    { init: reference },
+    overrides,
+    { pruning, steps: steps === 0 ? source.config.steps : steps * rounds },
+  );
+  if (method.type === 'weights') return { request, config, shrunk: undefined };
+  const { target, scope } = method;
+  const shrunk = shrinkModel({
+    model: config.model,
+    settings: config.modelSettings,
+    builtFor: builtFor(config, dataset),
+    weights: weightsOf(source),
+    target,
+    scope,
+  });
+  return { request, config: { ...config, modelSettings: shrunk.settings }, shrunk };
+}
+
+/** Prunes and trains as planned. */
+export async function prune(plan: PruningPlan, work: PruningWork & { readonly runsFolder: string }): Promise<PruneResult> {
+  const { request, config, shrunk } = plan;
+  const { source, reference, method, steps } = request;
+  const sourceNetwork = buildFor(source.config, work.dataset);
+  const before = await reportOf(sourceNetwork, weightsOf(source), source.config, weightsMetadata(source, source.config), work);
+  const record: PruningRecord = {
+    format: 'ablate-pruning-1',
+    method: method.type,
+    source: reference,
+    before,
+    layers: shrunk?.layers ?? [],
+  };
+  if (steps === 0) {
+    const tensors = shrunk?.weights ?? withoutSmallWeights(sourceNetwork, weightsOf(source), method);
+    const pruned = await describe(source, config, tensors, work);
+    return { status: 'finished', run: undefined, step: 0, steps: 0, record, pruned };
+  }
+  const { onStart } = work.hooks ?? {};
+  const hooks: TrainHooks = {
+    ...work.hooks,
+    onStart(start) {
+      if (start.run !== undefined) writeFileAtomic(recordPath(start.run), `${JSON.stringify(record, undefined, 2)}\n`);
+      onStart?.(start);
+    },
+  };
+  const initialWeights = shrunk && { path: source.path, file: { tensors: shrunk.weights, metadata: {} } };
+  const result = await trainPruned(
+    config,
+    { ...work, hooks },
+    {
+      record: { runsFolder: work.runsFolder },
+      ...(initialWeights !== undefined && { initialWeights }),
+    },
+  );
+  return await resultOf(result, record, config, work);
+}
+
+/**
+ * Continues a training that `prune` started; one that is finished is only measured again.
+ *
+ * @param config from `configOfPruning`
+ */
+export async function resumePruning(run: Run, config: TrainingConfig, work: PruningWork): Promise<PruneResult> {
+  const record = readRecord(run);
+  const result = await trainPruned(config, work, { record: { resume: run } });
+  return await resultOf(result, record, config, work);
+}
+
+/** The configuration to continue a run of pruning with. Throws ConfigurationError if the run is none. */
+export function configOfPruning(run: Run, overrides: ConfigOverrides): TrainingConfig {
+  readRecord(run);
+  return resumeConfig(run, overrides);
+}
+
+function recordPath(run: Run): string {
+  return join(run.path, 'pruning.json');
+}
+
+function readRecord(run: Run): PruningRecord {
+  try {
+    return JSON.parse(readFileSync(recordPath(run), 'utf8')) as PruningRecord;
+  } catch (error) {
+    throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
+      fix: `ablate train --resume ${runName(run)}`,
+      cause: error,
+    });
+  }
+}
+
+function trainPruned(
+  config: TrainingConfig,
+  { engine, dataset, signal, hooks, libraries }: PruningWork,
+  start: Pick<TrainOptions, 'record' | 'initialWeights'>,
+): Promise<TrainResult> {
+  return train({
+    config,
+    engine,
+    dataset,
+    ...start,
+    ...(signal !== undefined && { signal }),
+    ...(hooks !== undefined && { hooks }),
+    ...(libraries !== undefined && { libraries }),
+  });
+}
+
+async function resultOf(
+  { status, run, step }: TrainResult,
+  record: PruningRecord,
+  { steps }: TrainingConfig,
+  work: PruningWork,
+): Promise<PruneResult> {
+  const common = { status, run, step, steps, record };
+  if (status === 'interrupted') return { ...common, pruned: undefined };
+  const path = latestCheckpoint(run!)!.path;
+  const saved = readSavedModel(path, {});
+  return { ...common, pruned: await describe(saved, saved.config, weightsOf(saved), work) };
+}
+
+async function describe(
+  saved: SavedModel,
+  config: TrainingConfig,
+  tensors: ReadonlyMap<string, Tensor>,
+  work: PruningWork,
+): Promise<PrunedNetwork> {
+  const metadata = weightsMetadata(saved, config);
+  const network = buildFor(config, work.dataset);
+  return { tensors, metadata, report: await reportOf(network, tensors, config, metadata, work) };
+}
+
+async function reportOf(
+  network: Network,
+  tensors: ReadonlyMap<string, Tensor>,
+  config: TrainingConfig,
+  metadata: Readonly<Record<string, string>>,
+  { engine, dataset, signal }: PruningWork,
+): Promise<NetworkReport> {
+  const evaluation = await measureAccuracy({ engine, network, tensors, config, dataset, signal });
+  return { ...measureSize(network, tensors, metadata), evaluation: evaluation === undefined ? null : inShort(evaluation) };
+}
+
+function inShort({ split, accuracy, loss, images }: Evaluation): NonNullable<NetworkReport['evaluation']> {
+  return { split, accuracy, loss, images };
+}
+
+/** The weights of which a file is evaluated: moving averages, where there are any. */
+function weightsOf({ file, path }: SavedModel): ReadonlyMap<string, Tensor> {
+  return checkpointWeights(file, preferredWeights(file), path);
+}
+
+function withoutSmallWeights(
+  network: Network,
+  tensors: ReadonlyMap<string, Tensor>,
+  method: WeightPruning | FilterPruning,
+): ReadonlyMap<string, Tensor> {
+  if (method.type === 'filters') return tensors;
+  const prunable = network.parameters.filter(({ role, kind }) => role === 'weight' && kind === 'trainable');
+  const weights = prunable.map(({ name }) => ({ name, values: tensors.get(name)!.data }));
+  const masks = magnitudeMasks(weights, method.pruning.sparsity, method.pruning.scope);
+  return new Map(
+    [...tensors].map(([name, { shape, data }]) => {
+      const mask = masks.get(name);
+      return [name, { shape, data: mask === undefined ? data : data.map((value, i) => (mask[i] === 0 ? 0 : value)) }];
+    }),
+  );
+}
+
+function builtFor(config: TrainingConfig, { shape, classes }: Dataset): BuiltFor {
+  const { inputSize } = preprocessingOf(config, shape);
+  return { input: [shape[0], inputSize, inputSize], classes: classes.length };
+}
+
+function buildFor(config: TrainingConfig, dataset: Dataset): Network {
+  return buildModel(config.model, { ...builtFor(config, dataset), settings: config.modelSettings });
+}
+
+function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {
+  if (classes === undefined || JSON.stringify(classes) === JSON.stringify(dataset.classes)) return;
+  throw new DataError(
+    `${path} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
+    { fix: 'give the data it was trained on with --data' },
+  );
+}

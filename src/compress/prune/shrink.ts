@@ -1,0 +1,140 @@
+/** Structured pruning: removes filters of a trained network, which is then a smaller network of the same model. */
+import { buildModel } from '../../models/registry.ts';
+import type { ResolvedSettings } from '../../models/settings.ts';
+import { countOperations, countParameters, type Network } from '../../nn/network.ts';
+import type { Tensor } from '../../runs/safetensors.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { channelsOf, type Channels } from './channels.ts';
+import { removalOrder, type FilterScope } from './filter-order.ts';
+import { shrinkSettings, type BuiltFor } from './shrink-settings.ts';
+import { shrinkWeights, widthsWithout } from './shrink-weights.ts';
+
+/** How much is left at most, at least one of these. As many filters are removed as meet all that are given. */
+export interface ShrinkTarget {
+  /** Part of the operations, in (0, 1). */
+  readonly operations?: number;
+  /** Part of the filters that can be removed, in (0, 1): of these so many are left, to rounding. */
+  readonly filters?: number;
+  /** Number of parameters. */
+  readonly parameters?: number;
+}
+
+export interface ShrinkOptions {
+  readonly model: string;
+  /** Complete. */
+  readonly settings: ResolvedSettings;
+  readonly builtFor: BuiltFor;
+  /** Of all parameters, by name. */
+  readonly weights: ReadonlyMap<string, Tensor>;
+  readonly target: ShrinkTarget;
+  readonly scope: FilterScope;
+}
+
+export interface Shrunk {
+  readonly network: Network;
+  readonly settings: ResolvedSettings;
+  readonly weights: ReadonlyMap<string, Tensor>;
+  /** Layers that lost filters, in the order of the network. */
+  readonly layers: readonly { readonly name: string; readonly before: number; readonly after: number }[];
+}
+
+/**
+ * Removes the least important filters until no more is left than asked for. What the smaller network computes is what the whole network computes
+ * if nothing reads the removed channels, but for local response normalization, whose windows then reach over other neighbours.
+ *
+ * @throws ConfigurationError for a target out of range or out of reach, and for a network without filters to remove
+ */
+export function shrinkModel({ model, settings, builtFor, weights, target, scope }: ShrinkOptions): Shrunk {
+  requireTarget(target);
+  const network = buildModel(model, { ...builtFor, settings });
+  const channels = channelsOf(network);
+  const order = removalOrder(network, channels, weights, scope);
+  if (order.length === 0) throw nothingToRemove(network, channels);
+  const settingsWithout = (count: number): ResolvedSettings =>
+    shrinkSettings(model, settings, builtFor, widthsWithout(channels, new Set(order.slice(0, count))));
+  const networkWithout = (count: number): Network => buildModel(model, { ...builtFor, settings: settingsWithout(count) });
+  const count = removals(target, network, channels, order, networkWithout);
+  const removed = new Set(order.slice(0, count));
+  const shrunk = networkWithout(count);
+  const widths = new Map(shrunk.layers.map(({ name, outputShape }) => [name, outputShape[0]!]));
+  return {
+    network: shrunk,
+    settings: settingsWithout(count),
+    weights: shrinkWeights(network, channels, weights, removed),
+    layers: network.layers
+      .filter(({ kind }) => kind === 'conv' || kind === 'dense')
+      .map(({ name, outputShape }) => ({ name, before: outputShape[0]!, after: widths.get(name)! }))
+      .filter(({ before, after }) => before !== after),
+  };
+}
+
+function requireTarget({ operations, filters, parameters }: ShrinkTarget): void {
+  for (const [name, value] of Object.entries({ operations, filters })) {
+    if (value === undefined || (value > 0 && value < 1)) continue;
+    throw new ConfigurationError(`${name} (=${value}) must be a number in (0, 1): the part that is left`);
+  }
+  if (parameters !== undefined && !(parameters >= 1))
+    throw new ConfigurationError(`parameters (=${parameters}) must be at least 1`);
+}
+
+function nothingToRemove(network: Network, { channels, outputs }: Channels): ConfigurationError {
+  const reasons = network.layers
+    .filter(({ kind }) => kind === 'conv' || kind === 'dense')
+    .map(({ name }) => `${name}: ${channels[outputs.get(name)![0]!]!.fixed ?? 'it has one filter'}`);
+  return new ConfigurationError(`model "${network.name}" has no filters that can be removed (${reasons.join('; ')})`);
+}
+
+/** The fewest channels to remove, from the front of `order`, so that every target is met. */
+function removals(
+  { operations, filters, parameters }: ShrinkTarget,
+  network: Network,
+  channels: Channels,
+  order: readonly number[],
+  networkWithout: (count: number) => Network,
+): number {
+  const counts = filters === undefined ? [0] : [filtersToRemove(filters, channels, order)];
+  const all = countOperations(network);
+  const measures = [
+    { name: 'operations', limit: operations, measure: (of: Network) => countOperations(of) / all },
+    { name: 'parameters', limit: parameters, measure: (of: Network) => countParameters(of.parameters) },
+  ];
+  for (const { name, limit, measure } of measures) {
+    if (limit === undefined) continue;
+    const least = measure(networkWithout(order.length));
+    if (least > limit) {
+      const lowest = least < 1 ? roundedUp(least) : least;
+      throw new ConfigurationError(
+        `${name} (=${limit}) must be at least ${lowest} for model "${network.name}": that is with one filter in every layer`,
+      );
+    }
+    counts.push(smallestCount(order.length, (count) => measure(networkWithout(count)) <= limit));
+  }
+  return Math.max(...counts);
+}
+
+/** How many channels must go so that the given part of those that may go is left. */
+function filtersToRemove(part: number, { channels }: Channels, order: readonly number[]): number {
+  const candidates = channels.filter(({ fixed }) => fixed === undefined).length;
+  const count = candidates - Math.round(part * candidates);
+  if (count <= order.length) return count;
+  throw new ConfigurationError(
+    `filters (=${part}) must be at least ${roundedUp((candidates - order.length) / candidates)}: every layer keeps one filter`,
+  );
+}
+
+/** The smallest number up to `most` that is enough, where each one above it is enough too and `most` is: found by halving. */
+function smallestCount(most: number, isEnough: (count: number) => boolean): number {
+  if (isEnough(0)) return 0;
+  let tooFew = 0;
+  let enough = most;
+  while (enough - tooFew > 1) {
+    const middle = (tooFew + enough) >> 1;
+    if (isEnough(middle)) enough = middle;
+    else tooFew = middle;
+  }
+  return enough;
+}
+
+function roundedUp(fraction: number): number {
+  return Math.ceil(fraction * 1e4) / 1e4;
+}

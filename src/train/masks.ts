@@ -1,0 +1,47 @@
+/**
+ * Which weights of a network are pruned: a mask of 0 (zero, and stays so) or 1 (trained) for each weight of its convolutions and dense
+ * layers. Weights, momentum, averages and slow weights that are zero stay zero when their gradient is, so holding a mask takes one pass over
+ * the gradients each step.
+ */
+import type { ArenaEntry, ParameterArena, TrainingPlan } from '../engine/engine.ts';
+import { sizeOf } from '../nn/shape.ts';
+import type { Tensor } from '../runs/safetensors.ts';
+
+/** The prefix of the masks' tensors in a checkpoint. */
+export const maskPrefix = 'mask.';
+
+export interface Masks {
+  /** In the arena's layout: 0 for pruned weights (and padding), 1 for all other parameters. */
+  readonly values: Float32Array;
+  /** Sets the gradients of pruned weights to zero. To be called before each update of the weights. */
+  maskGradients(): void;
+  /** Sets the elements of pruned weights to zero, in an array of the arena's layout. */
+  clear(array: Float32Array): void;
+}
+
+/** The parameters that may be pruned: the trainable weights of convolutions and dense layers. */
+export function prunableEntries(arena: ParameterArena): readonly ArenaEntry[] {
+  return arena.entries.filter(({ spec }) => spec.role === 'weight' && spec.kind === 'trainable');
+}
+
+/** Whether a checkpoint or weights file is of a network that was pruned. */
+export function hasMasks(tensors: ReadonlyMap<string, Tensor>): boolean {
+  return [...tensors.keys()].some((name) => name.startsWith(maskPrefix));
+}
+
+/** Masks of a plan's weights, none of them pruned yet: write them into `values`. */
+export function createMasks({ parameters: arena, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Masks {
+  const values = arena.allocate();
+  for (const entry of arena.entries) {
+    if (entry.spec.kind !== 'statistic') arena.write(entry, new Float32Array(sizeOf(entry.spec.shape)).fill(1), values);
+  }
+  const length = arena.trainableLength;
+  return {
+    values,
+    maskGradients: vectorMath.multiply(values.subarray(0, length), arena.gradients.subarray(0, length)),
+    clear(array) {
+      // Not a product, which would make -0 of what is negative.
+      for (let i = 0; i < length; i++) if (values[i] === 0) array[i] = 0;
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** The network whose outputs a training learns beside the labels: distillation (Hinton et al., 2015). */
+import { createHash } from 'node:crypto';
+import type { Dataset } from '../data/dataset.ts';
+import type { Preprocessing } from '../data/preprocessing.ts';
+import type { Engine } from '../engine/engine.ts';
+import { buildModel } from '../models/registry.ts';
+import { checkpointWeights } from '../runs/checkpoint.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
+import { preprocessingOf } from './preprocessing.ts';
+import type { SavedModel } from './saved-model.ts';
+import { loadWeights, preferredWeights } from './weights.ts';
+
+export interface Teacher {
+  /**
+   * Its logits for a batch as the student sees it, augmentation included; valid until the next call.
+   *
+   * @param inputs `[N, C, H, W]`, N the batch size it was made for
+   * @returns `[N, classes]`
+   */
+  logits(inputs: Float32Array): Float32Array;
+  dispose(): void;
+}
+
+export interface TeacherOptions {
+  readonly saved: SavedModel;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  /** Of the student. */
+  readonly preprocessing: Preprocessing;
+  readonly batchSize: number;
+}
+
+/**
+ * Compiles a teacher for the student's batches, with its moving averages where it has them.
+ *
+ * @throws ConfigurationError if it tells other classes apart or sees images prepared in another way; DataError if its weights do not fit
+ */
+export function createTeacher({ saved, engine, dataset, preprocessing, batchSize }: TeacherOptions): Teacher {
+  const { config, file, path } = saved;
+  requireSameTask(saved, dataset, preprocessing);
+  const { inputSize } = preprocessing;
+  const input = [dataset.shape[0], inputSize, inputSize] as const;
+  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
+  const plan = engine.compileInference(network, { batchSize });
+  try {
+    loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: `the teacher ${path}` });
+  } catch (error) {
+    plan.dispose();
+    throw error;
+  }
+  return {
+    logits(inputs) {
+      plan.bindInput(inputs);
+      plan.forward();
+      return plan.output;
+    },
+    dispose: () => plan.dispose(),
+  };
+}
+
+/** Names a teacher's weights, those that it teaches with: SHA-256 over names and values. */
+export function teacherChecksum({ file, path }: SavedModel): string {
+  const hash = createHash('sha256');
+  const weights = checkpointWeights(file, preferredWeights(file), path);
+  for (const name of [...weights.keys()].sort()) {
+    const { data } = weights.get(name)!;
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
+/** @throws DataError if the teacher's weights are no longer those that a run was started with (empty: it has not started) */
+export function requireSameTeacher(saved: SavedModel, recorded: string): void {
+  if (recorded === '' || teacherChecksum(saved) === recorded) return;
+  throw new DataError(`the teacher ${saved.path} has other weights now than those that this training was started with`, {
+    fix: 'Restore its weights, or start a new run',
+  });
+}
+
+function requireSameTask(
+  { classes, config, path }: SavedModel,
+  dataset: Dataset,
+  { inputSize, standardization }: Preprocessing,
+): void {
+  if (classes !== undefined && JSON.stringify(classes) !== JSON.stringify(dataset.classes)) {
+    throw new ConfigurationError(
+      `the teacher ${path} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
+      { fix: 'Use a teacher that was trained on the same classes' },
+    );
+  }
+  const own = preprocessingOf(config, dataset.shape);
+  if (own.inputSize !== inputSize) {
+    throw new ConfigurationError(
+      `the teacher ${path} was trained on images of ${own.inputSize}x${own.inputSize}, and sees the student's of ${inputSize}x${inputSize}`,
+      { fix: `--set inputSize=${own.inputSize}, or use another teacher` },
+    );
+  }
+  if (JSON.stringify(own.standardization) !== JSON.stringify(standardization)) {
+    throw new ConfigurationError(
+      `the teacher ${path} was trained with the standardization ${JSON.stringify(own.standardization)}, not ` +
+        JSON.stringify(standardization),
+      { fix: `--set 'standardization=${JSON.stringify(own.standardization)}', or use another teacher` },
+    );
+  }
+}
