@@ -1,5 +1,4 @@
 /** Frozen files of every model: what they compute, how large they are, and whether the ONNX package accepts them. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +11,7 @@ import { freezeUntrained } from '../src/deploy/untrained.ts';
 import { modelDefinition, modelNames } from '../src/models/registry.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { loadOnednn } from './load-onednn.ts';
+import { checkOnnxFiles, whyNoOnnxChecker } from './onnx-checker.ts';
 
 /** Images compared of each model; bench/frozen-agreement.ts compares all 10,000. */
 const images = 40;
@@ -52,16 +52,7 @@ describe.each(variants)('%s %j', (model, changes) => {
 });
 
 test('the checker of the onnx package accepts every file', ({ skip }) => {
-  const python = 'python3';
-  if (spawnSync(python, ['-c', 'import onnx']).status !== 0) skip('there is no Python with the onnx package (pip install onnx)');
-  const code = [
-    'import glob, onnx, sys',
-    'for path in glob.glob(sys.argv[1] + "/*.onnx"):',
-    '    onnx.checker.check_model(onnx.load(path), full_check=True)',
-    '    print(path)',
-  ].join('\n');
-  const { status, stdout, stderr } = spawnSync(python, ['-c', code, folder], { encoding: 'utf8' });
-  expect(stderr).toBe('');
-  expect(status).toBe(0);
-  expect(stdout.trim().split('\n')).toHaveLength(variants.length);
+  const reason = whyNoOnnxChecker();
+  if (reason !== undefined) skip(reason);
+  expect(checkOnnxFiles(folder)).toEqual({ status: 0, stderr: '', files: variants.length });
 });

@@ -22,6 +22,18 @@ export function sliceImages(set: ImageSet, start: number, end: number): ImageSet
   };
 }
 
+/** Copies of the images at `positions` of a set, in that order. */
+export function selectImages(set: ImageSet, positions: Uint32Array): ImageSet {
+  const imageLength = set.images.length / set.count;
+  const images = new Uint8Array(new SharedArrayBuffer(positions.length * imageLength));
+  const labels = new Uint8Array(new SharedArrayBuffer(positions.length));
+  for (const [i, position] of positions.entries()) {
+    images.set(set.images.subarray(position * imageLength, (position + 1) * imageLength), i * imageLength);
+    labels[i] = set.labels[position]!;
+  }
+  return { count: positions.length, images, labels };
+}
+
 /** Number of training images that validation takes: 5,000, or a tenth of a set of less than 50,000. */
 export function validationCount(trainCount: number): number {
   return Math.min(5000, Math.floor(trainCount / 10));

@@ -1,12 +1,12 @@
 /** Evaluation of a frozen file itself: stored images go in as they are, everything else is inside. */
 import type { Dataset, SplitName } from '../data/dataset.ts';
-import { sliceImages, splitOf } from '../data/image-set.ts';
+import { splitOf } from '../data/image-set.ts';
 import { letEventsIn } from '../train/events.ts';
 import { createTally, type Evaluation } from '../train/tally.ts';
 import { DataError } from '../util/errors.ts';
 import type { FrozenMetadata } from './metadata.ts';
 import type { RuntimeSession } from './onnx-runtime.ts';
-import { toInterleaved } from './pixels.ts';
+import { imageBatches } from './pixels.ts';
 
 export interface FrozenEvaluationOptions {
   readonly session: RuntimeSession;
@@ -31,23 +31,20 @@ export async function evaluateFrozen(options: FrozenEvaluationOptions, signal?: 
   const { session, metadata, dataset, split, batchSize = 100, limit = Infinity, onLogits } = options;
   requireFitting(metadata, dataset);
   const set = splitOf(dataset, split, metadata.config['val'] === true);
-  const total = Math.min(limit, set.count);
   const classes = dataset.classes.length;
-  const [, height, width] = dataset.shape;
   const tally = createTally(dataset.classes);
-  for (let start = 0; start < total; start += batchSize) {
-    const { images, labels, count } = sliceImages(set, start, Math.min(start + batchSize, total));
-    const pixels = toInterleaved(images, count, height, width);
-    const { logits } = await session.run({ pixels, count, height, width });
+  for (const { batch, labels } of imageBatches(set, dataset.shape, batchSize, limit)) {
+    const { logits } = await session.run(batch);
     onLogits?.(logits);
-    for (let n = 0; n < count; n++) tally.add(labels[n]!, logits.subarray(n * classes, (n + 1) * classes));
+    for (let n = 0; n < batch.count; n++) tally.add(labels[n]!, logits.subarray(n * classes, (n + 1) * classes));
     await letEventsIn();
     if (signal?.aborted === true) return undefined;
   }
   return tally.evaluation(split);
 }
 
-function requireFitting({ model, classes, inputSize }: FrozenMetadata, dataset: Dataset): void {
+/** @throws DataError if the data set has other classes than the file, or smaller images than its network sees */
+export function requireFitting({ model, classes, inputSize }: FrozenMetadata, dataset: Dataset): void {
   const [, height, width] = dataset.shape;
   if (Math.min(height, width) < inputSize) {
     throw new DataError(

@@ -68,6 +68,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
     parameters: countParameters(network.parameters),
     operations: countOperations(network),
     multiplyAdds: countMultiplyAdds(network),
+    quantization: null,
     ablateVersion: packageVersion(),
     config,
   };

@@ -16,6 +16,14 @@ const metadata: FrozenMetadata = {
   parameters: 5,
   operations: 6,
   multiplyAdds: 7,
+  quantization: {
+    scheme: 'int8',
+    weightBits: 7,
+    calibration: { method: 'mse', percentile: null, images: 1024, seed: 1, dataset: 'cifar10', fingerprint: 'abc' },
+    fineTuningSteps: 0,
+    floatLayers: ['conv1'],
+    source: { bytes: 4_000_000, sha256: '0f' },
+  },
   ablateVersion: '1.2.3',
   config: { model: 'tuto', val: false },
 };
@@ -28,7 +36,7 @@ function encode(properties: Readonly<Record<string, string>>): Uint8Array {
 
 test('metadata is read as it was written, with and without what may be unknown', () => {
   expect(readFrozenMetadata(encode(encodeFrozenMetadata(metadata)), 'f')).toEqual(metadata);
-  const unknown = { ...metadata, run: null, step: null, accuracy: null };
+  const unknown = { ...metadata, run: null, step: null, accuracy: null, quantization: null };
   expect(encodeFrozenMetadata(unknown)).not.toHaveProperty('run');
   expect(readFrozenMetadata(encode(encodeFrozenMetadata(unknown)), 'f')).toEqual(unknown);
 });

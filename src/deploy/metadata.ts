@@ -20,6 +20,39 @@ const accuracySchema = z.strictObject({
 });
 
 const count = z.int().min(0);
+
+/** What of a file is stored in fewer bits: everything that computes in integers, or its weights only. */
+export const quantizationSchemes = ['int8', 'int8-weights', 'float16-weights'] as const;
+export type QuantizationScheme = (typeof quantizationSchemes)[number];
+
+/** How the range of an activation follows from the values seen. */
+export const calibrationMethods = ['min-max', 'percentile', 'mse'] as const;
+export type CalibrationMethod = (typeof calibrationMethods)[number];
+
+const quantizationSchema = z.strictObject({
+  scheme: z.enum(quantizationSchemes),
+  /** Bits in use of each stored weight. */
+  weightBits: z.union([z.literal(7), z.literal(8), z.literal(16)]),
+  /** Null where activations stay float32. */
+  calibration: z
+    .strictObject({
+      method: z.enum(calibrationMethods),
+      /** Of the method `percentile`: the share of the values within the range, in percent. */
+      percentile: z.number().gt(50).max(100).nullable(),
+      /** Training images. */
+      images: z.int().positive(),
+      seed: count,
+      dataset: z.string(),
+      fingerprint: z.string(),
+    })
+    .nullable(),
+  /** Steps of training with rounded weights before; 0 for none. */
+  fineTuningSteps: count.default(0),
+  /** Layers with parameters that were left in float32. */
+  floatLayers: z.array(z.string()),
+  /** The float32 file that it was made of. */
+  source: z.strictObject({ bytes: z.int().positive(), sha256: z.string() }),
+});
 const side = z.int().positive();
 
 const metadataSchema = z.strictObject({
@@ -42,6 +75,8 @@ const metadataSchema = z.strictObject({
   /** Arithmetic operations for one image by the study's counting rule. */
   operations: count,
   multiplyAdds: count,
+  /** How it was quantized; null for a file in float32. */
+  quantization: quantizationSchema.nullable().default(null),
   ablateVersion: z.string(),
   /** The training configuration, complete. */
   config: z.record(z.string(), z.unknown()),
@@ -49,6 +84,7 @@ const metadataSchema = z.strictObject({
 
 export type FrozenMetadata = Readonly<z.output<typeof metadataSchema>>;
 export type FrozenAccuracy = Readonly<z.output<typeof accuracySchema>>;
+export type Quantization = Readonly<z.output<typeof quantizationSchema>>;
 
 /** As the properties of an ONNX file. Strings are written as they are, everything else as JSON; null is left out. */
 export function encodeFrozenMetadata(metadata: FrozenMetadata): Record<string, string> {

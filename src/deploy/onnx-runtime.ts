@@ -25,6 +25,8 @@ export interface Predictions {
 
 export interface RuntimeSession {
   run(batch: ImageBatch): Promise<Predictions>;
+  /** Other outputs of the file than a frozen file's own, by name: float32 tensors. */
+  read(batch: ImageBatch, outputs: readonly string[]): Promise<ReadonlyMap<string, Float32Array>>;
   /** Releases the native session, which must not be used afterwards. */
   dispose(): Promise<void>;
 }
@@ -56,13 +58,17 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
       cause: error,
     });
   }
+  const read = async ({ pixels, count, height, width }: ImageBatch, outputs: readonly string[]) => {
+    const image = new Tensor('uint8', pixels, [count, height, width, 3]);
+    const results = await session.run({ [imageInput]: image }, outputs);
+    return new Map(outputs.map((name) => [name, results[name]!.data as Float32Array]));
+  };
   return {
-    async run({ pixels, count, height, width }) {
-      const image = new Tensor('uint8', pixels, [count, height, width, 3]);
-      const results = await session.run({ [imageInput]: image });
-      const values = (name: string) => results[name]!.data as Float32Array;
-      return { logits: values(logitsOutput), probabilities: values(probabilitiesOutput) };
+    async run(batch) {
+      const results = await read(batch, [logitsOutput, probabilitiesOutput]);
+      return { logits: results.get(logitsOutput)!, probabilities: results.get(probabilitiesOutput)! };
     },
+    read,
     dispose: () => session.release(),
   };
 }

@@ -1,3 +1,33 @@
+/** Images between how data sets store them and how a frozen file takes them. */
+import type { ImageSet } from '../data/dataset.ts';
+import { sliceImages } from '../data/image-set.ts';
+import type { ImageBatch } from './onnx-runtime.ts';
+
+export interface LabelledBatch {
+  readonly batch: ImageBatch;
+  /** `[count]` */
+  readonly labels: Uint8Array;
+}
+
+/**
+ * The images of a set one batch after the other, the last partial one included.
+ *
+ * @param shape `[3, H, W]` of the stored images
+ * @param limit only so many images, from the first on
+ */
+export function* imageBatches(
+  set: ImageSet,
+  [, height, width]: readonly [number, number, number],
+  batchSize: number,
+  limit = Infinity,
+): Generator<LabelledBatch> {
+  const total = Math.min(limit, set.count);
+  for (let start = 0; start < total; start += batchSize) {
+    const { images, labels, count } = sliceImages(set, start, Math.min(start + batchSize, total));
+    yield { batch: { pixels: toInterleaved(images, count, height, width), count, height, width }, labels };
+  }
+}
+
 /** Stored images `[count, 3, H, W]` as the `[count, H, W, 3]` that a frozen file takes. */
 export function toInterleaved(planar: Uint8Array, count: number, height: number, width: number): Uint8Array {
   const planeLength = height * width;

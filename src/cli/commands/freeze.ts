@@ -1,15 +1,14 @@
 import type { Command } from 'commander';
-import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { FrozenAccuracy, FrozenMetadata } from '../../deploy/metadata.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
-import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
+import { requireWritableFolder } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
+import { physicalCores, weightsKind } from '../frozen-files.ts';
 import { readReference } from '../saved-model.ts';
 
 interface Options extends SourceOptions {
@@ -68,24 +67,6 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   report({ ...frozen.metadata, accuracy }, file, bytes.length, options.json === true);
 }
 
-async function weightsKind(saved: SavedModel, given: string | undefined): Promise<WeightsKind> {
-  const { preferredWeights, weightsKinds } = await import('../../train/weights.ts');
-  if (given === undefined) return preferredWeights(saved.file);
-  const kind = weightsKinds.find((each) => each === given);
-  if (kind === undefined) throw new ConfigurationError(`weights (=${given}) must be one of ${weightsKinds.join(', ')}`);
-  return kind;
-}
-
-/** Said before the work, not after it. */
-function requireWritableFolder(file: string): void {
-  const folder = dirname(file);
-  if (!existsSync(folder))
-    throw new AblateError(`cannot write ${file}: there is no folder ${folder}`, { fix: `mkdir -p ${folder}` });
-  if (existsSync(file) && statSync(file).isDirectory()) {
-    throw new AblateError(`cannot write ${file}: it is a folder`, { fix: `name a file: -o ${join(file, 'model.onnx')}` });
-  }
-}
-
 /** Evaluates the frozen file itself. */
 async function measureAccuracy(bytes: Uint8Array, metadata: FrozenMetadata, options: Options): Promise<FrozenAccuracy> {
   const { evaluateFrozen } = await import('../../deploy/evaluate.ts');
@@ -99,12 +80,6 @@ async function measureAccuracy(bytes: Uint8Array, metadata: FrozenMetadata, opti
   } finally {
     await session.dispose();
   }
-}
-
-async function physicalCores(): Promise<number> {
-  const { cpuInfo } = await import('../../util/cpu.ts');
-  const { physicalCores: cores, availableCores } = cpuInfo();
-  return Math.min(cores, availableCores);
 }
 
 /** What the run's last evaluation says, if it is of these very weights, and of each image seen once as the frozen file sees it. */

@@ -10,7 +10,7 @@ export const opsetVersion = 17;
 export const irVersion = 8;
 
 /** TensorProto.DataType. */
-export const dataTypes = { float: 1, uint8: 2, int64: 7 } as const;
+export const dataTypes = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
 export type DataType = keyof typeof dataTypes;
 
 /** AttributeProto.AttributeType. */
@@ -46,7 +46,8 @@ export type Dimension = number | string;
 export interface ValueProto {
   readonly name: string;
   readonly type: DataType;
-  readonly shape: readonly Dimension[];
+  /** Absent where the file does not say. */
+  readonly shape?: readonly Dimension[];
 }
 
 export interface GraphProto {
@@ -164,8 +165,56 @@ export function encodeModel({ producerName, producerVersion, docString, graph, m
 }
 
 function encodeValue({ name, type, shape }: ValueProto) {
-  const dim = shape.map((extent) => (typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent }));
-  return { name, type: { tensorType: { elemType: dataTypes[type], shape: { dim } } } };
+  const dim = shape?.map((extent) => (typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent }));
+  return { name, type: { tensorType: { elemType: dataTypes[type], ...(dim && { shape: { dim } }) } } };
+}
+
+/**
+ * Reads a model that `encodeModel` wrote. Fields that it does not write are not read, so undefined is returned unless the model, encoded
+ * again, is byte for byte what was given: nothing of a file is lost unnoticed.
+ */
+export function decodeModel(bytes: Uint8Array): ModelProto | undefined {
+  let message: DecodedModel;
+  try {
+    message = modelType.toObject(modelType.decode(bytes), { longs: Number, arrays: true }) as DecodedModel;
+  } catch {
+    return undefined;
+  }
+  const { producerName, producerVersion, docString, graph, metadataProps } = message;
+  if (graph === undefined) return undefined;
+  const model: ModelProto = {
+    producerName,
+    producerVersion,
+    docString,
+    graph: { ...graph, input: graph.input.map(decodeValue), output: graph.output.map(decodeValue) },
+    metadata: Object.fromEntries(metadataProps.map(({ key = '', value = '' }) => [key, value])),
+  };
+  return Buffer.compare(encodeModel(model), bytes) === 0 ? model : undefined;
+}
+
+interface DecodedValue {
+  readonly name: string;
+  readonly type?: {
+    readonly tensorType?: {
+      readonly elemType?: number;
+      readonly shape?: { readonly dim: readonly { readonly dimValue?: number; readonly dimParam?: string }[] };
+    };
+  };
+}
+
+type DecodedModel = Pick<ModelProto, 'producerName' | 'producerVersion' | 'docString'> & {
+  readonly graph?: Omit<GraphProto, 'input' | 'output'> & {
+    readonly input: readonly DecodedValue[];
+    readonly output: readonly DecodedValue[];
+  };
+  readonly metadataProps: readonly Entry[];
+};
+
+function decodeValue({ name, type }: DecodedValue): ValueProto {
+  const { elemType, shape } = type?.tensorType ?? {};
+  const known = (Object.keys(dataTypes) as DataType[]).find((key) => dataTypes[key] === elemType);
+  const extents = shape?.dim.map(({ dimValue, dimParam }) => dimParam ?? dimValue ?? 0);
+  return { name, type: known ?? 'float', ...(extents && { shape: extents }) };
 }
 
 /**

@@ -1,0 +1,84 @@
+/**
+ * What each way to quantize costs: bytes, accuracy on all test images, and on how many of them the quantized and the float32 file agree.
+ * For frozen files of trained networks, on the data they were trained on. Writes docs/results/quantization.json. Accuracy does not need a quiet
+ * machine; the time of the files is for `ablate bench infer`.
+ *
+ *     node --import tsx bench/quantization.ts trained_models/tuto.onnx ... [--threads 2] [-o file.json]
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compareOnTest } from '../src/compress/quantize/compare.ts';
+import { quantize, type QuantizeOptions } from '../src/compress/quantize/quantize.ts';
+import { loadDataset } from '../src/data/registry.ts';
+import { readFrozenFile } from '../src/deploy/frozen-model.ts';
+import { readFrozenMetadata } from '../src/deploy/metadata.ts';
+import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';
+import { describeEnvironment } from '../src/runs/environment.ts';
+import { writeFileAtomic } from '../src/util/atomic-file.ts';
+import { formatAccuracy, formatBytes } from '../src/util/format.ts';
+import { alignColumns } from '../src/util/text-table.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    threads: { type: 'string', default: '2' },
+    output: { type: 'string', short: 'o', default: 'docs/results/quantization.json' },
+  },
+});
+const threads = Number(values.threads);
+
+type Variant = Pick<QuantizeOptions, 'scheme' | 'weightBits' | 'calibration'>;
+
+const calibration = { method: 'mse', percentile: 99.99 } as const;
+const integers = { scheme: 'int8', weightBits: 7, calibration } as const;
+const variants: Readonly<Record<string, Variant>> = {
+  'int8, mse': integers,
+  'int8, min-max': { ...integers, calibration: { ...calibration, method: 'min-max' } },
+  'int8, percentile 99.99': { ...integers, calibration: { ...calibration, method: 'percentile' } },
+  'int8, mse, weights of 8 bits': { ...integers, weightBits: 8 },
+  'int8 weights only': { scheme: 'int8-weights', weightBits: 8, calibration },
+  'float16 weights only': { scheme: 'float16-weights', weightBits: 8, calibration },
+};
+
+const rows = [];
+for (const path of positionals) {
+  const bytes = readFrozenFile(path);
+  const metadata = readFrozenMetadata(bytes, path);
+  const dataset = await loadDataset(String(metadata.config['dataset']));
+  for (const [name, variant] of Object.entries(variants)) {
+    const { encode } = await quantize({ ...variant, file: { bytes, source: path }, keepFloat: [], seed: 1, dataset });
+    const quantized = encode(null);
+    const comparison = await compareOnTest({ float: bytes, quantized, metadata, dataset, threads });
+    rows.push({
+      file: path,
+      model: metadata.model,
+      variant: name,
+      floatBytes: bytes.length,
+      bytes: quantized.length,
+      ...comparison,
+    });
+  }
+}
+
+const command = `node --import tsx bench/quantization.ts ${positionals.join(' ')} --threads ${threads}`;
+const document = {
+  what: 'accuracy on all test images of quantized files and of the float32 files they were made of, in ONNX Runtime',
+  command,
+  // `command` says what was run, without this machine's folders.
+  environment: { ...describeEnvironment({ threads, libraries: { onnxruntime: runtimeVersion() } }), commandLine: undefined },
+  results: rows,
+};
+mkdirSync(dirname(values.output), { recursive: true });
+writeFileAtomic(values.output, `${JSON.stringify(document, undefined, 2)}\n`);
+const cells = rows.map((row) => [
+  row.model,
+  row.variant,
+  formatBytes(row.floatBytes),
+  formatBytes(row.bytes),
+  formatAccuracy(row.floatAccuracy),
+  formatAccuracy(row.accuracy),
+  formatAccuracy(row.agreement),
+]);
+const header = ['model', 'quantized', 'float32', 'bytes', 'float32', 'accuracy', 'agreement'];
+console.log(alignColumns([header, ...cells], ['left', 'left', 'right', 'right', 'right', 'right', 'right']));

@@ -1,0 +1,65 @@
+/** A short training after which a network loses less when its weights are quantized. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Dataset } from '../../data/dataset.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { latestCheckpoint } from '../../runs/checkpoint.ts';
+import { readSafetensors } from '../../runs/safetensors.ts';
+import { resolveConfig } from '../../train/config.ts';
+import type { TrainingConfig } from '../../train/config-schema.ts';
+import type { SavedModel } from '../../train/saved-model.ts';
+import { train, type TrainHooks } from '../../train/train.ts';
+import { withRoundedWeights } from './rounded-weights.ts';
+import type { WeightBits } from './weights.ts';
+
+/** Of the learning rate that the network was trained with. */
+const learningRateShare = 0.1;
+
+/**
+ * The configuration of the fine-tuning: that of the network, with a tenth of its learning rate, which falls to zero along a cosine.
+ *
+ * @throws ConfigurationError if `steps` or `threads` is not a positive integer
+ */
+export function fineTuneConfig({ config }: SavedModel, steps: number, threads: number, dataset: string): TrainingConfig {
+  return resolveConfig(
+    { ...config, init: 'none', teacher: 'none', teacherChecksum: '', pruning: { type: 'none' } },
+    { learningRate: learningRateShare * config.learningRate, schedule: { type: 'cosine', warmup: 0, final: 0 } },
+    { steps, threads, dataset, evalEvery: 0, saveEvery: 0, saveEverySeconds: 0 },
+  );
+}
+
+export interface FineTuneWork {
+  readonly bits: WeightBits;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly signal?: AbortSignal;
+  readonly hooks?: TrainHooks;
+}
+
+/**
+ * Trains on with rounded weights. Weights that are pruned stay pruned. Nothing of the training is kept but its result.
+ *
+ * @param config from `fineTuneConfig`
+ * @returns the network with its exact weights after the training; undefined if it was stopped
+ */
+export async function fineTune(
+  source: SavedModel,
+  config: TrainingConfig,
+  { bits, engine, ...work }: FineTuneWork,
+): Promise<SavedModel | undefined> {
+  const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-fine-tune-'));
+  try {
+    const { status, run } = await train({
+      ...work,
+      config,
+      engine: withRoundedWeights(engine, bits),
+      record: { runsFolder },
+      initialWeights: { path: source.path, file: source.file },
+    });
+    if (status === 'interrupted') return undefined;
+    return { ...source, file: readSafetensors(latestCheckpoint(run!)!.path) };
+  } finally {
+    rmSync(runsFolder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,255 @@
+/** From a frozen file in float32 to one that is smaller, and computes in integers where that is asked for. */
+import { createHash } from 'node:crypto';
+import type { Dataset, ImageSet } from '../../data/dataset.ts';
+import { selectImages, splitOf } from '../../data/image-set.ts';
+import { requireFitting } from '../../deploy/evaluate.ts';
+import {
+  encodeFrozenMetadata,
+  readFrozenMetadata,
+  type CalibrationMethod,
+  type FrozenAccuracy,
+  type FrozenMetadata,
+  type Quantization,
+  type QuantizationScheme,
+} from '../../deploy/metadata.ts';
+import { decodeModel, encodeModel, type GraphProto, type ModelProto } from '../../deploy/onnx/schema.ts';
+import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { permutation, streamKey } from '../../util/random.ts';
+import { calibrate } from './calibrate.ts';
+import { weightedLayers, withoutLayers, type WeightedLayer } from './layers.ts';
+import { integerTensors, scaleGroups } from './placement.ts';
+import { withFloat16Weights, withInt8Weights, withIntegerArithmetic } from './rewrite.ts';
+import {
+  costOf,
+  keepWithinDrop,
+  measureSensitivities,
+  prepareCheck,
+  type Check,
+  type Cost,
+  type LayerSensitivity,
+} from './sensitivity.ts';
+
+/** A frozen file, and what to call it in errors. */
+export interface FloatFile {
+  readonly bytes: Uint8Array;
+  readonly source: string;
+  /** Steps that its network was trained with rounded weights, for the record; default 0. */
+  readonly fineTuningSteps?: number;
+}
+
+export interface CalibrationSettings {
+  readonly method: CalibrationMethod;
+  /** Of the method `percentile`; see `RangeMethod`. */
+  readonly percentile: number;
+  /** Training images; default 1024, or all; where layers are measured, no more than half of them. */
+  readonly images?: number | undefined;
+}
+
+/** Measuring on training images that did not calibrate. */
+export interface CheckSettings {
+  /** Default 2000, or as many as calibration leaves. */
+  readonly images?: number | undefined;
+  /** Largest loss of accuracy allowed, in points; default: any. */
+  readonly maxDrop?: number | undefined;
+  readonly threads: number;
+  readonly onLayer?: ((done: number, total: number, layer: string) => void) | undefined;
+}
+
+export interface QuantizeOptions {
+  readonly file: FloatFile;
+  readonly scheme: QuantizationScheme;
+  /** Of weights that take part in integer arithmetic: see `largestWeight`. */
+  readonly weightBits: 7 | 8;
+  readonly calibration: CalibrationSettings;
+  /** Names of layers that stay as they are. */
+  readonly keepFloat: readonly string[];
+  /** Default: layers are not measured. */
+  readonly check?: CheckSettings | undefined;
+  /** Which training images calibrate, and which check. */
+  readonly seed: number;
+  /** Needed for integer arithmetic, and to check. */
+  readonly dataset?: Dataset | undefined;
+}
+
+export interface Quantized {
+  /** Of the file that was made, without an accuracy. */
+  readonly metadata: FrozenMetadata;
+  readonly quantization: Quantization;
+  /** The layers that were quantized, in the order of the graph. */
+  readonly layers: readonly string[];
+  /** What was measured on training images, if it was asked for. */
+  readonly check: MeasuredCheck | undefined;
+  /** The file's bytes; with an accuracy, they say so in their metadata. The same options give the same bytes. */
+  encode(accuracy: FrozenAccuracy | null): Uint8Array;
+}
+
+export interface MeasuredCheck {
+  readonly images: number;
+  /** Of the float file: fraction of these images. */
+  readonly floatAccuracy: number;
+  /** Of the quantized file. */
+  readonly cost: Cost;
+  /** In the order of the graph. */
+  readonly sensitivities: readonly LayerSensitivity[];
+}
+
+/** Fewer images do not show which values a network's tensors take. */
+export const fewestImages = 32;
+const usualCalibrationImages = 1024;
+const usualCheckImages = 2000;
+
+/**
+ * Quantizes a file that `ablate freeze` wrote.
+ *
+ * @throws DataError for a file that is no such file, is quantized already, or does not fit the images; ConfigurationError for layers that do
+ *   not exist and for too few images; AblateError if no layer can be quantized within the drop allowed
+ */
+export async function quantize(options: QuantizeOptions): Promise<Quantized> {
+  const { scheme, keepFloat, check: checkSettings } = options;
+  const { metadata, model } = readFloatFile(options.file);
+  const all = weightedLayers(model.graph);
+  const candidates = withoutLayers(all, keepFloat);
+  const looksAtImages = scheme === 'int8' || checkSettings !== undefined;
+  const images = looksAtImages ? chooseImages(options, metadata) : undefined;
+  const rewrite = await prepareRewrite(options, model, candidates, images);
+  const withLayers = (names: readonly string[]) => rewrite(candidates.filter(({ name }) => names.includes(name)));
+  const names = candidates.map(({ name }) => name);
+  const plain = (layers: readonly string[]) => encodeModel({ ...model, graph: withLayers(layers) });
+  const checked =
+    checkSettings &&
+    images?.check &&
+    (await checkLayers(names, plain, options.file.bytes, { ...images, images: images.check }, checkSettings));
+  const layers = checked?.layers ?? names;
+  const quantization: Quantization = {
+    scheme,
+    weightBits: scheme === 'int8' ? options.weightBits : scheme === 'int8-weights' ? 8 : 16,
+    calibration: scheme === 'int8' && images ? calibrationRecord(options, images) : null,
+    fineTuningSteps: options.file.fineTuningSteps ?? 0,
+    floatLayers: all.map(({ name }) => name).filter((name) => !layers.includes(name)),
+    source: { bytes: options.file.bytes.length, sha256: createHash('sha256').update(options.file.bytes).digest('hex') },
+  };
+  const graph = withLayers(layers);
+  const docString = `${model.docString} Quantized: ${describeScheme[scheme]}.`;
+  return {
+    metadata: { ...metadata, accuracy: null, quantization },
+    quantization,
+    layers,
+    check: checked?.measured,
+    encode: (accuracy) =>
+      encodeModel({ ...model, docString, graph, metadata: encodeFrozenMetadata({ ...metadata, accuracy, quantization }) }),
+  };
+}
+
+const describeScheme: Readonly<Record<QuantizationScheme, string>> = {
+  int8: 'integer arithmetic with 8-bit weights and activations',
+  'int8-weights': '8-bit weights, float arithmetic',
+  'float16-weights': '16-bit weights, float arithmetic',
+};
+
+function readFloatFile({ bytes, source }: FloatFile): { readonly metadata: FrozenMetadata; readonly model: ModelProto } {
+  const metadata = readFrozenMetadata(bytes, source);
+  if (metadata.quantization !== null) {
+    throw new DataError(`${source} is quantized already (${metadata.quantization.scheme})`, {
+      fix: 'quantize the float32 file or the run that it was made of',
+    });
+  }
+  const model = decodeModel(bytes);
+  if (model !== undefined) return { metadata, model };
+  throw new DataError(`${source} is damaged, or was changed by another program after ablate wrote it`, {
+    fix: 'freeze it again',
+  });
+}
+
+/** Makes the graph in which some of the candidates are quantized. */
+type Rewrite = (layers: readonly WeightedLayer[]) => GraphProto;
+
+async function prepareRewrite(
+  { scheme, weightBits, calibration }: QuantizeOptions,
+  model: ModelProto,
+  candidates: readonly WeightedLayer[],
+  images: ChosenImages | undefined,
+): Promise<Rewrite> {
+  const { graph } = model;
+  switch (scheme) {
+    case 'int8-weights':
+      return (layers) => withInt8Weights(graph, layers);
+    case 'float16-weights':
+      return (layers) => withFloat16Weights(graph, layers);
+    case 'int8': {
+      const groups = scaleGroups(graph, integerTensors(graph, candidates));
+      const { calibration: chosen, shape } = images!;
+      const scales = await calibrate({ model, groups, images: chosen, shape, method: calibration });
+      return (layers) => withIntegerArithmetic(graph, layers, scales, weightBits);
+    }
+  }
+}
+
+/** Measures the layers, and leaves in float those that cost too much. */
+async function checkLayers(
+  names: readonly string[],
+  plain: (layers: readonly string[]) => Uint8Array,
+  float: Uint8Array,
+  chosen: Pick<Check, 'images' | 'shape'>,
+  { maxDrop, threads, onLayer }: CheckSettings,
+): Promise<{ readonly layers: readonly string[]; readonly measured: MeasuredCheck }> {
+  const check = await prepareCheck(float, { ...chosen, threads });
+  const sensitivities = await measureSensitivities(names, plain, check, (done, layer) => onLayer?.(done, names.length, layer));
+  const { layers, cost } =
+    maxDrop === undefined
+      ? { layers: names, cost: await costOf(plain(names), check) }
+      : await keepWithinDrop(sensitivities, plain, check, maxDrop);
+  return { layers, measured: { images: check.images.count, floatAccuracy: check.accuracy, cost, sensitivities } };
+}
+
+interface ChosenImages {
+  readonly calibration: ImageSet;
+  /** None of these calibrates. Undefined unless they are asked for. */
+  readonly check: ImageSet | undefined;
+  readonly shape: readonly [number, number, number];
+  readonly dataset: Dataset;
+}
+
+/** Training images in an order drawn from the seed: the first ones calibrate, the next ones check. Test images are for the result. */
+function chooseImages({ calibration, check, seed, dataset }: QuantizeOptions, metadata: FrozenMetadata): ChosenImages {
+  if (dataset === undefined) throw new ConfigurationError('integer arithmetic, and measuring layers, need a data set');
+  requireFitting(metadata, dataset);
+  const train = splitOf(dataset, 'train', metadata.config['val'] === true);
+  const calibrationCount = calibration.images ?? usualCount(train.count, check !== undefined);
+  requireCount('images', calibrationCount, train.count, `${dataset.name} has as training images`);
+  const order = permutation(streamKey(seed, 'calibration'), train.count);
+  const chosen = { calibration: selectImages(train, order.subarray(0, calibrationCount)), shape: dataset.shape, dataset };
+  if (check === undefined) return { ...chosen, check: undefined };
+  const left = train.count - calibrationCount;
+  const checkCount = check.images ?? Math.min(usualCheckImages, left);
+  requireCount('check-images', checkCount, left, 'calibration leaves of the training images');
+  return { ...chosen, check: selectImages(train, order.subarray(calibrationCount, calibrationCount + checkCount)) };
+}
+
+/** Of a small set, half is left to check with. */
+function usualCount(available: number, leavesRest: boolean): number {
+  return Math.min(usualCalibrationImages, leavesRest ? Math.floor(available / 2) : available);
+}
+
+function requireCount(name: string, count: number, available: number, whose: string): void {
+  if (count < fewestImages) {
+    throw new ConfigurationError(
+      `${name} (=${count}) must be at least ${fewestImages}: fewer do not show what the network computes`,
+    );
+  }
+  if (count > available) throw new ConfigurationError(`${name} (=${count}) must be at most ${available}: so many ${whose}`);
+}
+
+function calibrationRecord(
+  { calibration, seed }: QuantizeOptions,
+  { calibration: images, dataset }: ChosenImages,
+): Quantization['calibration'] {
+  const { method, percentile } = calibration;
+  return {
+    method,
+    percentile: method === 'percentile' ? percentile : null,
+    images: images.count,
+    seed,
+    dataset: dataset.name,
+    fingerprint: dataset.fingerprint,
+  };
+}

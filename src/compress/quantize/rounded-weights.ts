@@ -1,0 +1,56 @@
+/** An engine that trains with the weights that quantization will leave of them. */
+import type { Engine, ParameterArena, TrainingPlan } from '../../engine/engine.ts';
+import { quantizeWeights, type WeightBits } from './weights.ts';
+
+/**
+ * The engine, but training goes forward and backward with rounded weights, while the optimizer changes the exact ones: the gradient passes
+ * straight through the rounding (Bengio et al., 2013; Jacob et al., 2018, section 3). Weights of convolutions and dense layers only.
+ *
+ * Rounding by filter commutes with folding a batch normalization into a convolution, which scales whole filters.
+ */
+export function withRoundedWeights(engine: Engine, bits: WeightBits): Engine {
+  return {
+    name: engine.name,
+    compileTraining: (network, options) => trainRounded(engine.compileTraining(network, options), bits),
+    compileInference: engine.compileInference,
+  };
+}
+
+function trainRounded(plan: TrainingPlan, bits: WeightBits): TrainingPlan {
+  const { parameters: arena } = plan;
+  const weights = arena.entries.filter(({ spec }) => spec.role === 'weight');
+  const exact = arena.allocate();
+  const changed: Pick<TrainingPlan, 'forward' | 'backward'> = {
+    forward(options) {
+      for (const entry of weights) {
+        copyPart(arena.values, exact, entry);
+        const rounded = roundToBits(arena.read(entry, arena.values), entry.spec.shape[0]!, bits);
+        arena.write(entry, rounded, arena.values);
+      }
+      plan.forward(options);
+    },
+    backward(onGradients) {
+      plan.backward(onGradients);
+      for (const entry of weights) copyPart(exact, arena.values, entry);
+    },
+  };
+  // All else is the plan's own, with the plan as its `this`: it may have private state.
+  return new Proxy(plan, {
+    get(target, key) {
+      if (key in changed) return changed[key as keyof typeof changed];
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+function copyPart(from: Float32Array, to: Float32Array, { offset, length }: ParameterArena['entries'][number]): void {
+  to.set(from.subarray(offset, offset + length), offset);
+}
+
+/** The values for which the stored integers stand. */
+export function roundToBits(weights: Float32Array, channels: number, bits: WeightBits): Float32Array {
+  const { values, scales } = quantizeWeights(weights, channels, bits);
+  const length = weights.length / channels;
+  return weights.map((_, i) => values[i]! * scales[Math.floor(i / length)]!);
+}
