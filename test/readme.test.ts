@@ -32,7 +32,8 @@ function expectedOf(command: string): Expected {
   if (command.includes(' study ')) return { code: 0, stderr: /^$/, more: ['--dry-run'] };
   if (/ (label|demo|bench infer) /.test(command)) return { code: 1, stderr: /^error: .*(tuto\.onnx|photo\.jpg)/ };
   // There is no run yet: that this is all there is to complain about shows that the options are right.
-  if (/ train --resume | eval | runs show | freeze /.test(command)) return { code: 1, stderr: /^error: there is no run "/ };
+  if (/ train --resume | eval | runs show | freeze | prune | quantize /.test(command))
+    return { code: 1, stderr: /^error: there is no run "/ };
   if (command.includes(' train '))
     return { code: 2, stderr: /^error: steps \(=0\) must be a positive integer$/m, more: ['--steps', '0'] };
   if (command.includes(' data ') && !hasCifar10)
