@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { addBenchCommand } from './commands/bench.ts';
+import { addCompressCommand } from './commands/compress.ts';
 import { addDataCommand } from './commands/data.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
@@ -8,6 +9,8 @@ import { addEvalCommand } from './commands/eval.ts';
 import { addFreezeCommand } from './commands/freeze.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addLabelCommand } from './commands/label.ts';
+import { addPruneCommand } from './commands/prune.ts';
+import { addQuantizeCommand } from './commands/quantize.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addRunsCommand } from './commands/runs.ts';
 import { addStudyCommand } from './commands/study.ts';
@@ -23,7 +26,10 @@ const commands: readonly ((program: Command) => void)[] = [
   addTrainCommand,
   addEvalCommand,
   addInfoCommand,
+  addPruneCommand,
   addFreezeCommand,
+  addQuantizeCommand,
+  addCompressCommand,
   addLabelCommand,
   addDemoCommand,
   addBenchCommand,

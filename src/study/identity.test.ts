@@ -12,7 +12,8 @@ test('what is computed makes the identity; what is not, such as threads and reco
 });
 
 test('keys that are younger than some runs count only where they are used', () => {
-  const { init: _, pruning: __, teacher: ___, teacherChecksum, teacherWeight, teacherTemperature, ...older } = config;
+  const { init, pruning, teacher, teacherChecksum, teacherWeight, teacherTemperature, ...older } = config;
+  expect([init, pruning, teacher]).toEqual(['none', { type: 'none' }, 'none']);
   expect([teacherChecksum, teacherWeight, teacherTemperature]).toEqual(['', 0.5, 4]);
   expect(runIdentity(older as typeof config)).toBe(runIdentity(config));
   expect(runIdentity({ ...config, init: 'tuto/1' })).not.toBe(runIdentity(config));

@@ -128,9 +128,7 @@ describe('widths are said', () => {
     const network = buildModel(model, { ...builtFor, settings });
     const all = widthsWithout(channelsOf(network), new Set());
     const shrunk = shrinkSettings(model, settings, builtFor, new Map([...all, ...Object.entries(widths)]));
-    return Object.fromEntries(
-      Object.entries(shrunk).filter(([name, value]) => settings[name as keyof typeof settings] !== value),
-    );
+    return Object.fromEntries(Object.entries(shrunk).filter(([name, value]) => settings[name] !== value));
   };
 
   test('by the settings of the model, where it has one for the layer', () => {
@@ -219,7 +217,7 @@ describe('targets', () => {
   });
 
   test('out of range, out of reach, or for a network without filters to remove they are refused', () => {
-    const { network: _, ...rest } = options('tuto');
+    const rest = options('tuto');
     const shrink = (target: ShrinkTarget) => () => shrinkModel({ ...rest, scope: 'layer', target });
     expect(shrink({ operations: 1 })).toThrow('operations (=1) must be a number in (0, 1): the part that is left');
     expect(shrink({ filters: NaN })).toThrow('filters (=NaN) must be a number in (0, 1)');

@@ -1,0 +1,229 @@
+/** Pruning from the command line: real processes and files, and what it says of bad input. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodePng } from '../src/runs/png.ts';
+import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
+import { openRun } from '../src/runs/run-folder.ts';
+import { encodeSafetensors, readSafetensors } from '../src/runs/safetensors.ts';
+import { uint32 } from '../src/util/random.ts';
+import { runCli } from './run-cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-prune-'));
+const inFolder = (name: string) => join(folder, name);
+const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
+
+/** Two classes: dark and bright noise. */
+function writeImages(): void {
+  for (const [split, count] of [
+    ['train', 16],
+    ['test', 8],
+  ] as const) {
+    for (const [label, base] of [
+      ['dark', 0],
+      ['bright', 128],
+    ] as const) {
+      mkdirSync(inFolder(`images/${split}/${label}`), { recursive: true });
+      for (let i = 0; i < count; i++) {
+        const samples = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
+        const png = encodePng({ width: 16, height: 16, channels: 3, samples });
+        writeFileSync(inFolder(`images/${split}/${label}/${i}.png`), png);
+      }
+    }
+  }
+}
+
+const settings = ['conv1.filters=8', 'conv2.filters=12', 'dense1.features=24', 'dense2=false', 'inputSize=16', 'saveEvery=2'];
+
+beforeAll(async () => {
+  writeImages();
+  const set = settings.flatMap((setting) => ['--set', setting]);
+  const options = ['--data', 'images:images', '--batch-size', '8', '--steps', '4', '--threads', '1', '--no-augment'];
+  const { code, stderr } = await ablate('train', 'tuto', ...options, ...set);
+  expect(code, stderr).toBe(0);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Side {
+  readonly parameters: number;
+  readonly operations: number;
+  readonly weights: number;
+  readonly nonZeroWeights: number;
+  readonly sparsity: number;
+  readonly bytes: number;
+  readonly compressedBytes: number;
+  readonly evaluation: { readonly split: string; readonly accuracy: number; readonly loss: number; readonly images: number };
+  readonly layers: readonly { readonly name: string; readonly weights: number; readonly nonZero: number }[];
+}
+
+interface Report {
+  readonly method: string;
+  readonly run: string | null;
+  readonly file: string;
+  readonly before: Side;
+  readonly after: Side;
+  readonly layers: readonly { readonly name: string; readonly before: number; readonly after: number }[];
+}
+
+async function prune(...args: readonly string[]): Promise<Report> {
+  const { code, stdout, stderr } = await ablate('prune', ...args, '--json');
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as Report;
+}
+
+async function evaluate(file: string): Promise<{ readonly accuracy: number; readonly loss: number }> {
+  const { code, stdout, stderr } = await ablate('eval', file, '--json');
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as { accuracy: number; loss: number };
+}
+
+test('weights: the file has as many zeros as asked for, loads again, and evaluates as reported', async () => {
+  const { before, after, run, file, method } = await prune(
+    'tuto/1',
+    '--sparsity',
+    '0.9',
+    '--rounds',
+    '2',
+    '--steps',
+    '3',
+    '-o',
+    'sparse.safetensors.gz',
+  );
+  expect([method, file]).toEqual(['weights', 'sparse.safetensors.gz']);
+  expect(after.nonZeroWeights).toBe(after.weights - Math.round(0.9 * after.weights));
+  expect(after.layers.reduce((sum, { nonZero }) => sum + nonZero, 0)).toBe(after.nonZeroWeights);
+  expect([after.parameters, after.operations]).toEqual([before.parameters, before.operations]);
+  expect(statSync(inFolder(file)).size).toBe(after.compressedBytes);
+  expect(after.compressedBytes).toBeLessThan(0.4 * before.compressedBytes);
+  const tensors = [...readSafetensors(inFolder(file)).tensors];
+  const zeros = tensors
+    .filter(([name]) => name.endsWith('.weight'))
+    .reduce((sum, [, { data }]) => sum + data.filter((value) => value === 0).length, 0);
+  expect(zeros).toBe(Math.round(0.9 * after.weights));
+  expect((await evaluate(file)).loss).toBeCloseTo(after.evaluation.loss, 6);
+  expect((await evaluate('tuto/1')).loss).toBeCloseTo(before.evaluation.loss, 6);
+  const checkpoint = loadCheckpoint(latestCheckpoint(openRun(inFolder(`runs/${run!}`)))!.path);
+  expect(checkpoint.step).toBe(6);
+  const frozen = await ablate('freeze', file, '-o', 'sparse.onnx');
+  expect(frozen.code, frozen.stderr).toBe(0);
+}, 60_000);
+
+test('stopped and resumed, a pruning ends in the same weights and the same report', async () => {
+  const args = ['tuto/1', '--sparsity', '0.8', '--rounds', '3', '--steps', '100', '--set', 'logEvery=1'];
+  const straight = await prune(...args, '-o', 'straight.safetensors');
+  let asked = false;
+  const stopped = await runCli(['prune', ...args, '-o', 'stopped.safetensors'], {
+    cwd: folder,
+    onStderr: (text) => {
+      if (asked || !/^step 1\d\d\//m.test(text)) return undefined;
+      asked = true;
+      return 'SIGINT';
+    },
+  });
+  expect(stopped.code, stopped.stderr).toBe(130);
+  const run = /ablate prune --resume (\S+) continues/.exec(stopped.stderr)![1]!;
+  expect(existsSync(inFolder('stopped.safetensors'))).toBe(false);
+  const resumed = await prune('--resume', run, '-o', 'resumed.safetensors');
+  expect({ ...resumed, run: '', file: '' }).toEqual({ ...straight, run: '', file: '' });
+  expect(readFileSync(inFolder('resumed.safetensors')).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
+}, 60_000);
+
+test('filters: the file is of a smaller network, which is trained, evaluated and shown as any other', async () => {
+  const { before, after, run, file, layers } = await prune(
+    'tuto',
+    '--structured',
+    '--operations',
+    '0.5',
+    '--steps',
+    '2',
+    '-o',
+    'small.safetensors',
+  );
+  expect(after.operations).toBeLessThanOrEqual(0.5 * before.operations);
+  expect(after.parameters).toBeLessThan(before.parameters);
+  expect(after.bytes).toBeLessThan(before.bytes);
+  expect(statSync(inFolder(file)).size).toBe(after.bytes);
+  expect(layers.map(({ name }) => name)).toEqual(['conv1', 'conv2', 'dense1']);
+  const config = JSON.parse(readSafetensors(inFolder(file)).metadata['config']!) as { modelSettings: Record<string, number> };
+  expect(config.modelSettings['conv1.filters']).toBe(layers[0]!.after);
+  expect((await evaluate(file)).loss).toBeCloseTo(after.evaluation.loss, 6);
+  expect((await evaluate(run!)).loss).toBeCloseTo(after.evaluation.loss, 6);
+  const once = await prune('tuto/1', '--structured', '--filters', '0.5', '--steps', '0', '-o', 'untrained.safetensors');
+  expect([once.run, once.layers.map(({ after: left }) => left)]).toEqual([null, [4, 6, 12]]);
+  expect((await evaluate('untrained.safetensors')).loss).toBeCloseTo(once.after.evaluation.loss, 6);
+}, 60_000);
+
+describe('bad input ends with the code, the reason, and nothing written', () => {
+  test.each([
+    [['tuto/1', '--sparsity', '1.5'], 2, /sparsity \(=1\.5\) must be a number in \(0, 1\)/],
+    [['tuto/1'], 2, /how much to prune is missing\n--sparsity 0\.9, or --structured/],
+    [['tuto/1', '--operations', '0.5'], 2, /--operations removes filters\nAdd --structured/],
+    [['tuto/1', '--structured'], 2, /--structured needs one of --operations and --filters/],
+    [
+      ['tuto/1', '--structured', '--operations', '0.00001'],
+      2,
+      /operations \(=0\.00001\) must be at least 0\.\d+ for model "tuto"/,
+    ],
+    [['tuto/1', '--sparsity', '0.99999', '--steps', '2'], 2, /pruning\.sparsity \(=0\.99999\) must be at most 0\.99\d+/],
+    [
+      ['tuto/1', '--sparsity', '0.5', '--steps', '0', '--rounds', '2'],
+      2,
+      /rounds \(=2\) must be 1 without training between them/,
+    ],
+    [
+      ['tuto/1', '--sparsity', '0.5', '--set', 'steps=3'],
+      2,
+      /steps cannot be set here: the network and the other options decide it/,
+    ],
+    [['tuto/1', '--sparsity', '0.5', '-o', 'x.bin'], 2, /output \(=x\.bin\) must end in \.safetensors/],
+    [['tuto/9', '--sparsity', '0.5'], 1, /there is no run "tuto\/9"/],
+    [
+      ['--resume', 'tuto/1'],
+      2,
+      /tuto\/1 has no readable pruning\.json: ablate prune did not start it\nablate train --resume tuto\/1/,
+    ],
+    [['--resume', 'tuto/1', '--sparsity', '0.5'], 2, /--sparsity was settled when the run was started/],
+    [
+      ['other.safetensors', '--sparsity', '0.5'],
+      2,
+      /other\.safetensors does not say which model its weights are for\nadd --model <name>/,
+    ],
+  ])('ablate prune %j', async (args, code, message) => {
+    writeFileSync(
+      inFolder('other.safetensors'),
+      encodeSafetensors(new Map([['a.weight', { shape: [1], data: Float32Array.of(1) }]]), {}),
+    );
+    const result = await ablate('prune', ...args);
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr).not.toMatch(/^\s+at /m);
+    expect([result.code, result.stdout]).toEqual([code, '']);
+    expect(existsSync(inFolder('tuto-pruned.safetensors.gz'))).toBe(false);
+  });
+});
+
+test('compress removes filters, trains, freezes and quantizes, and says what it reached', async () => {
+  const args = ['compress', 'tuto/1', '--operations', '0.5', '--steps', '2', '--threads', '1', '-o', 'small.onnx'];
+  const { code, stdout, stderr } = await ablate(...args, '--bytes', '14000', '--json');
+  expect(code, stderr).toBe(0);
+  const { stages, targets, run } = JSON.parse(stdout) as {
+    readonly stages: readonly { name: string; parameters: number; operations: number; bytes: number; accuracy: number }[];
+    readonly targets: readonly { target: string; limit: number; value: number; met: boolean }[];
+    readonly run: string;
+  };
+  const [whole, smaller, quantized] = stages;
+  expect(stages.map(({ name }) => name)).toEqual(['as trained', 'without filters', 'quantized']);
+  expect(targets.map(({ target, met }) => [target, met])).toEqual([
+    ['operations', true],
+    ['bytes', true],
+  ]);
+  expect(smaller!.operations).toBeLessThanOrEqual(0.5 * whole!.operations);
+  expect(quantized!.bytes).toBeLessThanOrEqual(14000);
+  expect(statSync(inFolder('small.onnx')).size).toBe(quantized!.bytes);
+  expect((await evaluate('small.onnx')).accuracy).toBe(quantized!.accuracy);
+  expect((await evaluate(run)).accuracy).toBe(smaller!.accuracy);
+  const impossible = await ablate('compress', 'tuto/1', '--bytes', '100', '--threads', '1', '-o', 'none.onnx');
+  expect(impossible.stderr).toMatch(/bytes \(=100\) must be above \d+: that is what the file takes without any weights/);
+  expect([impossible.code, existsSync(inFolder('none.onnx'))]).toEqual([2, false]);
+}, 60_000);
