@@ -23,6 +23,8 @@ export interface ProgressOptions {
   readonly lineEvery?: number;
   /** How done and total are written. Default: as they are. */
   readonly format?: (value: number) => string;
+  /** Whether the total is written behind what is done: `450/1000`. Default: true. */
+  readonly showTotal?: boolean;
   readonly stream?: WriteStream;
   /** Current time in milliseconds. */
   readonly now?: () => number;
@@ -101,8 +103,8 @@ function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
 
 /** `450/1000  loss 1.23  0:42 left` */
 function describe(options: ProgressOptions, done: number, detail: string, timeLeft: (done: number) => string): string {
-  const { total, format = String } = options;
-  const amount = total > 0 ? `${format(done)}/${format(total)}` : format(done);
+  const { total, format = String, showTotal = true } = options;
+  const amount = total > 0 && showTotal ? `${format(done)}/${format(total)}` : format(done);
   return [amount, detail, timeLeft(done)].filter((part) => part !== '').join('  ');
 }
 

@@ -15,7 +15,7 @@ export interface ReportOptions {
 }
 
 export const latencyOptions: readonly (readonly [flags: string, description: string])[] = [
-  ['--latency', 'measure the latency of one image, however many different networks there are'],
+  ['--latency', 'measure the latency of one image with one thread, however many different networks there are'],
   ['--no-latency', 'leave the latency out'],
 ];
 
@@ -40,7 +40,7 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
 }
 
 /**
- * Adds the latency of one image to the variants.
+ * Adds the latency of one image, computed by one thread, to the variants.
  *
  * @param wanted undefined: unless there are many different networks
  */
@@ -56,7 +56,7 @@ export async function measureAsAsked(
     return data;
   }
   const { createOnednnEngine } = await import('../engine/onednn/engine.ts');
-  return { ...data, variants: withLatencies(data.variants, facts, createOnednnEngine()) };
+  return { ...data, variants: withLatencies(data.variants, facts, createOnednnEngine({ threads: 1 })) };
 }
 
 /** The tables on stdout, and where the report is. */

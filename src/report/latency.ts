@@ -1,13 +1,15 @@
-/** How long one image takes: the network compiled for inference at batch 1, on this machine. */
-import type { Engine } from '../engine/engine.ts';
+/** How long one image takes: the network compiled for inference at batch 1, on this machine; medians. */
+import type { Engine, InferencePlan } from '../engine/engine.ts';
 import { initializeParameters } from '../train/initialize.ts';
 import { networkOf, type DatasetFacts } from '../study/plan.ts';
+import { percentile } from '../util/percentile.ts';
 import type { ReportVariant } from './report-data.ts';
 
 const warmUps = 10;
-const mostRepetitions = 200;
-/** Time spent on each network. */
-const budgetMs = 500;
+/** Networks take turns, so that what disturbs the machine for a while disturbs all of them alike. */
+const turns = 10;
+/** Time of a network in each turn. */
+const turnMs = 50;
 
 /** More different networks than this are not measured unless asked for. */
 export const networksMeasuredUnasked = 20;
@@ -17,41 +19,50 @@ export function countNetworks(variants: readonly ReportVariant[]): number {
   return new Set(variants.map(networkKey)).size;
 }
 
-/** The variants with their latency; each network is measured once, one after the other. Weights do not matter to it. */
+/** The variants with their latency. Weights do not matter to it, so each network is measured once. */
 export function withLatencies(
   variants: readonly ReportVariant[],
   facts: Pick<DatasetFacts, 'shape' | 'classes'>,
   engine: Engine,
 ): ReportVariant[] {
-  const measured = new Map<string, number>();
-  return variants.map((variant) => {
-    const key = networkKey(variant);
-    const latencyMs = measured.get(key) ?? measureLatency(variant, facts, engine);
-    measured.set(key, latencyMs);
-    return { ...variant, cost: { ...variant.cost, latencyMs } };
-  });
+  const distinct = new Map(variants.map((variant) => [networkKey(variant), variant]));
+  const plans = [...distinct].map(([key, variant]) => ({
+    key,
+    plan: compileForOne(variant, facts, engine),
+    times: [] as number[],
+  }));
+  try {
+    for (let turn = 0; turn < turns; turn++) for (const { plan, times } of plans) times.push(...timeTurn(plan));
+    const latencies = new Map(plans.map(({ key, times }) => [key, percentile(times, 0.5)]));
+    return variants.map((variant) => {
+      const latencyMs = latencies.get(networkKey(variant));
+      return { ...variant, cost: { ...variant.cost, latencyMs } };
+    });
+  } finally {
+    for (const { plan } of plans) plan.dispose();
+  }
 }
 
 function networkKey({ config }: ReportVariant): string {
   return JSON.stringify([config.model, config.modelSettings, config.inputSize]);
 }
 
-/** Median in milliseconds. */
-function measureLatency({ config }: ReportVariant, facts: Pick<DatasetFacts, 'shape' | 'classes'>, engine: Engine): number {
+function compileForOne({ config }: ReportVariant, facts: Pick<DatasetFacts, 'shape' | 'classes'>, engine: Engine): InferencePlan {
   const plan = engine.compileInference(networkOf(config, { ...facts, evaluationImages: 0 }), { batchSize: 1 });
-  try {
-    initializeParameters(plan.parameters, config.seed, config.initializer);
-    plan.input.forEach((_, i) => (plan.input[i] = Math.sin(i)));
-    for (let i = 0; i < warmUps; i++) plan.forward();
-    const times: number[] = [];
-    const end = performance.now() + budgetMs;
-    while (times.length < mostRepetitions && (times.length < 10 || performance.now() < end)) {
-      const start = performance.now();
-      plan.forward();
-      times.push(performance.now() - start);
-    }
-    return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
-  } finally {
-    plan.dispose();
-  }
+  initializeParameters(plan.parameters, config.seed, config.initializer);
+  plan.input.forEach((_, i) => (plan.input[i] = Math.sin(i)));
+  for (let i = 0; i < warmUps; i++) plan.forward();
+  return plan;
+}
+
+/** Milliseconds of each image, for the time of a turn. */
+function timeTurn(plan: InferencePlan): number[] {
+  const times: number[] = [];
+  const end = performance.now() + turnMs;
+  do {
+    const start = performance.now();
+    plan.forward();
+    times.push(performance.now() - start);
+  } while (performance.now() < end);
+  return times;
 }

@@ -199,6 +199,7 @@ function studyDisplay(
           total,
           start: done,
           format: (value) => `${Math.floor((100 * value) / total)}%`,
+          showTotal: false,
         });
       }
       progress.update(Math.min(done, total), describeRunning(runs));

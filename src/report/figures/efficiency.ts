@@ -11,7 +11,7 @@ const panels: readonly { readonly key: keyof Cost; readonly title: string }[] = 
   { key: 'parameters', title: 'parameters' },
   { key: 'operations', title: 'operations an image' },
   { key: 'bytes', title: 'bytes' },
-  { key: 'latencyMs', title: 'latency of one image, ms' },
+  { key: 'latencyMs', title: 'latency of one image, one thread, ms' },
 ];
 
 /**
