@@ -85,7 +85,9 @@ function recordedRun(run: Run, config: TrainingConfig): RecordedRun | undefined 
 }
 
 function experimentOf(config: TrainingConfig): Omit<Experiment, 'runs'> {
-  const { seed: _, threads: __, ...rest } = config;
+  const rest = Object.fromEntries(
+    Object.entries(config).filter(([key]) => key !== 'seed' && key !== 'threads'),
+  ) as Experiment['config'];
   const side = config.inputSize === 'full' ? 32 : config.inputSize;
   const network = buildModel(config.model, { settings: config.modelSettings, input: [3, side, side] });
   return {

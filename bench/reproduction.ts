@@ -59,18 +59,32 @@ interface FinishedRun {
 }
 
 const runs = allRuns(options['runs-dir']).filter(({ model }) => model === 'tuto');
+/** A mean loss that no training recovers from, though it stays finite. */
+const hopelessLoss = 1e6;
+
+/** The first record of a loss beyond hope; undefined for a run that is well. */
+const divergedAt = (run: Run): number | undefined =>
+  readMetrics(metricsPath(run)).find(({ metrics }) => (metrics['train/loss'] ?? 0) > hopelessLoss)?.step;
+
 const finished = runs.flatMap((run): FinishedRun[] => {
   const config = readConfig(run) as TrainingConfig;
   const evaluated = readMetrics(metricsPath(run)).filter(
     ({ step, metrics }) => step === config.steps && 'test/accuracy' in metrics,
   );
   const last = evaluated.at(-1)?.metrics;
-  return last === undefined ? [] : [{ run, config, last }];
+  return last === undefined || divergedAt(run) !== undefined ? [] : [{ run, config, last }];
 });
 const failed = runs.flatMap((run) => {
   const { status, step, reason } = readStatus(run);
   const { seed, augment } = readConfig(run) as TrainingConfig;
-  return status === 'failed' ? [{ run: runName(run), seed, augment, step, reason }] : [];
+  const diverged = divergedAt(run);
+  if (diverged === undefined && status !== 'failed') return [];
+  // The accuracies on the way there.
+  const evaluations = readMetrics(metricsPath(run)).flatMap((record) => {
+    const { 'test/accuracy': average, 'test/rawAccuracy': raw } = record.metrics;
+    return average === undefined ? [] : [{ step: record.step, average, raw }];
+  });
+  return [{ run: runName(run), seed, augment, step: diverged ?? step, reason: reason ?? 'the loss exploded', evaluations }];
 });
 
 const results = settings.map(({ name, augment, weights, study }) => {

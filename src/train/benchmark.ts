@@ -133,7 +133,11 @@ function timeOperations(network: Network, plan: ProfiledPlan, repetitions: numbe
 }
 
 /** Milliseconds of updates: weight decay, momentum and moving average. With a learning rate of 0, so that the weights stay. */
-function timeOptimizer(plan: Pick<TrainingPlan, 'parameters' | 'vectorMath'>, config: TrainingConfig, repetitions: number): number[] {
+function timeOptimizer(
+  plan: Pick<TrainingPlan, 'parameters' | 'vectorMath'>,
+  config: TrainingConfig,
+  repetitions: number,
+): number[] {
   const { parameters } = plan;
   const average = config.movingAverage.type === 'none' ? undefined : parameters.allocate();
   const optimizer = createSgd(plan, segmentsOf(parameters, config), config.optimizer, average);
