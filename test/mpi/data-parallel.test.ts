@@ -90,9 +90,10 @@ describe.skipIf(!hasOpenMpi)('with Open MPI', () => {
   });
 
   test('synchronized batch normalization is that of the whole batch; each process normalizing its own part is not', async () => {
-    const args = [...normalized, '--steps', '10'];
+    const args = [...normalized, '--steps', '4'];
     const one = await alone(args, 'bn-one');
     const synchronized = await onProcesses(launcher, 2, [...args, '--set', 'syncBatchNorm=true'], 'bn-sync');
+    // Few steps: rounding grows with every one of a network with batch normalization, at a pace that depends on the processor.
     expect(distance(one, synchronized)).toBeLessThan(1e-4);
     expect(distance(one, await onProcesses(launcher, 2, args, 'bn-own'))).toBeGreaterThan(1e-3);
   });
