@@ -4,7 +4,7 @@
  *
  *     node scripts/export-trained-model.mjs runs/tuto/1 [name]
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadCheckpoint, checkpointWeights, latestCheckpoint } from '../dist/runs/checkpoint.js';
@@ -35,6 +35,7 @@ const made = {
   commit: git?.commit,
 };
 const target = join(dirname(fileURLToPath(import.meta.url)), '..', 'trained_models', name);
+mkdirSync(dirname(target), { recursive: true });
 writeFileAtomic(`${target}.safetensors`, encodeSafetensors(weights, checkpoint.metadata));
 writeFileAtomic(`${target}.json`, `${JSON.stringify(made, null, 2)}\n`);
 console.log(`${target}.safetensors: ${readFileSync(`${target}.safetensors`).length} bytes, test accuracy ${made.testAccuracy}`);
