@@ -1,5 +1,5 @@
 /** The page of `ablate demo` in a real browser: Debian's Chromium, headless. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,23 +13,12 @@ import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
 import { startDemo, type DemoServer } from '../src/web/demo/server.ts';
+import { browserFlags, browserPath } from './browser.ts';
 
-const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
 if (browserPath === undefined) {
   process.stderr.write('The demo page is not tested: there is no Chromium (Debian: apt-get install chromium)\n');
 }
 const inBrowser = test.skipIf(browserPath === undefined);
-
-/** Chromium's own services would look for the network; the page needs none. */
-const browserFlags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-'));
 const modelPath = join(folder, 'squeeze0.onnx');

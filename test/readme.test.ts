@@ -14,7 +14,9 @@ const commands = shellLines.map(withoutComment).filter((line) => line.startsWith
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ablate-readme-'));
-  cpSync(new URL('../studies', import.meta.url), join(folder, 'studies'), { recursive: true });
+  for (const name of ['studies', 'trained_models']) {
+    cpSync(new URL(`../${name}`, import.meta.url), join(folder, name), { recursive: true });
+  }
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -31,6 +33,9 @@ const hasCifar10 = findCifar10() !== undefined;
 function expectedOf(command: string): Expected {
   if (command.includes(' study ')) return { code: 0, stderr: /^$/, more: ['--dry-run'] };
   if (/ (label|demo|bench infer) /.test(command)) return { code: 1, stderr: /^error: .*(tuto\.onnx|photo\.jpg)/ };
+  if (command.includes(' eval trained_models/') && hasCifar10) return { code: 0, stderr: /^$/ };
+  if (command.includes(' eval trained_models/'))
+    return { code: 1, stderr: /^error: \$ABLATE_DATA_DIR \(=nowhere\) does not exist/ };
   // There is no run yet: that this is all there is to complain about shows that the options are right.
   if (/ train --resume | eval | runs show | freeze | prune | quantize /.test(command))
     return { code: 1, stderr: /^error: there is no run "/ };

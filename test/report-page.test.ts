@@ -7,23 +7,12 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeReport, type WrittenReport } from '../src/report/write-report.ts';
 import { environmentVariable } from '../src/util/env.ts';
+import { browserFlags, browserPath } from './browser.ts';
 import { sampleReport } from './report-data.ts';
 
-const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
 if (browserPath === undefined) {
   process.stderr.write('The report is not looked at: there is no Chromium (Debian: apt-get install chromium)\n');
 }
-/** Chromium's own services would look for the network; the page needs none. */
-const browserFlags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
 const folder = mkdtempSync(join(tmpdir(), 'ablate-report-'));
 let report: WrittenReport;
 let browser: Browser | undefined;

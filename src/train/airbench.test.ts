@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { allocateImages } from '../data/image-set.ts';
-import type { Dataset, ImageSet } from '../data/dataset.ts';
+import { noiseDataset } from '../../test/noise-dataset.ts';
 import { createTransform } from '../data/transform.ts';
 import type { Engine, ParameterArena } from '../engine/engine.ts';
 import { createOnednnEngine } from '../engine/onednn/engine.ts';
@@ -13,7 +12,6 @@ import { referenceEngine } from '../engine/reference/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
-import { integer, streamKey } from '../util/random.ts';
 import { resolveConfig } from './config.ts';
 import { createEvaluator } from './evaluate.ts';
 import { initializeParameters } from './initialize.ts';
@@ -28,23 +26,7 @@ afterAll(() => rmSync(runsFolder, { recursive: true }));
 
 const shape = [3, 16, 16] as const;
 
-function noiseImages(count: number, seed: number): ImageSet {
-  const set = allocateImages(count, shape);
-  const key = streamKey(seed, 'noise');
-  set.images.forEach((_, i) => (set.images[i] = integer(key, i, 256)));
-  set.labels.forEach((_, i) => (set.labels[i] = i % 4));
-  return set;
-}
-
-const dataset: Dataset = {
-  name: 'noise',
-  classes: ['a', 'b', 'c', 'd'],
-  shape,
-  synthetic: true,
-  fingerprint: 'noise-16',
-  train: noiseImages(12, 1),
-  test: noiseImages(8, 2),
-};
+const dataset = noiseDataset(16, { train: 12, test: 8 });
 
 const config = resolveConfig({
   model: 'air94',

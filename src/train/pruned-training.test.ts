@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Dataset, ImageSet } from '../data/dataset.ts';
-import { allocateImages } from '../data/image-set.ts';
+import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { probeOnednn } from '../engine/onednn/probe.ts';
@@ -12,7 +11,6 @@ import { referenceEngine } from '../engine/reference/engine.ts';
 import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
-import { integer, streamKey } from '../util/random.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { resumeConfig } from './resume.ts';
@@ -21,25 +19,7 @@ import { train, type TrainHooks, type TrainResult } from './train.ts';
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-pruned-'));
 afterAll(() => rmSync(runsFolder, { recursive: true }));
 
-const shape = [3, 12, 12] as const;
-
-function noiseImages(count: number, seed: number): ImageSet {
-  const set = allocateImages(count, shape);
-  const key = streamKey(seed, 'noise');
-  set.images.forEach((_, i) => (set.images[i] = integer(key, i, 256)));
-  set.labels.forEach((_, i) => (set.labels[i] = i % 4));
-  return set;
-}
-
-const dataset: Dataset = {
-  name: 'noise',
-  classes: ['a', 'b', 'c', 'd'],
-  shape,
-  synthetic: true,
-  fingerprint: 'noise-1',
-  train: noiseImages(32, 1),
-  test: noiseImages(11, 2),
-};
+const dataset = noiseDataset(12, { train: 32, test: 11 });
 
 /** Momentum, averages, batch normalization, dropout, and slow weights. */
 const small: ConfigOverrides = {

@@ -2,8 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { allocateImages } from '../data/image-set.ts';
-import type { Dataset, ImageSet } from '../data/dataset.ts';
+import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { probeOnednn } from '../engine/onednn/probe.ts';
@@ -14,7 +13,6 @@ import { metricsPath, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { integer, streamKey } from '../util/random.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { resumeConfig } from './resume.ts';
@@ -24,28 +22,9 @@ import { DivergenceError } from './trainer.ts';
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-train-'));
 afterAll(() => rmSync(runsFolder, { recursive: true }));
 
-const shape = [3, 12, 12] as const;
-
-/** Images of noise: nothing to generalize, all to be learnt by heart. */
-function noiseImages(count: number, seed: number): ImageSet {
-  const set = allocateImages(count, shape);
-  const key = streamKey(seed, 'noise');
-  set.images.forEach((_, i) => (set.images[i] = integer(key, i, 256)));
-  set.labels.forEach((_, i) => (set.labels[i] = i % 4));
-  return set;
-}
-
-const noise = noiseImages(32, 1);
-const dataset: Dataset = {
-  name: 'noise',
-  classes: ['a', 'b', 'c', 'd'],
-  shape,
-  synthetic: true,
-  fingerprint: 'noise-1',
-  train: noise,
-  // More images than a whole number of batches.
-  test: noiseImages(37, 2),
-};
+// More test images than a whole number of batches.
+const dataset = noiseDataset(12, { train: 32, test: 37 });
+const noise = dataset.train;
 
 /** A small network with everything that has state: dropout, running statistics, momentum and averages. */
 const small: ConfigOverrides = {

@@ -63,6 +63,36 @@ describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
       environment: { ...cluster.environment, ...more },
     });
 
+  test.skipIf(!hasPmix())(
+    'srun trains one model on two processes',
+    () => {
+      const args = [
+        'train',
+        'cs231n',
+        '--data',
+        'images:images',
+        '--steps',
+        '4',
+        '--batch-size',
+        '8',
+        '--set',
+        'dense1.features=8',
+      ];
+      const command = [process.execPath, '--import', tsx, main, ...args, '--threads', '1', '--runs-dir', 'srun', '--json'];
+      const { status, stdout, stderr } = spawnSync('srun', ['--mpi=pmix', '--ntasks=2', ...command], {
+        cwd: folder,
+        env: { ...process.env, ...cluster.environment },
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      expect(status, stderr).toBe(0);
+      expect(stderr).toContain('2 processes with 1 thread');
+      expect(JSON.parse(stdout)).toMatchObject({ model: 'cs231n', step: 4 });
+      expect(readdirSync(join(folder, 'srun', 'cs231n'))).toHaveLength(1);
+    },
+    90_000,
+  );
+
   test('a study of six runs is one array; the run that fails succeeds when it is submitted again', async () => {
     const path = writeStudy('six', 'slurm: { partition: test, cpus: 1, time: 10, options: [--nice=0] }');
     const { code, stdout, stderr } = await study(path, 'runs', { NODE_OPTIONS: `--require=${failOnce()}` });
@@ -136,6 +166,14 @@ test('launchers that are not known, or lack what they need', async () => {
     expect(code).toBe(2);
   }
 });
+
+/** Whether this Slurm's plugin finds the PMIx library, by the name that only a development package has on Debian. */
+function hasPmix(): boolean {
+  const found = spawnSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8' });
+  const ok = /\blibpmix\.so /.test(found.stdout);
+  if (!ok) process.stderr.write('Skipped: srun cannot load PMIx (Debian: apt-get install libpmix-dev)\n');
+  return ok;
+}
 
 function skipSlurm(): boolean {
   const why = whyNoSlurm();
