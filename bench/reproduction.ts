@@ -44,9 +44,19 @@ interface Result {
   readonly runs: readonly RecordedRun[];
 }
 
+interface FailedRun {
+  readonly run: string;
+  readonly seed: number;
+  readonly augment: boolean;
+  readonly step: number;
+  readonly reason: string | undefined;
+  readonly evaluations: readonly { readonly step: number; readonly average: number; readonly raw: number | undefined }[];
+}
+
 interface EarlierRecord {
   readonly machine: { readonly cpu: { readonly model: string } };
   readonly results: readonly Result[];
+  readonly failed: readonly FailedRun[];
 }
 
 const before = existsSync(options.out) ? (JSON.parse(readFileSync(options.out, 'utf8')) as EarlierRecord) : undefined;
@@ -59,33 +69,28 @@ interface FinishedRun {
 }
 
 const runs = allRuns(options['runs-dir']).filter(({ model }) => model === 'tuto');
-/** A mean loss that no training recovers from, though it stays finite. */
-const hopelessLoss = 1e6;
-
-/** The first record of a loss beyond hope; undefined for a run that is well. */
-const divergedAt = (run: Run): number | undefined =>
-  readMetrics(metricsPath(run)).find(({ metrics }) => (metrics['train/loss'] ?? 0) > hopelessLoss)?.step;
-
 const finished = runs.flatMap((run): FinishedRun[] => {
   const config = readConfig(run) as TrainingConfig;
   const evaluated = readMetrics(metricsPath(run)).filter(
     ({ step, metrics }) => step === config.steps && 'test/accuracy' in metrics,
   );
   const last = evaluated.at(-1)?.metrics;
-  return last === undefined || divergedAt(run) !== undefined ? [] : [{ run, config, last }];
+  return last === undefined ? [] : [{ run, config, last }];
 });
-const failed = runs.flatMap((run) => {
+const failedNow = runs.flatMap((run): FailedRun[] => {
   const { status, step, reason } = readStatus(run);
+  if (status !== 'failed') return [];
   const { seed, augment } = readConfig(run) as TrainingConfig;
-  const diverged = divergedAt(run);
-  if (diverged === undefined && status !== 'failed') return [];
   // The accuracies on the way there.
   const evaluations = readMetrics(metricsPath(run)).flatMap((record) => {
     const { 'test/accuracy': average, 'test/rawAccuracy': raw } = record.metrics;
     return average === undefined ? [] : [{ step: record.step, average, raw }];
   });
-  return [{ run: runName(run), seed, augment, step: diverged ?? step, reason: reason ?? 'the loss exploded', evaluations }];
+  return [{ run: runName(run), seed, augment, step, reason, evaluations }];
 });
+const failedEarlier = (before?.failed ?? []).filter(
+  ({ seed, augment }) => !failedNow.some((run) => run.seed === seed && run.augment === augment),
+);
 
 const results = settings.map(({ name, augment, weights, study }) => {
   const now = finished
@@ -118,7 +123,7 @@ const record = {
   machine: { cpu, memoryBytes, operatingSystem },
   versions,
   results,
-  failed,
+  failed: [...failedEarlier, ...failedNow],
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
 for (const { name, n, mean, study } of results) {

@@ -147,14 +147,18 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
     expect(confusion.reduce((sum, row, k) => sum + row[k]!, 0) / 37).toBe(accuracy);
   });
 
-  test('a loss that is no number stops the run, keeps the last checkpoint and says at which step', async () => {
+  test.each([
+    ['no number', 1e30, /the loss is (NaN|Infinity)|not finite/],
+    ['finite, but beyond hope', 1e3, /the loss is \d/],
+  ])('a loss that is %s stops the run, keeps the last checkpoint and says at which step', async (_, learningRate, what) => {
     let run: Run | undefined;
     const hooks: TrainHooks = { onStart: (begun) => (run = begun.run) };
-    const failure = await start({ learningRate: 1e30, schedule: 'constant', batchNorm: false, saveEvery: 1 }, { hooks }).catch(
+    const failure = await start({ learningRate, schedule: 'constant', batchNorm: false, saveEvery: 1 }, { hooks }).catch(
       (e: unknown) => e,
     );
     expect(failure).toBeInstanceOf(DivergenceError);
     expect((failure as DivergenceError).message).toMatch(/^training diverged: .* at step \d+; .* in tuto\/\d+$/);
+    expect((failure as DivergenceError).what).toMatch(what);
     expect((failure as DivergenceError).exitCode).toBe(1);
     expect(readStatus(run!)).toMatchObject({ status: 'failed', reason: (failure as Error).message });
     for (const { path } of listCheckpoints(run!)) {

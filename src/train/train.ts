@@ -110,7 +110,7 @@ export interface TrainResult {
 
 /**
  * @throws ConfigurationError or DataError before anything is written, for what does not fit together
- * @throws DivergenceError if the loss or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
+ * @throws DivergenceError if the loss explodes or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { engine, dataset, collective = singleProcess } = options;

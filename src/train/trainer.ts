@@ -21,11 +21,17 @@ import { learningRateAt, scaledLearningRate } from './schedules.ts';
 import type { Teacher } from './teacher.ts';
 import { averagePrefix, loadInto, slotPrefix, tensorsOf, type WeightsKind } from './weights.ts';
 
-/** The loss or a parameter is no longer finite. Nothing saved after the step that did it would be of use. */
+/**
+ * A mean loss from which no training comes back: about the distance between two logits. What follows such a step is a network whose
+ * ReLUs are dead, of ln(classes), or a number that is none.
+ */
+const hopelessLoss = 1e6;
+
+/** The loss has exploded, or a parameter is no longer finite. Nothing saved after the step that did it would be of use. */
 export class DivergenceError extends AblateError {
   /** The step that failed: 1 is the first. */
   readonly step: number;
-  /** The value that is not finite. */
+  /** The value that is beyond hope. */
   readonly what: string;
 
   constructor(what: string, step: number, consequence = '') {
@@ -179,7 +185,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       statisticsSum.finish();
       gradientsSum.finish();
       const [loss, stopRequests] = shared as unknown as readonly [number, number];
-      if (!Number.isFinite(loss)) throw new DivergenceError(`the loss is ${loss}`, step + 1);
+      if (!(loss < hopelessLoss)) throw new DivergenceError(`the loss is ${Number(loss.toPrecision(3))}`, step + 1);
       masks?.maskGradients();
       const scheduled = step % steps;
       const averageDecay = movingAverage.type === 'none' ? 0 : averageDecayAt(movingAverage, scheduled);
