@@ -114,22 +114,32 @@ function hasCommand(name) {
   return spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
+/** The package with the newest oneDNN of this distribution: libdnnl2 on Debian 12, libdnnl3 on Ubuntu 24.04, libdnnl3.6 on Debian 13. */
+function onednnPackage() {
+  const { stdout } = spawnSync('apt-cache', ['search', '--names-only', '^libdnnl[0-9.]+$'], { encoding: 'utf8' });
+  const names = (stdout ?? '').split('\n').map((line) => line.split(' ')[0]);
+  const found = names.filter((name) => name !== '');
+  return found.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
+}
+
 function installOnednnWithApt() {
-  const byHand = 'sudo apt-get install libdnnl2';
   const prefix = administratorPrefix();
   if (prefix === undefined) {
+    const byHand = `sudo apt-get install ${onednnPackage() ?? 'libdnnl2'}`;
     throw new SetupError(`the oneDNN library is missing, and installing it takes an administrator; run: ${byHand}`);
   }
   const apt = (...args) => {
     const [command, ...rest] = [...prefix, 'apt-get', ...args];
     return run(command, rest, { DEBIAN_FRONTEND: 'noninteractive' });
   };
-  const install = () => apt('install', '--yes', '--no-install-recommends', 'libdnnl2');
-  const hasLists = spawnSync('apt-cache', ['show', 'libdnnl2'], { stdio: 'ignore' }).status === 0;
+  const install = () => {
+    const name = onednnPackage();
+    return name !== undefined && apt('install', '--yes', '--no-install-recommends', name);
+  };
   // Fresh images have no package lists, and old lists name versions that are gone: both are cured by an update.
-  if (hasLists && install()) return;
+  if (install()) return;
   if (apt('update') && install()) return;
-  throw new SetupError(`the oneDNN library could not be installed; run: ${byHand}`);
+  throw new SetupError(`the oneDNN library could not be installed; run: sudo apt-get install ${onednnPackage() ?? 'libdnnl2'}`);
 }
 
 function installOnednn() {
@@ -142,7 +152,7 @@ function installOnednn() {
     installOnednnWithApt();
   } else {
     throw new SetupError(
-      'no known way to install the oneDNN library here; install oneDNN 2.x (libdnnl.so.2) with your package manager',
+      'no known way to install the oneDNN library here; install oneDNN 2 or 3 (libdnnl.so) with your package manager',
     );
   }
   const found = probeOnednn();

@@ -93,7 +93,7 @@ async function onednnChecks(): Promise<Check[]> {
   const { version = 'unknown version', path = '', isa = 'unknown' } = probe;
   return [
     loaded,
-    { ...library, ok: true, detail: `${version} (${path}, interface of version 2: supported)`, fix: null },
+    { ...library, ok: true, detail: `${version} (${path})`, fix: null },
     { name: 'instructions', required: false, ok: true, detail: `${isa}, as oneDNN uses them`, fix: null },
   ];
 }

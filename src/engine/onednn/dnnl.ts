@@ -1,6 +1,6 @@
 /**
  * The part of oneDNN that the engine uses, independent of the library's version: memory descriptors, primitives and their
- * execution. One file per major version implements it (v2.ts); nothing else makes native calls.
+ * execution. calls.ts implements it with what the versions have in common, v2.ts and v3.ts; nothing else makes native calls.
  */
 
 export type DataType = 'f32' | 'bf16' | 'u8' | 's32';

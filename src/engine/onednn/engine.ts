@@ -8,7 +8,7 @@ import { compileNetwork, type CompiledNetwork } from './compile.ts';
 import { loadLibrary } from './native.ts';
 import { probeOnednn, type OnednnProbe } from './probe.ts';
 import type { Operation } from './program.ts';
-import { openV2 } from './v2.ts';
+import { openDnnl } from './open.ts';
 import { createVectorMath } from './vector-math.ts';
 
 export interface OnednnEngineOptions {
@@ -50,7 +50,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
       throw new ConfigurationError(`batch size (=${String(batchSize)}) must be a positive integer`);
     }
     if (precision === 'bf16') requireBf16(probe);
-    const dnnl = openV2(library, libraryVersion);
+    const dnnl = openDnnl(library, libraryVersion);
     const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, sharedBatch });
     return {
       ...planOf(network, batchSize, precision, compiled),
@@ -80,7 +80,7 @@ function requireBf16({ isa = 'unknown' }: OnednnProbe): void {
 
 /** Whether bf16 kernels run natively on the instruction set that `probeOnednn` names. */
 export function supportsBf16(isa: string): boolean {
-  return isa === 'avx512_core_bf16' || isa === 'avx512_core_amx';
+  return ['avx512_core_bf16', 'avx512_core_fp16', 'avx512_core_amx', 'avx512_core_amx_fp16'].includes(isa);
 }
 
 /** Physical cores, as far as this process may use them. */

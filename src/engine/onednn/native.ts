@@ -3,18 +3,13 @@
  */
 import koffi from 'koffi';
 
+import { environmentVariable } from '../../util/env.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 
-/** Shared objects that may be oneDNN, newest supported first. */
+/** Shared objects that may be oneDNN, newest version first. */
 const libraryNames: Readonly<Record<string, readonly string[]>> = {
-  linux: ['libdnnl.so.2'],
-  darwin: ['libdnnl.2.dylib', '/opt/homebrew/lib/libdnnl.2.dylib', '/usr/local/lib/libdnnl.2.dylib'],
-};
-
-/** Names under which oneDNN 3 (another interface) may be there: reported, not used. */
-const unsupportedNames: Readonly<Record<string, readonly string[]>> = {
-  linux: ['libdnnl.so.3'],
-  darwin: ['libdnnl.3.dylib', '/opt/homebrew/lib/libdnnl.dylib', '/usr/local/lib/libdnnl.dylib'],
+  linux: ['libdnnl.so.3', 'libdnnl.so.2'],
+  darwin: ['libdnnl.3.dylib', '/opt/homebrew/lib/libdnnl.3.dylib', '/usr/local/lib/libdnnl.3.dylib', 'libdnnl.2.dylib'],
 };
 
 export type NativeLibrary = ReturnType<typeof koffi.load>;
@@ -27,18 +22,21 @@ export interface LoadedLibrary {
 /** How to get the library on this platform. */
 export const installHint =
   process.platform === 'darwin'
-    ? 'install oneDNN 2.x so that libdnnl.2.dylib is found (Homebrew: brew install onednn)'
-    : 'install the system library: sudo apt-get install -y libdnnl2';
+    ? 'install oneDNN: brew install onednn'
+    : 'install the system library: sudo apt-get install -y libdnnl2 (other distributions: libdnnl3, or what has libdnnl.so.3)';
 
 /**
  * Loads oneDNN. It is pinned first, with the OpenMP runtime: without that, unloading at exit pulls the code away from under
  * OpenMP's idle threads and the process ends in a segmentation fault.
  *
- * @throws AblateError where no supported library is installed.
+ * `$ABLATE_ONEDNN`, a path, takes the place of the names that are tried.
+ *
+ * @throws AblateError where none of them loads.
  */
 export function loadLibrary(): LoadedLibrary {
+  const given = environmentVariable('ABLATE_ONEDNN');
   const failures: string[] = [];
-  for (const name of libraryNames[process.platform] ?? []) {
+  for (const name of given === undefined ? (libraryNames[process.platform] ?? []) : [given]) {
     try {
       pin(name);
       return { library: koffi.load(name), path: name };
@@ -46,18 +44,10 @@ export function loadLibrary(): LoadedLibrary {
       failures.push(messageOf(error));
     }
   }
-  const other = (unsupportedNames[process.platform] ?? []).find(canLoad);
-  const found = other === undefined ? '' : ` (found ${other}, which is oneDNN 3: only oneDNN 2 is supported)`;
-  throw new AblateError(`the oneDNN library was not found${found}: ${failures.join('; ')}`, { fix: installHint });
-}
-
-function canLoad(name: string): boolean {
-  try {
-    koffi.load(name);
-    return true;
-  } catch {
-    return false;
-  }
+  const what = given === undefined ? 'the oneDNN library was not found' : `$ABLATE_ONEDNN (=${given}) is no library that loads`;
+  throw new AblateError(`${what}: ${failures.join('; ')}`, {
+    fix: given === undefined ? installHint : 'give the path of libdnnl.so, or unset the variable',
+  });
 }
 
 const RTLD_NOW = 0x2;

@@ -17,18 +17,29 @@ export interface OnednnProbe {
   readonly fix?: string;
 }
 
-/** dnnl_cpu_isa_t of oneDNN 2.6, whose values are sets of bits that contain one another. */
+/** dnnl_cpu_isa_t, sets of bits that contain one another. */
 const instructionSetNames: Readonly<Record<number, string>> = {
   0x1: 'sse41',
   0x3: 'avx',
   0x7: 'avx2',
-  0xf: 'avx512_mic',
-  0x1f: 'avx512_mic_4ops',
   0x27: 'avx512_core',
   0x67: 'avx512_core_vnni',
   0xe7: 'avx512_core_bf16',
+};
+const instructionSetNamesV2: Readonly<Record<number, string>> = {
+  ...instructionSetNames,
+  0xf: 'avx512_mic',
+  0x1f: 'avx512_mic_4ops',
   0x3e7: 'avx512_core_amx',
   0x407: 'avx2_vnni',
+};
+const instructionSetNamesV3: Readonly<Record<number, string>> = {
+  ...instructionSetNames,
+  0xf: 'avx2_vnni',
+  0x1f: 'avx2_vnni_2',
+  0x1ef: 'avx512_core_fp16',
+  0xfef: 'avx512_core_amx',
+  0x1fef: 'avx512_core_amx_fp16',
 };
 
 /** Loads the library into this process and asks it. Never throws: what is missing is in the answer. */
@@ -38,7 +49,8 @@ export function probeOnednn(): OnednnProbe {
     const version = library.func('const int *dnnl_version()')() as unknown;
     const [major, minor, patch] = koffi.decode(version, koffi.array('int', 3)) as Int32Array;
     const isa = library.func('int dnnl_get_effective_cpu_isa()')() as number;
-    return { ok: true, version: `${major}.${minor}.${patch}`, isa: instructionSetNames[isa] ?? `0x${isa.toString(16)}`, path };
+    const names = major === 2 ? instructionSetNamesV2 : instructionSetNamesV3;
+    return { ok: true, version: `${major}.${minor}.${patch}`, isa: names[isa] ?? `0x${isa.toString(16)}`, path };
   } catch (error) {
     return { ok: false, error: messageOf(error), fix: installHint };
   }
