@@ -1,10 +1,10 @@
 /**
- * Gathers finished runs of the study's tutorial model into the comparison with the study's three figures: bare, with augmentation, with
- * augmentation and moving average. The runs come first, one or more seeds of each:
+ * Gathers finished runs of the study's models into the comparison with the study's figures after 10,000 steps: moving averages with augmentation
+ * for every model, for the tutorial model also raw weights, with and without augmentation. The runs come first, one or more seeds of each:
  *
- *     npx ablate train tuto --steps 10000 --seed 1 --eval-every 2500 --runs-dir runs/reproduction
- *     npx ablate train tuto --steps 10000 --seed 1 --eval-every 2500 --runs-dir runs/reproduction --no-augment
- *     npx tsx bench/reproduction.ts [--runs-dir runs/reproduction] [--out docs/results/tuto-2017.json]
+ *     npx ablate study studies/models-2017.yaml --runs-dir runs/reproduction
+ *     npx ablate train tuto --steps 10000 --seed 2 --eval-every 2500 --runs-dir runs/reproduction --no-augment
+ *     npx tsx bench/reproduction.ts [--runs-dir runs/reproduction] [--out docs/results/study-2017.json]
  *
  * Runs that the record already has, perhaps of another machine, stay in it; runs that diverged are listed with the step at which they did.
  */
@@ -13,22 +13,37 @@ import { parseArgs } from 'node:util';
 import { metricsPath, readConfig, readEnvironment, runName, allRuns, type Run } from '../src/runs/run-folder.ts';
 import { readMetrics } from '../src/runs/metrics.ts';
 import { readStatus } from '../src/runs/run-status.ts';
-import { writeFileAtomic } from '../src/util/atomic-file.ts';
+import { runIdentity } from '../src/study/identity.ts';
+import { resolveConfig } from '../src/train/config.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
+import { writeFileAtomic } from '../src/util/atomic-file.ts';
 
 const { values: options } = parseArgs({
   options: {
     'runs-dir': { type: 'string', default: 'runs/reproduction' },
-    out: { type: 'string', default: 'docs/results/tuto-2017.json' },
+    out: { type: 'string', default: 'docs/results/study-2017.json' },
   },
 });
 
-/** The study's accuracies after 10,000 steps, single runs. Raw weights are evaluated in the first two, averages in the third. */
-const settings = [
-  { name: 'bare', augment: false, weights: 'raw', study: 0.753 },
-  { name: 'augmentation', augment: true, weights: 'raw', study: 0.788 },
-  { name: 'augmentation and moving average', augment: true, weights: 'ema', study: 0.814 },
-] as const;
+/** A figure of the study: a single run's accuracy after 10,000 steps, in percent. */
+interface Setting {
+  readonly model: string;
+  readonly name: string;
+  readonly augment: boolean;
+  readonly weights: 'raw' | 'ema';
+  readonly study: number;
+}
+
+const whole = 'augmentation and moving average';
+const figures = {
+  ...{ tuto: 81.4, alex0: 82.2, alex1: 81.8, alex2: 81.4, alex3: 81.2, alex4: 81.2 },
+  ...{ nin0: 70.9, nin1: 69.7, nin2: 74.2, squeeze0: 63.9, squeeze1: 66.0 },
+};
+const settings: readonly Setting[] = [
+  { model: 'tuto', name: 'bare', augment: false, weights: 'raw', study: 75.3 },
+  { model: 'tuto', name: 'augmentation', augment: true, weights: 'raw', study: 78.8 },
+  ...Object.entries(figures).map(([model, study]) => ({ model, name: whole, augment: true, weights: 'ema', study }) as const),
+];
 
 interface RecordedRun {
   readonly run: string;
@@ -39,12 +54,8 @@ interface RecordedRun {
   readonly commit: string | undefined;
 }
 
-interface Result {
-  readonly name: string;
-  readonly runs: readonly RecordedRun[];
-}
-
 interface FailedRun {
+  readonly model: string;
   readonly run: string;
   readonly seed: number;
   readonly augment: boolean;
@@ -54,12 +65,22 @@ interface FailedRun {
 }
 
 interface EarlierRecord {
-  readonly machine: { readonly cpu: { readonly model: string } };
-  readonly results: readonly Result[];
+  readonly machine: object;
+  readonly versions: object;
+  readonly results: readonly { readonly model: string; readonly name: string; readonly runs: readonly RecordedRun[] }[];
   readonly failed: readonly FailedRun[];
 }
 
 const before = existsSync(options.out) ? (JSON.parse(readFileSync(options.out, 'utf8')) as EarlierRecord) : undefined;
+
+/** Runs of the study's recipe and nothing else. */
+const runs = allRuns(options['runs-dir']).flatMap((run) => {
+  const config = readConfig(run) as TrainingConfig;
+  const { model, augment, seed } = config;
+  if (!Object.hasOwn(figures, model)) return [];
+  const expected = resolveConfig({ model, recipe: '2017', steps: 10_000, augment, seed });
+  return runIdentity(config) === runIdentity(expected) ? [{ run, config }] : [];
+});
 
 interface FinishedRun {
   readonly run: Run;
@@ -68,64 +89,65 @@ interface FinishedRun {
   readonly last: Readonly<Record<string, number>>;
 }
 
-const runs = allRuns(options['runs-dir']).filter(({ model }) => model === 'tuto');
-const finished = runs.flatMap((run): FinishedRun[] => {
-  const config = readConfig(run) as TrainingConfig;
+const finished = runs.flatMap(({ run, config }): FinishedRun[] => {
   const evaluated = readMetrics(metricsPath(run)).filter(
     ({ step, metrics }) => step === config.steps && 'test/accuracy' in metrics,
   );
   const last = evaluated.at(-1)?.metrics;
   return last === undefined ? [] : [{ run, config, last }];
 });
-const failedNow = runs.flatMap((run): FailedRun[] => {
+const failedNow = runs.flatMap(({ run, config: { model, seed, augment } }): FailedRun[] => {
   const { status, step, reason } = readStatus(run);
   if (status !== 'failed') return [];
-  const { seed, augment } = readConfig(run) as TrainingConfig;
   // The accuracies on the way there.
   const evaluations = readMetrics(metricsPath(run)).flatMap((record) => {
     const { 'test/accuracy': average, 'test/rawAccuracy': raw } = record.metrics;
     return average === undefined ? [] : [{ step: record.step, average, raw }];
   });
-  return [{ run: runName(run), seed, augment, step, reason, evaluations }];
+  return [{ model, run: runName(run), seed, augment, step, reason, evaluations }];
 });
 const failedEarlier = (before?.failed ?? []).filter(
-  ({ seed, augment }) => !failedNow.some((run) => run.seed === seed && run.augment === augment),
+  (earlier) =>
+    !failedNow.some(
+      ({ model, seed, augment }) => model === earlier.model && seed === earlier.seed && augment === earlier.augment,
+    ),
 );
 
-const results = settings.map(({ name, augment, weights, study }) => {
+const results = settings.flatMap(({ model, name, augment, weights, study }) => {
   const now = finished
-    .filter(({ config }) => config.augment === augment)
-    .map(({ run, config, last }): RecordedRun => {
+    .filter(({ config }) => config.model === model && config.augment === augment)
+    .map(({ run, config: { seed, threads }, last }): RecordedRun => {
       const { git, cpu } = readEnvironment(run);
       const accuracy = last[weights === 'raw' ? 'test/rawAccuracy' : 'test/accuracy']!;
-      const { seed, threads } = config;
       return { run: runName(run), seed, accuracy, threads, processor: cpu.model, commit: git?.commit };
     });
-  const earlier = before?.results.find((result) => result.name === name)?.runs ?? [];
-  const kept = earlier
-    .filter(({ seed }) => !now.some((run) => run.seed === seed))
-    .map((run) => ({ ...run, processor: run.processor ?? before?.machine.cpu.model }));
+  const earlier = before?.results.find((result) => result.model === model && result.name === name)?.runs ?? [];
+  const kept = earlier.filter(({ seed }) => !now.some((run) => run.seed === seed));
   const all = [...kept, ...now].sort((a, b) => a.seed - b.seed);
+  if (all.length === 0) return [];
   const accuracies = all.map(({ accuracy }) => accuracy);
   const mean = accuracies.reduce((sum, accuracy) => sum + accuracy, 0) / accuracies.length;
   const squares = accuracies.reduce((sum, accuracy) => sum + (accuracy - mean) ** 2, 0);
   const standardDeviation = accuracies.length > 1 ? Math.sqrt(squares / (accuracies.length - 1)) : null;
-  return { name, weights, study, n: all.length, mean, standardDeviation, difference: mean - study, runs: all };
+  const difference = mean - study / 100;
+  return [{ model, name, weights, study: study / 100, n: all.length, mean, standardDeviation, difference, runs: all }];
 });
+if (results.length === 0) throw new Error(`no run of the study's recipe in ${options['runs-dir']}`);
 
-const first = finished[0];
-if (first === undefined) throw new Error(`no finished run of tuto in ${options['runs-dir']}`);
-const { cpu, memoryBytes, operatingSystem, versions } = readEnvironment(first.run);
+const newest = finished.at(-1);
+const environment = newest && readEnvironment(newest.run);
 const record = {
-  what: 'test accuracy of the study’s tutorial model after 10,000 steps of its recipe, against the study’s own figures',
+  what: 'test accuracy of the study’s models after 10,000 steps of its recipe, against the study’s own figures',
   command: `npx tsx bench/reproduction.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: first.config,
-  machine: { cpu, memoryBytes, operatingSystem },
-  versions,
+  configuration: { recipe: '2017', steps: 10_000, batchSize: 128, modelSettings: 'defaults' },
+  machine: environment
+    ? { cpu: environment.cpu, memoryBytes: environment.memoryBytes, operatingSystem: environment.operatingSystem }
+    : before!.machine,
+  versions: environment?.versions ?? before!.versions,
   results,
   failed: [...failedEarlier, ...failedNow],
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
-for (const { name, n, mean, study } of results) {
-  console.log(`${name}: ${(100 * mean).toFixed(2)}% (n = ${n}), the study ${(100 * study).toFixed(1)}%`);
+for (const { model, name, n, mean, study } of results) {
+  console.log(`${model}, ${name}: ${(100 * mean).toFixed(2)}% (n = ${n}), the study ${(100 * study).toFixed(1)}%`);
 }
