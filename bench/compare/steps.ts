@@ -2,10 +2,12 @@
  * The same training step in ablate and in PyTorch on this machine, process by process in turn (A B A B ...), so that what disturbs one
  * disturbs the other. PyTorch runs in both of its memory formats, and again with an allocator preloaded that keeps large blocks
  * (tcmalloc); of each, the better format counts. Needs a Python with PyTorch; several, separated by commas, are several peers. Debian's
- * PyTorch should have OpenBLAS (libopenblas0-pthread): with the reference BLAS its dense layers are many times slower.
+ * PyTorch should have OpenBLAS (libopenblas0-pthread): with the reference BLAS its dense layers are many times slower. ablate runs with the
+ * oneDNN it finds by itself, and with each library of --onednn.
  *
  *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 20] [--warm-up 5] [--threads 2] [--precision f32]
- *                                    [--python /usr/bin/python3] [--preload libtcmalloc_minimal.so.4] [--out docs/results/step-comparison.json]
+ *                                    [--python /usr/bin/python3] [--preload libtcmalloc_minimal.so.4] [--onednn /path/libdnnl.so.3]
+ *                                    [--out docs/results/step-comparison.json]
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +26,7 @@ const { values: options } = parseArgs({
     precision: { type: 'string', default: 'f32' },
     python: { type: 'string', default: '/usr/bin/python3' },
     preload: { type: 'string', default: 'libtcmalloc_minimal.so.4' },
+    onednn: { type: 'string', default: '' },
     out: { type: 'string', default: 'docs/results/step-comparison.json' },
   },
 });
@@ -54,6 +57,10 @@ const peers: readonly Peer[] = options.python
   .split(',')
   .flatMap((python) => [{ python }, ...(options.preload === '' ? [] : [{ python, preload: options.preload }])]);
 
+/** Paths of oneDNN; undefined for the one that is found. */
+const libraries: readonly (string | undefined)[] = [undefined, ...options.onednn.split(',').filter((path) => path !== '')];
+const onednnVersions: string[] = [];
+
 /** The environment with no setting that a machine may have for OpenBLAS or OpenMP: both start from their defaults. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^(OPENBLAS|OMP|GOMP|KMP|MKL|DNNL)/.test(name));
@@ -66,12 +73,16 @@ function outputOf(program: string, args: readonly string[], more: NodeJS.Process
 }
 
 /** Median milliseconds of a step. */
-function ablateStep(model: string): number {
+function ablateStep(model: string, l: number): number {
   const { recipe, batchSize, warmUp, steps } = workload(model);
   const timing = ['--steps', steps, '--warm-up', warmUp, '--repetitions', '1'];
   const training = ['--threads', threads, '--precision', precision, '--batch-size', batchSize, '--recipe', recipe];
-  const result = outputOf(process.execPath, ['bin/ablate.js', 'bench', 'train', model, ...timing, ...training, '--json']);
-  return (result as { msPerStep: { median: number } }).msPerStep.median;
+  const command = ['bin/ablate.js', 'bench', 'train', model, ...timing, ...training, '--json'];
+  const library = libraries[l];
+  const result = outputOf(process.execPath, command, library === undefined ? {} : { ABLATE_ONEDNN: library });
+  const { msPerStep, onednn } = result as { msPerStep: { median: number }; onednn: string };
+  onednnVersions[l] = onednn;
+  return msPerStep.median;
 }
 
 const torchVersions: Record<string, string> = {};
@@ -95,17 +106,17 @@ const spread = (values: readonly number[]) => ({
 });
 
 function compare(model: string) {
-  const ablate: number[] = [];
+  const ablate = libraries.map((): number[] => []);
   const times = peers.map(() => formats.map((): number[] => []));
   for (let round = 1; round <= Number(options.rounds); round++) {
-    ablate.push(ablateStep(model));
+    libraries.forEach((_, l) => ablate[l]!.push(ablateStep(model, l)));
     peers.forEach((peer, p) => formats.forEach((format, f) => times[p]![f]!.push(pytorchStep(model, peer, format))));
     process.stderr.write(`${model} ${round}/${options.rounds}\n`);
   }
   return {
     model,
     ...workload(model),
-    ablateMs: spread(ablate),
+    ablate: libraries.map((_, l) => ({ onednn: onednnVersions[l]!, ms: spread(ablate[l]!) })),
     pytorch: peers.map((peer, p) => {
       const medians = times[p]!.map((values) => percentile(values, 0.5));
       const best = medians.indexOf(Math.min(...medians));
@@ -116,8 +127,8 @@ function compare(model: string) {
         format: formats[best]!,
         ms: spread(times[p]![best]!),
         otherFormatMs: medians[1 - best]!,
-        /** PyTorch's milliseconds over ablate's, round by round. */
-        ratio: spread(times[p]![best]!.map((ms, round) => ms / ablate[round]!)),
+        /** PyTorch's milliseconds over ablate's, round by round, for each of ablate's libraries. */
+        ratios: ablate.map((own) => spread(times[p]![best]!.map((ms, round) => ms / own[round]!))),
       };
     }),
   };
@@ -133,10 +144,12 @@ const record = {
   results,
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
-for (const { model, ablateMs, pytorch } of results) {
-  const ratios = pytorch.map(
-    ({ version, preload, format, ms, ratio }) =>
-      `PyTorch ${version}${preload === null ? '' : ' + tcmalloc'} ${ms.median.toFixed(1)} ms (${format}), ratio ${ratio.median.toFixed(2)}`,
-  );
-  console.log(`${model}: ablate ${ablateMs.median.toFixed(1)} ms; ${ratios.join('; ')}`);
+for (const { model, ablate, pytorch } of results) {
+  const own = ablate.map(({ onednn, ms }) => `oneDNN ${onednn} ${ms.median.toFixed(1)} ms`);
+  const others = pytorch.map(({ version, preload, format, ms, ratios }) => {
+    const name = `PyTorch ${version}${preload === null ? '' : ' + tcmalloc'}`;
+    const ratio = ratios.map(({ median }) => median.toFixed(2)).join(' and ');
+    return `${name} ${ms.median.toFixed(1)} ms (${format}), ratio ${ratio}`;
+  });
+  console.log(`${model}: ablate with ${own.join(', with ')}; ${others.join('; ')}`);
 }

@@ -54,6 +54,7 @@ async function benchTrain(model: string, options: Options): Promise<void> {
   const result = await benchmarkTraining({ engine, config, dataset, warmUpSteps, steps, repetitions });
   const described = {
     model,
+    onednn: engine.libraryVersion,
     precision: config.precision,
     threads: config.threads,
     batchSize: config.batchSize,
