@@ -2,7 +2,7 @@
 import { join, relative } from 'node:path';
 import type { DatasetFacts } from '../study/plan.ts';
 import type { ReportData } from '../report/report-data.ts';
-import type { WrittenReport } from '../report/write-report.ts';
+import type { WrittenReport } from '../report/report-files.ts';
 import { DataError } from '../util/errors.ts';
 import { alignColumns } from '../util/text-table.ts';
 import { note, print } from './output.ts';

@@ -1,7 +1,8 @@
+import { escapeCell, fenced, image, markdownTable } from './markdown-parts.ts';
 import type { Figure } from './render.ts';
 import type { ReportData } from './report-data.ts';
 import { configurationOf, describeChanges, describeEnvironmentLine, method, subtitle } from './summary.ts';
-import { effectsTable, runsTable, variantsTable, type Table } from './tables.ts';
+import { effectsTable, runsTable, variantsTable } from './tables.ts';
 
 /** The report as Markdown (GitHub's), with its figures as files in `figures/`. */
 export function markdownReport(data: ReportData, figures: readonly Figure[], confusions: readonly Figure[]): string {
@@ -35,22 +36,4 @@ export function markdownReport(data: ReportData, figures: readonly Figure[], con
   ]
     .join('\n\n')
     .concat('\n');
-}
-
-function markdownTable({ header, rows, alignments }: Table): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
-  const rule = `|${alignments.map((alignment) => (alignment === 'left' ? '---' : '---:')).join('|')}|`;
-  return [line(header), rule, ...rows.map(line)].join('\n');
-}
-
-function escapeCell(text: string): string {
-  return text.replaceAll(/[\\|*_<>]/g, '\\$&').replaceAll('\n', ' ');
-}
-
-function image({ name, title }: Figure): string {
-  return `![${title.replaceAll(/[[\]]/g, '')}](figures/${name}.svg)`;
-}
-
-function fenced(language: string, text: string): string {
-  return `\`\`\`${language}\n${text}\n\`\`\``;
 }

@@ -14,6 +14,11 @@ export interface Figure {
   readonly spec: TopLevelSpec;
 }
 
+/** A figure and its drawing. */
+export interface DrawnFigure extends Figure {
+  readonly svg: string;
+}
+
 /** The whole specification, as it is kept beside the figure: any Vega-Lite editor draws it. */
 export function completeSpec({ spec, description }: Figure): TopLevelSpec {
   return {

@@ -1,0 +1,49 @@
+/** What all reports have in common as files: a folder with a page and a text, and in `figures/` each figure with its specification. */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { fileError } from '../util/file-error.ts';
+import { completeSpec, renderSvg, type DrawnFigure, type Figure } from './render.ts';
+
+export interface WrittenReport {
+  readonly folder: string;
+  readonly html: string;
+  readonly markdown: string;
+}
+
+/** Makes the folder; writes each figure as SVG with its Vega-Lite specification. Figures of an earlier report are removed. */
+export function writeFigures(figures: readonly DrawnFigure[], folder: string): void {
+  const figuresFolder = join(folder, 'figures');
+  prepareFolder(figuresFolder);
+  for (const figure of figures) {
+    writeReportFile(figuresFolder, `${figure.name}.svg`, figure.svg);
+    writeReportFile(figuresFolder, `${figure.name}.vl.json`, `${JSON.stringify(completeSpec(figure), undefined, 1)}\n`);
+  }
+}
+
+/** Returns the file's path. */
+export function writeReportFile(folder: string, name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileAtomic(path, text, { durable: false });
+  return path;
+}
+
+/** Those that there is something to draw for. */
+export async function drawAll(figures: readonly (Figure | undefined)[]): Promise<DrawnFigure[]> {
+  const drawn: DrawnFigure[] = [];
+  for (const figure of figures) {
+    if (figure !== undefined) drawn.push({ ...figure, svg: await renderSvg(figure) });
+  }
+  return drawn;
+}
+
+function prepareFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(folder)) {
+      if (/\.(svg|vl\.json)$/.test(name)) rmSync(join(folder, name));
+    }
+  } catch (error) {
+    throw fileError('write', folder, error);
+  }
+}
