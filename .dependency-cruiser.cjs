@@ -16,10 +16,9 @@ const mayImport = {
 };
 const base = [...mayImport.train, 'train'];
 mayImport.deploy = base;
-// Quantizing and pruning end in frozen files: they rewrite, run and evaluate them.
-mayImport.compress = [...base, 'deploy'];
-mayImport.study = [...base, 'deploy', 'compress'];
-mayImport.report = [...mayImport.study, 'study'];
+mayImport.study = [...base, 'deploy'];
+mayImport.compress = [...base, 'deploy', 'study'];
+mayImport.report = [...mayImport.compress, 'compress'];
 mayImport.web = [...mayImport.report, 'report'];
 mayImport.cli = [...mayImport.web, 'web'];
 

@@ -110,25 +110,33 @@ test('weights: the file has as many zeros as asked for, loads again, and evaluat
   expect(frozen.code, frozen.stderr).toBe(0);
 }, 60_000);
 
-test('stopped and resumed, a pruning ends in the same weights and the same report', async () => {
+test('stopped or killed, and resumed, a pruning ends in the same weights and the same report', async () => {
   const args = ['tuto/1', '--sparsity', '0.8', '--rounds', '3', '--steps', '100', '--set', 'logEvery=1'];
   const straight = await prune(...args, '-o', 'straight.safetensors');
-  let asked = false;
-  const stopped = await runCli(['prune', ...args, '-o', 'stopped.safetensors'], {
-    cwd: folder,
-    onStderr: (text) => {
-      if (asked || !/^step 1\d\d\//m.test(text)) return undefined;
-      asked = true;
-      return 'SIGINT';
-    },
-  });
-  expect(stopped.code, stopped.stderr).toBe(130);
-  const run = /ablate prune --resume (\S+) continues/.exec(stopped.stderr)![1]!;
-  expect(existsSync(inFolder('stopped.safetensors'))).toBe(false);
-  const resumed = await prune('--resume', run, '-o', 'resumed.safetensors');
-  expect({ ...resumed, run: '', file: '' }).toEqual({ ...straight, run: '', file: '' });
-  expect(readFileSync(inFolder('resumed.safetensors')).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
-}, 60_000);
+  const checkpointOf = (run: string) => readFileSync(latestCheckpoint(openRun(inFolder(`runs/${run}`)))!.path);
+  for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+    let asked = false;
+    const stopped = await runCli(['prune', ...args, '-o', 'stopped.safetensors'], {
+      cwd: folder,
+      onStderr: (text) => {
+        // In the second round, with checkpoints at every second step.
+        if (asked || !/^step 1\d\d\//m.test(text)) return undefined;
+        asked = true;
+        return signal;
+      },
+    });
+    expect(stopped.code, stopped.stderr).toBe(signal === 'SIGINT' ? 130 : null);
+    const run = /^recording in runs\/(\S+)$/m.exec(stopped.stderr)![1]!;
+    if (signal === 'SIGINT') expect(stopped.stderr).toContain(`ablate prune --resume runs/${run} continues`);
+    expect(existsSync(inFolder('stopped.safetensors'))).toBe(false);
+    const { step } = latestCheckpoint(openRun(inFolder(`runs/${run}`)))!;
+    expect([step > 90, step < 300]).toEqual([true, true]);
+    const resumed = await prune('--resume', run, '-o', 'resumed.safetensors');
+    expect({ ...resumed, run: '', file: '' }).toEqual({ ...straight, run: '', file: '' });
+    expect(readFileSync(inFolder('resumed.safetensors')).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
+    expect(checkpointOf(run).equals(checkpointOf(straight.run!))).toBe(true);
+  }
+}, 120_000);
 
 test('filters: the file is of a smaller network, which is trained, evaluated and shown as any other', async () => {
   const { before, after, run, file, layers } = await prune(
@@ -202,28 +210,3 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
     expect(existsSync(inFolder('tuto-pruned.safetensors.gz'))).toBe(false);
   });
 });
-
-test('compress removes filters, trains, freezes and quantizes, and says what it reached', async () => {
-  const args = ['compress', 'tuto/1', '--operations', '0.5', '--steps', '2', '--threads', '1', '-o', 'small.onnx'];
-  const { code, stdout, stderr } = await ablate(...args, '--bytes', '14000', '--json');
-  expect(code, stderr).toBe(0);
-  const { stages, targets, run } = JSON.parse(stdout) as {
-    readonly stages: readonly { name: string; parameters: number; operations: number; bytes: number; accuracy: number }[];
-    readonly targets: readonly { target: string; limit: number; value: number; met: boolean }[];
-    readonly run: string;
-  };
-  const [whole, smaller, quantized] = stages;
-  expect(stages.map(({ name }) => name)).toEqual(['as trained', 'without filters', 'quantized']);
-  expect(targets.map(({ target, met }) => [target, met])).toEqual([
-    ['operations', true],
-    ['bytes', true],
-  ]);
-  expect(smaller!.operations).toBeLessThanOrEqual(0.5 * whole!.operations);
-  expect(quantized!.bytes).toBeLessThanOrEqual(14000);
-  expect(statSync(inFolder('small.onnx')).size).toBe(quantized!.bytes);
-  expect((await evaluate('small.onnx')).accuracy).toBe(quantized!.accuracy);
-  expect((await evaluate(run)).accuracy).toBe(smaller!.accuracy);
-  const impossible = await ablate('compress', 'tuto/1', '--bytes', '100', '--threads', '1', '-o', 'none.onnx');
-  expect(impossible.stderr).toMatch(/bytes \(=100\) must be above \d+: that is what the file takes without any weights/);
-  expect([impossible.code, existsSync(inFolder('none.onnx'))]).toEqual([2, false]);
-}, 60_000);

@@ -1,39 +1,57 @@
 /**
- * From a trained network to a small file: filters are removed so that what is left fits the targets, the smaller network is trained on, frozen, and
- * quantized to 8-bit integers. Each step is one that can also be done alone (prune/, quantize/, deploy/freeze.ts).
+ * From a trained network to a small file, in rounds. Each round removes filters, trains the smaller network on, freezes it, quantizes it to
+ * 8-bit integers and measures it, until the targets are reached (rounds.ts). Each step is one that can also be done alone (prune/, quantize/,
+ * deploy/freeze.ts). Validation images decide; the test images are looked at when nothing is left to be decided.
  */
 import type { Dataset } from '../data/dataset.ts';
-import { evaluateFrozen } from '../deploy/evaluate.ts';
 import { freeze, type Frozen } from '../deploy/freeze.ts';
-import type { FrozenAccuracy, FrozenMetadata } from '../deploy/metadata.ts';
-import { openSession } from '../deploy/onnx-runtime.ts';
+import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import type { Engine } from '../engine/engine.ts';
+import { buildModel } from '../models/registry.ts';
+import { countOperations, type Network } from '../nn/network.ts';
+import { sizeOf } from '../nn/shape.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
-import type { ConfigOverrides } from '../train/config-schema.ts';
+import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { readSavedModel, type SavedModel } from '../train/saved-model.ts';
 import type { TrainHooks } from '../train/train.ts';
 import { preferredWeights } from '../train/weights.ts';
-import { ConfigurationError } from '../util/errors.ts';
-import { planPruning, prune, type PruneResult } from './prune/prune.ts';
+import { AblateError } from '../util/errors.ts';
+import {
+  decisive,
+  dropOf,
+  layerSensitivities,
+  measureNetwork,
+  validationImages,
+  withinDrop,
+  type MeasuredFile,
+  type MeasuredNetwork,
+  type Measuring,
+} from './network.ts';
+import { planPruning, type PruningPlan } from './prune/prune.ts';
+import { OutOfReachError, type ShrinkTarget } from './prune/shrink.ts';
 import { compareOnTest, type FileComparison } from './quantize/compare.ts';
-import { quantize, type Quantized } from './quantize/quantize.ts';
+import type { LayerSensitivity } from './quantize/sensitivity.ts';
+import { trainRound } from './round-runs.ts';
+import {
+  nextRound,
+  reachedBy,
+  requireTargets,
+  resultOf,
+  type CompressTargets,
+  type MeasuredRounds,
+  type NextRound,
+  type Reached,
+  type RoundSettings,
+  type StopReason,
+} from './rounds.ts';
 
-export interface CompressTargets {
-  /** Part of the operations that is left at most, in (0, 1). */
-  readonly operations?: number | undefined;
-  /** Of the quantized file, at most. */
-  readonly bytes?: number | undefined;
-  /** Points of accuracy that quantization may cost on training images; layers return to float32 until it does not. */
-  readonly maxDrop?: number | undefined;
-}
-
-export interface CompressOptions {
+export interface CompressOptions extends RoundSettings {
   readonly source: SavedModel;
   /** How the user named the source. */
   readonly reference: string;
   readonly targets: CompressTargets;
-  /** Of training after the filters are removed. */
+  /** Of training in each round. */
   readonly steps: number;
   readonly overrides: ConfigOverrides;
   readonly engine: Engine;
@@ -42,169 +60,278 @@ export interface CompressOptions {
   /** Of ONNX Runtime. */
   readonly threads: number;
   readonly signal?: AbortSignal;
-  readonly hooks?: TrainHooks;
+  readonly hooks?: CompressHooks;
   readonly libraries?: Readonly<Record<string, string>>;
 }
 
-/** What a network takes and reaches at one point of the way. */
-export interface Stage {
-  readonly name: 'as trained' | 'without filters' | 'quantized';
-  readonly parameters: number;
-  readonly operations: number;
-  /** Of the ONNX file. */
-  readonly bytes: number;
-  /** On all test images; chosen by nothing. */
-  readonly accuracy: number;
+/** What is told while it happens. */
+export interface CompressHooks {
+  /** A round trains; one that was trained before does not. */
+  training?(round: number, config: TrainingConfig): TrainHooks;
+  /** A network is measured; round 0 is the original. */
+  onNetwork?(round: number, network: MeasuredNetwork, original: MeasuredNetwork, reused: boolean): void;
+  /** The test images, at the end. */
+  onTest?(done: number, total: number): void;
+  onLayer?(done: number, total: number, layer: string): void;
 }
 
-export interface Reached {
-  readonly target: 'operations' | 'bytes';
-  readonly limit: number;
-  readonly value: number;
-  readonly met: boolean;
+/** A file of a network; its size is that with its accuracy in it. */
+export interface StageFile extends MeasuredFile {
+  /** On all test images; chosen by nothing. */
+  readonly testAccuracy: number;
+  /** From the original in float32, on validation images. */
+  readonly dropPoints: number;
+}
+
+/** A network at one point of the way. */
+export interface Stage {
+  /** `original`, `round 1`, ... */
+  readonly name: string;
+  /** `tuto/3`; null for the original. */
+  readonly run: string | null;
+  readonly parameters: number;
+  readonly operations: number;
+  readonly float32: StageFile;
+  readonly int8: StageFile & {
+    /** Layers that stay in float32. */
+    readonly floatLayers: readonly string[];
+  };
+}
+
+/** A convolution or dense layer of the result. */
+export interface CompressedLayer {
+  readonly name: string;
+  /** Filters or features, of the original and of the result. */
+  readonly before: number;
+  readonly after: number;
+  /** Of the result, without biases. */
+  readonly weights: number;
+  readonly quantized: boolean;
+  /** What it costs to quantize it alone, on the validation images. */
+  readonly dropPoints: number;
+  readonly divergence: number;
 }
 
 export interface Compressed {
   readonly stages: readonly Stage[];
+  /** Position in `stages`. */
+  readonly result: number;
+  readonly reason: StopReason;
   readonly targets: readonly Reached[];
-  /** The run of the training; undefined if no filter had to go. */
-  readonly run: Run | undefined;
-  readonly quantized: Quantized;
-  /** The file's bytes, its accuracy recorded in it. */
+  /** Of the result, in the order of the network. */
+  readonly layers: readonly CompressedLayer[];
+  readonly validationImages: number;
+  readonly testImages: number;
+  /** Of the rounds. */
+  readonly runs: readonly Run[];
+  /** The result's bytes, its accuracy recorded in it. */
   readonly file: Uint8Array;
 }
 
-/** A training that was stopped: its run can be resumed. */
+/** What was stopped; all that is finished is found again. */
 export interface Stopped {
-  readonly stopped: PruneResult;
+  readonly stopped: { readonly round: number; readonly run?: Run; readonly step?: number };
 }
+
+interface Round {
+  readonly saved: SavedModel;
+  readonly run: Run | undefined;
+  readonly network: MeasuredNetwork;
+}
+
+/** A training that is killed loses no more than this, unless the user says otherwise. */
+const saveEverySeconds = 60;
 
 /**
- * @throws ConfigurationError for targets out of range or out of reach, and what pruning, freezing and quantizing throw
+ * @throws ConfigurationError for targets out of range or out of reach; AblateError if no network keeps the drop; and what pruning, training,
+ *   freezing and quantizing throw
  */
 export async function compress(options: CompressOptions): Promise<Compressed | Stopped> {
-  const { source, targets, dataset } = options;
-  requireTargets(targets);
-  const original = await freezeSaved(source, undefined, options);
-  const parameters = targets.bytes === undefined ? undefined : await parametersFor(targets.bytes, original, options);
-  const pruned = await pruneTo(targets.operations, parameters, options);
-  if (pruned?.status === 'interrupted') return { stopped: pruned };
-  const run = pruned?.run;
-  const smaller = run === undefined ? original : await freezeSaved(newest(run), run, options);
-  const quantized = await quantizeFrozen(smaller, targets.maxDrop, options);
-  const size = quantized.encode(null);
-  const comparison = await compareOnTest({ float: smaller.encode(null), quantized: size, ...filesOf(smaller.metadata, options) });
-  const file = quantized.encode(accuracyOf(comparison, dataset));
-  const before = run === undefined ? undefined : await originalAccuracy(original, options);
-  const stages: Stage[] = [
-    ...(before === undefined ? [] : [stage('as trained', original.metadata, original.encode(null).length, before)]),
-    stage(
-      run === undefined ? 'as trained' : 'without filters',
-      smaller.metadata,
-      smaller.encode(null).length,
-      comparison.floatAccuracy,
-    ),
-    stage('quantized', smaller.metadata, file.length, comparison.accuracy),
-  ];
-  return { stages, targets: reachedBy(targets, original.metadata, smaller.metadata, file.length), run, quantized, file };
-}
-
-function requireTargets({ operations, bytes, maxDrop }: CompressTargets): void {
-  if (operations !== undefined && !(operations > 0 && operations < 1)) {
-    throw new ConfigurationError(`operations (=${operations}) must be a number in (0, 1): the part that is left`);
+  const { source, targets, signal, hooks = {} } = options;
+  requireTargets(targets, options);
+  const { operations } = targets;
+  // Planned before anything is measured: an error if it is out of reach.
+  if (operations !== undefined) planFor({ operations }, { saved: source, run: undefined }, options);
+  const measuring: Measuring = { dataset: options.dataset, threads: options.threads, source: options.reference };
+  const original = await measureNetwork(await freezeSaved(source, undefined, options), measuring);
+  const measure = async (saved: SavedModel, run: Run | undefined, reused: boolean): Promise<Round> => {
+    const plain = run === undefined ? original : await measureNetwork(await freezeSaved(saved, run, options), measuring);
+    const network = await withinDrop(plain, original, targets, measuring);
+    hooks.onNetwork?.(rounds.length, network, original, reused);
+    return { saved, run, network };
+  };
+  const rounds: Round[] = [];
+  rounds.push(await measure(source, undefined, false));
+  let reason: StopReason;
+  for (;;) {
+    if (signal?.aborted === true) return { stopped: { round: rounds.length } };
+    const next = nextRound(targets, options, measuredRounds(rounds, original));
+    if (next.type === 'stop') {
+      ({ reason } = next);
+      break;
+    }
+    const plan = planRound(next, rounds, options);
+    if (plan === undefined) {
+      reason = 'smallest';
+      break;
+    }
+    const { status, run, step, reused } = await trainPlan(plan, rounds.length, options);
+    if (status === 'interrupted') return { stopped: { round: rounds.length, run, step } };
+    rounds.push(await measure(readSavedModel(latestCheckpoint(run)!.path, {}), run, reused));
   }
-  if (bytes !== undefined && !(Number.isInteger(bytes) && bytes > 0)) {
-    throw new ConfigurationError(`bytes (=${bytes}) must be a positive integer`);
-  }
-  if (maxDrop !== undefined && !(maxDrop >= 0))
-    throw new ConfigurationError(`max-drop (=${maxDrop}) must be a number of at least 0`);
+  return await concluded(rounds, original, reason, measuring, options);
 }
 
 async function freezeSaved(saved: SavedModel, run: Run | undefined, { engine }: CompressOptions): Promise<Frozen> {
   return await freeze({ saved, weights: preferredWeights(saved.file), engine, run: run && runName(run) });
 }
 
-function newest(run: Run): SavedModel {
-  return readSavedModel(latestCheckpoint(run)!.path, {});
+function measuredRounds(rounds: readonly Round[], original: MeasuredNetwork): MeasuredRounds {
+  const [first, ...rest] = rounds.map(({ network }) => decisive(network, original));
+  return [first!, ...rest];
 }
 
-/**
- * How many parameters a quantized file of so many bytes has at most; undefined if the whole network's is small enough. A weight takes one
- * byte there; what else goes with a filter (a bias, a scale) takes more, so that the file is a little smaller than allowed.
- */
-async function parametersFor(bytes: number, original: Frozen, options: CompressOptions): Promise<number | undefined> {
-  const whole = (await quantizeFrozen(original, undefined, options)).encode(null).length;
-  if (whole <= bytes) return undefined;
-  const parameters = original.metadata.parameters - (whole - bytes);
-  if (parameters >= 1) return parameters;
-  throw new ConfigurationError(
-    `bytes (=${bytes}) must be above ${whole - original.metadata.parameters}: that is what the file takes without any weights`,
+/** The round that removes less, of the whole one and what is enough. Undefined if no filter can go any more. */
+function planRound(
+  { whole, enough }: Extract<NextRound, { type: 'shrink' }>,
+  rounds: readonly Round[],
+  options: CompressOptions,
+): PruningPlan | undefined {
+  const now = rounds.at(-1)!;
+  const planUnlessOutOfReach = (target: ShrinkTarget) => {
+    try {
+      return planFor(target, now, options);
+    } catch (error) {
+      if (error instanceof OutOfReachError) return undefined;
+      throw error;
+    }
+  };
+  // A limit out of reach is told before anything is trained.
+  const last = enough && (rounds.length === 1 ? planFor(enough, now, options) : planUnlessOutOfReach(enough));
+  const left = last && countOperations(last.shrunk!.network) / now.network.frozen.metadata.operations;
+  return left !== undefined && left >= options.shrink ? last : planUnlessOutOfReach(whole);
+}
+
+function planFor(target: ShrinkTarget, { saved, run }: Pick<Round, 'saved' | 'run'>, options: CompressOptions): PruningPlan {
+  return planPruning(
+    {
+      source: saved,
+      reference: run === undefined ? options.reference : runName(run),
+      method: { type: 'filters', target, scope: 'layer' },
+      steps: options.steps,
+      overrides: { saveEverySeconds, ...options.overrides, val: true },
+    },
+    options.dataset,
   );
 }
 
-/** Undefined if the network is small enough as it is. */
-async function pruneTo(
-  operations: number | undefined,
-  parameters: number | undefined,
-  { source, reference, steps, overrides, engine, dataset, runsFolder, signal, hooks, libraries }: CompressOptions,
-): Promise<PruneResult | undefined> {
-  if (operations === undefined && parameters === undefined) return undefined;
-  const target = { ...(operations !== undefined && { operations }), ...(parameters !== undefined && { parameters }) };
-  const method = { type: 'filters', target, scope: 'layer' } as const;
-  const plan = planPruning({ source, reference, method, steps, overrides }, dataset);
-  return await prune(plan, {
+async function trainPlan({ config, shrunk, request }: PruningPlan, round: number, options: CompressOptions) {
+  const { engine, dataset, runsFolder, signal, hooks, libraries } = options;
+  const trainHooks = hooks?.training?.(round, config);
+  return await trainRound({
+    config,
+    initialWeights: { path: request.source.path, file: { tensors: shrunk!.weights, metadata: {} } },
     engine,
     dataset,
     runsFolder,
     ...(signal !== undefined && { signal }),
-    ...(hooks !== undefined && { hooks }),
+    ...(trainHooks !== undefined && { hooks: trainHooks }),
     ...(libraries !== undefined && { libraries }),
   });
 }
 
-async function quantizeFrozen(
-  frozen: Frozen,
-  maxDrop: number | undefined,
-  { reference, dataset, threads }: CompressOptions,
-): Promise<Quantized> {
-  return await quantize({
-    file: { bytes: frozen.encode(null), source: reference },
-    scheme: 'int8',
-    weightBits: 7,
-    calibration: { method: 'mse', percentile: 99.99 },
-    keepFloat: [],
-    check: maxDrop === undefined ? undefined : { maxDrop, threads },
-    seed: 1,
-    dataset,
-  });
-}
-
-function filesOf(metadata: FrozenMetadata, { dataset, threads }: CompressOptions) {
-  return { metadata, dataset, threads };
-}
-
-async function originalAccuracy(original: Frozen, options: CompressOptions): Promise<number> {
-  const { metadata } = original;
-  const session = await openSession(original.encode(null), 'the frozen file', { threads: options.threads });
-  try {
-    return (await evaluateFrozen({ session, metadata, dataset: options.dataset, split: 'test' }))!.accuracy;
-  } finally {
-    await session.dispose();
+/** Chooses the result, and only then looks at the test images. */
+async function concluded(
+  rounds: readonly Round[],
+  original: MeasuredNetwork,
+  reason: StopReason,
+  measuring: Measuring,
+  { targets, dataset, hooks = {} }: CompressOptions,
+): Promise<Compressed> {
+  const measured = measuredRounds(rounds, original);
+  const result = resultOf(targets, measured);
+  if (result === undefined) throw nothingWithin(targets.maxDrop!, measured, validationImages(dataset).count);
+  const { saved, network } = rounds[result]!;
+  const sensitivities = await layerSensitivities(network, measuring, hooks.onLayer);
+  const comparisons: FileComparison[] = [];
+  for (const round of rounds) {
+    hooks.onTest?.(comparisons.length, rounds.length);
+    const { frozen, quantized } = round.network;
+    const files = { float: frozen.encode(null), quantized: quantized.encode(null) };
+    comparisons.push(await compareOnTest({ ...files, ...measuring, metadata: frozen.metadata }));
   }
+  hooks.onTest?.(rounds.length, rounds.length);
+  const file = network.quantized.encode(accuracyOf(comparisons[result]!.accuracy, dataset));
+  return {
+    stages: rounds.map((round, i) => stageOf(i, round, original, comparisons[i]!, dataset)),
+    result,
+    reason,
+    targets: reachedBy(targets, measured[0], { ...measured[result]!, bytes: file.length }),
+    layers: layersOf(networkOf(rounds[0]!), networkOf({ saved, network }), sensitivities, network.quantized.layers),
+    validationImages: validationImages(dataset).count,
+    testImages: dataset.test.count,
+    runs: rounds.flatMap(({ run }) => run ?? []),
+    file,
+  };
 }
 
-function accuracyOf({ accuracy: value, images }: FileComparison, { name: dataset, fingerprint }: Dataset): FrozenAccuracy {
-  return { value, split: 'test', images, dataset, fingerprint };
-}
-
-function stage(name: Stage['name'], { parameters, operations }: FrozenMetadata, bytes: number, accuracy: number): Stage {
-  return { name, parameters, operations, bytes, accuracy };
-}
-
-function reachedBy(targets: CompressTargets, before: FrozenMetadata, after: FrozenMetadata, size: number): Reached[] {
-  const values = { operations: after.operations / before.operations, bytes: size };
-  return (['operations', 'bytes'] as const).flatMap((target) => {
-    const limit = targets[target];
-    return limit === undefined ? [] : [{ target, limit, value: values[target], met: values[target] <= limit }];
+function nothingWithin(maxDrop: number, measured: MeasuredRounds, images: number): AblateError {
+  const [original, first] = measured.map(({ dropPoints }) => dropPoints.toFixed(2));
+  const costs = `quantizing alone costs ${original!}${first === undefined ? '' : `, and the first round ${first}`}`;
+  return new AblateError(`no network keeps within a drop of ${maxDrop} points on ${images} validation images: ${costs}`, {
+    fix: 'allow a larger --max-drop, remove less in a round (--shrink 0.9), or train more (--steps)',
   });
+}
+
+function stageOf(
+  round: number,
+  { run, network }: Round,
+  original: MeasuredNetwork,
+  { floatAccuracy, accuracy }: FileComparison,
+  dataset: Dataset,
+): Stage {
+  const { frozen, quantized, float32, int8 } = network;
+  const { parameters, operations } = frozen.metadata;
+  const fileOf = (file: MeasuredFile, { encode }: Pick<Frozen, 'encode'>, testAccuracy: number): StageFile => ({
+    ...file,
+    bytes: encode(accuracyOf(testAccuracy, dataset)).length,
+    testAccuracy,
+    dropPoints: dropOf(file, original),
+  });
+  return {
+    name: round === 0 ? 'original' : `round ${round}`,
+    run: run === undefined ? null : runName(run),
+    parameters,
+    operations,
+    float32: fileOf(float32, frozen, floatAccuracy),
+    int8: { ...fileOf(int8, quantized, accuracy), floatLayers: quantized.quantization.floatLayers },
+  };
+}
+
+function networkOf({ saved, network }: Pick<Round, 'saved' | 'network'>): Network {
+  const { inputSize, classes } = network.frozen.metadata;
+  const { model, modelSettings: settings } = saved.config;
+  return buildModel(model, { settings, input: [3, inputSize, inputSize], classes: classes.length });
+}
+
+function layersOf(
+  before: Network,
+  after: Network,
+  sensitivities: readonly LayerSensitivity[],
+  quantized: readonly string[],
+): CompressedLayer[] {
+  const filtersOf = (network: Network, name: string) => network.layers.find((layer) => layer.name === name)!.outputShape[0]!;
+  return sensitivities.map(({ layer: name, dropPoints, divergence }) => ({
+    name,
+    before: filtersOf(before, name),
+    after: filtersOf(after, name),
+    weights: sizeOf(after.parameters.find((parameter) => parameter.name === `${name}.weight`)!.shape),
+    quantized: quantized.includes(name),
+    dropPoints,
+    divergence,
+  }));
+}
+
+function accuracyOf(value: number, { name: dataset, fingerprint, test }: Dataset): FrozenAccuracy {
+  return { value, split: 'test', images: test.count, dataset, fingerprint };
 }

@@ -1,5 +1,4 @@
 /** The network whose outputs a training learns beside the labels: distillation (Hinton et al., 2015). */
-import { createHash } from 'node:crypto';
 import type { Dataset } from '../data/dataset.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -8,7 +7,7 @@ import { checkpointWeights } from '../runs/checkpoint.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { preprocessingOf } from './preprocessing.ts';
 import type { SavedModel } from './saved-model.ts';
-import { loadWeights, preferredWeights } from './weights.ts';
+import { loadWeights, preferredWeights, weightsChecksum } from './weights.ts';
 
 export interface Teacher {
   /**
@@ -60,13 +59,7 @@ export function createTeacher({ saved, engine, dataset, preprocessing, batchSize
 
 /** Names a teacher's weights, those that it teaches with: SHA-256 over names and values. */
 export function teacherChecksum({ file, path }: SavedModel): string {
-  const hash = createHash('sha256');
-  const weights = checkpointWeights(file, preferredWeights(file), path);
-  for (const name of [...weights.keys()].sort()) {
-    const { data } = weights.get(name)!;
-    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-  return hash.digest('hex');
+  return weightsChecksum(checkpointWeights(file, preferredWeights(file), path));
 }
 
 /** @throws DataError if the teacher's weights are no longer those that a run was started with (empty: it has not started) */

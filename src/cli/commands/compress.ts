@@ -1,10 +1,14 @@
 import type { Command } from 'commander';
-import { singleProcess } from '../../cluster/collective.ts';
-import type { Compressed, CompressTargets } from '../../compress/pipeline.ts';
-import type { TrainingConfig } from '../../train/config-schema.ts';
+import { existsSync, statSync } from 'node:fs';
+import type { Compressed, Stopped } from '../../compress/pipeline.ts';
+import type { CompressTargets } from '../../compress/rounds.ts';
+import type { Dataset } from '../../data/dataset.ts';
+import type { OnednnEngine } from '../../engine/onednn/engine.ts';
+import type { CompressionData } from '../../report/compression-data.ts';
+import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
-import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { alignColumns } from '../../util/text-table.ts';
+import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { physicalCores } from '../frozen-files.ts';
@@ -13,13 +17,20 @@ import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignmen
 import { requireWritableFolder } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
-import { shortPath, trainingDisplay } from '../training-display.ts';
+import { shortPath } from '../training-display.ts';
 import { trainingOverrides } from '../training-overrides.ts';
 
-interface Options extends SourceOptions, CompressTargets {
+interface Options extends SourceOptions {
+  readonly operations?: number;
+  readonly bytes?: number;
+  readonly latency?: number;
+  readonly maxDrop?: number;
+  readonly shrink: number;
+  readonly rounds: number;
   readonly steps: number;
   readonly set: Assignments;
   readonly output?: string;
+  readonly report?: string;
   readonly model?: string;
   readonly threads?: number;
   readonly data?: string;
@@ -30,19 +41,21 @@ interface Options extends SourceOptions, CompressTargets {
 export function addCompressCommand(program: Command): void {
   program
     .command('compress')
-    .description('make a trained network fit: remove filters, train on, and quantize to one small ONNX file')
+    .description(
+      'make a trained network fit, in rounds: remove filters, train on, quantize and measure; the result is one small ONNX file',
+    )
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('--operations <part>', 'part of the operations that is left at most, in (0, 1)', parseNumber)
     .option('--bytes <n>', 'largest size of the file', parseNumber)
-    .option(
-      '--max-drop <points>',
-      'accuracy that quantization may cost on training images; layers return to float32 until it does not',
-      parseNumber,
-    )
-    .option('--steps <n>', 'steps of training after filters are removed', parseNumber, 1000)
+    .option('--latency <ms>', 'longest median time of one image, with one thread in ONNX Runtime', parseNumber)
+    .option('--max-drop <points>', 'accuracy that may be lost on validation images; alone: as small as that allows', parseNumber)
+    .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, 0.7)
+    .option('--rounds <n>', 'rounds at most', parseNumber, 8)
+    .option('--steps <n>', 'steps of training in each round', parseNumber, 1000)
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
     .option('--model <name>', 'model of the file, where it does not say')
     .option('-o, --output <file.onnx>', 'where to write (default: <model>.small.onnx)')
+    .option('--report <folder>', 'folder of the report (default: beside the output, <output without .onnx>-report)')
     .option('--threads <n>', 'threads (default: as it was trained)', parseNumber)
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
@@ -52,73 +65,150 @@ export function addCompressCommand(program: Command): void {
     .action(compressModel);
 }
 
-async function compressModel(reference: string, options: Options): Promise<void> {
-  const { operations, bytes, maxDrop, steps, runsDir, model, data } = options;
-  if (operations === undefined && bytes === undefined) {
-    throw new ConfigurationError('what to reach is missing', {
-      fix: '--operations 0.5, --bytes 200000, or both; ablate quantize only quantizes',
-    });
-  }
+async function compressModel(given: string, options: Options): Promise<void> {
+  const { operations, bytes, latency: latencyMs, maxDrop, shrink, rounds, steps, runsDir, model } = options;
+  const targets: CompressTargets = { operations, bytes, latencyMs, maxDrop };
+  const { requireTargets } = await import('../../compress/rounds.ts');
+  requireTargets(targets, { shrink, rounds });
   if (!Number.isInteger(steps) || steps < 1) throw new ConfigurationError(`steps (=${steps}) must be a positive integer`);
+  const { sourceReference } = await import('../../compress/round-runs.ts');
+  const reference = sourceReference(given, runsDir);
   const { saved: source } = await readReference(reference, { runsDir, model });
   const file = options.output ?? `${source.config.model}.small.onnx`;
   requireWritableFolder(file);
-  const dataset = await loadImages(data ?? source.config.dataset, options);
-  const overrides = await trainingOverrides(options);
+  const report = options.report ?? `${file.replace(/\.onnx$/, '')}-report`;
+  requireReportFolder(report);
+  const overrides = await roundOverrides(options);
+  const dataset = await loadImages(options.data ?? source.config.dataset, options);
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { compress } = await import('../../compress/pipeline.ts');
-  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
-  const config: TrainingConfig = { ...source.config, steps, threads: options.threads ?? source.config.threads };
-  const engine = createOnednnEngine({ threads: config.threads });
-  const { hooks, finish } = trainingDisplay(config, singleProcess);
+  const engine = createOnednnEngine({ threads: options.threads ?? source.config.threads });
+  const { hooks, finish } = compressionDisplay();
   const threads = options.threads ?? (await physicalCores());
-  const targets = { operations, bytes, maxDrop };
   const libraries = { onednn: engine.libraryVersion };
-  const work = { source, reference, targets, steps, overrides, engine, dataset, runsFolder: runsDir, threads, hooks, libraries };
+  const work = { source, reference, targets, shrink, rounds, steps, overrides, engine, dataset, threads, hooks, libraries };
   const result = await interruptible('stopping after this step, and saving', (signal) =>
-    compress({ ...work, signal }).finally(finish),
+    compress({ ...work, runsFolder: runsDir, signal }).finally(finish),
   );
-  if ('stopped' in result) {
-    const { run, step } = result.stopped;
-    const path = run === undefined ? 'the run' : shortPath(run.path);
-    throw new Interruption(`stopped after step ${step} of ${steps}, which is saved in ${path}`, {
-      fix: `ablate prune --resume ${path} continues the training; ablate quantize ${path} then does the rest`,
+  if ('stopped' in result) throw interruption(result, steps);
+  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
+  const { writeCompressionReport } = await import('../../report/compression-report.ts');
+  writeFileAtomic(file, result.file);
+  const command = commandLine(given, reference);
+  const about = { file, reference, config: source.config, dataset, overrides, targets, steps, shrink, command, engine };
+  const data = await gather(result, about);
+  const written = await writeCompressionReport(data, report);
+  if (options.json === true) printJson({ ...data, report: written.html });
+  else await printReport(data, shortPath(written.html));
+  const failure = await failureOf(data);
+  if (failure !== undefined) throw failure;
+}
+
+/** What the rounds' trainings change of the original's configuration. */
+async function roundOverrides(options: Options): Promise<ConfigOverrides> {
+  if (Object.keys(options.set).includes('val')) {
+    throw new ConfigurationError(
+      'val cannot be set here: the last training images are always kept out, as they decide when to stop',
+    );
+  }
+  const { sourceReference } = await import('../../compress/round-runs.ts');
+  const overrides = await trainingOverrides(options);
+  const { teacher } = overrides;
+  // The name of a model must not come to mean a round.
+  return typeof teacher === 'string' ? { ...overrides, teacher: sourceReference(teacher, options.runsDir) } : overrides;
+}
+
+/** Said before the work, not after it. */
+function requireReportFolder(folder: string): void {
+  if (!existsSync(folder) || statSync(folder).isDirectory()) return;
+  throw new AblateError(`cannot write the report to ${folder}: it is a file`, { fix: 'name a folder: --report <folder>' });
+}
+
+function interruption({ stopped: { round, run, step } }: Stopped, steps: number): Interruption {
+  const where =
+    run === undefined
+      ? `stopped before round ${round}; what is trained is saved`
+      : `stopped in round ${round} after step ${step!} of ${steps}, which is saved in ${shortPath(run.path)}`;
+  return new Interruption(where, { fix: 'the same command continues' });
+}
+
+/** The command as it was given, but for a name that may mean another run later. */
+function commandLine(given: string, reference: string): string {
+  const quoted = process.argv.slice(2).map((argument) => {
+    const text = argument === given ? reference : argument;
+    return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  });
+  return `npx ablate ${quoted.join(' ')}`;
+}
+
+interface About {
+  readonly file: string;
+  readonly reference: string;
+  /** Of the original. */
+  readonly config: TrainingConfig;
+  readonly dataset: Dataset;
+  readonly overrides: ConfigOverrides;
+  readonly targets: CompressTargets;
+  readonly steps: number;
+  readonly shrink: number;
+  readonly command: string;
+  readonly engine: OnednnEngine;
+}
+
+async function gather({ runs, ...result }: Compressed, about: About): Promise<CompressionData> {
+  const { distinctEnvironments } = await import('../../report/gather.ts');
+  const { describeEnvironment } = await import('../../runs/environment.ts');
+  const { runtimeVersion } = await import('../../deploy/onnx-runtime.ts');
+  const { file, reference, config, dataset, overrides, targets, steps, shrink, command, engine } = about;
+  const libraries = { onednn: engine.libraryVersion, onnxruntime: runtimeVersion() };
+  return {
+    model: config.model,
+    source: reference,
+    sourceHeldOut: config.val,
+    dataset: dataset.name,
+    synthetic: dataset.synthetic,
+    limits: targets,
+    steps,
+    shrink,
+    seed: (overrides['seed'] as number | undefined) ?? config.seed,
+    command,
+    ...result,
+    file,
+    trainingEnvironments: distinctEnvironments(runs),
+    environment: describeEnvironment({ threads: 1, libraries }),
+  };
+}
+
+async function printReport(data: CompressionData, page: string): Promise<void> {
+  const { conclusion, notesOf, stagesTable, targetsTable } = await import('../../report/compression-text.ts');
+  for (const { header, rows, alignments } of [stagesTable(data), targetsTable(data)]) {
+    print(alignColumns([header, ...rows], alignments));
+    print('');
+  }
+  for (const line of notesOf(data)) print(line);
+  print(conclusion(data));
+  print(`wrote ${data.file}`);
+  print(`report: ${page}`);
+}
+
+/** Why the result is not what was asked for, though it is written. */
+async function failureOf({ targets, limits, result, stages }: CompressionData): Promise<AblateError | undefined> {
+  const { targetWords } = await import('../../report/compression-text.ts');
+  const { hasLimits } = await import('../../compress/rounds.ts');
+  const missed = targets.filter(({ met }) => !met);
+  if (missed.length > 0) {
+    const what = missed.map(({ target, limit, value }) => {
+      const { name, format } = targetWords[target];
+      return `${name}: ${format(value)}, above ${format(limit)}`;
+    });
+    return new AblateError(`the file was written, but misses a target: ${what.join('; ')}`, {
+      fix: 'allow a larger --max-drop, more --rounds or more --steps, or ask for less',
     });
   }
-  writeFileAtomic(file, result.file);
-  if (options.json === true) printJson(describe(result, reference, file));
-  else printReport(result, file);
-  const missed = result.targets.filter(({ met }) => !met);
-  if (missed.length === 0) return;
-  const what = missed.map(({ target, limit, value }) => `${target} is ${value}, above ${limit}`);
-  throw new AblateError(`the file was written, but misses its target: ${what.join('; ')}`, {
-    fix: 'allow a larger --max-drop, or ask for fewer --operations',
-  });
-}
-
-function describe({ stages, targets, run, quantized }: Compressed, source: string, file: string) {
-  const { floatLayers } = quantized.quantization;
-  return { file, source, run: run === undefined ? null : `${run.model}/${run.number}`, stages, targets, floatLayers };
-}
-
-function printReport({ stages, targets, run, quantized }: Compressed, file: string): void {
-  const rows = stages.map(({ name, parameters, operations, bytes, accuracy }) => [
-    name,
-    formatCount(parameters),
-    formatOperations(operations),
-    formatBytes(bytes),
-    formatAccuracy(accuracy),
-  ]);
-  const header = ['', 'parameters', 'operations', 'file', 'accuracy (test)'];
-  print(alignColumns([header, ...rows], ['left', 'right', 'right', 'right', 'right']));
-  print('');
-  for (const { target, limit, value, met } of targets) {
-    const [reached, wanted] =
-      target === 'bytes' ? [formatCount(value), formatCount(limit)] : [formatAccuracy(value), formatAccuracy(limit)];
-    print(`${target}: ${reached}, at most ${wanted}${met ? '' : ': missed'}`);
-  }
-  const { floatLayers } = quantized.quantization;
-  if (floatLayers.length > 0) print(`in float32: ${floatLayers.join(', ')}`);
-  if (run !== undefined) print(`run: ${shortPath(run.path)}`);
-  print(`wrote ${file}`);
+  if (hasLimits(limits) || result > 0 || stages.length === 1) return undefined;
+  const drop = stages[1]!.int8.dropPoints.toFixed(2);
+  return new AblateError(
+    `no filter could be removed: even the first round costs ${drop} points, above ${limits.maxDrop!}; the file is the original, only quantized`,
+    { fix: 'allow a larger --max-drop, remove less in a round (--shrink 0.9), or train more (--steps)' },
+  );
 }

@@ -38,11 +38,14 @@ export interface Shrunk {
   readonly layers: readonly { readonly name: string; readonly before: number; readonly after: number }[];
 }
 
+/** There are no filters whose removal leaves so little. */
+export class OutOfReachError extends ConfigurationError {}
+
 /**
  * Removes the least important filters until no more is left than asked for. What the smaller network computes is what the whole network computes
  * if nothing reads the removed channels, but for local response normalization, whose windows then reach over other neighbours.
  *
- * @throws ConfigurationError for a target out of range or out of reach, and for a network without filters to remove
+ * @throws ConfigurationError for a target out of range; OutOfReachError for one out of reach, and for a network without filters to remove
  */
 export function shrinkModel({ model, settings, builtFor, weights, target, scope }: ShrinkOptions): Shrunk {
   requireTarget(target);
@@ -77,11 +80,11 @@ function requireTarget({ operations, filters, parameters }: ShrinkTarget): void 
     throw new ConfigurationError(`parameters (=${parameters}) must be at least 1`);
 }
 
-function nothingToRemove(network: Network, { channels, outputs }: Channels): ConfigurationError {
+function nothingToRemove(network: Network, { channels, outputs }: Channels): OutOfReachError {
   const reasons = network.layers
     .filter(({ kind }) => kind === 'conv' || kind === 'dense')
     .map(({ name }) => `${name}: ${channels[outputs.get(name)![0]!]!.fixed ?? 'it has one filter'}`);
-  return new ConfigurationError(`model "${network.name}" has no filters that can be removed (${reasons.join('; ')})`);
+  return new OutOfReachError(`model "${network.name}" has no filters that can be removed (${reasons.join('; ')})`);
 }
 
 /** The fewest channels to remove, from the front of `order`, so that every target is met. */
@@ -103,7 +106,7 @@ function removals(
     const least = measure(networkWithout(order.length));
     if (least > limit) {
       const lowest = least < 1 ? roundedUp(least) : least;
-      throw new ConfigurationError(
+      throw new OutOfReachError(
         `${name} (=${limit}) must be at least ${lowest} for model "${network.name}": that is with one filter in every layer`,
       );
     }
@@ -117,7 +120,7 @@ function filtersToRemove(part: number, { channels }: Channels, order: readonly n
   const candidates = channels.filter(({ fixed }) => fixed === undefined).length;
   const count = candidates - Math.round(part * candidates);
   if (count <= order.length) return count;
-  throw new ConfigurationError(
+  throw new OutOfReachError(
     `filters (=${part}) must be at least ${roundedUp((candidates - order.length) / candidates)}: every layer keeps one filter`,
   );
 }

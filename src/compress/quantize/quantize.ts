@@ -45,10 +45,12 @@ export interface CalibrationSettings {
   readonly images?: number | undefined;
 }
 
-/** Measuring on training images that did not calibrate. */
+/** Measuring on images that did not calibrate, by default training images. */
 export interface CheckSettings {
   /** Default 2000, or as many as calibration leaves. */
   readonly images?: number | undefined;
+  /** Measured on these, and on all of them, in place of training images. */
+  readonly imageSet?: ImageSet | undefined;
   /** Largest loss of accuracy allowed, in points; default: any. */
   readonly maxDrop?: number | undefined;
   readonly threads: number;
@@ -69,6 +71,8 @@ export interface QuantizeOptions {
   readonly seed: number;
   /** Needed for integer arithmetic, and to check. */
   readonly dataset?: Dataset | undefined;
+  /** Which of its images may calibrate and check; default: those that the network was trained on. */
+  readonly trainingImages?: ImageSet | undefined;
 }
 
 export interface Quantized {
@@ -77,7 +81,7 @@ export interface Quantized {
   readonly quantization: Quantization;
   /** The layers that were quantized, in the order of the graph. */
   readonly layers: readonly string[];
-  /** What was measured on training images, if it was asked for. */
+  /** What the layers cost, if it was asked for. */
   readonly check: MeasuredCheck | undefined;
   /** The file's bytes; with an accuracy, they say so in their metadata. The same options give the same bytes. */
   encode(accuracy: FrozenAccuracy | null): Uint8Array;
@@ -210,15 +214,19 @@ interface ChosenImages {
 }
 
 /** Training images in an order drawn from the seed: the first ones calibrate, the next ones check. Test images are for the result. */
-function chooseImages({ calibration, check, seed, dataset }: QuantizeOptions, metadata: FrozenMetadata): ChosenImages {
+function chooseImages(
+  { calibration, check, seed, dataset, trainingImages }: QuantizeOptions,
+  metadata: FrozenMetadata,
+): ChosenImages {
   if (dataset === undefined) throw new ConfigurationError('integer arithmetic, and measuring layers, need a data set');
   requireFitting(metadata, dataset);
-  const train = splitOf(dataset, 'train', metadata.config['val'] === true);
-  const calibrationCount = calibration.images ?? usualCount(train.count, check !== undefined);
+  const train = trainingImages ?? splitOf(dataset, 'train', metadata.config['val'] === true);
+  const drawsCheck = check !== undefined && check.imageSet === undefined;
+  const calibrationCount = calibration.images ?? usualCount(train.count, drawsCheck);
   requireCount('images', calibrationCount, train.count, `${dataset.name} has as training images`);
   const order = permutation(streamKey(seed, 'calibration'), train.count);
   const chosen = { calibration: selectImages(train, order.subarray(0, calibrationCount)), shape: dataset.shape, dataset };
-  if (check === undefined) return { ...chosen, check: undefined };
+  if (!drawsCheck) return { ...chosen, check: check?.imageSet };
   const left = train.count - calibrationCount;
   const checkCount = check.images ?? Math.min(usualCheckImages, left);
   requireCount('check-images', checkCount, left, 'calibration leaves of the training images');

@@ -34,6 +34,11 @@ export async function prepareCheck(
   return { images, shape, threads, probabilities, accuracy: accuracyOf(probabilities, images) };
 }
 
+/** Fraction of the images that a frozen file labels correctly. */
+export async function accuracyOnImages(bytes: Uint8Array, options: Pick<Check, 'images' | 'shape' | 'threads'>): Promise<number> {
+  return accuracyOf(await predict(bytes, options), options.images);
+}
+
 export async function costOf(bytes: Uint8Array, check: Check): Promise<Cost> {
   const probabilities = await predict(bytes, check);
   return {
@@ -83,6 +88,9 @@ function meanDivergence(from: Float32Array, to: Float32Array, count: number): nu
   return sum / count;
 }
 
+/** Not even one layer can be quantized within the drop allowed. */
+export class NoLayerWithinDropError extends AblateError {}
+
 /** A layer, and the cost of quantizing it alone. */
 export interface LayerSensitivity extends Cost {
   readonly layer: string;
@@ -108,7 +116,7 @@ export async function measureSensitivities(
  * Returns layers to float, the one with the largest divergence first, until accuracy drops by no more than `maxDrop` points.
  *
  * @returns the layers that stay quantized, in the order given, and their cost together
- * @throws AblateError if not even one layer can
+ * @throws NoLayerWithinDropError if not even one layer can
  */
 export async function keepWithinDrop(
   sensitivities: readonly LayerSensitivity[],
@@ -125,8 +133,8 @@ export async function keepWithinDrop(
     if (cost.dropPoints <= maxDrop) return { layers, cost };
   }
   const { layer } = worstFirst.at(-1)!;
-  throw new AblateError(
-    `no layer can be quantized within a drop of ${maxDrop} points on ${check.images.count} training images: ` +
+  throw new NoLayerWithinDropError(
+    `no layer can be quantized within a drop of ${maxDrop} points on ${check.images.count} images: ` +
       `even ${layer} alone, which changes the least, costs ${cost!.dropPoints.toFixed(2)}`,
     { fix: 'allow a larger --max-drop, or store the weights only: --weights-only float16' },
   );

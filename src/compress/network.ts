@@ -1,0 +1,154 @@
+/** One network on the way of compression: frozen, quantized, and measured in both forms. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Dataset, ImageSet } from '../data/dataset.ts';
+import { splitOf } from '../data/image-set.ts';
+import { benchInference } from '../deploy/bench/bench-inference.ts';
+import type { Frozen } from '../deploy/freeze.ts';
+import type { FrozenAccuracy } from '../deploy/metadata.ts';
+import { quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
+import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
+import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
+
+/** How networks are measured. */
+export interface Measuring {
+  readonly dataset: Dataset;
+  /** Of ONNX Runtime, for accuracies. */
+  readonly threads: number;
+  /** What to call the network in errors. */
+  readonly source: string;
+}
+
+/** A file of the network. */
+export interface MeasuredFile {
+  /** With room for its accuracy on test images. */
+  readonly bytes: number;
+  /** Median of one image, with one thread of ONNX Runtime. */
+  readonly latencyMs: number;
+  /** Fraction of the validation images. */
+  readonly validationAccuracy: number;
+}
+
+export interface MeasuredNetwork {
+  readonly frozen: Frozen;
+  readonly quantized: Quantized;
+  readonly float32: MeasuredFile;
+  readonly int8: MeasuredFile;
+}
+
+/** The images that are kept out of the training of every round, and decide. */
+export function validationImages(dataset: Dataset): ImageSet {
+  return splitOf(dataset, 'val', true);
+}
+
+export async function measureNetwork(frozen: Frozen, measuring: Measuring): Promise<MeasuredNetwork> {
+  const quantized = await quantizeNetwork(frozen, measuring, undefined);
+  const [float32, int8] = await measureFiles([frozen, quantized], measuring);
+  return { frozen, quantized, float32: float32!, int8: int8! };
+}
+
+/**
+ * Where quantization and not the smaller network costs too much, returns layers to float32 until the drop is kept: the network as it was, if that
+ * cannot be, if it is not needed, or if a limit of size is missed or would be.
+ */
+export async function withinDrop(
+  network: MeasuredNetwork,
+  original: MeasuredNetwork,
+  targets: CompressTargets,
+  measuring: Measuring,
+): Promise<MeasuredNetwork> {
+  const { maxDrop } = targets;
+  if (maxDrop === undefined || dropOf(network.int8, original) <= maxDrop) return network;
+  const isSmall = (each: MeasuredNetwork) =>
+    !hasLimits(targets) || keepsLimits(targets, decisive(original, original), decisive(each, original));
+  const floatDrop = dropOf(network.float32, original);
+  if (floatDrop > maxDrop || !isSmall(network)) return network;
+  try {
+    // What the smaller network itself has cost is not left for quantization.
+    const quantized = await quantizeNetwork(network.frozen, measuring, { maxDrop: maxDrop - floatDrop });
+    const [int8] = await measureFiles([quantized], measuring);
+    const mixed = { ...network, quantized, int8: int8! };
+    return isSmall(mixed) ? mixed : network;
+  } catch (error) {
+    if (error instanceof NoLayerWithinDropError) return network;
+    throw error;
+  }
+}
+
+/** What quantizing each layer alone costs, on the validation images; in the order of the network. */
+export async function layerSensitivities(
+  { frozen, quantized }: MeasuredNetwork,
+  measuring: Measuring,
+  onLayer: CheckSettings['onLayer'],
+): Promise<readonly LayerSensitivity[]> {
+  const measured: MeasuredCheck | undefined =
+    quantized.check ?? (await quantizeNetwork(frozen, measuring, { ...(onLayer !== undefined && { onLayer }) })).check;
+  return measured!.sensitivities;
+}
+
+/** In points; positive if the file is worse than the original in float32. */
+export function dropOf(file: MeasuredFile, original: MeasuredNetwork): number {
+  return 100 * (original.float32.validationAccuracy - file.validationAccuracy);
+}
+
+/** What of the quantized network decides about further rounds. */
+export function decisive({ frozen, int8 }: MeasuredNetwork, original: MeasuredNetwork): Measured {
+  const { parameters, operations } = frozen.metadata;
+  const { bytes, latencyMs } = int8;
+  return { parameters, operations, bytes, latencyMs, dropPoints: dropOf(int8, original) };
+}
+
+/** Weights in 7 bits, ranges from training images that are not of validation. */
+async function quantizeNetwork(
+  frozen: Frozen,
+  { dataset, threads, source }: Measuring,
+  check: Pick<CheckSettings, 'maxDrop' | 'onLayer'> | undefined,
+): Promise<Quantized> {
+  return await quantize({
+    file: { bytes: frozen.encode(null), source },
+    scheme: 'int8',
+    weightBits: 7,
+    calibration: { method: 'mse', percentile: 99.99 },
+    keepFloat: [],
+    check: check && { ...check, imageSet: validationImages(dataset), threads },
+    seed: 1,
+    dataset,
+    trainingImages: splitOf(dataset, 'train', true),
+  });
+}
+
+async function measureFiles(files: readonly Pick<Frozen, 'encode'>[], { dataset, threads }: Measuring): Promise<MeasuredFile[]> {
+  const images = { images: validationImages(dataset), shape: dataset.shape, threads };
+  const encoded = files.map((file) => file.encode(null));
+  const accuracies: number[] = [];
+  for (const bytes of encoded) accuracies.push(await accuracyOnImages(bytes, images));
+  const latencies = await measureLatencies(encoded);
+  return files.map((file, i) => ({
+    bytes: file.encode(longestAccuracy(dataset)).length,
+    latencyMs: latencies[i]!,
+    validationAccuracy: accuracies[i]!,
+  }));
+}
+
+/** A size decides before the accuracy on test images, which goes into the file, may be known: one with as many digits as any. */
+function longestAccuracy({ test, name, fingerprint }: Dataset): FrozenAccuracy {
+  return { value: 0.30000000000000004, split: 'test', images: test.count, dataset: name, fingerprint };
+}
+
+const turns = { rounds: 3, roundMs: 100 };
+
+async function measureLatencies(files: readonly Uint8Array[]): Promise<number[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-latency-'));
+  try {
+    const named = files.map((bytes, i) => {
+      const path = join(folder, `${i}.onnx`);
+      writeFileSync(path, bytes);
+      return { name: String(i), path };
+    });
+    const results = await benchInference({ files: named, threads: [1], runtimes: ['onnxruntime'], batchSizes: [], ...turns });
+    return results.map(({ latencyMs }) => latencyMs.p50);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The trainings of compression's rounds: ordinary runs, each with a `compression.json` that says what it computes. The same command finds
+ * them again by it, so that what is finished is not trained twice, and what was interrupted goes on.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Dataset } from '../data/dataset.ts';
+import type { Engine } from '../engine/engine.ts';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { describeEnvironment } from '../runs/environment.ts';
+import { allRuns, createRun, runName, type Run } from '../runs/run-folder.ts';
+import { readStatus } from '../runs/run-status.ts';
+import { runIdentity } from '../study/identity.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { recordedConfig } from '../train/resume.ts';
+import { train, type NamedWeights, type TrainHooks } from '../train/train.ts';
+import { weightsChecksum } from '../train/weights.ts';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+
+export interface RoundTraining {
+  readonly config: TrainingConfig;
+  /** Of the network without the filters that were removed. */
+  readonly initialWeights: NamedWeights;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly runsFolder: string;
+  readonly signal?: AbortSignal;
+  readonly hooks?: TrainHooks;
+  readonly libraries?: Readonly<Record<string, string>>;
+}
+
+export interface TrainedRound {
+  readonly status: 'finished' | 'interrupted';
+  readonly run: Run;
+  readonly step: number;
+  /** Whether it was finished before. */
+  readonly reused: boolean;
+}
+
+/** Trains a round, as far as that has not been done before. Throws what `train` throws. */
+export async function trainRound(training: RoundTraining): Promise<TrainedRound> {
+  const { config, runsFolder, libraries = {} } = training;
+  const identity = roundIdentity(training);
+  const found = findRound(runsFolder, config.model, identity);
+  if (found !== undefined && readStatus(found).status === 'finished') {
+    return { status: 'finished', run: found, step: config.steps, reused: true };
+  }
+  const run =
+    found ?? startRound(createRun(runsFolder, config.model, config, describeEnvironment({ ...config, libraries })), identity);
+  // The teacher that it was started with must still be the same.
+  const { teacherChecksum } = recordedConfig(run);
+  const { status, step } = await train({ ...training, config: { ...config, teacherChecksum }, record: { resume: run } });
+  return { status, run, step, reused: false };
+}
+
+/** What a round computes: its configuration, the very weights that it starts from, and the images. Where those weights come from is no matter. */
+function roundIdentity({ config, initialWeights, dataset }: RoundTraining): string {
+  const parts = [runIdentity({ ...config, init: 'none' }), weightsChecksum(initialWeights.file.tensors), dataset.fingerprint];
+  return createHash('sha256').update(parts.join(' ')).digest('hex').slice(0, 32);
+}
+
+/** A finished run before the one that came furthest. One whose checkpoints were removed is of no use. */
+function findRound(runsFolder: string, model: string, identity: string): Run | undefined {
+  const candidates = allRuns(runsFolder, [model])
+    .filter((run) => recordedIdentity(run) === identity)
+    .map((run) => ({ run, ...readStatus(run) }))
+    .filter(({ run, status }) => status !== 'finished' || latestCheckpoint(run) !== undefined);
+  const rank = ({ status }: (typeof candidates)[number]) => (status === 'finished' ? 0 : 1);
+  return candidates.sort((a, b) => rank(a) - rank(b) || b.step - a.step)[0]?.run;
+}
+
+const format = 'ablate-compression-1';
+
+function recordPath(run: Run): string {
+  return join(run.path, 'compression.json');
+}
+
+function startRound(run: Run, identity: string): Run {
+  writeFileAtomic(recordPath(run), `${JSON.stringify({ format, identity }, undefined, 2)}\n`);
+  return run;
+}
+
+/** Undefined for a run that is no round of compression. */
+function recordedIdentity(run: Run): string | undefined {
+  try {
+    const record = JSON.parse(readFileSync(recordPath(run), 'utf8')) as {
+      readonly format?: unknown;
+      readonly identity?: unknown;
+    };
+    return record.format === format && typeof record.identity === 'string' ? record.identity : undefined;
+  } catch {
+    return undefined; // No such file, or a damaged one: the round is trained again.
+  }
+}
+
+/**
+ * A model's name stands for its newest run. Here it is the newest that is no round of compression: else the same command would start
+ * from its own result.
+ *
+ * @returns the reference, if it is of another kind or there is no such run
+ */
+export function sourceReference(reference: string, runsFolder: string): string {
+  if (!/^[A-Za-z0-9][\w.-]*$/.test(reference)) return reference;
+  const run = allRuns(runsFolder, [reference]).findLast((each) => recordedIdentity(each) === undefined);
+  return run === undefined ? reference : runName(run);
+}

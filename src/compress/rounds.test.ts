@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import {
+  keepsLimits,
+  nextRound,
+  reachedBy,
+  requireTargets,
+  resultOf,
+  type CompressTargets,
+  type Measured,
+  type MeasuredRounds,
+} from './rounds.ts';
+
+const original: Measured = { parameters: 1000, operations: 100_000, bytes: 3000, latencyMs: 2, dropPoints: 0.1 };
+const settings = { shrink: 0.7, rounds: 3 };
+
+/** The original, and rounds that differ from it as given. */
+function after(...rounds: readonly Partial<Measured>[]): MeasuredRounds {
+  return [original, ...rounds.map((round) => ({ ...original, ...round }))];
+}
+
+test('a whole round leaves the part asked for; what is enough for the limits is told beside it', () => {
+  expect(nextRound({ operations: 0.5 }, settings, after())).toEqual({
+    type: 'shrink',
+    whole: { operations: 0.7 },
+    enough: { operations: 0.5 },
+  });
+  const last = { operations: 70_000, parameters: 600, bytes: 2500 };
+  expect(nextRound({ operations: 0.56, bytes: 2400 }, settings, after(last))).toMatchObject({
+    whole: { operations: 0.7 },
+    enough: { operations: expect.closeTo(0.8, 12) as number, parameters: 500 },
+  });
+});
+
+test('a limit that is kept asks for nothing, and latency does not say how much is enough', () => {
+  const last = { operations: 50_000, latencyMs: 1.5 };
+  expect(nextRound({ operations: 0.5, latencyMs: 1 }, settings, after(last))).toMatchObject({
+    type: 'shrink',
+    enough: undefined,
+  });
+  const both = nextRound({ operations: 0.4, bytes: 3000 }, settings, after(last));
+  expect(both).toMatchObject({ enough: { operations: expect.closeTo(0.8, 12) as number } });
+  expect(both).not.toHaveProperty('enough.parameters');
+});
+
+test('rounds end when all limits of size are kept, whatever the drop', () => {
+  const limits: CompressTargets = { operations: 0.5, bytes: 2000, latencyMs: 1, maxDrop: 1 };
+  const small = { operations: 50_000, bytes: 2000, latencyMs: 1, dropPoints: 9 };
+  expect(nextRound(limits, settings, after(small))).toEqual({ type: 'stop', reason: 'limits' });
+  for (const missed of [{ operations: 50_001 }, { bytes: 2001 }, { latencyMs: 1.01 }]) {
+    expect(nextRound(limits, settings, after({ ...small, ...missed })).type).toBe('shrink');
+  }
+  expect(nextRound({ bytes: 3000 }, settings, after())).toEqual({ type: 'stop', reason: 'limits' });
+});
+
+test('with a drop alone, rounds end with the first that exceeds it', () => {
+  expect(nextRound({ maxDrop: 1 }, settings, after({ dropPoints: 1 }))).toMatchObject({ type: 'shrink', enough: undefined });
+  expect(nextRound({ maxDrop: 1 }, settings, after({ dropPoints: 1.01 }))).toEqual({ type: 'stop', reason: 'drop' });
+  // Training may regain what quantizing alone costs.
+  expect(nextRound({ maxDrop: 0 }, settings, after()).type).toBe('shrink');
+});
+
+test('there are at most so many rounds', () => {
+  expect(nextRound({ operations: 0.1 }, settings, after({}, {})).type).toBe('shrink');
+  expect(nextRound({ operations: 0.1 }, settings, after({}, {}, {}))).toEqual({ type: 'stop', reason: 'rounds' });
+  expect(nextRound({ maxDrop: 5 }, { shrink: 0.7, rounds: 1 }, after({}))).toEqual({ type: 'stop', reason: 'rounds' });
+});
+
+test('the result: with limits the last network, with a drop alone the last that keeps it', () => {
+  expect(resultOf({ bytes: 10, maxDrop: 1 }, after({ dropPoints: 5 }))).toBe(1);
+  const drops = after({ dropPoints: 0.5 }, { dropPoints: 0.9 }, { dropPoints: 1.2 });
+  expect(resultOf({ maxDrop: 1 }, drops)).toBe(2);
+  expect(resultOf({ maxDrop: 0.3 }, drops)).toBe(0);
+  expect(resultOf({ maxDrop: 0 }, drops)).toBeUndefined();
+});
+
+test('each target given is met or missed, and at the limit it is met', () => {
+  const network = { ...original, operations: 40_000, bytes: 3000, dropPoints: 1.5 };
+  expect(reachedBy({ operations: 0.4, bytes: 2999, maxDrop: 1.5 }, original, network)).toEqual([
+    { target: 'operations', limit: 0.4, value: 0.4, met: true },
+    { target: 'bytes', limit: 2999, value: 3000, met: false },
+    { target: 'maxDrop', limit: 1.5, value: 1.5, met: true },
+  ]);
+  expect(keepsLimits({ operations: 0.4, maxDrop: 1 }, original, network)).toBe(true);
+});
+
+test('a file smaller than what it takes without weights is refused', () => {
+  expect(() => nextRound({ bytes: 2000 }, settings, after())).toThrow(
+    'bytes (=2000) must be above 2000: that is what the file takes without any weights',
+  );
+  expect(nextRound({ bytes: 2001 }, settings, after())).toMatchObject({ enough: { parameters: 1 } });
+});
+
+test.each<[CompressTargets, Partial<typeof settings>, string]>([
+  [{}, {}, 'what to reach is missing'],
+  [{ operations: 1 }, {}, 'operations (=1) must be a number in (0, 1)'],
+  [{ bytes: 1.5 }, {}, 'bytes (=1.5) must be a positive integer'],
+  [{ latencyMs: 0 }, {}, 'latency (=0) must be a number above 0, in milliseconds'],
+  [{ maxDrop: -1 }, {}, 'max-drop (=-1) must be a number of at least 0, in points'],
+  [{ maxDrop: 1 }, { shrink: 1 }, 'shrink (=1) must be a number in (0, 1)'],
+  [{ maxDrop: 1 }, { rounds: 0 }, 'rounds (=0) must be a positive integer'],
+])('%j %j', (targets, changed, message) => {
+  expect(() => {
+    requireTargets(targets, { ...settings, ...changed });
+  }).toThrow(message);
+});

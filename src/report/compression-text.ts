@@ -1,0 +1,112 @@
+/** The tables and sentences of a compression, for the terminal, Markdown and HTML alike. */
+import type { Stage, StageFile } from '../compress/pipeline.ts';
+import type { Reached, StopReason } from '../compress/rounds.ts';
+import { formatAccuracy, formatBytes, formatMilliseconds, formatOperations } from '../util/format.ts';
+import { formatCount } from '../util/text-table.ts';
+import type { CompressionData } from './compression-data.ts';
+import { formatPercent } from './format.ts';
+import type { Table } from './tables.ts';
+
+/** A row for each file: each network in float32 and quantized. */
+export function stagesTable({ stages }: Pick<CompressionData, 'stages'>): Table {
+  const row = ({ name, parameters, operations }: Stage, form: string, file: StageFile) => [
+    name,
+    form,
+    formatCount(parameters),
+    formatOperations(operations),
+    formatBytes(file.bytes),
+    file.latencyMs.toFixed(3),
+    formatPercent(file.validationAccuracy),
+    file.dropPoints.toFixed(2).replace('-0.00', '0.00'),
+    formatPercent(file.testAccuracy),
+  ];
+  return {
+    header: ['network', 'as', 'parameters', 'operations', 'file', 'latency ms', 'validation %', 'drop', 'test %'],
+    rows: stages.flatMap((stage) => [row(stage, 'float32', stage.float32), row(stage, 'int8', stage.int8)]),
+    alignments: ['left', 'left', ...Array.from({ length: 7 }, () => 'right' as const)],
+  };
+}
+
+/** What was asked for, and whether the result has it. */
+export function targetsTable({ targets }: Pick<CompressionData, 'targets'>): Table {
+  return {
+    header: ['target', 'at most', 'reached', ''],
+    rows: targets.map(({ target, limit, value, met }) => {
+      const { name, format } = targetWords[target];
+      return [name, format(limit), format(value), met ? 'met' : 'missed'];
+    }),
+    alignments: ['left', 'right', 'right', 'left'],
+  };
+}
+
+export const targetWords: Readonly<Record<Reached['target'], { name: string; format: (value: number) => string }>> = {
+  operations: { name: 'operations of the original', format: formatAccuracy },
+  bytes: { name: 'bytes of the file', format: formatCount },
+  latencyMs: { name: 'latency of one image', format: formatMilliseconds },
+  maxDrop: { name: 'drop on validation images', format: (value) => `${value.toFixed(2)} points` },
+};
+
+/** The layers of the result. */
+export function layersTable({ layers }: Pick<CompressionData, 'layers'>): Table {
+  return {
+    header: ['layer', 'filters before', 'after', 'weights', 'drop alone', 'divergence alone', 'stored as'],
+    rows: layers.map(({ name, before, after, weights, quantized, dropPoints, divergence }) => [
+      name,
+      formatCount(before),
+      formatCount(after),
+      formatCount(weights),
+      dropPoints.toFixed(2).replace('-0.00', '0.00'),
+      divergence.toExponential(1),
+      quantized ? 'int8' : 'float32',
+    ]),
+    alignments: ['left', 'right', 'right', 'right', 'right', 'right', 'left'],
+  };
+}
+
+export const layersExplanation =
+  'Filters of convolutions, features of dense layers. Alone: what quantizing this layer and no other costs on the validation images, in points of accuracy, ' +
+  "and as the mean Kullback-Leibler divergence of the probabilities from the float32 network's, in nats.";
+
+const reasons: Readonly<Record<StopReason, string>> = {
+  limits: 'it is the first that keeps all limits of size',
+  drop: 'the next one exceeds the drop',
+  rounds: 'there were as many rounds as allowed',
+  smallest: 'no filter could go any more',
+};
+
+/** One sentence: which network is the result, and why. */
+export function conclusion({ stages, result, reason }: Pick<CompressionData, 'stages' | 'result' | 'reason'>): string {
+  const { name, operations, int8 } = stages[result]!;
+  const network = result === 0 ? 'The result is the original, only quantized' : `The result is ${name}, quantized`;
+  const part = formatAccuracy(operations / stages[0]!.operations);
+  return (
+    `${network}: ${part} of the operations, ${formatBytes(int8.bytes)}, ${formatMilliseconds(int8.latencyMs)} for one image, ` +
+    `${formatAccuracy(int8.testAccuracy)} of the test images; ${reasons[reason]}.`
+  );
+}
+
+/** What was compressed how. */
+export function description({ source, dataset, steps, shrink, seed, validationImages, testImages }: CompressionData): string {
+  return (
+    `${source} on ${dataset}. A whole round leaves ${formatAccuracy(shrink)} of the operations, and trains ${formatCount(steps)} steps with seed ${seed}. ` +
+    `Drops are from the original in float32, on ${formatCount(validationImages)} validation images, which decided; ` +
+    `the ${formatCount(testImages)} test images decided nothing. Latencies are medians of one image with one thread in ONNX Runtime.`
+  );
+}
+
+/** What the reader must know. */
+export function notesOf({ synthetic, sourceHeldOut, targets, stages, result }: CompressionData): string[] {
+  const missed = targets.filter(({ met }) => !met).map(({ target }) => targetWords[target].name);
+  const { floatLayers } = stages[result]!.int8;
+  return [
+    ...(synthetic ? ['The images are synthetic: drawn by this program, not photographs.'] : []),
+    ...(missed.length > 0 ? [`Missed: ${missed.join(', ')}.`] : []),
+    ...(floatLayers.length > 0 ? [`Left in float32, to keep the drop: ${floatLayers.join(', ')}.`] : []),
+    ...(sourceHeldOut
+      ? []
+      : [
+          'The original was trained on the validation images too, so that its accuracy there flatters it, and drops look larger than they are.',
+        ]),
+    'One training of each round: no interval can be given, and small differences may be chance.',
+  ];
+}

@@ -1,0 +1,148 @@
+/** Compression from the command line: rounds, their limits, going on after an interruption, and the report. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CompressionData } from '../src/report/compression-data.ts';
+import { encodePng } from '../src/runs/png.ts';
+import { uint32 } from '../src/util/random.ts';
+import { runCli, type CliOptions } from './run-cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-compress-'));
+const inFolder = (name: string) => join(folder, name);
+const ablate = (args: readonly string[], options: CliOptions = {}) => runCli(args, { cwd: folder, ...options });
+
+/** Two classes: dark and bright noise. */
+function writeImages(): void {
+  for (const [split, count] of [
+    ['train', 30],
+    ['test', 8],
+  ] as const) {
+    for (const [label, base] of [
+      ['dark', 0],
+      ['bright', 100],
+    ] as const) {
+      mkdirSync(inFolder(`images/${split}/${label}`), { recursive: true });
+      for (let i = 0; i < count; i++) {
+        const samples = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => base + (uint32(1000 * base + i, k) % 156));
+        writeFileSync(inFolder(`images/${split}/${label}/${i}.png`), encodePng({ width: 16, height: 16, channels: 3, samples }));
+      }
+    }
+  }
+}
+
+beforeAll(async () => {
+  writeImages();
+  const settings = ['conv1.filters=8', 'conv2.filters=12', 'dense1.features=24', 'dense2=false', 'inputSize=16', 'saveEvery=2'];
+  const set = settings.flatMap((setting) => ['--set', setting]);
+  const options = ['--data', 'images:images', '--batch-size', '8', '--steps', '4', '--threads', '1', '--no-augment'];
+  const { code, stderr } = await ablate(['train', 'tuto', ...options, ...set]);
+  expect(code, stderr).toBe(0);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('rounds go on to the limits, are not trained twice, and end in a file and a report', async () => {
+  // The name of the model stands for its newest run, which the rounds must not become.
+  const args = [
+    'compress',
+    'tuto',
+    '--shrink',
+    '0.6',
+    '--operations',
+    '0.45',
+    '--bytes',
+    '14000',
+    '--steps',
+    '60',
+    '--set',
+    'logEvery=1',
+  ];
+  let asked = false;
+  const stopped = await ablate([...args, '-o', 'small.onnx'], {
+    onStderr: (text) => {
+      if (asked || !/recording in runs\/tuto\/3[^]*^step \d+\/60/m.test(text)) return undefined;
+      asked = true;
+      return 'SIGINT';
+    },
+  });
+  expect(stopped.code, stopped.stderr).toBe(130);
+  expect(stopped.stderr).toMatch(
+    /stopped in round 2 after step \d+ of 60, which is saved in runs\/tuto\/3\nthe same command continues/,
+  );
+  expect([existsSync(inFolder('small.onnx')), existsSync(inFolder('small-report'))]).toEqual([false, false]);
+
+  const { code, stdout, stderr } = await ablate([...args, '-o', 'small.onnx', '--json']);
+  expect(code, stderr).toBe(0);
+  expect(stderr).toMatch(/^round 1, quantized \(trained before\): /m);
+  expect(stderr).toMatch(/^continuing after step \d+ in runs\/tuto\/3$/m);
+  const data = JSON.parse(stdout) as CompressionData & { readonly report: string };
+  const { stages, targets, result, layers } = data;
+  expect(stages.map(({ name, run }) => [name, run])).toEqual([
+    ['original', null],
+    ['round 1', 'tuto/2'],
+    ['round 2', 'tuto/3'],
+  ]);
+  const parts = stages.map(({ operations }, i) => operations / (stages[i - 1]?.operations ?? operations));
+  expect(parts[1]).toBeLessThanOrEqual(0.6);
+  expect(parts[1]).toBeGreaterThan(0.4);
+  // Less than a whole round was enough.
+  expect(parts[2]).toBeGreaterThan(0.6);
+  expect([data.source, data.reason, result]).toEqual(['tuto/1', 'limits', stages.length - 1]);
+  expect(targets.map(({ target, met }) => [target, met])).toEqual([
+    ['operations', true],
+    ['bytes', true],
+  ]);
+  const { int8 } = stages[result]!;
+  expect(statSync(inFolder('small.onnx')).size).toBe(int8.bytes);
+  expect(int8.bytes).toBeLessThanOrEqual(14000);
+  const evaluated = await ablate(['eval', 'small.onnx', '--json']);
+  expect(JSON.parse(evaluated.stdout)).toMatchObject({ accuracy: int8.testAccuracy, images: 16 });
+  expect(layers.map(({ name, before }) => [name, before])).toEqual([
+    ['conv1', 8],
+    ['conv2', 12],
+    ['dense1', 24],
+    ['logits', 2],
+  ]);
+
+  expect(data.report).toBe('small-report/index.html');
+  expect(readdirSync(inFolder('small-report')).sort()).toEqual(['compress.json', 'figures', 'index.html', 'report.md']);
+  expect(readdirSync(inFolder('small-report/figures')).sort()).toEqual([
+    'accuracy-bytes.svg',
+    'accuracy-bytes.vl.json',
+    'accuracy-latency.svg',
+    'accuracy-latency.vl.json',
+  ]);
+  const recorded = JSON.parse(readFileSync(inFolder('small-report/compress.json'), 'utf8')) as CompressionData;
+  expect({ ...recorded, report: data.report }).toEqual(data);
+  const texts = ['index.html', 'report.md'].map((name) => readFileSync(inFolder(`small-report/${name}`), 'utf8'));
+  for (const text of texts) {
+    expect(text).toContain('npx ablate compress tuto/1 --shrink 0.6 --operations 0.45');
+    for (const { name } of [...stages, ...layers]) expect(text).toContain(name);
+  }
+  expect(texts[0]!.match(/<svg/g)).toHaveLength(2);
+}, 120_000);
+
+test('a drop alone: rounds go on until it is exceeded, or there are no more', async () => {
+  const args = ['compress', 'tuto/1', '--steps', '2', '--rounds', '1', '--shrink', '0.9'];
+  const within = await ablate([...args, '--max-drop', '100', '-o', 'within.onnx', '--report', 'page', '--json']);
+  expect(within.code, within.stderr).toBe(0);
+  expect(JSON.parse(within.stdout)).toMatchObject({ reason: 'rounds', result: 1, report: 'page/index.html' });
+}, 60_000);
+
+describe('bad input ends with the code, the reason, and nothing written', () => {
+  test.each([
+    [['tuto/1'], 2, 'what to reach is missing\n--operations 0.5'],
+    [['tuto/1', '--operations', '1.5'], 2, 'operations (=1.5) must be a number in (0, 1)'],
+    [['tuto/1', '--operations', '0.00001'], 2, 'operations (=0.00001) must be at least 0.'],
+    [['tuto/1', '--max-drop', '1', '--steps', '0'], 2, 'steps (=0) must be a positive integer'],
+    [['tuto/1', '--max-drop', '1', '--set', 'val=false'], 2, 'val cannot be set here'],
+    [['tuto/1', '--max-drop', '1', '--report', 'images/test/dark/0.png'], 1, 'it is a file\nname a folder: --report <folder>'],
+  ])('%j', async (args, code, message) => {
+    const result = await ablate(['compress', ...args, '-o', 'none.onnx']);
+    expect(result.stderr).toContain(message);
+    expect(result.stderr).not.toMatch(/^\s+at /m);
+    expect([result.code, result.stdout]).toEqual([code, '']);
+    expect(readdirSync(folder).filter((name) => name.startsWith('none'))).toEqual([]);
+  });
+});
