@@ -134,7 +134,7 @@ export async function keepWithinDrop(
   }
   const { layer } = worstFirst.at(-1)!;
   throw new NoLayerWithinDropError(
-    `no layer can be quantized within a drop of ${maxDrop} points on ${check.images.count} images: ` +
+    `no layer can be quantized within a drop of ${maxDrop} points on ${check.images.count} training images: ` +
       `even ${layer} alone, which changes the least, costs ${cost!.dropPoints.toFixed(2)}`,
     { fix: 'allow a larger --max-drop, or store the weights only: --weights-only float16' },
   );
