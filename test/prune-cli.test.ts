@@ -42,7 +42,7 @@ beforeAll(async () => {
   const options = ['--data', 'images:images', '--batch-size', '8', '--steps', '4', '--threads', '1', '--no-augment'];
   const { code, stderr } = await ablate('train', 'tuto', ...options, ...set);
   expect(code, stderr).toBe(0);
-});
+}, 60_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -30,7 +30,7 @@ beforeAll(async () => {
   await session.dispose();
   original = await measureNetwork(frozen, measuring);
   drop = dropOf(original.int8, original);
-});
+}, 60_000);
 
 test('both files of a network are measured, on images that nothing was trained or calibrated on', () => {
   const { float32, int8 } = original;
