@@ -121,14 +121,14 @@ test('rounds go on to the limits, are not trained twice, and end in a file and a
     for (const { name } of [...stages, ...layers]) expect(text).toContain(name);
   }
   expect(texts[0]!.match(/<svg/g)).toHaveLength(2);
-}, 120_000);
+}, 300_000);
 
 test('a drop alone: rounds go on until it is exceeded, or there are no more', async () => {
   const args = ['compress', 'tuto/1', '--steps', '2', '--rounds', '1', '--shrink', '0.9'];
   const within = await ablate([...args, '--max-drop', '100', '-o', 'within.onnx', '--report', 'page', '--json']);
   expect(within.code, within.stderr).toBe(0);
   expect(JSON.parse(within.stdout)).toMatchObject({ reason: 'rounds', result: 1, report: 'page/index.html' });
-}, 60_000);
+}, 120_000);
 
 describe('bad input ends with the code, the reason, and nothing written', () => {
   test.each([
