@@ -1,6 +1,7 @@
 import type { Effect } from '../../study/effects.ts';
 import type { Figure, TopLevelSpec } from '../render.ts';
 import { verdictOf } from '../tables.ts';
+import { percentile } from '../../util/percentile.ts';
 import { lightColours } from '../theme.ts';
 
 const colours = {
@@ -13,19 +14,25 @@ const colours = {
 /** Effects with their intervals around the line of no difference; undefined if there are none. */
 export function forestFigure(effects: readonly Effect[]): Figure | undefined {
   if (effects.length === 0) return undefined;
-  const references = new Set(effects.map(({ reference }) => reference));
-  const several = references.size > 1;
+  const mainReference = effects[0]!.reference;
   const values = effects.map((effect) => {
     const { name, reference, difference, low, high } = effect;
     return {
-      name: several ? `${name} — ${reference}` : name,
+      name: reference === mainReference ? name : `${name} vs ${reference}`,
       difference: 100 * difference,
       low: low === undefined ? null : 100 * low,
       high: high === undefined ? null : 100 * high,
       verdict: verdictOf(effect),
     };
   });
+  const limit = axisLimit(
+    values.map(({ difference, low, high }) => Math.max(...[difference, low, high].map((v) => Math.abs(v ?? 0)))),
+  );
+  const beyond = values
+    .filter(({ difference }) => Math.abs(difference) > limit)
+    .map((value) => ({ ...value, edge: 0.98 * limit * Math.sign(value.difference), text: describe(value) }));
   const intervals = values.filter(({ low }) => low !== null);
+  const x = { type: 'quantitative', scale: { domain: [-limit, limit], nice: false } };
   const y = {
     field: 'name',
     type: 'nominal',
@@ -40,9 +47,7 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
     scale: { domain: Object.keys(colours), range: Object.values(colours) },
     legend: { values: [...new Set(values.map(({ verdict }) => verdict))] },
   };
-  const title = several
-    ? 'difference in percentage points, with its 95% interval'
-    : `difference from ${effects[0]!.reference} in percentage points, with its 95% interval`;
+  const title = `difference from ${mainReference} in percentage points, with its 95% interval`;
   const spec = {
     data: { values },
     width: 460,
@@ -51,27 +56,56 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
     layer: [
       {
         mark: { type: 'rule', color: lightColours.reference, strokeDash: [3, 3] },
-        encoding: { x: { datum: 0, type: 'quantitative' }, y: null },
+        encoding: { x: { ...x, datum: 0 }, y: null },
       },
       ...(intervals.length > 0
         ? [
             {
               data: { values: intervals },
-              mark: { type: 'rule', strokeWidth: 2 },
-              encoding: { x: { field: 'low', type: 'quantitative' }, x2: { field: 'high' }, color },
+              mark: { type: 'rule', strokeWidth: 2, clip: true },
+              encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, color },
             },
           ]
         : []),
       {
-        mark: { type: 'point', filled: true, size: 70, opacity: 1 },
-        encoding: { x: { field: 'difference', type: 'quantitative', title, axis: { tickCount: 7 } }, color },
+        mark: { type: 'point', filled: true, size: 70, opacity: 1, clip: true },
+        encoding: { x: { ...x, field: 'difference', title, axis: { tickCount: 7 } }, color },
       },
+      ...([-1, 1] as const).flatMap((side) => {
+        const data = { values: beyond.filter(({ edge }) => Math.sign(edge) === side) };
+        if (data.values.length === 0) return [];
+        const edge = { ...x, field: 'edge' };
+        const text = { type: 'text', align: side < 0 ? 'left' : 'right', dx: -12 * side, baseline: 'middle' };
+        const arrow = { type: 'point', shape: side < 0 ? 'triangle-left' : 'triangle-right', filled: true, size: 70, opacity: 1 };
+        return [
+          { data, mark: arrow, encoding: { x: edge, color } },
+          { data, mark: text, encoding: { x: edge, text: { field: 'text' }, color } },
+        ];
+      }),
     ],
   };
   return {
     name: 'effects',
     title: 'Effects and their intervals',
-    description: 'Differences in accuracy with their 95% confidence intervals: an interval that crosses zero is not resolved.',
+    description:
+      'Differences in accuracy with their 95% confidence intervals: an interval that crosses zero is not resolved.' +
+      (beyond.length > 0 ? ' Arrows: beyond the axis.' : ''),
     spec: spec as unknown as TopLevelSpec,
   };
+}
+
+/**
+ * The end of the axis, of a few effects far beyond the others, without them: they would press all others together.
+ *
+ * @param extents of the effects, from zero to the farther end of the interval
+ */
+function axisLimit(extents: readonly number[]): number {
+  const typical = percentile(extents, 0.5);
+  const shown = extents.filter((extent) => extent <= 4 * typical);
+  return 1.05 * Math.max(...(shown.length > 0 ? shown : extents), 0.1);
+}
+
+function describe({ difference, low, high }: { difference: number; low: number | null; high: number | null }): string {
+  const interval = low === null ? '' : ` [${low.toFixed(1)}, ${high!.toFixed(1)}]`;
+  return `${difference.toFixed(1)}${interval}`.replaceAll('-', '−');
 }

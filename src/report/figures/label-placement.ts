@@ -34,7 +34,7 @@ export function placeLabels(
   return points.flatMap(({ name, x, y }) => {
     if (name === undefined) return [];
     const width = name.length * letterWidth;
-    const candidates = [1, 2, 3].flatMap((distance) => {
+    const candidates = [1, 2, 3, 4, 5, 6].flatMap((distance) => {
       const off = gap * distance;
       return [
         [x + off, y],
