@@ -114,7 +114,7 @@ function hasCommand(name) {
   return spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-/** The package with the newest oneDNN of this distribution: libdnnl2 on Debian 12, libdnnl3 on Ubuntu 24.04, libdnnl3.6 on Debian 13. */
+/** The package with the newest oneDNN of this distribution: libdnnl2 on Debian 12, libdnnl3.6 on Debian 13. */
 function onednnPackage() {
   const { stdout } = spawnSync('apt-cache', ['search', '--names-only', '^libdnnl[0-9.]+$'], { encoding: 'utf8' });
   const names = (stdout ?? '').split('\n').map((line) => line.split(' ')[0]);

@@ -8,16 +8,21 @@ export class Interruption extends AblateError {
 
 /**
  * Prints an error on stderr and returns the exit code for it. An error meant for the user is its message with the fix as last line;
- * anything else is a defect of ablate and keeps its stack trace.
+ * anything else is a defect of ablate and keeps its stack trace. All of it is one write, so that nothing of another process comes between.
+ *
+ * @param heading a line above it
  */
-export function reportError(error: unknown): number {
+export function reportError(error: unknown, heading?: string): number {
   const { red, bold } = styles(process.stderr);
+  const report = (...lines: readonly (string | undefined)[]) => {
+    note([heading, ...lines].filter((line) => line !== undefined).join('\n'));
+  };
   if (!(error instanceof AblateError)) {
     const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    note(`${bold(red('unexpected error:'))} ${trace}`);
+    report(`${bold(red('unexpected error:'))} ${trace}`);
     return 1;
   }
-  note(error instanceof Interruption ? `interrupted: ${error.message}` : `${bold(red('error:'))} ${error.message}`);
-  if (error.fix !== undefined) note(error.fix);
+  const message = error instanceof Interruption ? `interrupted: ${error.message}` : `${bold(red('error:'))} ${error.message}`;
+  report(message, error.fix);
   return error.exitCode;
 }

@@ -4,7 +4,6 @@ import { singleProcess, type Collective } from '../cluster/collective.ts';
 import { detectLaunch } from '../cluster/launch.ts';
 import { AblateError } from '../util/errors.ts';
 import { Interruption, reportError } from './errors.ts';
-import { note } from './output.ts';
 
 /** This process among those that were started with it. */
 export interface Processes {
@@ -41,11 +40,8 @@ export async function together(work: (processes: Processes) => Promise<void>): P
 const precedenceMs = 1000;
 
 async function endAll(error: unknown, collective: { rank: number; abort(exitCode: number): void }): Promise<void> {
-  if (collective.rank > 0) {
-    await delay(precedenceMs);
-    const { hostname } = await import('node:os');
-    note(`process ${collective.rank} on ${hostname()}:`);
-  }
-  reportError(error);
+  const { hostname } = await import('node:os');
+  if (collective.rank > 0) await delay(precedenceMs);
+  reportError(error, collective.rank > 0 ? `process ${collective.rank} on ${hostname()}:` : undefined);
   collective.abort(error instanceof AblateError ? error.exitCode : 1);
 }

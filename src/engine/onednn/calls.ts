@@ -139,6 +139,15 @@ export function int64(values: readonly number[]): BigInt64Array {
   return BigInt64Array.from(values, BigInt);
 }
 
+/** @param flags of scale and shift, whose values differ between the versions */
+export function batchNormFlags(
+  spec: { readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean },
+  flags: { readonly scale: number; readonly shift: number },
+): number {
+  const useGlobalStatistics = 1;
+  return (spec.scale ? flags.scale : 0) | (spec.shift ? flags.shift : 0) | (spec.givenStatistics ? useGlobalStatistics : 0);
+}
+
 /** What native code takes for a descriptor. */
 export function raw(descriptor: MemoryDescriptor): unknown {
   return madeHere(descriptor, Descriptor).native;

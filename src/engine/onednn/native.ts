@@ -23,7 +23,7 @@ export interface LoadedLibrary {
 export const installHint =
   process.platform === 'darwin'
     ? 'install oneDNN: brew install onednn'
-    : 'install the system library: sudo apt-get install -y libdnnl2 (other distributions: libdnnl3, or what has libdnnl.so.3)';
+    : 'install the system library: sudo apt-get install -y libdnnl2 (or the package of your distribution with libdnnl.so.3)';
 
 /**
  * Loads oneDNN. It is pinned first, with the OpenMP runtime: without that, unloading at exit pulls the code away from under

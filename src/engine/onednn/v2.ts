@@ -5,6 +5,7 @@
 import koffi from 'koffi';
 
 import {
+  batchNormFlags,
   binaryAlgorithms,
   check,
   convolutionDirect,
@@ -44,9 +45,7 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   log: 239,
 };
 
-const useGlobalStatistics = 1;
-const useScale = 8;
-const useShift = 16;
+const useFlags = { scale: 8, shift: 16 };
 
 function declare(library: NativeLibrary) {
   const status = statusFunctions(library);
@@ -221,18 +220,27 @@ function initializeOperation(
       return native.eltwiseBackward(operation, eltwiseAlgorithms[spec.algorithm], raw(spec.diff), raw(spec.data), alpha, beta);
     }
     case 'batchNorm':
-      return native.batchNormForward(operation, forwardPropagation(spec), raw(spec.data), spec.epsilon, batchNormFlags(spec));
+      return native.batchNormForward(
+        operation,
+        forwardPropagation(spec),
+        raw(spec.data),
+        spec.epsilon,
+        batchNormFlags(spec, useFlags),
+      );
     case 'batchNormBackward': {
       const direction = spec.scale || spec.shift ? propagation.both : propagation.data;
-      return native.batchNormBackward(operation, direction, raw(spec.diff), raw(spec.data), spec.epsilon, batchNormFlags(spec));
+      return native.batchNormBackward(
+        operation,
+        direction,
+        raw(spec.diff),
+        raw(spec.data),
+        spec.epsilon,
+        batchNormFlags(spec, useFlags),
+      );
     }
     case 'binary':
       return native.binary(operation, binaryAlgorithms[spec.algorithm], raw(spec.a), raw(spec.b), raw(spec.dst));
     default:
       return spec satisfies never;
   }
-}
-
-function batchNormFlags(spec: { readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean }): number {
-  return (spec.scale ? useScale : 0) | (spec.shift ? useShift : 0) | (spec.givenStatistics ? useGlobalStatistics : 0);
 }

@@ -2,6 +2,7 @@
 import koffi from 'koffi';
 
 import {
+  batchNormFlags,
   binaryAlgorithms,
   check,
   convolutionDirect,
@@ -37,9 +38,7 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   log: 45,
 };
 
-const useGlobalStatistics = 1;
-const useScale = 2;
-const useShift = 4;
+const useFlags = { scale: 2, shift: 4 };
 
 const queryRank = 256;
 const queryDims = 257;
@@ -219,7 +218,7 @@ function describe(
     }
     case 'batchNorm': {
       const tensors = [raw(spec.data), raw(spec.data)];
-      const flags = batchNormFlags(spec);
+      const flags = batchNormFlags(spec, useFlags);
       return native.batchNormForward(out, engine, forwardPropagation(spec), ...tensors, spec.epsilon, flags, attributes);
     }
     case 'batchNormBackward': {
@@ -231,7 +230,7 @@ function describe(
         direction,
         ...tensors,
         spec.epsilon,
-        batchNormFlags(spec),
+        batchNormFlags(spec, useFlags),
         forward,
         attributes,
       );
@@ -266,8 +265,4 @@ function window(spec: Parameters<typeof geometry>[0] & { readonly kernel: readon
 /** An array of handles. */
 function listOf(descriptors: readonly MemoryDescriptor[]): BigUint64Array {
   return BigUint64Array.from(descriptors, (descriptor) => koffi.address(raw(descriptor)));
-}
-
-function batchNormFlags(spec: { readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean }): number {
-  return (spec.scale ? useScale : 0) | (spec.shift ? useShift : 0) | (spec.givenStatistics ? useGlobalStatistics : 0);
 }
