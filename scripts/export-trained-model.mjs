@@ -1,5 +1,5 @@
 /*
- * Takes the moving averages out of a finished run and puts them, as plain weights, among the trained models that come with ablate:
+ * Takes the moving averages (or the weights themselves, where a recipe keeps none) out of a finished run and puts them, as plain weights, among the trained models that come with ablate:
  * trained_models/<name>.safetensors, and <name>.json beside it with how they were made and their accuracy on the test images.
  *
  *     node scripts/export-trained-model.mjs runs/tuto/1 [name]
@@ -11,6 +11,7 @@ import { loadCheckpoint, checkpointWeights, latestCheckpoint } from '../dist/run
 import { metricsPath, openRun, readConfig, readEnvironment } from '../dist/runs/run-folder.js';
 import { readMetrics } from '../dist/runs/metrics.js';
 import { encodeSafetensors } from '../dist/runs/safetensors.js';
+import { preferredWeights } from '../dist/train/weights.js';
 import { writeFileAtomic } from '../dist/util/atomic-file.js';
 
 const [, , folder, given] = process.argv;
@@ -21,12 +22,13 @@ const name = given ?? config.model;
 const latest = latestCheckpoint(run);
 if (latest === undefined || latest.step !== config.steps) throw new Error(`${folder} is not finished`);
 const checkpoint = loadCheckpoint(latest.path);
-const weights = checkpointWeights(checkpoint, 'ema', latest.path);
+const kind = preferredWeights(checkpoint);
+const weights = checkpointWeights(checkpoint, kind, latest.path);
 const last = readMetrics(metricsPath(run)).findLast(({ step, metrics }) => step === latest.step && 'test/accuracy' in metrics);
 const { cpu, threads, versions, git } = readEnvironment(run);
 const made = {
   model: config.model,
-  weights: 'ema',
+  weights: kind,
   steps: latest.step,
   testAccuracy: last?.metrics['test/accuracy'],
   config,

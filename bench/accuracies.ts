@@ -1,0 +1,102 @@
+/**
+ * Gathers finished runs into docs/results/accuracies.json: for each experiment (one configuration, several seeds) the accuracy on the test images,
+ * mean and spread, with what the network costs and what its training took. The runs come first, for example:
+ *
+ *     npx ablate train air94 --recipe airbench --seed 1 --runs-dir runs/accuracies
+ *     npx tsx bench/accuracies.ts [--runs-dir runs/accuracies] [--out docs/results/accuracies.json]
+ *
+ * Runs that the record already has, perhaps of another machine, stay in it. Runs with validation images do not count: they saw fewer images.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { buildModel } from '../src/models/registry.ts';
+import { countMultiplyAdds, countOperations, countParameters } from '../src/nn/network.ts';
+import { allRuns, readConfig, readEnvironment, runName, type Run } from '../src/runs/run-folder.ts';
+import { readStatus } from '../src/runs/run-status.ts';
+import { experimentIdentity } from '../src/study/identity.ts';
+import { readRunResults } from '../src/study/run-results.ts';
+import { estimateMean } from '../src/study/statistics.ts';
+import type { TrainingConfig } from '../src/train/config-schema.ts';
+import { preprocessingOf } from '../src/train/preprocessing.ts';
+import { readEvaluation } from '../src/train/recorded-evaluation.ts';
+import { writeFileAtomic } from '../src/util/atomic-file.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    'runs-dir': { type: 'string', default: 'runs/accuracies' },
+    out: { type: 'string', default: 'docs/results/accuracies.json' },
+  },
+});
+
+interface RecordedRun {
+  readonly run: string;
+  readonly seed: number;
+  /** A fraction, with the test-time augmentation of the configuration. */
+  readonly accuracy: number;
+  /** Stepping alone. */
+  readonly trainingSeconds: number;
+  readonly threads: number;
+  readonly processor: string | undefined;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly commit: string | undefined;
+}
+
+interface Experiment {
+  readonly identity: string;
+  readonly config: Omit<TrainingConfig, 'seed'>;
+  readonly runs: readonly RecordedRun[];
+}
+
+const shapeOfCifar10 = [3, 32, 32] as const;
+
+const found = allRuns(options['runs-dir']).flatMap((run): { config: TrainingConfig; recorded: RecordedRun }[] => {
+  const config = readConfig(run) as TrainingConfig;
+  const evaluation = readEvaluation(run);
+  if (readStatus(run).status !== 'finished' || evaluation?.step !== config.steps) return [];
+  if (config.val || config.dataset !== 'cifar10' || evaluation.tta !== config.tta) return [];
+  return [{ config, recorded: recordOf(run, config, evaluation.accuracy) }];
+});
+
+function recordOf(run: Run, { seed, batchSize, threads }: TrainingConfig, accuracy: number): RecordedRun {
+  const { cpu, versions, git } = readEnvironment(run);
+  const { trainingSeconds } = readRunResults(run, batchSize);
+  return { run: runName(run), seed, accuracy, trainingSeconds, threads, processor: cpu.model, versions, commit: git?.commit };
+}
+
+const experiments = new Map<string, Experiment>();
+if (existsSync(options.out)) {
+  const { results } = JSON.parse(readFileSync(options.out, 'utf8')) as { readonly results: readonly Experiment[] };
+  for (const { identity, config, runs } of results) experiments.set(identity, { identity, config, runs });
+}
+for (const { config, recorded } of found) {
+  const identity = experimentIdentity(config);
+  const { seed, ...shared } = config;
+  const earlier = experiments.get(identity)?.runs.filter((run) => run.seed !== seed) ?? [];
+  experiments.set(identity, { identity, config: shared, runs: [...earlier, recorded].sort((a, b) => a.seed - b.seed) });
+}
+
+const results = [...experiments.values()].map(({ identity, config, runs }) => {
+  const full = { ...config, seed: 0 };
+  const { model, recipe, steps, batchSize, tta, modelSettings } = full;
+  const { inputSize } = preprocessingOf(full, shapeOfCifar10);
+  const network = buildModel(model, { settings: modelSettings, input: inputSize });
+  const { mean, deviation } = estimateMean(runs.map(({ accuracy }) => accuracy));
+  const images = steps * batchSize;
+  return {
+    ...{ model, recipe, steps, batchSize, inputSize, tta, epochs: images / 50_000 },
+    ...{ parameters: countParameters(network.parameters), operations: countOperations(network) },
+    /** Forward, gradients of weights and of inputs: six operations for each multiply-add and image. */
+    trainingPflop: (6 * countMultiplyAdds(network) * images) / 1e15,
+    ...{ n: runs.length, meanAccuracy: mean, standardDeviation: deviation ?? null },
+    ...{ runs, identity, config },
+  };
+});
+const record = {
+  what: 'accuracy on all 10,000 test images of CIFAR-10, for each experiment over its seeds',
+  command: `npx tsx bench/accuracies.ts ${process.argv.slice(2).join(' ')}`.trim(),
+  results: results.sort((a, b) => a.model.localeCompare(b.model) || a.recipe.localeCompare(b.recipe)),
+};
+writeFileAtomic(options.out, `${JSON.stringify(record, undefined, 2)}\n`);
+for (const { model, recipe, steps, n, meanAccuracy } of record.results) {
+  console.log(`${model}, ${recipe}, ${steps} steps: ${(100 * meanAccuracy).toFixed(2)} %, n = ${n}`);
+}
