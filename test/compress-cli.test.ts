@@ -54,21 +54,28 @@ test('rounds go on to the limits, are not trained twice, and end in a file and a
     '--bytes',
     '14000',
     '--steps',
-    '60',
+    '200',
     '--set',
     'logEvery=1',
   ];
-  let asked = false;
-  const stopped = await ablate([...args, '-o', 'small.onnx'], {
-    onStderr: (text) => {
-      if (asked || !/recording in runs\/tuto\/3[^]*^step \d+\/60/m.test(text)) return undefined;
-      asked = true;
-      return 'SIGINT';
-    },
-  });
+  /** Runs the command until a run has taken, and saved, some steps, then sends it a signal. */
+  const stoppedIn = (run: string, signal: NodeJS.Signals) => {
+    let asked = false;
+    return ablate([...args, '-o', 'small.onnx'], {
+      onStderr: (text) => {
+        if (asked || !new RegExp(`recording in runs/${run}\\n[^]*^step [2-9]\\d/200`, 'm').test(text)) return undefined;
+        asked = true;
+        return signal;
+      },
+    });
+  };
+  const killed = await stoppedIn('tuto/2', 'SIGKILL');
+  expect(killed.code, killed.stderr).not.toBe(0);
+  const stopped = await stoppedIn('tuto/3', 'SIGINT');
   expect(stopped.code, stopped.stderr).toBe(130);
+  expect(stopped.stderr).toMatch(/^continuing after step \d+ in runs\/tuto\/2$/m);
   expect(stopped.stderr).toMatch(
-    /stopped in round 2 after step \d+ of 60, which is saved in runs\/tuto\/3\nthe same command continues/,
+    /stopped in round 2 after step \d+ of 200, which is saved in runs\/tuto\/3\nthe same command continues/,
   );
   expect([existsSync(inFolder('small.onnx')), existsSync(inFolder('small-report'))]).toEqual([false, false]);
 
