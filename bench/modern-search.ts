@@ -64,6 +64,9 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
   'mild contrast': { 'augmentation.contrast': [0.8, 1.2] },
   'contrast of the study': { 'augmentation.contrast': [0.2, 1.8] },
   'cutout 8': { 'augmentation.cutout': 8 },
+  'cutout 8, weight decay 1e-3': { 'augmentation.cutout': 8, weightDecay: 1e-3 },
+  'cutout 8, weight decay 2e-3': { 'augmentation.cutout': 8, weightDecay: 2e-3 },
+  'crops shifted by up to 4': { 'augmentation.translate': 4 },
   'alternating flip': { 'augmentation.flip': 'alternating' },
   'whole images shifted by up to 4': wholeImages,
   'channel standardization': {
