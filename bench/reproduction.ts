@@ -34,7 +34,7 @@ interface Setting {
   readonly study: number;
 }
 
-const whole = 'augmentation and moving average';
+const everything = 'augmentation and moving average';
 const figures = {
   ...{ tuto: 81.4, alex0: 82.2, alex1: 81.8, alex2: 81.4, alex3: 81.2, alex4: 81.2 },
   ...{ nin0: 70.9, nin1: 69.7, nin2: 74.2, squeeze0: 63.9, squeeze1: 66.0 },
@@ -42,7 +42,7 @@ const figures = {
 const settings: readonly Setting[] = [
   { model: 'tuto', name: 'bare', augment: false, weights: 'raw', study: 75.3 },
   { model: 'tuto', name: 'augmentation', augment: true, weights: 'raw', study: 78.8 },
-  ...Object.entries(figures).map(([model, study]) => ({ model, name: whole, augment: true, weights: 'ema', study }) as const),
+  ...Object.entries(figures).map(([model, study]) => ({ model, name: everything, augment: true, weights: 'ema', study }) as const),
 ];
 
 interface RecordedRun {
@@ -78,7 +78,9 @@ const runs = allRuns(options['runs-dir']).flatMap((run) => {
   const config = readConfig(run) as TrainingConfig;
   const { model, augment, seed } = config;
   if (!Object.hasOwn(figures, model)) return [];
-  const expected = resolveConfig({ model, recipe: '2017', steps: 10_000, augment, seed });
+  // As the trainer records it: without augmentation the network sees whole images.
+  const whole = augment ? {} : { inputSize: 32 };
+  const expected = resolveConfig({ model, recipe: '2017', steps: 10_000, augment, seed, ...whole });
   return runIdentity(config) === runIdentity(expected) ? [{ run, config }] : [];
 });
 
