@@ -42,7 +42,9 @@ const figures = {
 const settings: readonly Setting[] = [
   { model: 'tuto', name: 'bare', augment: false, weights: 'raw', study: 75.3 },
   { model: 'tuto', name: 'augmentation', augment: true, weights: 'raw', study: 78.8 },
-  ...Object.entries(figures).map(([model, study]) => ({ model, name: everything, augment: true, weights: 'ema', study }) as const),
+  ...Object.entries(figures).map(
+    ([model, study]) => ({ model, name: everything, augment: true, weights: 'ema', study }) as const,
+  ),
 ];
 
 interface RecordedRun {
