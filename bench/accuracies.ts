@@ -11,15 +11,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { buildModel } from '../src/models/registry.ts';
 import { countMultiplyAdds, countOperations, countParameters } from '../src/nn/network.ts';
-import { allRuns, readConfig, readEnvironment, runName, type Run } from '../src/runs/run-folder.ts';
+import { allRuns, readConfig } from '../src/runs/run-folder.ts';
 import { readStatus } from '../src/runs/run-status.ts';
 import { experimentIdentity } from '../src/study/identity.ts';
-import { readRunResults } from '../src/study/run-results.ts';
 import { estimateMean } from '../src/study/statistics.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
 import { preprocessingOf } from '../src/train/preprocessing.ts';
 import { readEvaluation } from '../src/train/recorded-evaluation.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
+import { mergeRuns, recordRun, type RecordedRun } from './recorded-runs.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -28,22 +28,10 @@ const { values: options } = parseArgs({
   },
 });
 
-interface RecordedRun {
-  readonly run: string;
-  readonly seed: number;
-  /** A fraction, with the test-time augmentation of the configuration. */
-  readonly accuracy: number;
-  /** Stepping alone. */
-  readonly trainingSeconds: number;
-  readonly threads: number;
-  readonly processor: string | undefined;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly commit: string | undefined;
-}
-
 interface Experiment {
   readonly identity: string;
-  readonly config: Omit<TrainingConfig, 'seed'>;
+  /** Of its latest run, seed included. */
+  readonly config: TrainingConfig;
   readonly runs: readonly RecordedRun[];
 }
 
@@ -54,14 +42,8 @@ const found = allRuns(options['runs-dir']).flatMap((run): { config: TrainingConf
   const evaluation = readEvaluation(run);
   if (readStatus(run).status !== 'finished' || evaluation?.step !== config.steps) return [];
   if (config.val || config.dataset !== 'cifar10' || evaluation.tta !== config.tta) return [];
-  return [{ config, recorded: recordOf(run, config, evaluation.accuracy) }];
+  return [{ config, recorded: recordRun(run, config, evaluation.accuracy) }];
 });
-
-function recordOf(run: Run, { seed, batchSize, threads }: TrainingConfig, accuracy: number): RecordedRun {
-  const { cpu, versions, git } = readEnvironment(run);
-  const { trainingSeconds } = readRunResults(run, batchSize);
-  return { run: runName(run), seed, accuracy, trainingSeconds, threads, processor: cpu.model, versions, commit: git?.commit };
-}
 
 const experiments = new Map<string, Experiment>();
 if (existsSync(options.out)) {
@@ -70,15 +52,13 @@ if (existsSync(options.out)) {
 }
 for (const { config, recorded } of found) {
   const identity = experimentIdentity(config);
-  const { seed, ...shared } = config;
-  const earlier = experiments.get(identity)?.runs.filter((run) => run.seed !== seed) ?? [];
-  experiments.set(identity, { identity, config: shared, runs: [...earlier, recorded].sort((a, b) => a.seed - b.seed) });
+  const runs = mergeRuns(experiments.get(identity)?.runs ?? [], [recorded]);
+  experiments.set(identity, { identity, config, runs });
 }
 
 const results = [...experiments.values()].map(({ identity, config, runs }) => {
-  const full = { ...config, seed: 0 };
-  const { model, recipe, steps, batchSize, tta, modelSettings } = full;
-  const { inputSize } = preprocessingOf(full, shapeOfCifar10);
+  const { model, recipe, steps, batchSize, tta, modelSettings } = config;
+  const { inputSize } = preprocessingOf(config, shapeOfCifar10);
   const network = buildModel(model, { settings: modelSettings, input: inputSize });
   const { mean, deviation } = estimateMean(runs.map(({ accuracy }) => accuracy));
   const images = steps * batchSize;

@@ -1,7 +1,8 @@
 /**
  * The search behind the recipe `modern`: which learning rate, decay, smoothing, averaging, schedule and augmentation train small image
- * classifiers best in a fixed number of steps (not too few: what keeps a network from overfitting costs accuracy in short trainings). Every candidate is the recipe with some keys changed; all are trained on the training images
- * without the last 5,000, compared on those 5,000, and recorded in docs/results/modern-search.json. The test images are never read.
+ * classifiers best in a fixed number of steps. Every candidate is the recipe with some keys changed; all are trained on the training
+ * images without the last 5,000, compared on those 5,000, and recorded in docs/results/modern-search.json. The test images are never
+ * read. What keeps a network from overfitting may cost accuracy in short trainings and bring some in long ones.
  *
  *     npx tsx bench/modern-search.ts [--models tuto,squeeze1] [--steps 10000] [--seeds 1,2] [--candidates name,...] [--threads 2] [--list]
  *                                    [--data cifar10] [--data-dir folder] [--runs-dir runs/modern-search] [--out file]

@@ -1,7 +1,7 @@
 /**
  * What a way of pruning costs: `ablate prune` of one trained network, once for each seed of the training that follows, and the test accuracy,
- * parameters, operations and bytes before and after. Everything behind `--` goes to `ablate prune`. Rows are added to docs/results/pruning.json; one
- * with the same network and options takes the place of the earlier one, whose seeds are not run again.
+ * parameters, operations and bytes before and after. Everything behind `--` goes to `ablate prune`. Rows are added to
+ * docs/results/pruning.json; one with the same network and options gains the seeds that it does not have yet.
  *
  *     npx tsx bench/pruning.ts trained_models/tuto.safetensors [--seeds 1,2,3] [--threads 2] [--runs-dir runs/pruning] [--keep folder] [-o file.json]
  *                              -- --sparsity 0.9 --rounds 3 --steps 1000
@@ -46,6 +46,7 @@ interface PrunedRun {
 }
 
 interface Row {
+  readonly command: string;
   readonly network: string;
   readonly options: string;
   readonly before: Size & { readonly accuracy: number };
@@ -104,9 +105,10 @@ function record(source: Row['before']): void {
   const estimate = estimateMean(runs.map(({ accuracy }) => 100 * (source.accuracy - accuracy)));
   const meanAccuracy = runs.reduce((sum, { accuracy }) => sum + accuracy, 0) / runs.length;
   const lost = { mean: estimate.mean, low95: estimate.low ?? null, high95: estimate.high ?? null };
-  // `options` says what was run, without this machine's folders.
+  // `command` says what was run, without this machine's folders.
   const environment = { ...describeEnvironment({ threads: Number(options.threads) }), commandLine: undefined };
-  const row: Row = { ...key, before: source, runs, n: runs.length, meanAccuracy, lost, environment };
+  const command = `npx tsx bench/pruning.ts ${network!} --seeds ${options.seeds} -- ${key.options}`;
+  const row: Row = { command, ...key, before: source, runs, n: runs.length, meanAccuracy, lost, environment };
   const results = [...recorded.filter((each) => !isThis(each)), row];
-  writeFileAtomic(options.output, `${JSON.stringify({ what, command: 'npx tsx bench/pruning.ts', results }, undefined, 2)}\n`);
+  writeFileAtomic(options.output, `${JSON.stringify({ what, results }, undefined, 2)}\n`);
 }

@@ -14,9 +14,11 @@ import { metricsPath, readConfig, readEnvironment, runName, allRuns, type Run } 
 import { readMetrics } from '../src/runs/metrics.ts';
 import { readStatus } from '../src/runs/run-status.ts';
 import { runIdentity } from '../src/study/identity.ts';
+import { estimateMean } from '../src/study/statistics.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
+import { mergeRuns, recordRun, type RecordedRun } from './recorded-runs.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -46,15 +48,6 @@ const settings: readonly Setting[] = [
     ([model, study]) => ({ model, name: everything, augment: true, weights: 'ema', study }) as const,
   ),
 ];
-
-interface RecordedRun {
-  readonly run: string;
-  readonly seed: number;
-  readonly accuracy: number;
-  readonly threads: number;
-  readonly processor: string | undefined;
-  readonly commit: string | undefined;
-}
 
 interface FailedRun {
   readonly model: string;
@@ -120,21 +113,25 @@ const failedEarlier = (before?.failed ?? []).filter(
 const results = settings.flatMap(({ model, name, augment, weights, study }) => {
   const now = finished
     .filter(({ config }) => config.model === model && config.augment === augment)
-    .map(({ run, config: { seed, threads }, last }): RecordedRun => {
-      const { git, cpu } = readEnvironment(run);
-      const accuracy = last[weights === 'raw' ? 'test/rawAccuracy' : 'test/accuracy']!;
-      return { run: runName(run), seed, accuracy, threads, processor: cpu.model, commit: git?.commit };
-    });
+    .map(({ run, config, last }) => recordRun(run, config, last[weights === 'raw' ? 'test/rawAccuracy' : 'test/accuracy']!));
   const earlier = before?.results.find((result) => result.model === model && result.name === name)?.runs ?? [];
-  const kept = earlier.filter(({ seed }) => !now.some((run) => run.seed === seed));
-  const all = [...kept, ...now].sort((a, b) => a.seed - b.seed);
+  const all = mergeRuns(earlier, now);
   if (all.length === 0) return [];
-  const accuracies = all.map(({ accuracy }) => accuracy);
-  const mean = accuracies.reduce((sum, accuracy) => sum + accuracy, 0) / accuracies.length;
-  const squares = accuracies.reduce((sum, accuracy) => sum + (accuracy - mean) ** 2, 0);
-  const standardDeviation = accuracies.length > 1 ? Math.sqrt(squares / (accuracies.length - 1)) : null;
+  const { mean, deviation } = estimateMean(all.map(({ accuracy }) => accuracy));
   const difference = mean - study / 100;
-  return [{ model, name, weights, study: study / 100, n: all.length, mean, standardDeviation, difference, runs: all }];
+  return [
+    {
+      model,
+      name,
+      weights,
+      study: study / 100,
+      n: all.length,
+      mean,
+      standardDeviation: deviation ?? null,
+      difference,
+      runs: all,
+    },
+  ];
 });
 if (results.length === 0) throw new Error(`no run of the study's recipe in ${options['runs-dir']}`);
 

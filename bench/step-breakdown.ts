@@ -3,6 +3,8 @@
  * brings. Each measurement is `ablate bench train` in a process of its own, the models in turn, several rounds; of each figure the
  * median over the rounds is recorded.
  *
+ * $ABLATE_ONEDNN chooses another oneDNN than the one that is found.
+ *
  *     npx tsx bench/step-breakdown.ts [--models tuto,alex2,...] [--rounds 3] [--steps 20] [--scaling nin2] [--out docs/results/step-breakdown.json]
  */
 import { execFileSync } from 'node:child_process';
@@ -28,6 +30,8 @@ const rounds = Number(options.rounds);
 const threads = Math.min(2, availableParallelism());
 const models = options.models.split(',');
 
+let onednn = '';
+
 function measure(model: string, threadCount: number): TrainingBenchmark {
   // A step of air94's own batch takes seconds.
   const large = model === 'air94';
@@ -36,7 +40,9 @@ function measure(model: string, threadCount: number): TrainingBenchmark {
   const timing = ['--steps', String(steps), '--warm-up', large ? '1' : '5', '--repetitions', large ? '3' : '10'];
   const args = ['bin/ablate.js', 'bench', 'train', model, ...training, ...timing, '--threads', String(threadCount), '--json'];
   const output = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return JSON.parse(output) as TrainingBenchmark;
+  const result = JSON.parse(output) as TrainingBenchmark & { readonly onednn: string };
+  onednn = result.onednn;
+  return result;
 }
 
 const median = (values: readonly number[]) => percentile(values, 0.5);
@@ -75,7 +81,7 @@ const record = {
   command: `npx tsx bench/step-breakdown.ts ${process.argv.slice(2).join(' ')}`.trim(),
   configuration: { precision: 'f32', threads },
   n: rounds,
-  environment: describeEnvironment({ threads }),
+  environment: describeEnvironment({ threads, libraries: { onednn } }),
   results,
   scaling: {
     model: options.scaling,

@@ -1,6 +1,7 @@
 /*
- * Takes the moving averages (or the weights themselves, where a recipe keeps none) out of a finished run and puts them, as plain weights, among the trained models that come with ablate:
- * trained_models/<name>.safetensors, and <name>.json beside it with how they were made and their accuracy on the test images.
+ * Takes the moving averages (or the weights themselves, where a recipe keeps none) out of a finished run and puts them, as plain weights,
+ * among the trained models that come with ablate: trained_models/<name>.safetensors, and <name>.json beside it with how they were made
+ * and their accuracy on the test images.
  *
  *     node scripts/export-trained-model.mjs runs/tuto/1 [name]
  */
