@@ -1,0 +1,168 @@
+/**
+ * Why a run diverged: its last checkpoint is trained on, with the same batches, up to the step at which its loss exploded, with the gradient's
+ * norm of every step. The last of these steps are then taken a second time in PyTorch, from the same weights with the same batches: if its
+ * loss explodes at the same step, the recipe did it, not the engine. For runs of plain SGD (recipe `2017`) of a model that
+ * bench/compare/pytorch_step.py has.
+ *
+ *     npx tsx bench/divergence.ts runs/tuto/2 [--last 20] [--data-dir folder] [--python python3] [--out docs/results/divergence.json]
+ *
+ * Replaying is exact with the run's own oneDNN on the same kind of processor.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { singleProcess } from '../src/cluster/collective.ts';
+import { splitOf } from '../src/data/image-set.ts';
+import { createTrainingLoader } from '../src/data/loader.ts';
+import { loadDataset } from '../src/data/registry.ts';
+import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
+import { buildModel } from '../src/models/registry.ts';
+import { loadLatestCheckpoint } from '../src/runs/checkpoint.ts';
+import { describeEnvironment } from '../src/runs/environment.ts';
+import { openRun, runName } from '../src/runs/run-folder.ts';
+import { encodeSafetensors, type Tensor } from '../src/runs/safetensors.ts';
+import { preprocessingOf } from '../src/train/preprocessing.ts';
+import { decayedParameters } from '../src/train/optimizers/segments.ts';
+import { recordedConfig } from '../src/train/resume.ts';
+import { createTrainer, DivergenceError } from '../src/train/trainer.ts';
+import { tensorsOf } from '../src/train/weights.ts';
+import { writeFileAtomic } from '../src/util/atomic-file.ts';
+
+interface Step {
+  /** 1 is the first of the run. */
+  readonly step: number;
+  /** Of the batch, before the update. */
+  readonly loss: number;
+  /** Euclidean norm of the gradient of that loss, without weight decay. */
+  readonly gradientNorm: number;
+}
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    last: { type: 'string', default: '20' },
+    'data-dir': { type: 'string' },
+    python: { type: 'string', default: 'python3' },
+    out: { type: 'string', default: 'docs/results/divergence.json' },
+  },
+});
+const run = openRun(positionals[0] ?? 'runs/tuto/2');
+const last = Number(options.last);
+const config = recordedConfig(run);
+const dataDir = options['data-dir'];
+const dataset = await loadDataset(config.dataset, dataDir === undefined ? {} : { dataDir });
+const engine = createOnednnEngine({ threads: config.threads });
+const preprocessing = preprocessingOf(config, dataset.shape);
+const { inputSize } = preprocessing;
+const network = buildModel(config.model, { settings: config.modelSettings, input: inputSize, classes: dataset.classes.length });
+const plan = engine.compileTraining(network, { batchSize: config.batchSize });
+const { parameters: arena } = plan;
+const trainer = createTrainer(plan, config, singleProcess);
+const checkpoint = loadLatestCheckpoint(run);
+
+/** Trains from the checkpoint until the loss explodes or `until`, the last step to take. */
+async function replay(until: number, onBatch?: (inputs: Float32Array, labels: Uint8Array) => void): Promise<Step[]> {
+  trainer.restore(checkpoint.tensors, checkpoint.step, runName(run));
+  const loader = createTrainingLoader({
+    images: splitOf(dataset, 'train', config.val),
+    shape: dataset.shape,
+    preprocessing,
+    batchSize: config.batchSize,
+    seed: config.seed,
+    firstStep: checkpoint.step,
+  });
+  const steps: Step[] = [];
+  try {
+    while (trainer.step < until) {
+      const batch = (await loader.next())!;
+      onBatch?.(batch.inputs, batch.labels);
+      const { loss } = trainer.train(batch, false);
+      steps.push({ step: trainer.step, loss, gradientNorm: Math.hypot(...parameterNorms()) });
+    }
+  } catch (error) {
+    if (!(error instanceof DivergenceError)) throw error;
+    steps.push({ step: error.step, loss: Infinity, gradientNorm: Math.hypot(...parameterNorms()) });
+  } finally {
+    await loader.dispose();
+  }
+  return steps;
+}
+
+function parameterNorms(): number[] {
+  return arena.entries.map(({ offset, length }) => {
+    let sum = 0;
+    for (const value of arena.gradients.subarray(offset, offset + length)) sum += value * value;
+    return Math.sqrt(sum);
+  });
+}
+
+const steps = await replay(config.steps);
+const exploded = steps.at(-1)!.step;
+const from = exploded - last;
+let weights = new Map<string, Tensor>();
+const inputs = new Float32Array(last * plan.input.length);
+const labels = new Float32Array(last * config.batchSize);
+await replay(exploded, (batchInputs, batchLabels) => {
+  if (trainer.step < from) return;
+  if (trainer.step === from) weights = new Map(tensorsOf(arena, arena.values, ''));
+  inputs.set(batchInputs, (trainer.step - from) * batchInputs.length);
+  labels.set(batchLabels, (trainer.step - from) * batchLabels.length);
+});
+
+const decays = new Map(decayedParameters(arena, config).map(({ entry, coefficient }) => [entry.spec.name, coefficient]));
+const scratch = mkdtempSync(join(tmpdir(), 'ablate-divergence-'));
+const batches = {
+  inputs: { shape: [last, config.batchSize, dataset.shape[0], inputSize, inputSize], data: inputs },
+  labels: { shape: [last, config.batchSize], data: labels },
+};
+writeFileSync(join(scratch, 'steps.safetensors'), encodeSafetensors(new Map([...weights, ...Object.entries(batches)]), {}));
+const question = {
+  model: config.model,
+  size: inputSize,
+  learningRate: config.learningRate,
+  decays: [...weights.keys()].map((name) => decays.get(name) ?? 0),
+};
+const answer = execFileSync(options.python, [
+  'bench/divergence_torch.py',
+  join(scratch, 'steps.safetensors'),
+  JSON.stringify(question),
+]);
+rmSync(scratch, { recursive: true });
+const peer = JSON.parse(answer.toString()) as { torch: string; steps: { loss: number | null; gradientNorm: number | null }[] };
+
+const record = {
+  what: 'the end of a run whose loss exploded: trained on from its last checkpoint, and its last steps again in PyTorch with the same weights and batches. null: not finite or beyond 1e6',
+  command: `npx tsx bench/divergence.ts runs/${runName(run)} --last ${last}`,
+  configuration: {
+    model: config.model,
+    recipe: config.recipe,
+    augment: config.augment,
+    seed: config.seed,
+    batchSize: config.batchSize,
+  },
+  environment: describeEnvironment({ threads: config.threads, libraries: { onednn: engine.libraryVersion, torch: peer.torch } }),
+  checkpointStep: checkpoint.step,
+  explodedStep: exploded,
+  steps: steps
+    .filter(({ step }) => step > from)
+    .map(({ step, loss, gradientNorm }, i) => ({
+      step,
+      loss: finite(loss),
+      gradientNorm: finite(gradientNorm),
+      torch: peer.steps[i],
+    })),
+  medianGradientNormBefore: median(steps.filter(({ step }) => step <= from).map(({ gradientNorm }) => gradientNorm)),
+};
+writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
+process.stdout.write(`${JSON.stringify(record.steps, null, 1)}\n`);
+plan.dispose();
+
+function finite(value: number): number | null {
+  return value < 1e6 ? Number(value.toPrecision(4)) : null;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
