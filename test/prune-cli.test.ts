@@ -163,6 +163,30 @@ test('filters: the file is of a smaller network, which is trained, evaluated and
   expect((await evaluate('untrained.safetensors')).loss).toBeCloseTo(once.after.evaluation.loss, 6);
 }, 60_000);
 
+test('filters of a network with pruned weights: what is zero stays zero', async () => {
+  const sparse = await prune('tuto/1', '--sparsity', '0.9', '--steps', '2', '-o', 'zeros.safetensors');
+  const shrink = (steps: string) =>
+    prune(sparse.run!, '--structured', '--filters', '0.7', '--steps', steps, '-o', `zeros-${steps}.safetensors`);
+  const untrained = await shrink('0');
+  expect(untrained.after.sparsity).toBeGreaterThan(0.5);
+  expect((await shrink('2')).after.layers).toEqual(untrained.after.layers);
+}, 60_000);
+
+test('before and after are of the same images', async () => {
+  const { before, after } = await prune('tuto/1', '--sparsity', '0.5', '--steps', '2', '--set', 'val=true', '-o', 'val.safetensors');
+  expect([before.evaluation.split, after.evaluation.split]).toEqual(['val', 'val']);
+  expect(before.evaluation.images).toBe(after.evaluation.images);
+}, 60_000);
+
+test('stopped while the network is evaluated, nothing is kept', async () => {
+  const runs = readdirSync(inFolder('runs/tuto'));
+  const args = ['tuto/1', '--sparsity', '0.5', '--steps', '2', '--data', 'images:many', '-o', 'never.safetensors'];
+  const { code, stderr } = await runCli(['prune', ...args], { cwd: folder, onStderr: () => 'SIGINT' });
+  expect([code, stderr]).toEqual([130, expect.stringContaining('the pruning was stopped, nothing is written')]);
+  expect(existsSync(inFolder('never.safetensors'))).toBe(false);
+  expect(readdirSync(inFolder('runs/tuto'))).toEqual(runs);
+});
+
 describe('bad input ends with the code, the reason, and nothing written', () => {
   test.each([
     [['tuto/1', '--sparsity', '1.5'], 2, /sparsity \(=1\.5\) must be a number in \(0, 1\)/],
@@ -185,6 +209,13 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
       2,
       /steps cannot be set here: the network and the other options decide it/,
     ],
+    [['tuto/1', '--sparsity', '0.5', '--set', 'lrn=false'], 2, /lrn cannot be set here: the network has it already/],
+    [
+      ['tuto/1', '--structured', '--filters', '0.5', '--steps', '0', '--set', 'inputSize=12'],
+      1,
+      /the network to prune does not fit the network: dense1\.weight is .* and must be/,
+    ],
+    [['other.safetensors', '--model', 'tuto', '--sparsity', '0.5', '-o', 'other.safetensors'], 2, /is the file to prune/],
     [['tuto/1', '--sparsity', '0.5', '-o', 'x.bin'], 2, /output \(=x\.bin\) must end in \.safetensors/],
     [['tuto/9', '--sparsity', '0.5'], 1, /there is no run "tuto\/9"/],
     [

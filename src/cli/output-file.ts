@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { AblateError } from '../util/errors.ts';
+import { dirname, join, resolve } from 'node:path';
+import { AblateError, ConfigurationError } from '../util/errors.ts';
 
 /**
  * That a result cannot be written where `-o` says is told before the work, not after it.
@@ -14,4 +14,24 @@ export function requireWritableFolder(file: string): void {
   if (existsSync(file) && statSync(file).isDirectory()) {
     throw new AblateError(`cannot write ${file}: it is a folder`, { fix: `name a file: -o ${join(file, 'model.onnx')}` });
   }
+}
+
+/**
+ * What is made of a file must not take its place.
+ *
+ * @param source the run or file that it is made of
+ * @param what is done to it: `freeze`
+ * @throws ConfigurationError if `file` is the source; AblateError as `requireWritableFolder`
+ */
+export function requireOutputFile(file: string, source: string, what: string): void {
+  if (resolve(file) === resolve(source)) {
+    throw new ConfigurationError(`output (=${file}) is the file to ${what}`, { fix: 'name another file: -o <file>' });
+  }
+  requireWritableFolder(file);
+}
+
+/** As `requireOutputFile`, for an ONNX file. */
+export function requireOnnxOutput(file: string, source: string, what: string): void {
+  if (!file.endsWith('.onnx')) throw new ConfigurationError(`output (=${file}) must end in .onnx`);
+  requireOutputFile(file, source, what);
 }

@@ -7,6 +7,7 @@ import { splitOf } from '../data/image-set.ts';
 import { benchInference } from '../deploy/bench/bench-inference.ts';
 import type { Frozen } from '../deploy/freeze.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
+import { dropInPoints, roundPoints } from './points.ts';
 import { quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
 import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
 import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
@@ -66,7 +67,7 @@ export async function withinDrop(
   if (floatDrop > maxDrop || !isSmall(network)) return network;
   try {
     // What the smaller network itself has cost is not left for quantization.
-    const quantized = await quantizeNetwork(network.frozen, measuring, { maxDrop: maxDrop - floatDrop });
+    const quantized = await quantizeNetwork(network.frozen, measuring, { maxDrop: roundPoints(maxDrop - floatDrop) });
     const [int8] = await measureFiles([quantized], measuring);
     const mixed = { ...network, quantized, int8: int8! };
     return isSmall(mixed) ? mixed : network;
@@ -89,7 +90,7 @@ export async function layerSensitivities(
 
 /** In points; positive if the file is worse than the original in float32. */
 export function dropOf(file: MeasuredFile, original: MeasuredNetwork): number {
-  return 100 * (original.float32.validationAccuracy - file.validationAccuracy);
+  return dropInPoints(original.float32.validationAccuracy, file.validationAccuracy);
 }
 
 /** What of the quantized network decides about further rounds. */

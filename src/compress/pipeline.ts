@@ -16,7 +16,7 @@ import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts'
 import { readSavedModel, type SavedModel } from '../train/saved-model.ts';
 import type { TrainHooks } from '../train/train.ts';
 import { preferredWeights } from '../train/weights.ts';
-import { AblateError } from '../util/errors.ts';
+import { AblateError, ConfigurationError } from '../util/errors.ts';
 import {
   decisive,
   dropOf,
@@ -28,7 +28,7 @@ import {
   type MeasuredNetwork,
   type Measuring,
 } from './network.ts';
-import { planPruning, type PruningPlan } from './prune/prune.ts';
+import { planPruning, startOf, type PruningPlan } from './prune/prune.ts';
 import { OutOfReachError, type ShrinkTarget } from './prune/shrink.ts';
 import { compareOnTest, type FileComparison } from './quantize/compare.ts';
 import type { LayerSensitivity } from './quantize/sensitivity.ts';
@@ -207,9 +207,22 @@ function planRound(
     }
   };
   // A limit out of reach is told before anything is trained.
-  const last = enough && (rounds.length === 1 ? planFor(enough, now, options) : planUnlessOutOfReach(enough));
+  const last = enough && (rounds.length === 1 ? planWithinReach(enough, now, options) : planUnlessOutOfReach(enough));
   const left = last && countOperations(last.shrunk!.network) / now.network.frozen.metadata.operations;
   return left !== undefined && left >= options.shrink ? last : planUnlessOutOfReach(whole);
+}
+
+/** Says in bytes what is out of reach in parameters, which the user did not ask for. */
+function planWithinReach(target: ShrinkTarget, now: Round, options: CompressOptions): PruningPlan {
+  try {
+    return planFor(target, now, options);
+  } catch (error) {
+    if (!(error instanceof OutOfReachError) || error.leastParameters === undefined) throw error;
+    const least = now.network.int8.bytes - (now.network.frozen.metadata.parameters - error.leastParameters);
+    throw new ConfigurationError(
+      `bytes (=${options.targets.bytes!}) must be at least ${least}: about that is with one filter in every layer`,
+    );
+  }
 }
 
 function planFor(target: ShrinkTarget, { saved, run }: Pick<Round, 'saved' | 'run'>, options: CompressOptions): PruningPlan {
@@ -225,12 +238,13 @@ function planFor(target: ShrinkTarget, { saved, run }: Pick<Round, 'saved' | 'ru
   );
 }
 
-async function trainPlan({ config, shrunk, request }: PruningPlan, round: number, options: CompressOptions) {
+async function trainPlan(plan: PruningPlan, round: number, options: CompressOptions) {
+  const { config } = plan;
   const { engine, dataset, runsFolder, signal, hooks, libraries } = options;
   const trainHooks = hooks?.training?.(round, config);
   return await trainRound({
     config,
-    initialWeights: { path: request.source.path, file: { tensors: shrunk!.weights, metadata: {} } },
+    initialWeights: startOf(plan),
     engine,
     dataset,
     runsFolder,

@@ -29,6 +29,23 @@ export function hasMasks(tensors: ReadonlyMap<string, Tensor>): boolean {
   return [...tensors.keys()].some((name) => name.startsWith(maskPrefix));
 }
 
+/** The masks among a checkpoint's tensors, by the names of the weights; none if no weight was ever pruned. */
+export function masksAmong(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const masks = [...tensors].filter(([name]) => name.startsWith(maskPrefix));
+  return new Map(masks.map(([name, mask]) => [name.slice(maskPrefix.length), mask]));
+}
+
+/** Masks that keep every zero of a network's weights at zero: those of a file that has lost its masks, as files of weights alone have. */
+export function masksOfZeros(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const mask = (data: Float32Array) => data.map((value) => (value === 0 ? 0 : 1));
+  return new Map([...weights].map(([name, { shape, data }]) => [name, { shape, data: mask(data) }]));
+}
+
+/** Weights with their masks, as a checkpoint has them. */
+export function withMasks(weights: ReadonlyMap<string, Tensor>, masks: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map([...weights, ...[...masks].map(([name, mask]) => [maskPrefix + name, mask] as const)]);
+}
+
 /** Masks of a plan's weights, none of them pruned yet: write them into `values`. */
 export function createMasks({ parameters: arena, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Masks {
   const values = arena.allocate();

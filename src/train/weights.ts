@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ArenaEntry, ParameterArena } from '../engine/engine.ts';
+import type { ParameterSpec } from '../nn/parameter.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import type { Safetensors, Tensor } from '../runs/safetensors.ts';
@@ -46,16 +47,32 @@ export function loadInto(
   source: string,
   entries: readonly ArenaEntry[] = arena.entries,
 ): void {
+  const specs = entries.map(({ spec }) => spec);
+  requireShapes(specs, tensors, source, prefix);
+  for (const entry of entries) arena.write(entry, tensors.get(prefix + entry.spec.name)!.data, into);
+}
+
+/**
+ * Checks that there is a tensor of the right shape for each parameter.
+ *
+ * @param source what to call the tensors' origin in errors, usually a path
+ * @throws DataError naming the tensors that are missing or have another shape
+ */
+export function requireShapes(
+  parameters: readonly ParameterSpec[],
+  tensors: ReadonlyMap<string, Tensor>,
+  source: string,
+  prefix = '',
+): void {
   const problems: string[] = [];
-  for (const { spec } of entries) {
-    const tensor = tensors.get(prefix + spec.name);
-    if (tensor === undefined) problems.push(`${prefix}${spec.name} is missing`);
-    else if (!sameShape(tensor.shape, spec.shape)) {
-      problems.push(`${prefix}${spec.name} is ${formatShape(tensor.shape)} and must be ${formatShape(spec.shape)}`);
+  for (const { name, shape } of parameters) {
+    const tensor = tensors.get(prefix + name);
+    if (tensor === undefined) problems.push(`${prefix}${name} is missing`);
+    else if (!sameShape(tensor.shape, shape)) {
+      problems.push(`${prefix}${name} is ${formatShape(tensor.shape)} and must be ${formatShape(shape)}`);
     }
   }
   if (problems.length > 0) throw new DataError(`${source} does not fit the network: ${listed(problems)}`);
-  for (const entry of entries) arena.write(entry, tensors.get(prefix + entry.spec.name)!.data, into);
 }
 
 /** Copies parameters from one arena to another, of another engine or batch size, through plain layout. */

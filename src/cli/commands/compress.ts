@@ -14,7 +14,7 @@ import { Interruption } from '../errors.ts';
 import { physicalCores } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
-import { requireWritableFolder } from '../output-file.ts';
+import { requireOnnxOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
@@ -75,7 +75,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const reference = sourceReference(given, runsDir);
   const { saved: source } = await readReference(reference, { runsDir, model });
   const file = options.output ?? `${source.config.model}.small.onnx`;
-  requireWritableFolder(file);
+  requireOnnxOutput(file, given, 'compress');
   const report = options.report ?? `${file.replace(/\.onnx$/, '')}-report`;
   requireReportFolder(report);
   const overrides = await roundOverrides(options);

@@ -6,7 +6,7 @@ import type { WeightsKind } from '../../train/weights.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
-import { requireWritableFolder } from '../output-file.ts';
+import { requireOnnxOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { physicalCores, weightsKind } from '../frozen-files.ts';
 import { readReference } from '../saved-model.ts';
@@ -50,7 +50,7 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const weights = await weightsKind(saved, options.weights);
   const file = options.output ?? `${saved.config.model}.onnx`;
-  requireWritableFolder(file);
+  requireOnnxOutput(file, reference, 'freeze');
   const frozen = await freeze({
     saved,
     weights,

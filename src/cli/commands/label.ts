@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Labelled } from '../../deploy/label.ts';
-import { DataError, messageOf } from '../../util/errors.ts';
+import { AblateError, DataError, messageOf } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatMilliseconds } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger } from '../options.ts';
@@ -41,7 +41,7 @@ async function labelImages(modelPath: string, paths: string[], options: Options)
         if (options.json !== true) printLabelled(result);
       } catch (error) {
         // One bad image among many does not stop the others.
-        if (files.length === 1 || !(error instanceof DataError)) throw error;
+        if (files.length === 1 || !(error instanceof AblateError)) throw error;
         failures.push(error);
         note(messageOf(error));
       }

@@ -11,7 +11,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
-import { requireWritableFolder } from '../output-file.ts';
+import { requireOutputFile } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
@@ -77,11 +77,10 @@ export function addPruneCommand(program: Command): void {
 }
 
 async function pruneModel(reference: string | undefined, options: Options): Promise<void> {
-  if (options.output !== undefined) await requireOutput(options.output);
   const { result, config } =
     options.resume === undefined ? await startPruning(reference, options) : await resume(reference, options);
   if (result.pruned === undefined) throw interruption(result);
-  const file = options.output ?? `${config.model}-pruned.safetensors.gz`;
+  const file = options.output ?? usualOutput(config.model);
   await writeWeights(file, result.pruned);
   if (options.json === true) printJson(describe(result, result.pruned, file));
   else printReport(result, result.pruned, file);
@@ -96,11 +95,15 @@ async function startPruning(reference: string | undefined, options: Options) {
   const method = methodOf(options);
   const steps = options.steps ?? usualSteps;
   if (!Number.isInteger(steps) || steps < 0) throw new ConfigurationError(`steps (=${steps}) must be an integer of at least 0`);
-  const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
+  const { saved, run } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
+  await requireOutput(options.output ?? usualOutput(saved.config.model), reference);
   const overrides = await trainingOverrides(options);
   const { planPruning, prune } = await import('../../compress/prune/prune.ts');
   const dataset = await loadImages(options.data ?? saved.config.dataset, options);
-  const plan = planPruning({ source: saved, reference, method, steps, overrides }, dataset);
+  const { runName } = await import('../../runs/run-folder.ts');
+  // The name of a model stands for another run once this one is there.
+  const source = run !== undefined && reference === run.model ? runName(run) : reference;
+  const plan = planPruning({ source: saved, reference: source, method, steps, overrides }, dataset);
   const { runsDir: runsFolder } = options;
   const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
   return { result, config: plan.config };
@@ -132,6 +135,7 @@ async function resume(reference: string | undefined, options: Options) {
   const { findRun } = await import('../../runs/run-folder.ts');
   const { configOfPruning, resumePruning } = await import('../../compress/prune/prune.ts');
   const run = findRun(options.runsDir, options.resume!);
+  await requireOutput(options.output ?? usualOutput(run.model), run.path);
   const config = configOfPruning(run, await trainingOverrides(options));
   const dataset = await loadImages(config.dataset, options);
   const result = await trainWith(config, (work) => resumePruning(run, config, { ...work, dataset }));
@@ -192,10 +196,14 @@ function oneOf<T extends string>(option: string, value: string, allowed: readonl
 }
 
 /** Said before the work, not after it. */
-async function requireOutput(file: string): Promise<void> {
+async function requireOutput(file: string, source: string): Promise<void> {
   const { requireWeightsFileName } = await import('../../compress/weights-file.ts');
   requireWeightsFileName(file);
-  requireWritableFolder(file);
+  requireOutputFile(file, source, 'prune');
+}
+
+function usualOutput(model: string): string {
+  return `${model}-pruned.safetensors.gz`;
 }
 
 async function writeWeights(file: string, { tensors, metadata }: PrunedNetwork): Promise<void> {
@@ -234,6 +242,7 @@ function printReport({ run, record }: PruneResult, { report }: PrunedNetwork, fi
   print('');
   print(method === 'weights' ? sparsityTable(report) : filterTable(layers));
   print('');
+  print(`pruned: ${record.source}`);
   if (run !== undefined) print(`run: ${shortPath(run.path)}`);
   print(`wrote ${file}`);
 }

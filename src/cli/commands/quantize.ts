@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { resolve } from 'node:path';
 import { singleProcess } from '../../cluster/collective.ts';
 import type { FileComparison } from '../../compress/quantize/compare.ts';
 import type { FloatFile, MeasuredCheck, Quantized, QuantizeOptions } from '../../compress/quantize/quantize.ts';
@@ -15,7 +14,7 @@ import { Interruption } from '../errors.ts';
 import { physicalCores, weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
-import { requireWritableFolder } from '../output-file.ts';
+import { requireOnnxOutput } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
@@ -93,10 +92,7 @@ async function quantizeModel(reference: string, options: Options): Promise<void>
   const settings = await settingsOf(scheme, options);
   const source = await readSource(reference, options);
   const output = options.output ?? `${source.name}${suffixes[scheme]}`;
-  if (resolve(output) === resolve(reference)) {
-    throw new ConfigurationError(`output (=${output}) is the file to quantize`, { fix: 'name another file' });
-  }
-  requireWritableFolder(output);
+  requireOnnxOutput(output, reference, 'quantize');
   const dataset = await loadData(source.dataset, scheme, options);
   const file = await source.freeze(settings.weightBits, dataset);
   const { quantize } = await import('../../compress/quantize/quantize.ts');

@@ -15,11 +15,12 @@ import type { Tensor } from '../../runs/safetensors.ts';
 import { resolveConfig } from '../../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { magnitudeMasks, type MagnitudePruning } from '../../train/magnitude-pruning.ts';
+import { masksAmong, withMasks } from '../../train/masks.ts';
 import { preprocessingOf } from '../../train/preprocessing.ts';
 import { resumeConfig } from '../../train/resume.ts';
 import { readSavedModel, type SavedModel } from '../../train/saved-model.ts';
 import type { Evaluation } from '../../train/tally.ts';
-import { train, type TrainHooks, type TrainOptions, type TrainResult } from '../../train/train.ts';
+import { train, type NamedWeights, type TrainHooks, type TrainOptions, type TrainResult } from '../../train/train.ts';
 import { preferredWeights } from '../../train/weights.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
@@ -63,7 +64,7 @@ export interface PruningPlan {
 
 /** A network with what it takes and what it reaches. */
 export interface NetworkReport extends NetworkSize {
-  /** On the test images, or the validation images where they were kept out of training; chosen by nothing. */
+  /** On the test images, or the validation images where they are kept out of training; chosen by nothing. Null if it was stopped. */
   readonly evaluation: Pick<Evaluation, 'split' | 'accuracy' | 'loss' | 'images'> | null;
 }
 
@@ -122,6 +123,7 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
     overrides,
     { pruning, steps: steps === 0 ? source.config.steps : steps * rounds },
   );
+  requireSameNetwork(source.config, config);
   if (method.type === 'weights') return { request, config, shrunk: undefined };
   const { target, scope } = method;
   const shrunk = shrinkModel({
@@ -129,18 +131,27 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
     settings: config.modelSettings,
     builtFor: builtFor(config, dataset),
     weights: weightsOf(source),
+    masks: masksAmong(source.file.tensors),
     target,
     scope,
   });
   return { request, config: { ...config, modelSettings: shrunk.settings }, shrunk };
 }
 
-/** Prunes and trains as planned. */
+/** What is left starts from these weights. */
+export function startOf({ request: { source }, shrunk }: PruningPlan): NamedWeights {
+  const { path, file } = source;
+  return { path, file: shrunk === undefined ? file : { tensors: withMasks(shrunk.weights, shrunk.masks), metadata: {} } };
+}
+
+/** Prunes and trains as planned. Interrupted before training, or while what is left is evaluated without training, nothing is kept. */
 export async function prune(plan: PruningPlan, work: PruningWork & { readonly runsFolder: string }): Promise<PruneResult> {
   const { request, config, shrunk } = plan;
   const { source, reference, method, steps } = request;
   const sourceNetwork = buildFor(source.config, work.dataset);
-  const before = await reportOf(sourceNetwork, weightsOf(source), source.config, weightsMetadata(source, source.config), work);
+  // Both on the same images.
+  const sourceConfig = { ...source.config, val: config.val };
+  const before = await reportOf(sourceNetwork, weightsOf(source), sourceConfig, weightsMetadata(source, source.config), work);
   const record: PruningRecord = {
     format: 'ablate-pruning-1',
     method: method.type,
@@ -148,10 +159,11 @@ export async function prune(plan: PruningPlan, work: PruningWork & { readonly ru
     before,
     layers: shrunk?.layers ?? [],
   };
+  const untrained = { run: undefined, step: 0, steps: config.steps, record };
+  if (before.evaluation === null) return { ...untrained, status: 'interrupted', pruned: undefined };
   if (steps === 0) {
     const tensors = shrunk?.weights ?? withoutSmallWeights(sourceNetwork, weightsOf(source), method);
-    const pruned = await describe(source, config, tensors, work);
-    return { status: 'finished', run: undefined, step: 0, steps: 0, record, pruned };
+    return { ...untrained, ...(await describe(source, config, tensors, work)) };
   }
   const { onStart } = work.hooks ?? {};
   const hooks: TrainHooks = {
@@ -161,15 +173,8 @@ export async function prune(plan: PruningPlan, work: PruningWork & { readonly ru
       onStart?.(start);
     },
   };
-  const initialWeights = shrunk && { path: source.path, file: { tensors: shrunk.weights, metadata: {} } };
-  const result = await trainPruned(
-    config,
-    { ...work, hooks },
-    {
-      record: { runsFolder: work.runsFolder },
-      ...(initialWeights !== undefined && { initialWeights }),
-    },
-  );
+  const start = { record: { runsFolder: work.runsFolder }, initialWeights: startOf(plan) };
+  const result = await trainPruned(config, { ...work, hooks }, start);
   return await resultOf(result, record, config, work);
 }
 
@@ -227,11 +232,11 @@ async function resultOf(
   { steps }: TrainingConfig,
   work: PruningWork,
 ): Promise<PruneResult> {
-  const common = { status, run, step, steps, record };
-  if (status === 'interrupted') return { ...common, pruned: undefined };
+  const trained = { run, step, steps, record };
+  if (status === 'interrupted') return { ...trained, status, pruned: undefined };
   const path = latestCheckpoint(run!)!.path;
   const saved = readSavedModel(path, {});
-  return { ...common, pruned: await describe(saved, saved.config, weightsOf(saved), work) };
+  return { ...trained, ...(await describe(saved, saved.config, weightsOf(saved), work)) };
 }
 
 async function describe(
@@ -239,10 +244,12 @@ async function describe(
   config: TrainingConfig,
   tensors: ReadonlyMap<string, Tensor>,
   work: PruningWork,
-): Promise<PrunedNetwork> {
+): Promise<Pick<PruneResult, 'status' | 'pruned'>> {
   const metadata = weightsMetadata(saved, config);
   const network = buildFor(config, work.dataset);
-  return { tensors, metadata, report: await reportOf(network, tensors, config, metadata, work) };
+  const report = await reportOf(network, tensors, config, metadata, work);
+  if (report.evaluation === null) return { status: 'interrupted', pruned: undefined };
+  return { status: 'finished', pruned: { tensors, metadata, report } };
 }
 
 async function reportOf(
@@ -289,6 +296,16 @@ function builtFor(config: TrainingConfig, { shape, classes }: Dataset): BuiltFor
 
 function buildFor(config: TrainingConfig, dataset: Dataset): Network {
   return buildModel(config.model, { ...builtFor(config, dataset), settings: config.modelSettings });
+}
+
+/** Weights are of no use to another network. */
+function requireSameNetwork(source: TrainingConfig, config: TrainingConfig): void {
+  const settings = resolveConfig({ ...source }).modelSettings;
+  const changed = Object.keys(config.modelSettings).find((name) => config.modelSettings[name] !== settings[name]);
+  if (changed === undefined) return;
+  throw new ConfigurationError(`${changed} cannot be set here: the network has it already, with the weights for it`, {
+    fix: `train another network: ablate train ${config.model} --set ${changed}=${String(config.modelSettings[changed])}`,
+  });
 }
 
 function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {

@@ -9,7 +9,7 @@ import { spread, type Channels } from './channels.ts';
  * Leaves out what belongs to removed channels: the filters that make them with their biases, their normalization, and the weights by which
  * other layers read them. The result is for the network whose layers have `widthsWithout` filters.
  *
- * @param tensors of all parameters of the network
+ * @param tensors of parameters of the network, all or some: the result has the same ones
  * @param removed numbers of channels
  */
 export function shrinkWeights(
@@ -22,7 +22,9 @@ export function shrinkWeights(
   for (const layer of network.layers) {
     const rows = keptPositions(channels.outputs.get(layer.name)!, removed);
     for (const spec of layer.parameters) {
-      const tensor = takeRows(tensors.get(spec.name)!, rows);
+      const whole = tensors.get(spec.name);
+      if (whole === undefined) continue;
+      const tensor = takeRows(whole, rows);
       const inputs = channelsRead(layer, spec, channels);
       shrunk.set(spec.name, inputs === undefined ? tensor : takeColumns(tensor, keptPositions(inputs, removed)));
     }

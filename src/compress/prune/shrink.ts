@@ -3,6 +3,7 @@ import { buildModel } from '../../models/registry.ts';
 import type { ResolvedSettings } from '../../models/settings.ts';
 import { countOperations, countParameters, type Network } from '../../nn/network.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
+import { requireShapes } from '../../train/weights.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { channelsOf, type Channels } from './channels.ts';
 import { removalOrder, type FilterScope } from './filter-order.ts';
@@ -26,6 +27,8 @@ export interface ShrinkOptions {
   readonly builtFor: BuiltFor;
   /** Of all parameters, by name. */
   readonly weights: ReadonlyMap<string, Tensor>;
+  /** Of the weights that may be pruned one by one, by the name of the parameter; empty if none ever was. */
+  readonly masks?: ReadonlyMap<string, Tensor>;
   readonly target: ShrinkTarget;
   readonly scope: FilterScope;
 }
@@ -34,22 +37,34 @@ export interface Shrunk {
   readonly network: Network;
   readonly settings: ResolvedSettings;
   readonly weights: ReadonlyMap<string, Tensor>;
+  /** Without those of the filters that are gone. */
+  readonly masks: ReadonlyMap<string, Tensor>;
   /** Layers that lost filters, in the order of the network. */
   readonly layers: readonly { readonly name: string; readonly before: number; readonly after: number }[];
 }
 
 /** There are no filters whose removal leaves so little. */
-export class OutOfReachError extends ConfigurationError {}
+export class OutOfReachError extends ConfigurationError {
+  /** What can be reached, where the target was a number of parameters. */
+  readonly leastParameters: number | undefined;
+
+  constructor(message: string, leastParameters?: number) {
+    super(message);
+    this.leastParameters = leastParameters;
+  }
+}
 
 /**
  * Removes the least important filters until no more is left than asked for. What the smaller network computes is what the whole network computes
  * if nothing reads the removed channels, but for local response normalization, whose windows then reach over other neighbours.
  *
- * @throws ConfigurationError for a target out of range; OutOfReachError for one out of reach, and for a network without filters to remove
+ * @throws ConfigurationError for a target out of range; OutOfReachError for one out of reach, and for a network without filters to remove;
+ *   DataError for weights of another network
  */
-export function shrinkModel({ model, settings, builtFor, weights, target, scope }: ShrinkOptions): Shrunk {
+export function shrinkModel({ model, settings, builtFor, weights, masks = new Map(), target, scope }: ShrinkOptions): Shrunk {
   requireTarget(target);
   const network = buildModel(model, { ...builtFor, settings });
+  requireShapes(network.parameters, weights, 'the network to prune');
   const channels = channelsOf(network);
   const order = removalOrder(network, channels, weights, scope);
   if (order.length === 0) throw nothingToRemove(network, channels);
@@ -64,6 +79,7 @@ export function shrinkModel({ model, settings, builtFor, weights, target, scope 
     network: shrunk,
     settings: settingsWithout(count),
     weights: shrinkWeights(network, channels, weights, removed),
+    masks: shrinkWeights(network, channels, masks, removed),
     layers: network.layers
       .filter(({ kind }) => kind === 'conv' || kind === 'dense')
       .map(({ name, outputShape }) => ({ name, before: outputShape[0]!, after: widths.get(name)! }))
@@ -108,6 +124,7 @@ function removals(
       const lowest = least < 1 ? roundedUp(least) : least;
       throw new OutOfReachError(
         `${name} (=${limit}) must be at least ${lowest} for model "${network.name}": that is with one filter in every layer`,
+        name === 'parameters' ? least : undefined,
       );
     }
     counts.push(smallestCount(order.length, (count) => measure(networkWithout(count)) <= limit));

@@ -3,6 +3,7 @@ import type { ImageSet } from '../../data/dataset.ts';
 import { openSession } from '../../deploy/onnx-runtime.ts';
 import { imageBatches } from '../../deploy/pixels.ts';
 import { AblateError } from '../../util/errors.ts';
+import { dropInPoints } from '../points.ts';
 
 /** Images on which files are compared, and what the float file says of them. */
 export interface Check {
@@ -42,7 +43,7 @@ export async function accuracyOnImages(bytes: Uint8Array, options: Pick<Check, '
 export async function costOf(bytes: Uint8Array, check: Check): Promise<Cost> {
   const probabilities = await predict(bytes, check);
   return {
-    dropPoints: 100 * (check.accuracy - accuracyOf(probabilities, check.images)),
+    dropPoints: dropInPoints(check.accuracy, accuracyOf(probabilities, check.images)),
     divergence: meanDivergence(check.probabilities, probabilities, check.images.count),
   };
 }

@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { dropInPoints, roundPoints } from './points.ts';
+
+test('so many images of so many are exactly so many points, wherever the accuracy is', () => {
+  for (let correct = 3000; correct <= 4750; correct++) {
+    expect(dropInPoints(correct / 5000, (correct - 50) / 5000)).toBe(1);
+    expect(dropInPoints(correct / 5000, (correct + 15) / 5000)).toBe(-0.3);
+  }
+});
+
+test('what one drop leaves of a limit is exact, too', () => {
+  expect(roundPoints(0.3 - dropInPoints(0.9028, 0.9))).toBe(0.02);
+});
