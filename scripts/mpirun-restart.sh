@@ -4,8 +4,9 @@
 #   scripts/mpirun-restart.sh <restarts> <run> -- mpirun <options> ablate train <model> <options>
 #
 # <run> is where the run will be, such as runs/tuto/7: its number must be free, or the run is continued from the start. The command must
-# end with what follows `ablate train`, as restarts put `--resume <run>` in its place. Wrong usage (exit code 2), an interruption (130)
-# and a loss that diverges are not tried again. RESTART_DELAY (seconds, default 10) is waited between attempts.
+# end with what follows `ablate train`: restarts put `--resume <run>` in its place, and keep --data-dir, --data-url and --threads. Wrong
+# usage (exit code 2), an interruption (130) and a loss that diverges are not tried again. RESTART_DELAY (seconds, default 10) is waited
+# between attempts.
 set -uo pipefail
 
 usage() {
@@ -32,6 +33,19 @@ for word in "${command[@]}"; do
 done
 [[ ${before[-1]} == train ]] || usage
 
+# Options that say where the images are and how many threads to use: a restart needs them too.
+kept=()
+rest=("${command[@]:${#before[@]}}")
+for ((i = 0; i < ${#rest[@]}; i++)); do
+  case ${rest[i]} in
+    --data-dir | --data-url | --threads)
+      kept+=("${rest[i]}" "${rest[i + 1]:-}")
+      ((++i))
+      ;;
+    --data-dir=* | --data-url=* | --threads=*) kept+=("${rest[i]}") ;;
+  esac
+done
+
 # How the run's status.json says it is: running, finished, failed or interrupted; empty if there is no run.
 status() {
   sed -n 's/.*"status": "\([a-z]*\)".*/\1/p' "$run/status.json" 2> /dev/null
@@ -39,7 +53,7 @@ status() {
 
 for ((attempt = 0; ; attempt++)); do
   if [[ -f $run/config.json ]]; then
-    "${before[@]}" --resume "$run"
+    "${before[@]}" --resume "$run" ${kept[@]+"${kept[@]}"}
   else
     "${command[@]}"
   fi

@@ -1,5 +1,5 @@
 /** Pruning from the command line: real processes and files, and what it says of bad input. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -173,7 +173,17 @@ test('filters of a network with pruned weights: what is zero stays zero', async 
 }, 60_000);
 
 test('before and after are of the same images', async () => {
-  const { before, after } = await prune('tuto/1', '--sparsity', '0.5', '--steps', '2', '--set', 'val=true', '-o', 'val.safetensors');
+  const { before, after } = await prune(
+    'tuto/1',
+    '--sparsity',
+    '0.5',
+    '--steps',
+    '2',
+    '--set',
+    'val=true',
+    '-o',
+    'val.safetensors',
+  );
   expect([before.evaluation.split, after.evaluation.split]).toEqual(['val', 'val']);
   expect(before.evaluation.images).toBe(after.evaluation.images);
 }, 60_000);

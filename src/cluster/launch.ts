@@ -18,6 +18,12 @@ type Environment = (name: string) => string | undefined;
  * @throws ConfigurationError under an srun that starts several processes and tells them nothing of each other
  */
 export function detectLaunch(environment: Environment = environmentVariable): Launch | undefined {
+  const launch = launchSaid(environment);
+  // One process alone needs no MPI: a shell within an srun, for instance.
+  return launch?.processes === 1 ? undefined : launch;
+}
+
+function launchSaid(environment: Environment): Launch | undefined {
   const count = (name: string): number | undefined => {
     const value = Number(environment(name));
     return Number.isInteger(value) && value > 0 ? value : undefined;

@@ -94,14 +94,27 @@ async function requireComplete(folder: string): Promise<void> {
   }
 }
 
-/** Puts `source` in the place of `target`. */
+/** Puts `source` in the place of `target`, unless that is complete: another process has then downloaded it, and may be reading it. */
 async function replaceFolder(source: string, target: string): Promise<void> {
-  await rm(target, { recursive: true, force: true });
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await rename(source, target);
+      return;
+    } catch (error) {
+      if (attempt > 0 || !['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
+    }
+    if (await isComplete(target)) return;
+    await rm(target, { recursive: true, force: true });
+  }
+}
+
+async function isComplete(folder: string): Promise<boolean> {
   try {
-    await rename(source, target);
+    await requireComplete(folder);
+    return true;
   } catch (error) {
-    // Another process has downloaded and verified the same files in the meantime.
-    if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
+    if (error instanceof DataError) return false;
+    throw error;
   }
 }
 

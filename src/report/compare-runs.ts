@@ -11,7 +11,7 @@ import { recordedConfig } from '../train/resume.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
-import { commonNotes, outcomesOf } from './study-report.ts';
+import { commonNotes, outcomesOf, versionNotes } from './study-report.ts';
 import type { ReportData } from './report-data.ts';
 
 export interface Gathered {
@@ -69,6 +69,8 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
   }));
   const seeds = [...new Set(all.flatMap((group) => group.runs.map(({ seed }) => seed)))].sort((a, b) => a - b);
   const unfinished = variants.flatMap((variant) => variant.runs).filter(({ state }) => state !== 'finished');
+  const effects = estimateEffects(contrasts, outcomesOf(variants));
+  const environments = distinctEnvironments(runs);
   const data: ReportData = {
     name: 'comparison',
     title: `Comparison of ${runs.length} runs`,
@@ -81,12 +83,16 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
     seeds,
     reference,
     variants,
-    effects: estimateEffects(contrasts, outcomesOf(variants)),
-    environments: distinctEnvironments(runs),
+    effects,
+    environments,
     command: `npx ablate runs compare ${references.join(' ')}`,
     studyText: undefined,
     notes: [
       ...commonNotes(first.dataset === 'synthetic', seeds.length),
+      ...versionNotes(environments),
+      ...(effects.length < contrasts.length
+        ? ['Differences are taken between runs with the same seed: those without one in common with the first are not compared.']
+        : []),
       ...(unfinished.length > 0
         ? [`Not finished: ${unfinished.map(({ run }) => run).join(', ')}. What is said here is of the others.`]
         : []),

@@ -51,6 +51,7 @@ export interface VariantSource {
 export function gatherVariant(source: VariantSource, reference: TrainingConfig, facts: DatasetFacts): ReportVariant {
   const { name, config } = source;
   const runs = source.runs.map((run) => gatherRun(run, config));
+  const finished = source.runs.filter((_, i) => runs[i]!.state === 'finished');
   return {
     name,
     config,
@@ -59,7 +60,7 @@ export function gatherVariant(source: VariantSource, reference: TrainingConfig, 
     accuracy: summarize(runs.flatMap(({ accuracy }) => accuracy ?? [])),
     cost: costOf(config, facts, mean(runs.flatMap(({ trainingSeconds }) => trainingSeconds ?? []))),
     confusion: sumConfusions(
-      source.runs.map(({ run }) => run && readEvaluation(run)?.confusion).filter((matrix) => matrix !== undefined),
+      finished.map(({ run }) => run && readEvaluation(run)?.confusion).filter((matrix) => matrix !== undefined),
     ),
   };
 }

@@ -5,19 +5,24 @@ import { writeFileAtomic } from '../util/atomic-file.ts';
 import { fileError } from '../util/file-error.ts';
 import { completeSpec, renderSvg, type DrawnFigure, type Figure } from './render.ts';
 
+const specSuffix = '.vl.json';
+
 export interface WrittenReport {
   readonly folder: string;
   readonly html: string;
   readonly markdown: string;
 }
 
-/** Makes the folder; writes each figure as SVG with its Vega-Lite specification. Figures of an earlier report are removed. */
+/**
+ * Makes the folder; writes each figure as SVG with its Vega-Lite specification. Figures of an earlier report, which have one too, are
+ * removed; any others in the folder are the user's.
+ */
 export function writeFigures(figures: readonly DrawnFigure[], folder: string): void {
   const figuresFolder = join(folder, 'figures');
   prepareFolder(figuresFolder);
   for (const figure of figures) {
     writeReportFile(figuresFolder, `${figure.name}.svg`, figure.svg);
-    writeReportFile(figuresFolder, `${figure.name}.vl.json`, `${JSON.stringify(completeSpec(figure), undefined, 1)}\n`);
+    writeReportFile(figuresFolder, `${figure.name}${specSuffix}`, `${JSON.stringify(completeSpec(figure), undefined, 1)}\n`);
   }
 }
 
@@ -41,7 +46,9 @@ function prepareFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
     for (const name of readdirSync(folder)) {
-      if (/\.(svg|vl\.json)$/.test(name)) rmSync(join(folder, name));
+      if (!name.endsWith(specSuffix)) continue;
+      rmSync(join(folder, name));
+      rmSync(join(folder, `${name.slice(0, -specSuffix.length)}.svg`), { force: true });
     }
   } catch (error) {
     throw fileError('write', folder, error);

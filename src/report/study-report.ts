@@ -1,11 +1,16 @@
 /** The report of a study, from its state and the folders of its runs. */
-import type { Run } from '../runs/run-folder.ts';
+import type { EnvironmentRecord } from '../runs/environment.ts';
+import { readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { estimateEffects, type Outcome } from '../study/effects.ts';
+import { runIdentity } from '../study/identity.ts';
 import { planStudy, type StudyPlan } from '../study/plan.ts';
+import { wasExtended } from '../study/run-finder.ts';
 import { openStudyRun } from '../study/runner.ts';
 import { parseStudyFile } from '../study/study-file.ts';
 import type { DesignName } from '../study/study-schema.ts';
 import type { StudyRun, StudyState } from '../study/study-state.ts';
+import { checkConfig } from '../train/config.ts';
+import { DataError } from '../util/errors.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
 import type { ReportData, ReportVariant } from './report-data.ts';
 
@@ -28,7 +33,10 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
   const referenceOf = (variant: string, seed: number): RunReference => {
     const recorded = references.get(keyOf({ variant, seed }));
     const run = recorded && openStudyRun(runsFolder, recorded);
-    if (run !== undefined) opened.push(run);
+    if (run !== undefined) {
+      requireSameRun(run, plan, { variant, seed });
+      opened.push(run);
+    }
     const decided = recorded?.state === 'failed' || recorded?.state === 'stopped' ? recorded.state : undefined;
     return { run, seed, ...(decided && { decided: { state: decided, reason: recorded?.reason } }) };
   };
@@ -43,6 +51,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     ),
   );
   const outcomes = outcomesOf(variants);
+  const environments = distinctEnvironments(opened);
   return {
     name: plan.name,
     title: plan.title,
@@ -56,11 +65,24 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     reference: design.reference,
     variants,
     effects: estimateEffects(design.contrasts, outcomes),
-    environments: distinctEnvironments(opened),
+    environments,
     command: `npx ablate study ${state.file.path}${otherImages}`,
     studyText: state.file.text,
-    notes: notesOf(plan, variants, state),
+    notes: notesOf(plan, variants, state, environments),
   };
+}
+
+/** A number may be given again after a run was removed, and a run may be trained further than the study wanted it. */
+function requireSameRun(run: Run, { name, runs }: StudyPlan, { variant, seed }: Pick<StudyRun, 'variant' | 'seed'>): void {
+  const planned = runs.find((each) => each.variant === variant && each.seed === seed);
+  const problem =
+    runIdentity(checkConfig(readConfig(run))) !== planned?.identity
+      ? `is not the run of "${variant}" with seed ${seed} any more`
+      : wasExtended(run)
+        ? 'was continued to another number of steps since'
+        : undefined;
+  if (problem === undefined) return;
+  throw new DataError(`${runName(run)} ${problem}`, { fix: `run the study ${name} again: it trains what is missing` });
 }
 
 export function outcomesOf(variants: readonly ReportVariant[]): Outcome[] {
@@ -73,10 +95,15 @@ function keyOf({ variant, seed }: Pick<StudyRun, 'variant' | 'seed'>): string {
   return `${seed} ${variant}`;
 }
 
-function notesOf({ design }: StudyPlan, variants: readonly ReportVariant[], { dataset }: StudyState): string[] {
+function notesOf(
+  { design }: StudyPlan,
+  variants: readonly ReportVariant[],
+  { dataset }: StudyState,
+  environments: readonly EnvironmentRecord[],
+): string[] {
   const runs = variants.flatMap((variant) => variant.runs);
   const count = (state: string) => runs.filter((run) => run.state === state).length;
-  const notes = commonNotes(dataset.synthetic, design.seeds.length);
+  const notes = [...commonNotes(dataset.synthetic, design.seeds.length), ...versionNotes(environments)];
   const [unfinished, failed, stopped] = [count('unfinished'), count('failed'), count('stopped')];
   if (unfinished > 0) notes.push(`${unfinished} of ${runs.length} runs are not finished: what is said here is of the others.`);
   if (failed > 0) notes.push(`${failed} of ${runs.length} runs failed; the table of runs says why.`);
@@ -89,6 +116,16 @@ function notesOf({ design }: StudyPlan, variants: readonly ReportVariant[], { da
     );
   }
   return notes;
+}
+
+/** What any comparison must say of runs that were made by different code. */
+export function versionNotes(environments: readonly EnvironmentRecord[]): string[] {
+  const codes = new Set(
+    environments.map(
+      ({ versions, git }) => `ablate ${versions.ablate}${git === undefined ? '' : ` (${git.commit.slice(0, 7)})`}`,
+    ),
+  );
+  return codes.size < 2 ? [] : [`The runs were made by different versions: ${[...codes].sort().join(', ')}.`];
 }
 
 /** What any comparison must say of its images and repetitions. */

@@ -29,7 +29,8 @@ export function effectsTable({ effects, reference }: ReportData): Table {
   const header = ['change', 'points', '95% interval', 'p (Holm)', 'verdict', 'seeds', 'seeds for 0.5'];
   const rows = effects.map((effect) => {
     const { name, difference, low, high, correctedPValue, seeds, seedsForHalfPoint } = effect;
-    const interval = low === undefined ? 'no interval: one seed' : formatInterval(low, high);
+    const interval =
+      low === undefined ? `no interval: ${seeds.length === 1 ? 'one seed' : 'all seeds alike'}` : formatInterval(low, high);
     const needed = effect.deviation === undefined ? '' : seedsForHalfPoint === undefined ? '?' : formatCount(seedsForHalfPoint);
     const against = withReference ? [effect.reference] : [];
     return [

@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
-import type { TrainingConfig } from '../train/config-schema.ts';
+import { configKeys, type TrainingConfig } from '../train/config-schema.ts';
 import { resumableKeys } from '../train/resume.ts';
 
 /**
- * Keys that do not change what is computed. `steps` does: schedules depend on it. The recipe's name does not: its settings are all
+ * Keys that do not change what is computed, nor how it is evaluated. `steps` does: schedules depend on it. The recipe's name does not: its settings are all
  * there, and they count.
  */
 const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => key !== 'steps'), 'recipe']);
 
 /** Younger keys, with the value that means that they are not used: a run from before them is the same experiment. */
-const unused: Readonly<Record<string, string>> = { init: '"none"', pruning: '{"type":"none"}', teacher: '"none"' };
+const unused: Readonly<Record<string, string>> = { init: '"none"', pruning: '{"type":"none"}', teacher: '"none"', tta: '"none"' };
+
+/** Names the rules by which identities are made: those made by others cannot be compared with these. */
+export const identityFormat = `ablate-identity-2 ${digestOf([[...ignored], unused, configKeys])}`;
 
 /** What counts only with a teacher; its checksum is known when a training starts, and its name stands for it. */
 function isRelevant([key, value]: [string, unknown], { teacher }: TrainingConfig): boolean {
@@ -34,10 +37,11 @@ function digest(config: TrainingConfig, without: ReadonlySet<string>): string {
   const relevant = Object.fromEntries(
     Object.entries(config).filter((entry) => !without.has(entry[0]) && isRelevant(entry, config)),
   );
-  return createHash('sha256')
-    .update(JSON.stringify(sorted(relevant)))
-    .digest('hex')
-    .slice(0, 32);
+  return digestOf(sorted(relevant));
+}
+
+function digestOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32);
 }
 
 /** The same value with the keys of all objects in order, so that equal values have equal texts. */

@@ -1,5 +1,5 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
-import { buildModel } from '../models/registry.ts';
+import { buildModel, modelNames } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
@@ -64,6 +64,10 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
     planned.set(run.identity, run);
     return true;
   });
+  const doubled = variants.find(({ name: one }, i) => variants.findIndex(({ name: other }) => other === one) < i);
+  if (doubled !== undefined) {
+    throw file.error(['factors'], `two variants are called "${doubled.name}"`, 'give the factors or levels other names');
+  }
   const runs = design.seeds.flatMap((seed) => variants.map((variant) => planRun(file, variant, seed, facts, design)));
   return { name, title, description, dataset, design: { ...design, variants }, runs };
 }
@@ -80,6 +84,7 @@ function planRun(file: StudyFile, variant: Variant, seed: number, facts: Dataset
     // As the trainer records it, which knows the images.
     const settled = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
     checkInput(settled, facts);
+    checkReferences(settled);
     networkOf(settled, facts);
     return settled;
   };
@@ -91,6 +96,17 @@ function checkInput({ inputSize }: TrainingConfig, { shape }: DatasetFacts): voi
   const side = Math.min(shape[1], shape[2]);
   if (inputSize !== 'full' && inputSize > side) {
     throw new ConfigurationError(`inputSize (=${inputSize}) must be at most ${side}, the size of the images`);
+  }
+}
+
+/** A model's name stands for its newest run, which a study that trains it changes while it goes on. */
+function checkReferences({ init, teacher, pruning }: TrainingConfig): void {
+  const rewind = pruning.type === 'none' ? 'none' : pruning.rewind;
+  for (const [key, value] of Object.entries({ init, teacher, 'pruning.rewind': rewind })) {
+    if (!modelNames().includes(value)) continue;
+    throw new ConfigurationError(`${key} (=${value}) must be one run or a file, not the newest run of a model`, {
+      fix: `${key}: ${value}/1, or another run (ablate runs list --model ${value})`,
+    });
   }
 }
 

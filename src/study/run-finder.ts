@@ -12,7 +12,7 @@ import { checkConfig } from '../train/config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { runIdentity } from './identity.ts';
+import { identityFormat, runIdentity } from './identity.ts';
 import { studiesFolder } from './study-state.ts';
 
 export interface RunFinder {
@@ -21,8 +21,9 @@ export interface RunFinder {
    * Undefined if there is none, or only on other images.
    *
    * @param fingerprint of the images; undefined accepts any
+   * @param isUseful what else must hold of a run
    */
-  find(identity: string, fingerprint: string | undefined): Run | undefined;
+  find(identity: string, fingerprint: string | undefined, isUseful?: (run: Run) => boolean): Run | undefined;
 }
 
 interface Known {
@@ -59,9 +60,9 @@ export function createRunFinder(runsFolder: string): RunFinder {
   }
 
   return {
-    find(identity, fingerprint) {
+    find(identity, fingerprint, isUseful = () => true) {
       const candidates = (update().get(identity) ?? [])
-        .filter((run) => isSame(run, fingerprint))
+        .filter((run) => isSame(run, fingerprint) && isUseful(run))
         .map((run) => ({ run, ...readStatus(run) }));
       candidates.sort((a, b) => preference[a.status] - preference[b.status] || b.step - a.step);
       return candidates[0]?.run;
@@ -72,11 +73,12 @@ export function createRunFinder(runsFolder: string): RunFinder {
 const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1, interrupted: 2, failed: 3 };
 
 /**
- * Whether the run started from random weights, and on these images. A finished run whose checkpoints were removed still has its evaluation;
+ * Whether the run started from random weights, on these images, and was not continued to another number of steps than it was made for. A finished run whose checkpoints were removed still has its evaluation;
  * one that has neither yet may become either.
  */
 function isSame(run: Run, fingerprint: string | undefined): boolean {
   if (readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='))) return false;
+  if (wasExtended(run)) return false;
   const checkpoint = latestCheckpoint(run);
   const known =
     checkpoint === undefined
@@ -84,6 +86,13 @@ function isSame(run: Run, fingerprint: string | undefined): boolean {
       : readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'];
   if (known === undefined) return readStatus(run).status !== 'finished';
   return fingerprint === undefined || known === fingerprint;
+}
+
+/** Whether a run was continued to another number of steps than it was made for: its schedules are then those of neither. */
+export function wasExtended(run: Run): boolean {
+  const { steps } = readStatus(run);
+  // 0: of a status that cannot be read.
+  return steps !== 0 && steps !== (readConfig(run) as { readonly steps?: number }).steps;
 }
 
 function identityOf(run: Run): string | undefined {
@@ -103,16 +112,20 @@ function stampOf(run: Run): string | undefined {
 
 function readCache(path: string): Readonly<Record<string, Known>> {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, Known>;
+    const { format, runs } = JSON.parse(readFileSync(path, 'utf8')) as {
+      readonly format: string;
+      readonly runs: Record<string, Known>;
+    };
+    return format === identityFormat ? runs : {};
   } catch {
-    return {}; // Missing or damaged: everything is read again.
+    return {}; // Missing, damaged or of another version: everything is read again.
   }
 }
 
 function writeCache(path: string, known: Readonly<Record<string, Known>>): void {
   try {
     mkdirSync(join(path, '..'), { recursive: true });
-    writeFileAtomic(path, JSON.stringify(known), { durable: false });
+    writeFileAtomic(path, JSON.stringify({ format: identityFormat, runs: known }), { durable: false });
   } catch {
     // A folder that cannot be written to: the next call reads again.
   }

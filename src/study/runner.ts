@@ -10,10 +10,10 @@
 import { mkdirSync } from 'node:fs';
 import { describeEnvironment } from '../runs/environment.ts';
 import { readMetrics } from '../runs/metrics.ts';
-import { createRun, findRun, metricsPath, runName, type Run } from '../runs/run-folder.ts';
+import { createRun, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder, runHolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus } from '../runs/run-status.ts';
-import { AblateError } from '../util/errors.ts';
+import { AblateError, DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { processState } from '../util/process-identity.ts';
 import { roundEnds, survivors } from './halving.ts';
@@ -107,10 +107,19 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
   }
 }
 
+/** The rounds of a search need an evaluation at their ends: not every run that was trained elsewhere has it. */
+function isUsefulFor({ config }: PlannedRun, { halving }: StudyPlan['design']): (run: Run) => boolean {
+  if (halving === undefined) return () => true;
+  return (run) => {
+    const { evalEvery } = readConfig(run) as { readonly evalEvery: number };
+    return evalEvery > 0 && config.evalEvery % evalEvery === 0;
+  };
+}
+
 /** What is known of the planned runs before anything is started. */
 function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finder: RunFinder): Entry[] {
   return plan.runs.map((planned) => {
-    const run = finder.find(planned.identity, dataset.fingerprint);
+    const run = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan.design));
     const found = run === undefined ? undefined : readStatus(run);
     const finished = found?.status === 'finished';
     const failed = found?.status === 'failed' && !retryFailed;
@@ -218,7 +227,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
 
   /** The folder for a run: one that another study has made meanwhile, else a new one. */
   function runFor({ planned }: Entry): Run {
-    const found = finder.find(planned.identity, dataset.fingerprint);
+    const found = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan.design));
     if (found !== undefined) return found;
     const config = { ...planned.config, threads: launcher.threads };
     const run = createRun(runsFolder, config.model, config, describeEnvironment({ threads: launcher.threads }));
@@ -294,6 +303,15 @@ function latestSpeed(run: Run): number | undefined {
 }
 
 /** The run of a name, in the state of a study. Throws DataError if it was removed since. */
-export function openStudyRun(runsFolder: string, { run }: StudyRun): Run | undefined {
-  return run === undefined ? undefined : findRun(runsFolder, run);
+export function openStudyRun(runsFolder: string, { run, variant, seed }: StudyRun): Run | undefined {
+  if (run === undefined) return undefined;
+  try {
+    return findRun(runsFolder, run);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new DataError(`${run}, the run of "${variant}" with seed ${seed}, is gone`, {
+      fix: 'run the study again: it trains what is missing',
+      cause: error,
+    });
+  }
 }

@@ -32,9 +32,13 @@ test('a single value has no interval and no p-value', () => {
   });
 });
 
-test('values that are all alike leave no doubt', () => {
-  expect(estimateMean([0.5, 0.5, 0.5])).toMatchObject({ mean: 0.5, low: 0.5, high: 0.5, pValue: 0 });
-  expect(estimateMean([0, 0])).toMatchObject({ mean: 0, low: 0, high: 0, pValue: 1 });
+test('values that are all alike, but for rounding, say nothing of how much they vary', () => {
+  const unknown = { deviation: 0, low: undefined, high: undefined, pValue: 1 };
+  expect(estimateMean([0.5, 0.5, 0.5])).toEqual({ count: 3, mean: 0.5, ...unknown });
+  expect(estimateMean([0, 0])).toEqual({ count: 2, mean: 0, ...unknown });
+  const [one, other] = [0.713 - 0.701, 0.725 - 0.713];
+  expect(one).not.toBe(other);
+  expect(estimateMean([one, other])).toMatchObject(unknown);
 });
 
 test('Holm: each p-value times the comparisons left, never below an earlier one, at most 1', () => {

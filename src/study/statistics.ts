@@ -11,27 +11,36 @@ export interface Estimate {
   readonly mean: number;
   /** Standard deviation of the values (n - 1); undefined for a single one. */
   readonly deviation: number | undefined;
-  /** Bounds of the 95% confidence interval of the mean, by Student's t with n - 1 degrees of freedom; undefined for a single value. */
+  /**
+   * Bounds of the 95% confidence interval of the mean, by Student's t with n - 1 degrees of freedom; undefined for a single value, and
+   * for values that are all alike.
+   */
   readonly low: number | undefined;
   readonly high: number | undefined;
-  /** Two-sided, of a mean of zero, uncorrected; undefined for a single value. */
+  /** Two-sided, of a mean of zero, uncorrected; undefined for a single value, 1 for values that are all alike. */
   readonly pValue: number | undefined;
 }
 
 const confidence = 0.95;
 const power = 0.8;
+/** Values that differ by less, relative to their size, are the same but for the last digits of their computation. */
+const rounding = 1e-9;
 
-/** Mean, interval and p-value of one or more values: the differences of pairs. */
+/**
+ * Mean, interval and p-value of one or more values: the differences of pairs. Accuracies are multiples of 1 / images, so that few differences
+ * are easily all alike by chance: how much they vary is then not known, and nothing is concluded from them.
+ */
 export function estimateMean(values: readonly number[]): Estimate {
   const count = values.length;
   const mean = values.reduce((sum, value) => sum + value, 0) / count;
   if (count < 2) return { count, mean, deviation: undefined, low: undefined, high: undefined, pValue: undefined };
   const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1));
+  if (deviation <= rounding * Math.max(...values.map(Math.abs))) {
+    return { count, mean, deviation: 0, low: undefined, high: undefined, pValue: 1 };
+  }
   const standardError = deviation / Math.sqrt(count);
   const halfWidth = tQuantile((1 + confidence) / 2, count - 1) * standardError;
-  // Values that are all alike: certain, as far as they can tell.
-  const certain = mean === 0 ? 1 : 0;
-  const pValue = standardError === 0 ? certain : 2 * tCdf(-Math.abs(mean) / standardError, count - 1);
+  const pValue = 2 * tCdf(-Math.abs(mean) / standardError, count - 1);
   return { count, mean, deviation, low: mean - halfWidth, high: mean + halfWidth, pValue };
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import type * as z from 'zod';
-import { ConfigurationError } from '../util/errors.ts';
+import { ConfigurationError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { knownKeysAt, valueAt } from './schema-keys.ts';
@@ -42,7 +42,7 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
   const document = parseDocument(text, { lineCounter: lines });
   const problems = document.errors.map((error) => `${path}:${error.linePos?.[0].line ?? 1}: ${firstLine(error.message)}`);
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
-  const value: unknown = document.toJS();
+  const value = valueOf(document, path);
   const where = (at: Path) => `${path}:${lineOf(document, lines, at)}`;
   const { success, data, error } = studySchema.safeParse(value, { reportInput: true });
   if (!success) throw new ConfigurationError(error.issues.flatMap((issue) => describeIssue(issue, value, where)).join('\n'));
@@ -52,6 +52,15 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
     source: dataset === undefined ? data : { ...data, dataset },
     error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, fix === undefined ? {} : { fix }),
   };
+}
+
+/** Throws ConfigurationError for an alias of nothing. */
+function valueOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new ConfigurationError(`${path}: ${firstLine(messageOf(error))}`, { cause: error });
+  }
 }
 
 /** `factors[1].levels`: how a place in the file is called. */

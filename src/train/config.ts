@@ -6,6 +6,7 @@ import { noAugmentation } from '../data/preprocessing.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings, widthPrefix } from '../models/settings.ts';
 import { cpuInfo } from '../util/cpu.ts';
+import { cpuLimit } from '../util/cpu-limit.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
@@ -104,12 +105,14 @@ export function setKey(overrides: ConfigOverrides, key: string, value: boolean |
 }
 
 /**
- * Physical cores, divided among `processes` of this machine, as far as this process may use them. (Hardware threads beyond the physical
+ * Physical cores, or those that a limit of the container allows, divided among `processes` of this machine, as far as this process may use
+ * them. (Hardware threads beyond the physical
  * cores only get in each other's way in convolutions.)
  */
 export function defaultThreads(processes = 1): number {
   const { physicalCores, availableCores } = cpuInfo();
-  return Math.max(1, Math.min(Math.floor(physicalCores / processes), availableCores));
+  const shared = Math.min(physicalCores, cpuLimit() ?? Infinity);
+  return Math.max(1, Math.min(Math.floor(shared / processes), availableCores));
 }
 
 function parseValue(text: string): unknown {

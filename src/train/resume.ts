@@ -13,7 +13,6 @@ export const resumableKeys = [
   'saveEverySeconds',
   'logEvery',
   'keepCheckpoints',
-  'tta',
   'threads',
 ] as const satisfies readonly (keyof TrainingConfig)[];
 

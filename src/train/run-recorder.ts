@@ -6,7 +6,7 @@ import type { Batch } from '../data/batch.ts';
 import { saveCheckpoint } from '../runs/checkpoint.ts';
 import { openEvents, type Hyperparameters } from '../runs/event-file.ts';
 import { imageGrid } from '../runs/image-grid.ts';
-import { openMetrics, type Metrics } from '../runs/metrics.ts';
+import { openMetrics, readMetrics, type Metrics } from '../runs/metrics.ts';
 import { metricsPath, type Run } from '../runs/run-folder.ts';
 import { writeStatus, type RunState } from '../runs/run-status.ts';
 import type { Tensor } from '../runs/safetensors.ts';
@@ -57,7 +57,7 @@ export function openRecorder(
   const events = openEvents(run.path, resumedFrom);
   if (resumedFrom === undefined || resumedFrom === 0) events.hyperparameters(hyperparametersOf(config));
   const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
-  let latestAccuracy: number | undefined;
+  let latestAccuracy = resumedFrom === undefined ? undefined : recordedAccuracy(run);
   let reportedAt = 0;
 
   function report(status: RunState, step: number, reason?: string): void {
@@ -98,6 +98,12 @@ export function openRecorder(
       report(status, step, reason);
     },
   };
+}
+
+/** Of the last evaluation that is still in the metrics. */
+function recordedAccuracy(run: Run): number | undefined {
+  const accuracies = readMetrics(metricsPath(run)).map(({ metrics }) => metrics['test/accuracy'] ?? metrics['val/accuracy']);
+  return accuracies.findLast((accuracy) => accuracy !== undefined);
 }
 
 /** The configuration as one flat table: `schedule.type`, `model.lrn`; lists as text. */

@@ -36,6 +36,16 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
 }
 
 /**
+ * A reference that will mean the same later: of the name of a model, which stands for its newest run, that run's own name.
+ *
+ * @throws DataError if there is no such run
+ */
+export function settledReference(reference: string, runsFolder: string): string {
+  const { run } = findWeights(reference, runsFolder);
+  return run !== undefined && reference === run.model ? runName(run) : reference;
+}
+
+/**
  * Reads a checkpoint, or a safetensors file from elsewhere, of which `given` must name the model.
  *
  * @param given the model and other keys, as far as the user gave them; a checkpoint knows its own and only its model may be repeated

@@ -7,7 +7,7 @@ import { CommunicationError, singleProcess, type Collective } from '../cluster/c
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
-import type { Preprocessing } from '../data/preprocessing.ts';
+import { checkPreprocessing, type Preprocessing } from '../data/preprocessing.ts';
 import type { Engine, SharedBatch, TrainingPlan } from '../engine/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
@@ -115,6 +115,7 @@ export interface TrainResult {
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { engine, dataset, collective = singleProcess } = options;
   const preprocessing = preprocessingOf(options.config, dataset.shape);
+  checkPreprocessing(dataset.shape, preprocessing);
   const teacherModel = readTeacher(options);
   const config: TrainingConfig = {
     ...options.config,

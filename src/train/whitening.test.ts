@@ -47,5 +47,7 @@ test('whitened patches have the identity as their second moments, each axis has 
 test('epsilon keeps an axis without variance finite', () => {
   const filters = whiteningFilters(Float64Array.of(4, 0, 0, 0), 2, 4, 0.01);
   expect([...filters]).toEqual([1 / Math.sqrt(4.01), 0, 0, 10, -1 / Math.sqrt(4.01), -0, -0, -10].map(Math.fround));
-  expect(() => whiteningFilters(new Float64Array(4), 2, 5, 0.01)).toThrow(/an even number of filters up to 4, not 5/);
+  expect(() => whiteningFilters(new Float64Array(4), 2, 5, 0.01)).toThrow(
+    /the filters \(=5\) of a whitening layer on patches of 2 elements must be an even number up to 4/,
+  );
 });

@@ -7,6 +7,7 @@ import type { ImageSet } from '../data/dataset.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import { createTransform, plainView } from '../data/transform.ts';
 import type { ParameterArena } from '../engine/engine.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { symmetricEigen } from '../util/symmetric-eigen.ts';
 
 /**
@@ -37,12 +38,13 @@ export function whitenFirstLayers(
  * @param size elements of a patch
  * @param filters an even number, at most `2 * size`
  * @returns `[filters, size]`
+ * @throws ConfigurationError for another number of filters
  */
 export function whiteningFilters(moments: Float64Array, size: number, filters: number, epsilon: number): Float32Array {
   const axes = filters / 2;
   if (!Number.isInteger(axes) || axes > size) {
-    throw new RangeError(
-      `a whitening layer on patches of ${size} elements has an even number of filters up to ${2 * size}, not ${filters}`,
+    throw new ConfigurationError(
+      `the filters (=${filters}) of a whitening layer on patches of ${size} elements must be an even number up to ${2 * size}`,
     );
   }
   const { values, vectors } = symmetricEigen(moments, size);

@@ -231,6 +231,12 @@ async function watch(run: Run, evaluator: LazyEvaluator, options: Options, signa
         else note(summarize(evaluation));
       }
     } else if (status !== 'running') {
+      if (evaluatedStep < 0) {
+        const { runName } = await import('../../runs/run-folder.ts');
+        throw new DataError(`${runName(run)} has no checkpoint, and is not being trained`, {
+          fix: `ablate train --resume ${runName(run)}`,
+        });
+      }
       break;
     } else {
       await delay(pollMs, undefined, { signal }).catch(() => undefined);

@@ -95,16 +95,17 @@ async function startPruning(reference: string | undefined, options: Options) {
   const method = methodOf(options);
   const steps = options.steps ?? usualSteps;
   if (!Number.isInteger(steps) || steps < 0) throw new ConfigurationError(`steps (=${steps}) must be an integer of at least 0`);
-  const { saved, run } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
+  const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
   await requireOutput(options.output ?? usualOutput(saved.config.model), reference);
   const overrides = await trainingOverrides(options);
   const { planPruning, prune } = await import('../../compress/prune/prune.ts');
   const dataset = await loadImages(options.data ?? saved.config.dataset, options);
-  const { runName } = await import('../../runs/run-folder.ts');
-  // The name of a model stands for another run once this one is there.
-  const source = run !== undefined && reference === run.model ? runName(run) : reference;
-  const plan = planPruning({ source: saved, reference: source, method, steps, overrides }, dataset);
+  const { settledReference } = await import('../../train/saved-model.ts');
   const { runsDir: runsFolder } = options;
+  const { teacher } = overrides;
+  const settled = typeof teacher === 'string' && teacher !== 'none' ? { teacher: settledReference(teacher, runsFolder) } : {};
+  const request = { source: saved, reference: settledReference(reference, runsFolder), method, steps };
+  const plan = planPruning({ ...request, overrides: { ...overrides, ...settled } }, dataset);
   const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
   return { result, config: plan.config };
 }

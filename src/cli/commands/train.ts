@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/agreement.ts';
 import type { Collective } from '../../cluster/collective.ts';
@@ -89,6 +90,8 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   // Only process 0 needs to see the folder of the runs.
   const resume = collective.rank === 0 ? await runToResume(model, options) : undefined;
   const config = await sharedConfig(collective, model, options, resume, overrides);
+  // All look for a teacher in the folder in which process 0 does.
+  const runsFolder = fromFirst(collective, () => (resume === undefined ? options.runsDir : dirname(dirname(resume.path))));
   const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options, collective.rank > 0));
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const engine = createOnednnEngine({ threads: config.threads });
@@ -100,7 +103,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
       engine,
       dataset,
       collective,
-      record: resume === undefined ? { runsFolder: options.runsDir } : { resume },
+      record: resume === undefined ? { runsFolder } : { resume },
       libraries: { onednn: engine.libraryVersion, ...libraries },
       signal,
       hooks,
@@ -126,14 +129,16 @@ async function sharedConfig(
   overrides: ConfigOverrides,
 ): Promise<TrainingConfig> {
   const { checkConfig, defaultThreads } = await import('../../train/config.ts');
-  const { localSize } = collective;
-  const { threads = localSize > 1 ? defaultThreads(localSize) : undefined, ...asked } = overrides;
+  const { threads, ...asked } = overrides;
   const given = JSON.stringify([model, options.resume, options.runsDir, asked]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
-  const own: ConfigOverrides = threads === undefined ? asked : { ...asked, threads };
-  const resolved = collective.rank === 0 ? await configOf(model, resume, own) : undefined;
+  const resolved = collective.rank === 0 ? await configOf(model, resume, asked, options.runsDir) : undefined;
   const config = JSON.parse(fromFirst(collective, () => JSON.stringify(resolved))) as TrainingConfig;
-  return threads === undefined ? config : checkConfig({ ...config, threads });
+  if (threads !== undefined) return checkConfig({ ...config, threads });
+  if (collective.worldSize === 1) return config;
+  const shared = defaultThreads(collective.localSize);
+  // A run goes on with the threads it has had, which its sums depend on, where there are as many.
+  return { ...config, threads: options.resume === undefined ? shared : Math.min(config.threads, shared) };
 }
 
 /** The configuration keys that the flags change. A key may be given by its flag or with --set, not both. */
@@ -175,7 +180,12 @@ async function runToResume(model: string | undefined, options: Options): Promise
   return run;
 }
 
-async function configOf(model: string | undefined, resume: Run | undefined, overrides: ConfigOverrides): Promise<TrainingConfig> {
+async function configOf(
+  model: string | undefined,
+  resume: Run | undefined,
+  overrides: ConfigOverrides,
+  runsFolder: string,
+): Promise<TrainingConfig> {
   if (resume !== undefined) {
     const { resumeConfig } = await import('../../train/resume.ts');
     return resumeConfig(resume, overrides);
@@ -183,7 +193,10 @@ async function configOf(model: string | undefined, resume: Run | undefined, over
   if (model === undefined)
     throw new ConfigurationError('the model to train is missing', { fix: 'ablate train <model>; ablate info lists them' });
   const { resolveConfig } = await import('../../train/config.ts');
-  return resolveConfig({ ...overrides, model });
+  const config = resolveConfig({ ...overrides, model });
+  const { settledReference } = await import('../../train/saved-model.ts');
+  const settle = (reference: string) => (reference === 'none' ? reference : settledReference(reference, runsFolder));
+  return { ...config, init: settle(config.init), teacher: settle(config.teacher) };
 }
 
 function printResult({ evaluations, step, seconds, imagesPerSecond, run }: TrainResult): void {

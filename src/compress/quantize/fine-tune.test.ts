@@ -9,7 +9,14 @@ import { fineTune, fineTuneConfig } from './fine-tune.ts';
 const dataset = noiseDataset(12, { train: 16, test: 4 });
 
 test('weights that are zero in a file without masks stay zero, all others are trained', async () => {
-  const config = resolveConfig({ model: 'squeeze0', 'conv1.filters': 8, inputSize: 12, batchSize: 8, dataset: 'noise', threads: 1 });
+  const config = resolveConfig({
+    model: 'squeeze0',
+    'conv1.filters': 8,
+    inputSize: 12,
+    batchSize: 8,
+    dataset: 'noise',
+    threads: 1,
+  });
   const network = buildModel('squeeze0', { settings: config.modelSettings, input: [3, 12, 12], classes: 4 });
   const sparse = (values: Float32Array) => values.map((value, i) => (i % 2 === 0 ? 0 : value));
   const tensors = new Map(

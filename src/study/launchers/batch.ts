@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Run } from '../../runs/run-folder.ts';
 import { breakLock, runHolder } from '../../runs/run-lock.ts';
-import { readStatus } from '../../runs/run-status.ts';
+import { readStatus, recordedStatus } from '../../runs/run-status.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
@@ -56,12 +56,13 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
     let asked = false;
     for (;;) {
       const state = await stateOf(ticket.id);
-      if (state === undefined) return await endOf(scheduler, run, ticket, options);
-      if (signal.aborted && !asked) {
-        await scheduler.stop(ticket.id, state);
-        asked = true;
+      if (state === undefined) {
+        const end = await endOf(scheduler, run, ticket, options);
+        if (end !== undefined) return end;
+      } else if (signal.aborted && !asked) {
+        asked = await askToStop(scheduler, ticket.id, state);
       }
-      await abortableDelay(pollMs, asked ? undefined : signal);
+      await abortableDelay(pollMs, signal.aborted ? undefined : signal);
     }
   }
 
@@ -84,6 +85,17 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
       }
     },
   };
+}
+
+/** Whether the scheduler took it. One that does not answer, or whose job has just ended, is asked again. */
+async function askToStop(scheduler: Scheduler, id: string, state: TaskState): Promise<boolean> {
+  try {
+    await scheduler.stop(id, state);
+    return true;
+  } catch (error) {
+    if (error instanceof AblateError) return false;
+    throw error;
+  }
 }
 
 /** Jobs asked for within this time are one submission. */
@@ -163,14 +175,18 @@ function watch(
   };
 }
 
-/** How a task that is gone has ended, from what it left in its folder. */
+/**
+ * How a task that is gone has ended, from what it left in its folder. Undefined if it is not gone, whatever the scheduler says: its training
+ * goes on reporting.
+ */
 async function endOf(
   scheduler: Scheduler,
   run: Run,
   { id, folder, task }: Ticket,
   { settleMs = 20_000 }: BatchOptions,
-): Promise<JobEnd> {
+): Promise<JobEnd | undefined> {
   const exitFile = join(folder, `${task}.exit`);
+  const { updatedAt } = recordedStatus(run);
   const deadline = performance.now() + settleMs;
   while (!existsSync(exitFile) && performance.now() < deadline) await delay(Math.min(500, settleMs));
   if (existsSync(exitFile)) {
@@ -182,6 +198,8 @@ async function endOf(
     // Above 128: ended by a signal.
     return { how: code > 128 ? 'killed' : 'failed', detail };
   }
+  const now = recordedStatus(run);
+  if (now.status === 'running' && now.updatedAt !== updatedAt) return undefined;
   const explanation = await scheduler.explain(id);
   const because = explanation === undefined ? '' : ` (${explanation})`;
   if (existsSync(join(folder, `${task}.begun`))) {

@@ -1,6 +1,6 @@
 /** Runs as processes of this machine, its cores shared out among them. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Run } from '../../runs/run-folder.ts';
@@ -45,22 +45,24 @@ export function localLauncher({ jobs = 1, threads }: LocalOptions = {}): Launche
 
 const stopped: JobEnd = { how: 'stopped', detail: '' };
 
-/** Waits until no process of this machine trains the run: one may be left from a study that was killed. */
+/**
+ * Waits until no process of this machine trains the run: one may be left from a study that was killed, and is stopped with this one. One that
+ * no study has started is not for a study to stop.
+ */
 async function orphanGone(run: Run, signal: AbortSignal): Promise<void> {
   for (;;) {
     const holder = runHolder(run);
     if (holder === undefined || processState(holder) !== 'alive') return;
     if (signal.aborted) {
-      askToStop(holder.pid);
+      if (existsSync(logPathOf(run))) askToStop(holder.pid);
       return;
     }
     await delay(pollMs);
   }
 }
 
-/** What it says goes to output.log in the run's folder. */
 function runProcess(job: Job, threads: number, signal: AbortSignal): Promise<JobEnd> {
-  const logPath = join(job.run.path, 'output.log');
+  const logPath = logPathOf(job.run);
   const log = openLog(logPath);
   const [file, ...entry] = ablateCommand();
   // A process group of its own: Ctrl-C on the terminal reaches only the study, which passes it on once.
@@ -85,6 +87,11 @@ function runProcess(job: Job, threads: number, signal: AbortSignal): Promise<Job
       else end('failed', `exit code ${code ?? '?'}`);
     });
   });
+}
+
+/** What a process that a study starts says; other processes say it to the terminal. */
+function logPathOf(run: Run): string {
+  return join(run.path, 'output.log');
 }
 
 function askToStop(pid: number): void {
