@@ -1,5 +1,5 @@
 /** The HTML report in a real browser, light and dark: it asks for nothing, its texts are legible and do not cover each other. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -46,12 +46,14 @@ test('the folder has the report in every form, each figure with its specificatio
   for (const [, path] of markdown.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) expect(existsSync(join(report.folder, path!))).toBe(true);
 });
 
-test('a report written again leaves no figure of the one before', async () => {
+test('a report written again leaves no figure of the one before, and all that is not its own', async () => {
   const again = join(folder, 'again');
   await writeReport(sampleReport(), again);
+  writeFileSync(join(again, 'figures', 'mine.svg'), '<svg/>');
   const data = sampleReport(1);
   await writeReport({ ...data, variants: data.variants.slice(0, 2) }, again);
   expect(readdirSync(join(again, 'figures')).filter((name) => name.startsWith('confusion'))).toHaveLength(4);
+  expect(existsSync(join(again, 'figures', 'mine.svg'))).toBe(true);
 });
 
 interface Problems {

@@ -7,13 +7,14 @@ const config = resolveConfig({ model: 'tuto' });
 test('what is computed makes the identity; what is not, such as threads and records, does not', () => {
   expect(runIdentity({ ...config, threads: 7, evalEvery: 1, recipe: 'other' })).toBe(runIdentity(config));
   expect(runIdentity({ ...config, learningRate: 0.2 })).not.toBe(runIdentity(config));
+  expect(runIdentity({ ...config, tta: 'mirror' })).not.toBe(runIdentity(config));
   expect(runIdentity({ ...config, seed: 2 })).not.toBe(runIdentity(config));
   expect(experimentIdentity({ ...config, seed: 2 })).toBe(experimentIdentity(config));
 });
 
 test('keys that are younger than some runs count only where they are used', () => {
-  const { init, pruning, teacher, teacherChecksum, teacherWeight, teacherTemperature, ...older } = config;
-  expect([init, pruning, teacher]).toEqual(['none', { type: 'none' }, 'none']);
+  const { init, pruning, teacher, teacherChecksum, teacherWeight, teacherTemperature, tta, ...older } = config;
+  expect([init, pruning, teacher, tta]).toEqual(['none', { type: 'none' }, 'none', 'none']);
   expect([teacherChecksum, teacherWeight, teacherTemperature]).toEqual(['', 0.5, 4]);
   expect(runIdentity(older as typeof config)).toBe(runIdentity(config));
   expect(runIdentity({ ...config, init: 'tuto/1' })).not.toBe(runIdentity(config));

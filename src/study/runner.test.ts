@@ -164,6 +164,16 @@ test('runs on other images, or started from given weights, are not reused', asyn
   expect(fresh.launched).toHaveLength(6);
 });
 
+test('a run that was continued to more steps is another experiment', async () => {
+  const [first] = await start(fakeLauncher(finishing));
+  const run = findRun(runsFolder, first!.run!);
+  writeStatus(run, { ...readStatus(run), step: 180, steps: 180 });
+  const again = fakeLauncher(finishing);
+  const runs = await start(again);
+  expect(again.launched).toEqual([runs[0]!.run]);
+  expect(runs[0]!.run).not.toBe(first!.run);
+});
+
 test('interrupted by the user, it is continued where it was', async () => {
   const controller = new AbortController();
   const first = fakeLauncher((run, config, _, signal) => {
@@ -265,6 +275,13 @@ test('a search with halving trains all a little, a third three times as long, an
   ]);
   const steps = allRuns(runsFolder).map((run) => readStatus(run).step);
   expect(steps.reduce((sum, step) => sum + step, 0)).toBeLessThan(400);
+});
+
+test('runs without evaluations at the ends of rounds are of no use to a search', async () => {
+  const rare = search.replace('steps: 90', 'steps: 90, evalEvery: 45').replace(/^halving.*\n/m, '');
+  await start(fakeLauncher(finishing), {}, rare);
+  const runs = await start(fakeLauncher(stepByStep, 3), {}, search);
+  expect(runs.map(({ state }) => state)).toEqual([...Array<string>(8).fill('stopped'), 'finished']);
 });
 
 test('a search continued after an interruption decides the same', async () => {

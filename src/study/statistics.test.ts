@@ -36,7 +36,7 @@ test('values that are all alike, but for rounding, say nothing of how much they 
   const unknown = { deviation: 0, low: undefined, high: undefined, pValue: 1 };
   expect(estimateMean([0.5, 0.5, 0.5])).toEqual({ count: 3, mean: 0.5, ...unknown });
   expect(estimateMean([0, 0])).toEqual({ count: 2, mean: 0, ...unknown });
-  const [one, other] = [0.713 - 0.701, 0.725 - 0.713];
+  const [one, other] = [0.3 - 0.2, 0.2 - 0.1] as const;
   expect(one).not.toBe(other);
   expect(estimateMean([one, other])).toMatchObject(unknown);
 });

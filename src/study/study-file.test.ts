@@ -315,6 +315,13 @@ describe('a wrong file names the line and what is allowed', () => {
       6,
       /must have "set", not "levels"/,
     ],
+    ['an alias of nothing', factor('{ name: x, set: *gone }'), 7, /there is no anchor "&gone" before this alias/],
+    [
+      'the newest run of a model, which changes meanwhile',
+      factor('{ name: x, set: { teacher: nin2 } }'),
+      7,
+      /teacher \(=nin2\) must be one run or a file, not the newest run of a model\n.*teacher: nin2\/1/,
+    ],
     ['broken YAML', study('factors: [\n'), 6, /./],
     ['a key twice', study('name: again\n'), 5, /keys must be unique/],
     ['another kind of file', 'hello', 1, /a study must be keys with their values: name, title/],

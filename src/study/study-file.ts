@@ -1,8 +1,8 @@
 /** Reads and checks a study file. Every error names the line it is about, and what is allowed there. */
 import { readFileSync } from 'node:fs';
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, visit } from 'yaml';
 import type * as z from 'zod';
-import { ConfigurationError, messageOf } from '../util/errors.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { knownKeysAt, valueAt } from './schema-keys.ts';
@@ -41,8 +41,16 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const problems = document.errors.map((error) => `${path}:${error.linePos?.[0].line ?? 1}: ${firstLine(error.message)}`);
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return;
+      problems.push(
+        `${path}:${lines.linePos(alias.range?.[0] ?? 0).line}: there is no anchor "&${alias.source}" before this alias`,
+      );
+    },
+  });
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
-  const value = valueOf(document, path);
+  const value: unknown = document.toJS();
   const where = (at: Path) => `${path}:${lineOf(document, lines, at)}`;
   const { success, data, error } = studySchema.safeParse(value, { reportInput: true });
   if (!success) throw new ConfigurationError(error.issues.flatMap((issue) => describeIssue(issue, value, where)).join('\n'));
@@ -52,15 +60,6 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
     source: dataset === undefined ? data : { ...data, dataset },
     error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, fix === undefined ? {} : { fix }),
   };
-}
-
-/** Throws ConfigurationError for an alias of nothing. */
-function valueOf(document: Document, path: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    throw new ConfigurationError(`${path}: ${firstLine(messageOf(error))}`, { cause: error });
-  }
 }
 
 /** `factors[1].levels`: how a place in the file is called. */

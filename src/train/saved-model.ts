@@ -42,7 +42,7 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
  */
 export function settledReference(reference: string, runsFolder: string): string {
   const { run } = findWeights(reference, runsFolder);
-  return run !== undefined && reference === run.model ? runName(run) : reference;
+  return reference === run?.model ? runName(run) : reference;
 }
 
 /**

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { createRun, type Run } from '../../runs/run-folder.ts';
+import { writeStatus } from '../../runs/run-status.ts';
 import { AblateError } from '../../util/errors.ts';
 import { batchLauncher, type BatchOptions } from './batch.ts';
 import type { Scheduler, Submission, TaskState } from './scheduler.ts';
@@ -99,6 +100,33 @@ test('a job that vanishes was killed if it had begun; if not, its machine may no
     how: 'failed',
     detail: expect.stringMatching(/without having begun .* its machine does not see \S+, which must be on a shared/) as string,
   });
+});
+
+test('a job that the scheduler does not know, but whose training goes on reporting, is waited for', async () => {
+  const run = newRun();
+  const scheduler = fake(() => undefined);
+  let reports = 0;
+  const timer = setInterval(() => {
+    writeStatus(run, { status: 'running', step: reports, steps: 10 });
+    if (++reports === 20) exits(scheduler.submissions[0]!.tasks[0]!, 0);
+  }, 20);
+  const end = await batchLauncher(scheduler, options({ settleMs: 100 })).run({ run }, never);
+  clearInterval(timer);
+  expect(end).toEqual({ how: 'stopped', detail: '' });
+  expect([scheduler.submissions.length, reports >= 20]).toEqual([1, true]);
+});
+
+test('a job that cannot be stopped because it has just ended ends the study all the same', async () => {
+  const scheduler = fake((script) => exits(script, 0));
+  scheduler.existing.set('1_0', 'running');
+  scheduler.stop = () => {
+    scheduler.existing.delete('1_0');
+    return Promise.reject(new AblateError('scancel: Invalid job id specified'));
+  };
+  const controller = new AbortController();
+  const end = batchLauncher(scheduler, options()).run({ run: newRun() }, controller.signal);
+  setTimeout(() => controller.abort(), 500);
+  expect(await end).toEqual({ how: 'stopped', detail: '' });
 });
 
 test('a job of an earlier study is waited for, not submitted again', async () => {
