@@ -1,6 +1,6 @@
 /** The command line as a user meets it: real processes, real files. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -217,6 +217,29 @@ describe('a training', () => {
     expect(stderr).toContain('ablate train --resume stopped/cs231n/1');
     const listed = await json('runs', 'list', '--runs-dir', 'stopped', '--status', 'interrupted');
     expect(listed).toMatchObject([{ step, status: 'interrupted' }]);
+  });
+
+  test('keeps the accuracy of its last evaluation while it is continued', async () => {
+    const [{ accuracy }] = (await json('runs', 'list')) as unknown as [{ accuracy: number }];
+    const onStderr = (text: string): NodeJS.Signals | undefined => (text.includes('step 20/') ? 'SIGINT' : undefined);
+    const args = ['train', '--resume', 'cs231n/1', '--steps', '1000000', '--log-every', '1', '--eval-every', '0'];
+    expect((await runCli(args, { cwd: folder, onStderr })).code).toBe(130);
+    expect(await json('runs', 'list')).toMatchObject([{ status: 'interrupted', accuracy }]);
+  });
+
+  test('with a teacher, named by its model, goes on with the run that this was', async () => {
+    const args = ['train', ...quick, '--no-augment', '--runs-dir', 'taught'];
+    await json(...args, '--steps', '2');
+    const taught = await json(...args, '--steps', '2', '--teacher', 'cs231n');
+    expect(taught).toMatchObject({ run: 'cs231n/2' });
+    expect(await json('runs', 'show', 'cs231n/2', '--runs-dir', 'taught')).toMatchObject({ config: { teacher: 'cs231n/1' } });
+    expect(await json('train', '--resume', 'cs231n/2', '--steps', '4', '--runs-dir', 'taught')).toMatchObject({ step: 4 });
+  });
+
+  test('that cannot begin leaves no run', async () => {
+    const { code, stderr } = await ablate('train', ...quick, '--set', 'augmentation.cutout=100', '--runs-dir', 'none');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('cutout (=100) must be an integer from 0 to')]);
+    expect(existsSync(join(folder, 'none'))).toBe(false);
   });
 
   test('refuses another model for its checkpoint', async () => {
