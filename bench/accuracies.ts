@@ -29,7 +29,6 @@ const { values: options } = parseArgs({
 });
 
 interface Experiment {
-  readonly identity: string;
   /** Of its latest run, seed included. */
   readonly config: TrainingConfig;
   readonly runs: readonly RecordedRun[];
@@ -48,15 +47,15 @@ const found = allRuns(options['runs-dir']).flatMap((run): { config: TrainingConf
 const experiments = new Map<string, Experiment>();
 if (existsSync(options.out)) {
   const { results } = JSON.parse(readFileSync(options.out, 'utf8')) as { readonly results: readonly Experiment[] };
-  for (const { identity, config, runs } of results) experiments.set(identity, { identity, config, runs });
+  for (const { config, runs } of results) experiments.set(experimentIdentity(config), { config, runs });
 }
 for (const { config, recorded } of found) {
   const identity = experimentIdentity(config);
   const runs = mergeRuns(experiments.get(identity)?.runs ?? [], [recorded]);
-  experiments.set(identity, { identity, config, runs });
+  experiments.set(identity, { config, runs });
 }
 
-const results = [...experiments.values()].map(({ identity, config, runs }) => {
+const results = [...experiments.values()].map(({ config, runs }) => {
   const { model, recipe, steps, batchSize, tta, modelSettings } = config;
   const { inputSize } = preprocessingOf(config, shapeOfCifar10);
   const network = buildModel(model, { settings: modelSettings, input: inputSize });
@@ -68,7 +67,7 @@ const results = [...experiments.values()].map(({ identity, config, runs }) => {
     /** Forward, gradients of weights and of inputs: six operations for each multiply-add and image. */
     trainingPflop: (6 * countMultiplyAdds(network) * images) / 1e15,
     ...{ n: runs.length, meanAccuracy: mean, standardDeviation: deviation ?? null },
-    ...{ runs, identity, config },
+    ...{ runs, config },
   };
 });
 const record = {
