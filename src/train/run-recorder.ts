@@ -20,6 +20,8 @@ export interface RunRecorder {
   metrics(step: number, values: Metrics, accuracy?: number): void;
   /** Keeps an evaluation in full (classes, confusions) as the run's latest. */
   evaluation(evaluation: Omit<RecordedEvaluation, 'datasetFingerprint'>): void;
+  /** Whether the metrics have an evaluation of that step, which a run that is continued may have been at. */
+  hasEvaluation(step: number): boolean;
   /** Saves a checkpoint; a final one is never pruned. */
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
   /** Reports that the run goes on, at most every few seconds. Cheap. */
@@ -32,6 +34,7 @@ export const silentRecorder: RunRecorder = {
   inputs: () => undefined,
   metrics: () => undefined,
   evaluation: () => undefined,
+  hasEvaluation: () => false,
   save: () => undefined,
   alive: () => undefined,
   end: () => undefined,
@@ -57,7 +60,7 @@ export function openRecorder(
   const events = openEvents(run.path, resumedFrom);
   if (resumedFrom === undefined || resumedFrom === 0) events.hyperparameters(hyperparametersOf(config));
   const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
-  let latestAccuracy = resumedFrom === undefined ? undefined : recordedAccuracy(run);
+  let latestAccuracy = resumedFrom === undefined ? undefined : recordedEvaluations(run).at(-1)?.accuracy;
   let reportedAt = 0;
 
   function report(status: RunState, step: number, reason?: string): void {
@@ -82,6 +85,7 @@ export function openRecorder(
       if (changed) report('running', step);
     },
     evaluation: (evaluation) => writeEvaluation(run, { ...evaluation, datasetFingerprint: metadata['datasetFingerprint'] ?? '' }),
+    hasEvaluation: (step) => recordedEvaluations(run).some((evaluation) => evaluation.step === step),
     save(step, tensors, final) {
       // A checkpoint is never ahead of the metrics that led to it.
       metricsFile.sync();
@@ -100,10 +104,12 @@ export function openRecorder(
   };
 }
 
-/** Of the last evaluation that is still in the metrics. */
-function recordedAccuracy(run: Run): number | undefined {
-  const accuracies = readMetrics(metricsPath(run)).map(({ metrics }) => metrics['test/accuracy'] ?? metrics['val/accuracy']);
-  return accuracies.findLast((accuracy) => accuracy !== undefined);
+/** The evaluations that are in the metrics. */
+function recordedEvaluations(run: Run): { readonly step: number; readonly accuracy: number }[] {
+  return readMetrics(metricsPath(run)).flatMap(({ step, metrics }) => {
+    const accuracy = metrics['test/accuracy'] ?? metrics['val/accuracy'];
+    return accuracy === undefined ? [] : [{ step, accuracy }];
+  });
 }
 
 /** The configuration as one flat table: `schedule.type`, `model.lrn`; lists as text. */

@@ -108,6 +108,24 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
     expect(resumed.evaluations[0]!.loss).toBe(straight.evaluations[0]!.loss);
   });
 
+  test('interrupted when an evaluation is due, or in it, it has the same evaluations in the end', async () => {
+    const evaluationsOf = (run: Run) =>
+      readMetrics(metricsPath(run)).flatMap(({ step, metrics: { 'test/loss': loss } }) =>
+        loss === undefined ? [] : [[step, loss]],
+      );
+    const straight = await start({ evalEvery: 3 });
+    // The abort after step 5 ends the run at step 6 before its evaluation, that after step 6 in it.
+    for (const last of [5, 6]) {
+      const controller = new AbortController();
+      const hooks: TrainHooks = { onStep: ({ step }) => step === last && controller.abort() };
+      const interrupted = await start({ evalEvery: 3 }, { signal: controller.signal, hooks });
+      expect(interrupted).toMatchObject({ status: 'interrupted', step: 6 });
+      const resumed = await resume(interrupted.run!);
+      expect(evaluationsOf(resumed.run!)).toEqual(evaluationsOf(straight.run!));
+      expect(tensorBytes(resumed)).toEqual(tensorBytes(straight));
+    }
+  });
+
   test('a run that died before its first checkpoint starts over; later records are done again', async () => {
     const straight = await start();
     const died = await start({ saveEvery: 0 });

@@ -3,6 +3,7 @@
  * What one step does is in trainer.ts.
  */
 import { dirname } from 'node:path';
+import { fromFirst } from '../cluster/agreement.ts';
 import { CommunicationError, singleProcess, type Collective } from '../cluster/collective.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
@@ -319,7 +320,16 @@ async function runSteps(
     savedAt = performance.now();
   };
 
+  const evaluationIsDue = () => evalEvery > 0 && trainer.step % evalEvery === 0 && trainer.step < steps;
   try {
+    // One that the interruption fell into is made up for.
+    if (
+      firstStep > 0 &&
+      evaluationIsDue() &&
+      fromFirst(collective, () => String(recorder.hasEvaluation(firstStep))) === 'false'
+    ) {
+      stop = !(await evaluation.run());
+    }
     while (trainer.step < steps && !stop) {
       const before = performance.now();
       const batch = (await loader.next())!;
@@ -348,8 +358,7 @@ async function runSteps(
         windowLoss = windowSteps = windowMs = 0;
       }
       recorder.alive(step);
-      const evaluationDue = evalEvery > 0 && step % evalEvery === 0 && step < steps;
-      if (evaluationDue && !stop) await evaluation.run();
+      if (evaluationIsDue() && !stop) stop = !(await evaluation.run());
       const saveDue = saveEvery > 0 && step % saveEvery === 0;
       const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
       if ((saveDue || timeToSave) && step < steps) save(false);
