@@ -73,8 +73,8 @@ export function createRunFinder(runsFolder: string): RunFinder {
 const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1, interrupted: 2, failed: 3 };
 
 /**
- * Whether the run started from random weights, on these images, and was not continued to another number of steps than it was made for. A finished run whose checkpoints were removed still has its evaluation;
- * one that has neither yet may become either.
+ * Whether the run started from random weights, on these images, and was not continued to another number of steps than it was made for. A
+ * finished run whose checkpoints were removed still has its evaluation; one that has neither yet may become either.
  */
 function isSame(run: Run, fingerprint: string | undefined): boolean {
   if (readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='))) return false;

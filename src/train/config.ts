@@ -106,8 +106,7 @@ export function setKey(overrides: ConfigOverrides, key: string, value: boolean |
 
 /**
  * Physical cores, or those that a limit of the container allows, divided among `processes` of this machine, as far as this process may use
- * them. (Hardware threads beyond the physical
- * cores only get in each other's way in convolutions.)
+ * them. (Hardware threads beyond the physical cores only get in each other's way in convolutions.)
  */
 export function defaultThreads(processes = 1): number {
   const { physicalCores, availableCores } = cpuInfo();

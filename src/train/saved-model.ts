@@ -36,11 +36,12 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
 }
 
 /**
- * A reference that will mean the same later: of the name of a model, which stands for its newest run, that run's own name.
+ * A reference that will mean the same later: of the name of a model, which stands for its newest run, that run's own name; `none` stays.
  *
  * @throws DataError if there is no such run
  */
 export function settledReference(reference: string, runsFolder: string): string {
+  if (reference === 'none') return reference;
   const { run } = findWeights(reference, runsFolder);
   return reference === run?.model ? runName(run) : reference;
 }

@@ -103,7 +103,7 @@ async function startPruning(reference: string | undefined, options: Options) {
   const { settledReference } = await import('../../train/saved-model.ts');
   const { runsDir: runsFolder } = options;
   const { teacher } = overrides;
-  const settled = typeof teacher === 'string' && teacher !== 'none' ? { teacher: settledReference(teacher, runsFolder) } : {};
+  const settled = typeof teacher === 'string' ? { teacher: settledReference(teacher, runsFolder) } : {};
   const request = { source: saved, reference: settledReference(reference, runsFolder), method, steps };
   const plan = planPruning({ ...request, overrides: { ...overrides, ...settled } }, dataset);
   const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));

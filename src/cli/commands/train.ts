@@ -195,7 +195,7 @@ async function configOf(
   const { resolveConfig } = await import('../../train/config.ts');
   const config = resolveConfig({ ...overrides, model });
   const { settledReference } = await import('../../train/saved-model.ts');
-  const settle = (reference: string) => (reference === 'none' ? reference : settledReference(reference, runsFolder));
+  const settle = (reference: string) => settledReference(reference, runsFolder);
   return { ...config, init: settle(config.init), teacher: settle(config.teacher) };
 }
 

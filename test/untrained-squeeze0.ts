@@ -1,0 +1,27 @@
+import { buildModel } from '../src/models/registry.ts';
+import { initialValues } from '../src/nn/parameter.ts';
+import { resolveConfig } from '../src/train/config.ts';
+
+const config = resolveConfig({
+  model: 'squeeze0',
+  'conv1.filters': 8,
+  inputSize: 12,
+  batchSize: 8,
+  dataset: 'noise',
+  threads: 1,
+});
+
+/** For the four classes of `noiseDataset(12, ...)`. */
+export const network = buildModel('squeeze0', { settings: config.modelSettings, input: [3, 12, 12], classes: 4 });
+
+/** A small network with its first weights, as if read from a file of weights alone. */
+export const untrained = {
+  path: 'squeeze0.safetensors',
+  file: {
+    tensors: new Map(network.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, 1) }])),
+    metadata: {},
+  },
+  config,
+  step: undefined,
+  classes: undefined,
+};
