@@ -90,6 +90,11 @@ test('a file smaller than what it takes without weights is refused', () => {
   expect(nextRound({ bytes: 2001 }, settings, after())).toMatchObject({ enough: { parameters: 1 } });
 });
 
+test('as many rounds as it takes are enough', () => {
+  requireTargets({ operations: 0.343 }, settings);
+  requireTargets({ operations: 0.34 }, { ...settings, rounds: 4 });
+});
+
 test.each<[CompressTargets, Partial<typeof settings>, string]>([
   [{}, {}, 'what to reach is missing'],
   [{ operations: 1 }, {}, 'operations (=1) must be a number in (0, 1)'],
@@ -98,6 +103,7 @@ test.each<[CompressTargets, Partial<typeof settings>, string]>([
   [{ maxDrop: -1 }, {}, 'max-drop (=-1) must be a number of at least 0, in points'],
   [{ maxDrop: 1 }, { shrink: 1 }, 'shrink (=1) must be a number in (0, 1)'],
   [{ maxDrop: 1 }, { rounds: 0 }, 'rounds (=0) must be a positive integer'],
+  [{ operations: 0.34 }, {}, 'operations (=0.34) is out of reach: 0.7 of the operations in each of 3 rounds leave 0.343'],
 ])('%j %j', (targets, changed, message) => {
   expect(() => {
     requireTargets(targets, { ...settings, ...changed });

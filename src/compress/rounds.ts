@@ -49,7 +49,7 @@ export type NextRound =
       readonly enough: ShrinkTarget | undefined;
     };
 
-/** @throws ConfigurationError for a value out of range, and if no target is given */
+/** @throws ConfigurationError for a value out of range, if no target is given, and for fewer rounds than it takes */
 export function requireTargets(targets: CompressTargets, { shrink, rounds }: RoundSettings): void {
   const { operations, bytes, latencyMs, maxDrop } = targets;
   if (Object.values(targets).every((value) => value === undefined)) {
@@ -67,6 +67,13 @@ export function requireTargets(targets: CompressTargets, { shrink, rounds }: Rou
   check('max-drop', maxDrop, (value) => value >= 0, 'a number of at least 0, in points');
   check('shrink', shrink, isPart, 'a number in (0, 1): the part of the operations that a round leaves');
   check('rounds', rounds, isPositiveInteger, 'a positive integer');
+  if (operations === undefined) return;
+  const needed = Math.ceil(Math.log(operations) / Math.log(shrink) - 1e-9);
+  if (rounds >= needed) return;
+  throw new ConfigurationError(
+    `operations (=${operations}) is out of reach: ${shrink} of the operations in each of ${rounds} rounds leave ${(shrink ** rounds).toPrecision(3)}`,
+    { fix: `--rounds ${needed}, or a smaller --shrink` },
+  );
 }
 
 function isPositiveInteger(value: number): boolean {
