@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { withResultsTable } from '../bench/results-table.ts';
 import { findCifar10 } from '../src/data/cifar10.ts';
 import { runCli } from './run-cli.ts';
 
@@ -71,4 +72,8 @@ test('the files that the README links to exist', () => {
   const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((link) => link[1]!);
   expect(links).toContain('LICENSE');
   for (const link of links) expect(existsSync(new URL(`../${link}`, import.meta.url)), link).toBe(true);
+});
+
+test('the table of results is what the records say', async () => {
+  expect(await withResultsTable(readme)).toBe(readme);
 });

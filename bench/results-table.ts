@@ -1,0 +1,112 @@
+/**
+ * README's table of results, from the records under docs/results/: what every model costs, and what it reaches under the study's recipe and under
+ * the newer ones. `npm run results` writes it, and a test keeps it true.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
+import { buildModel } from '../src/models/registry.ts';
+import { countOperations, countParameters } from '../src/nn/network.ts';
+import { markdownTable } from '../src/report/markdown-parts.ts';
+import { estimateMean } from '../src/study/statistics.ts';
+import type { TrainingConfig } from '../src/train/config-schema.ts';
+import { formatCount } from '../src/util/text-table.ts';
+import type { RecordedRun } from './recorded-runs.ts';
+
+export const readmePath = fileURLToPath(new URL('../README.md', import.meta.url));
+const markers = { start: '<!-- results: written by npm run results -->', end: '<!-- end of results -->' };
+
+/** What both records say of some runs that differ in their seeds. */
+interface Result {
+  readonly model: string;
+  readonly runs: readonly RecordedRun[];
+}
+
+interface Reproduced extends Result {
+  readonly name: string;
+  /** A fraction. */
+  readonly study: number;
+}
+
+interface Experiment extends Result {
+  readonly config: TrainingConfig;
+}
+
+/** In the order of what they need: the study's families, then what came after. */
+const models = [
+  ...['tuto', 'alex0', 'alex1', 'alex2', 'alex3', 'alex4', 'nin0', 'nin1', 'nin2', 'squeeze0', 'squeeze1'],
+  ...['inception', 'xception', 'air94'],
+];
+
+/** What the study reached after 300,000 steps, in percent. */
+const studyAfter300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
+
+function readResults(name: string): unknown {
+  const text = readFileSync(new URL(`../docs/results/${name}.json`, import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly results: unknown }).results;
+}
+
+function resultsTable(): string {
+  const reproduced = readResults('study-2017') as readonly Reproduced[];
+  const experiments = readResults('accuracies') as readonly Experiment[];
+  const rows = models.flatMap((model) => {
+    const then = reproduced.find((result) => result.model === model && result.name === 'augmentation and moving average');
+    const now = longest(experiments.filter(({ config }) => config.model === model && config.recipe !== '2017'));
+    if (then === undefined && now === undefined) return [];
+    const later = studyAfter300k[model];
+    const network = buildModel(model, {
+      settings: now?.config.modelSettings ?? {},
+      input: [3, ...(model === 'air94' ? ([32, 32] as const) : ([24, 24] as const))],
+    });
+    return [
+      [
+        ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],
+        ...(then ? [percent(then.study), accuracyOf(then), timeOf(then)] : ['', '', '']),
+        later === undefined ? '' : percent(later / 100),
+        ...(now ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
+      ],
+    ];
+  });
+  return markdownTable({
+    header: [
+      ...['model', 'parameters', 'operations', 'the study, 10,000 steps', 'here, 10,000 steps', 'time'],
+      ...['the study, 300,000 steps', 'newer recipe', 'steps', 'accuracy', 'time'],
+    ],
+    alignments: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left', 'right', 'right', 'right'],
+    rows,
+  });
+}
+
+function longest(experiments: readonly Experiment[]): Experiment | undefined {
+  return [...experiments].sort((a, b) => b.config.steps - a.config.steps)[0];
+}
+
+function accuracyOf({ runs }: Result): string {
+  const { mean } = estimateMean(runs.map(({ accuracy }) => accuracy));
+  return `${percent(mean)}${runs.length > 1 ? ` (${runs.length} seeds)` : ''}`;
+}
+
+/** Of a run; mean of those that have it. */
+function timeOf({ runs }: Result): string {
+  const timed = runs.filter(({ trainingSeconds }) => trainingSeconds !== undefined);
+  if (timed.length === 0) return '';
+  const { mean } = estimateMean(timed.map(({ trainingSeconds }) => trainingSeconds! / 60));
+  return `${mean.toFixed(0)} min${timed.every(({ threads }) => threads === 1) ? ', 1 thread' : ''}`;
+}
+
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)}%`;
+}
+
+/**
+ * A README with the table of the records in it, formatted like the rest.
+ *
+ * @throws Error if there is no place for it
+ */
+export async function withResultsTable(readme: string): Promise<string> {
+  const [before, rest] = readme.split(markers.start);
+  const after = rest?.split(markers.end)[1];
+  if (after === undefined) throw new Error(`README.md has no "${markers.start}" with a "${markers.end}" after it`);
+  const text = `${before}${markers.start}\n\n${resultsTable()}\n\n${markers.end}${after}`;
+  return await format(text, { ...(await resolveConfig(readmePath)), parser: 'markdown' });
+}
