@@ -75,12 +75,15 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
   'channel standardization': {
     standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
   },
+  // Folds into the convolutions when frozen: the same network for who uses it.
+  'batch normalization': { batchNorm: true },
+  'batch normalization and cutout 8': { batchNorm: true, 'augmentation.cutout': 8 },
   'He initialization': { initializer: 'heNormal' },
   'batch size 64': { batchSize: 64, learningRate: 0.04 },
 };
 
 /** Settings that not every model has: such a candidate is tried on those that do. */
-const settingsOfSomeModels = ['dense.dropout'];
+const settingsOfSomeModels = ['dense.dropout', 'batchNorm'];
 
 function appliesTo(candidate: string, model: string): boolean {
   const { settings } = modelDefinition(model);
