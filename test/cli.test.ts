@@ -172,7 +172,16 @@ describe('a training', () => {
     expect(trained['evaluation']).toMatchObject({ split: 'test', weights: 'ema', images: 20 });
 
     const listed = await json('runs', 'list');
-    expect(listed).toEqual([expect.objectContaining({ run: 'cs231n/1', model: 'cs231n', step: 10, status: 'finished' })]);
+    const choices = {
+      recipe: '2017',
+      seed: 1,
+      changes: expect.objectContaining({ augment: 'false', learningRate: '0.01' }) as object,
+    };
+    expect(listed).toEqual([
+      expect.objectContaining({ run: 'cs231n/1', model: 'cs231n', step: 10, status: 'finished', ...choices }),
+    ]);
+    const { stdout: list } = await runCli(['runs', 'list'], { cwd: folder });
+    expect(list).toMatch(/^cs231n\/1 .* 2017, seed 1, .*learningRate 0\.01/m);
 
     const shown = await json('runs', 'show', 'cs231n');
     expect(shown).toMatchObject({ run: 'cs231n/1', status: 'finished', config: { steps: 10, augment: false } });

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { statSync } from 'node:fs';
+import type { RunChoices } from '../../report/run-choices.ts';
 import type { RunSummary } from '../../runs/run-list.ts';
 import type { RunState } from '../../runs/run-status.ts';
 import { ConfigurationError } from '../../util/errors.ts';
@@ -64,13 +65,15 @@ const orders: Readonly<Record<string, (a: RunSummary, b: RunSummary) => number>>
 
 async function listRuns(options: ListOptions): Promise<void> {
   const { listRuns: list } = await import('../../runs/run-list.ts');
+  const { runChoices } = await import('../../report/run-choices.ts');
   const { model, runsDir } = options;
   const status = options.status === undefined ? undefined : choice('status', options.status, states);
   const order = choice('sort', options.sort, orders);
   const runs = list(runsDir, { ...(model !== undefined && { model }), ...(status !== undefined && { status }) }).sort(order);
-  if (options.json === true) printJson(runs);
+  const listed = runs.map((run) => ({ run, choices: runChoices(run) }));
+  if (options.json === true) printJson(listed.map(({ run, choices }) => ({ ...run, ...choices })));
   else if (runs.length === 0) print(`no runs in ${runsDir}`);
-  else printRuns(runs);
+  else await printRuns(listed);
 }
 
 /** The value that a name stands for. Throws ConfigurationError for another name. */
@@ -82,17 +85,31 @@ function choice<T>(option: string, name: string, values: Readonly<Record<string,
   return values[name]!;
 }
 
-function printRuns(runs: readonly RunSummary[]): void {
-  const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated'];
-  const rows = runs.map(({ run, status, step, steps, accuracy, updatedAt }) => [
+interface ListedRun {
+  readonly run: RunSummary;
+  readonly choices: RunChoices | undefined;
+}
+
+/** Widest, of what was chosen for a run; `runs show` has all of it. */
+const choicesWidth = 72;
+
+async function printRuns(runs: readonly ListedRun[]): Promise<void> {
+  const { describeChoices } = await import('../../report/run-choices.ts');
+  const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated', 'recipe, and what differs from it'];
+  const rows = runs.map(({ run: { run, status, step, steps, accuracy, updatedAt }, choices }) => [
     run,
     status,
     String(step),
     String(steps),
     formatAccuracy(accuracy),
     updatedAt.slice(0, 16).replace('T', ' '),
+    choices === undefined ? '-' : clipped(describeChoices(choices), choicesWidth),
   ]);
-  print(alignColumns([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left']));
+  print(alignColumns([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left', 'left']));
+}
+
+function clipped(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, width - 1)}…` : text;
 }
 
 async function showRun(reference: string, options: { readonly runsDir: string; readonly json?: true }): Promise<void> {

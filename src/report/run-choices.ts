@@ -1,0 +1,35 @@
+/** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
+import { readConfig, type Run } from '../runs/run-folder.ts';
+import { resolveConfig } from '../train/config.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { AblateError } from '../util/errors.ts';
+import { changedKeys } from './gather.ts';
+
+export interface RunChoices {
+  readonly recipe: string;
+  readonly seed: number;
+  /** `{ "augment": "false" }`: dotted keys; of what a key like `schedule` brings with it, only what has a value here. */
+  readonly changes: Readonly<Record<string, string>>;
+}
+
+/** Told by others of the choices, or by the list itself. */
+const implied: ReadonlySet<string> = new Set(['steps', 'teacherChecksum']);
+
+/** Undefined for a run whose configuration is damaged or of a recipe that there is no more. */
+export function runChoices(run: Run): RunChoices | undefined {
+  try {
+    const config = readConfig(run) as TrainingConfig;
+    const { model, recipe, dataset, steps, seed } = config;
+    const changed = Object.entries(changedKeys(config, resolveConfig({ model, recipe, dataset, steps })));
+    const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
+    return { recipe, seed, changes };
+  } catch (error) {
+    if (error instanceof AblateError) return undefined;
+    throw error;
+  }
+}
+
+/** `2017, seed 2, augment false, inputSize 32` */
+export function describeChoices({ recipe, seed, changes }: RunChoices): string {
+  return [recipe, `seed ${seed}`, ...Object.entries(changes).map(([key, value]) => `${key} ${value}`)].join(', ');
+}
