@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRun } from '../runs/run-folder.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
-import { describeChoices, runChoices } from './run-choices.ts';
+import { choicesOfRuns, describeChoices } from './run-choices.ts';
 
 let root = '';
 beforeAll(() => {
@@ -22,7 +22,7 @@ function runWith(config: string) {
 }
 
 function choicesOf(overrides: ConfigOverrides) {
-  return runChoices(runWith(JSON.stringify(resolveConfig({ model: 'tuto', ...overrides }))));
+  return choicesOfRuns([runWith(JSON.stringify(resolveConfig({ model: 'tuto', ...overrides })))])[0];
 }
 
 test('a recipe as it is: its name and the seed, whatever the number of steps and threads', () => {
@@ -39,7 +39,6 @@ test('keys of the configuration and settings of the model that are not the recip
 
 test('keys younger than the run are not told, nor anything of a damaged configuration', () => {
   const older = { ...resolveConfig({ model: 'tuto' }), tta: undefined };
-  expect(runChoices(runWith(JSON.stringify(older)))!.changes).toEqual({});
-  expect(runChoices(runWith('{"model": "tuto"'))).toBeUndefined();
-  expect(runChoices(runWith(JSON.stringify({ ...older, recipe: 'gone' })))).toBeUndefined();
+  const configs = [JSON.stringify(older), '{"model": "tuto"', JSON.stringify({ ...older, recipe: 'gone' })];
+  expect(choicesOfRuns(configs.map(runWith))).toEqual([{ recipe: '2017', seed: 1, changes: {} }, undefined, undefined]);
 });

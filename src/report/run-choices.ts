@@ -15,18 +15,27 @@ export interface RunChoices {
 /** Told by others of the choices, or by the list itself. */
 const implied: ReadonlySet<string> = new Set(['steps', 'teacherChecksum']);
 
-/** Undefined for a run whose configuration is damaged or of a recipe that there is no more. */
-export function runChoices(run: Run): RunChoices | undefined {
-  try {
-    const config = readConfig(run) as TrainingConfig;
-    const { model, recipe, dataset, steps, seed } = config;
-    const changed = Object.entries(changedKeys(config, resolveConfig({ model, recipe, dataset, steps })));
-    const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
-    return { recipe, seed, changes };
-  } catch (error) {
-    if (error instanceof AblateError) return undefined;
-    throw error;
-  }
+/** In the order of the runs; undefined for a run whose configuration is damaged or of a recipe that there is no more. */
+export function choicesOfRuns(runs: readonly Run[]): (RunChoices | undefined)[] {
+  // What recipes say, by what is asked: resolving a configuration takes longer than reading one, and lists are long.
+  const recipes = new Map<string, TrainingConfig>();
+  const ofRecipe = ({ model, recipe, dataset, steps }: TrainingConfig): TrainingConfig => {
+    const key = JSON.stringify([model, recipe, dataset, steps]);
+    const found = recipes.get(key) ?? resolveConfig({ model, recipe, dataset, steps });
+    recipes.set(key, found);
+    return found;
+  };
+  return runs.map((run) => {
+    try {
+      const config = readConfig(run) as TrainingConfig;
+      const changed = Object.entries(changedKeys(config, ofRecipe(config)));
+      const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
+      return { recipe: config.recipe, seed: config.seed, changes };
+    } catch (error) {
+      if (error instanceof AblateError) return undefined;
+      throw error;
+    }
+  });
 }
 
 /** `2017, seed 2, augment false, inputSize 32` */

@@ -65,12 +65,13 @@ const orders: Readonly<Record<string, (a: RunSummary, b: RunSummary) => number>>
 
 async function listRuns(options: ListOptions): Promise<void> {
   const { listRuns: list } = await import('../../runs/run-list.ts');
-  const { runChoices } = await import('../../report/run-choices.ts');
+  const { choicesOfRuns } = await import('../../report/run-choices.ts');
   const { model, runsDir } = options;
   const status = options.status === undefined ? undefined : choice('status', options.status, states);
   const order = choice('sort', options.sort, orders);
   const runs = list(runsDir, { ...(model !== undefined && { model }), ...(status !== undefined && { status }) }).sort(order);
-  const listed = runs.map((run) => ({ run, choices: runChoices(run) }));
+  const choices = choicesOfRuns(runs);
+  const listed = runs.map((run, i) => ({ run, choices: choices[i] }));
   if (options.json === true) printJson(listed.map(({ run, choices }) => ({ ...run, ...choices })));
   else if (runs.length === 0) print(`no runs in ${runsDir}`);
   else await printRuns(listed);
