@@ -1,11 +1,11 @@
 /**
  * What each way to quantize costs: bytes, accuracy on all test images, and on how many of them the quantized and the float32 file agree.
- * For frozen files of trained networks, on the data they were trained on. Writes docs/results/quantization.json. Accuracy does not need a quiet
- * machine; the time of the files is for `ablate bench infer`.
+ * For frozen files of trained networks, on the data they were trained on. Writes docs/results/quantization.json, where what it says of other files
+ * stays. Accuracy does not need a quiet machine; the time of the files is for `quantized-latency.ts`.
  *
  *     node --import tsx bench/quantization.ts trained_models/tuto.onnx ... [--threads 2] [-o file.json]
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compareOnTest } from '../src/compress/quantize/compare.ts';
@@ -41,6 +41,12 @@ const variants: Readonly<Record<string, Variant>> = {
   'float16 weights only': { scheme: 'float16-weights', weightBits: 8, calibration },
 };
 
+// `command` says what was run, without this machine's folders.
+const environment = {
+  ...describeEnvironment({ threads, libraries: { onnxruntime: runtimeVersion() } }),
+  commandLine: undefined,
+};
+const command = `node --import tsx bench/quantization.ts ${positionals.join(' ')} --threads ${threads}`;
 const rows = [];
 for (const path of positionals) {
   const bytes = readFrozenFile(path);
@@ -57,17 +63,21 @@ for (const path of positionals) {
       floatBytes: bytes.length,
       bytes: quantized.length,
       ...comparison,
+      commit: environment.git?.commit,
     });
   }
 }
 
-const command = `node --import tsx bench/quantization.ts ${positionals.join(' ')} --threads ${threads}`;
+interface EarlierRecord {
+  readonly results: readonly { readonly file: string }[];
+}
+const earlier = existsSync(values.output) ? (JSON.parse(readFileSync(values.output, 'utf8')) as EarlierRecord).results : [];
 const document = {
   what: 'accuracy on all test images of quantized files and of the float32 files they were made of, in ONNX Runtime',
+  /** Of the files measured last; `commit` is of each. */
   command,
-  // `command` says what was run, without this machine's folders.
-  environment: { ...describeEnvironment({ threads, libraries: { onnxruntime: runtimeVersion() } }), commandLine: undefined },
-  results: rows,
+  environment,
+  results: [...earlier.filter(({ file }) => !positionals.includes(file)), ...rows],
 };
 mkdirSync(dirname(values.output), { recursive: true });
 writeFileAtomic(values.output, `${JSON.stringify(document, undefined, 2)}\n`);
