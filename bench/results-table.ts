@@ -30,6 +30,8 @@ interface Reproduced extends Result {
 
 interface Experiment extends Result {
   readonly config: TrainingConfig;
+  /** Side, in pixels. */
+  readonly inputSize: number;
 }
 
 /** In the order of what they need: the study's families, then what came after. */
@@ -37,6 +39,9 @@ const models = [
   ...['tuto', 'alex0', 'alex1', 'alex2', 'alex3', 'alex4', 'nin0', 'nin1', 'nin2', 'squeeze0', 'squeeze1'],
   ...['inception', 'xception', 'air94'],
 ];
+
+/** What its augmentation crops images to. */
+const studyInputSize = 24;
 
 /** What the study reached after 300,000 steps, in percent. */
 const studyAfter300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
@@ -54,10 +59,8 @@ function resultsTable(): string {
     const now = longest(experiments.filter(({ config }) => config.model === model && config.recipe !== '2017'));
     if (then === undefined && now === undefined) return [];
     const later = studyAfter300k[model];
-    const network = buildModel(model, {
-      settings: now?.config.modelSettings ?? {},
-      input: [3, ...(model === 'air94' ? ([32, 32] as const) : ([24, 24] as const))],
-    });
+    const { inputSize = studyInputSize, config } = now ?? {};
+    const network = buildModel(model, { settings: config?.modelSettings ?? {}, input: [3, inputSize, inputSize] });
     return [
       [
         ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],

@@ -25,18 +25,21 @@ export function fillDropoutMask(mask: Float32Array, layer: string, rate: number,
   const increment = mix32(key) | 1;
   const threshold = Math.round(rate * 0x1_0000);
   const kept = 1 / (1 - rate);
-  // The sign of a difference, and no branch: mispredicted as half of them would be, they would make this several times slower.
-  const last = threshold - 1;
   let i = 0;
   if (firstElement % 2 === 1 && mask.length > 0) {
-    mask[i++] = kept * ((last - (mix32((key + Math.imul((firstElement - 1) / 2, increment)) | 0) >>> 16)) >>> 31);
+    mask[i++] = maskValue(mix32((key + Math.imul((firstElement - 1) / 2, increment)) | 0) >>> 16, threshold, kept);
   }
   let state = (key + Math.imul((firstElement + i) / 2, increment)) | 0;
   for (; i + 1 < mask.length; i += 2) {
     const draws = mix32(state);
-    mask[i] = kept * ((last - (draws & 0xffff)) >>> 31);
-    mask[i + 1] = kept * ((last - (draws >>> 16)) >>> 31);
+    mask[i] = maskValue(draws & 0xffff, threshold, kept);
+    mask[i + 1] = maskValue(draws >>> 16, threshold, kept);
     state = (state + increment) | 0;
   }
-  if (i < mask.length) mask[i] = kept * ((last - (mix32(state) & 0xffff)) >>> 31);
+  if (i < mask.length) mask[i] = maskValue(mix32(state) & 0xffff, threshold, kept);
+}
+
+/** `kept` if the draw is at least the threshold, else 0; by a sign and no branch, half of which would be mispredicted. */
+function maskValue(draw: number, threshold: number, kept: number): number {
+  return kept * ((threshold - 1 - draw) >>> 31);
 }
