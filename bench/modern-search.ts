@@ -43,6 +43,7 @@ const start: ConfigOverrides = {
   augmentation: cropAndFlip,
   inputSize: 24,
   standardization: { type: 'image' },
+  batchNorm: false,
 };
 
 const candidates: Readonly<Record<string, ConfigOverrides>> = {
@@ -75,7 +76,6 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
   'channel standardization': {
     standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
   },
-  // Folds into the convolutions when frozen: the same network for who uses it.
   'batch normalization': { batchNorm: true },
   'batch normalization and cutout 8': { batchNorm: true, 'augmentation.cutout': 8 },
   'He initialization': { initializer: 'heNormal' },
@@ -83,7 +83,7 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
 };
 
 /** Settings that not every model has: such a candidate is tried on those that do. */
-const settingsOfSomeModels = ['dense.dropout', 'batchNorm'];
+const settingsOfSomeModels = ['dense.dropout'];
 
 function appliesTo(candidate: string, model: string): boolean {
   const { settings } = modelDefinition(model);

@@ -91,6 +91,8 @@ test('a damaged configuration is named', () => {
   const run = createRun(join(folder, 'damaged'), 'tuto', config, environment);
   writeFileSync(join(run.path, 'config.json'), '{"steps":');
   expect(() => readConfig(run)).toThrow(/tuto\/1\/config.json is not JSON/);
+  writeFileSync(join(run.path, 'config.json'), 'null');
+  expect(() => readConfig(run)).toThrow(/tuto\/1\/config.json must be a JSON object/);
 });
 
 test('other files among the runs are no runs', () => {

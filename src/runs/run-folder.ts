@@ -111,13 +111,13 @@ export function allRuns(root: string, models: readonly string[] = modelFolders(r
 }
 
 /** The configuration that a run was started with, as parsed JSON. */
-export function readConfig(run: Run): unknown {
-  return readJson(join(run.path, 'config.json'));
+export function readConfig(run: Run): object {
+  return readJsonObject(join(run.path, 'config.json'));
 }
 
 /** The machine that a run was started on. */
 export function readEnvironment(run: Run): EnvironmentRecord {
-  return readJson(join(run.path, 'environment.json')) as EnvironmentRecord;
+  return readJsonObject(join(run.path, 'environment.json')) as EnvironmentRecord;
 }
 
 /** A folder renamed onto one with files in it fails, so that of two processes one gets the number and the other the next. */
@@ -192,16 +192,20 @@ function json(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
-function readJson(path: string): unknown {
+function readJsonObject(path: string): object {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw fileError('read', path, error);
   }
+  const fix = 'restore the file, or use another run';
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
-    throw new DataError(`${path} is not JSON: ${messageOf(error)}`, { fix: 'restore the file, or use another run' });
+    throw new DataError(`${path} is not JSON: ${messageOf(error)}`, { fix });
   }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new DataError(`${path} must be a JSON object`, { fix });
 }

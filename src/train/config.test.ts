@@ -90,6 +90,14 @@ test('a group with another tag does not inherit; switched back on it is as befor
   expect(resolveConfig(...layers).movingAverage).toEqual({ type: 'exponential', decay: 0.998, warmup: true });
 });
 
+test('what a recipe sets in models holds for those that have it, until said otherwise', () => {
+  const recipe = 'modern';
+  expect(resolveConfig({ model: 'tuto', recipe }).modelSettings).toMatchObject({ batchNorm: true });
+  expect(resolveConfig({ model: 'tuto', recipe, batchNorm: false }).modelSettings).toMatchObject({ batchNorm: false });
+  expect(resolveConfig({ model: 'tuto' }).modelSettings).toMatchObject({ batchNorm: false });
+  expect(resolveConfig({ model: 'air94', recipe }).modelSettings).not.toHaveProperty('batchNorm');
+});
+
 test.each([
   [{ model: 'tuta' }, 'there is no model "tuta". Did you mean "tuto"?'],
   [{ model: 'tuto', recipe: '2018' }, 'there is no recipe "2018". Did you mean "2017"?'],

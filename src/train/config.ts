@@ -3,6 +3,7 @@
  */
 import * as z from 'zod';
 import { noAugmentation } from '../data/preprocessing.ts';
+import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings, widthPrefix } from '../models/settings.ts';
 import { cpuInfo } from '../util/cpu.ts';
@@ -10,6 +11,7 @@ import { cpuLimit } from '../util/cpu-limit.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
+import type { Recipe } from './recipes/recipe.ts';
 import { defaultRecipe, recipeByName } from './recipes/registry.ts';
 
 /** What holds for every recipe that does not say otherwise. */
@@ -57,7 +59,7 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingCo
   const recipeName = lastOf(given, 'recipe') ?? defaultRecipe;
   if (typeof recipeName !== 'string') throw new ConfigurationError(`recipe (=${show(recipeName)}) must be the name of a recipe`);
   const recipe = recipeByName(recipeName);
-  const merged = mergeLayers([defaults, expandLayer(recipe.settings, model, []), ...given]);
+  const merged = mergeLayers([defaults, recipeLayer(recipe, definition), ...given]);
   return checkConfig({
     ...merged,
     recipe: recipe.name,
@@ -121,6 +123,12 @@ function parseValue(text: string): unknown {
     const number = Number(text);
     return text.trim() === '' || Number.isNaN(number) ? text : number;
   }
+}
+
+/** What a recipe says of training `model`; of settings of models, those that this one has. */
+function recipeLayer(recipe: Recipe, { name, settings }: ModelDefinition): Record<string, unknown> {
+  const modelSettings = Object.entries(recipe.settings.modelSettings ?? {}).filter(([key]) => Object.hasOwn(settings, key));
+  return expandLayer({ ...recipe.settings, modelSettings: Object.fromEntries(modelSettings) }, name, []);
 }
 
 function lastOf(layers: readonly ConfigOverrides[], key: string): unknown {

@@ -1,11 +1,14 @@
 import { noAugmentation } from '../../data/preprocessing.ts';
 import type { Recipe } from './recipe.ts';
 
-/** What the years after 2017 found to work on small image classifiers, on the same images and budget as the study's recipe. */
+/**
+ * What the years after 2017 found to work on small image classifiers, on the same images and budget as the study's recipe. Batch
+ * normalization follows every convolution during training and folds into it when frozen: the network that is deployed is the study's.
+ */
 export const modern: Recipe = {
   name: 'modern',
   summary:
-    'Nesterov momentum, one-cycle learning rate, label smoothing, weight decay on all weights, crop and flip, moving average',
+    'batch normalization, Nesterov momentum, one-cycle learning rate, label smoothing, weight decay on all weights, crop and flip, moving average',
   settings: {
     steps: 10_000,
     batchSize: 128,
@@ -20,5 +23,6 @@ export const modern: Recipe = {
     inputSize: 24,
     standardization: { type: 'image' },
     initializer: { type: 'model' },
+    modelSettings: { batchNorm: true },
   },
 };

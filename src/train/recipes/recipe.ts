@@ -5,5 +5,6 @@ export interface Recipe {
   readonly name: string;
   /** One line, for lists. */
   readonly summary: string;
+  /** Its `modelSettings` hold for the models that have them. */
   readonly settings: RecipeSettings;
 }
