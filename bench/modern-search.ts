@@ -7,7 +7,7 @@
  *     npx tsx bench/modern-search.ts [--models tuto,squeeze1] [--steps 10000] [--seeds 1,2] [--candidates name,...] [--threads 2] [--list]
  *                                    [--data cifar10] [--data-dir folder] [--runs-dir runs/modern-search] [--out file]
  *
- * The file is written after every run. Started again with the same options, the search goes on with the runs that are not in it.
+ * The file is written after every run. Started again, the search goes on with the runs that are not in it.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -270,14 +270,16 @@ function write(
   writeFileAtomic(path, `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
-/** The runs of an interrupted search; an error if the file is of another one. */
+/** The runs of an earlier search, which may have had fewer candidates; an error if it is another one. */
 function readEarlier(path: string, dataset: Dataset, steps: number): readonly RecordedRun[] {
   if (!existsSync(path)) return [];
   const record = JSON.parse(readFileSync(path, 'utf8')) as SearchRecord;
+  const isAsNow = (name: string) => JSON.stringify(record.candidates[name]) === JSON.stringify(candidates[name]);
   const same =
     record.datasetFingerprint === dataset.fingerprint &&
     record.steps === steps &&
-    JSON.stringify([record.start, record.candidates]) === JSON.stringify([start, candidates]);
+    JSON.stringify(record.start) === JSON.stringify(start) &&
+    record.runs.every(({ candidate }) => isAsNow(candidate));
   if (same) return record.runs;
   throw new ConfigurationError(`${path} records a search with other steps, candidates or images`, {
     fix: 'Give --out another file, or move that one away',
