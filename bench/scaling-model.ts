@@ -103,9 +103,9 @@ function grown(results: ModelResults, network: Network): Row[] {
 }
 
 /** The last number of machines whose doubling from half as many paid. */
-function lastThatPays(rows: readonly Row[]): number {
+function lastThatPays(rows: readonly Row[]): string {
   const stop = rows.findIndex((row, i) => i > 0 && row.speedUp / rows[i - 1]!.speedUp < worthwhile);
-  return (stop < 0 ? rows.at(-1)! : rows[stop - 1]!).count;
+  return stop < 0 ? `${rows.at(-1)!.count} or more` : String(rows[stop - 1]!.count);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
