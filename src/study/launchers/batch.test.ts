@@ -1,5 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeEnvironment } from '../../runs/environment.ts';
@@ -61,8 +62,8 @@ const options = (more: Partial<BatchOptions> = {}): BatchOptions => ({
 });
 const never = new AbortController().signal;
 
-function exits(script: string, code: number): void {
-  writeFileSync(script.replace(/sh$/, 'begun'), '');
+function exits(script: string, code: number, begun = ''): void {
+  writeFileSync(script.replace(/sh$/, 'begun'), begun);
   writeFileSync(script.replace(/sh$/, 'exit'), `${code}\n`);
 }
 
@@ -114,6 +115,47 @@ test('a job that the scheduler does not know, but whose training goes on reporti
   clearInterval(timer);
   expect(end).toEqual({ how: 'stopped', detail: '' });
   expect([scheduler.submissions.length, reports >= 20]).toEqual([1, true]);
+});
+
+/** A lock as a process on another machine makes it. */
+function lockFrom(run: Run, host: string, pid: number): string {
+  const path = join(run.path, 'lock-1');
+  writeFileSync(path, JSON.stringify({ host, pid }));
+  return path;
+}
+
+test('the lock of a job whose machine was lost is taken away, that of another process is not', async () => {
+  const lost = fake((script) => writeFileSync(script.replace(/sh$/, 'begun'), 'node-1 41\nnode-2 42\n'));
+  const heldBy = async (host: string, pid: number, scheduler = lost) => {
+    const run = newRun();
+    const lock = lockFrom(run, host, pid);
+    await batchLauncher(scheduler, options({ resubmissions: 0 })).run({ run }, never);
+    return existsSync(lock);
+  };
+  const left = [heldBy('node-1', 41), heldBy('node-2', 42), heldBy('node-2', 41), heldBy('node-3', 42)];
+  expect(await Promise.all(left)).toEqual([false, false, true, true]);
+  const inOrder = fake((script) => exits(script, 0));
+  expect(await heldBy('node-3', 42, inOrder)).toBe(true);
+});
+
+test('a machine that was lost while no study ran does not hold its run for ever', async () => {
+  const run = newRun();
+  const begins = fake((script) => exits(script, 0, 'node-1 41\n'));
+  await batchLauncher(begins, options()).run({ run }, never);
+  rmSync(begins.submissions[0]!.tasks[0]!.replace(/sh$/, 'exit'));
+  const lock = lockFrom(run, 'node-1', 41);
+  expect(await batchLauncher(begins, options()).run({ run }, never)).toMatchObject({ how: 'killed' });
+  expect([existsSync(lock), begins.submissions.length]).toEqual([false, 1]);
+});
+
+test('the script of a task records the process that it began, and how it ended', async () => {
+  const scheduler = fake((script) => {
+    writeFileSync(script.replace(/sh$/, 'run'), `log='${join(folder, 'log')}'\ncommand=(bash -c 'echo $$; exit 7')\n`);
+    expect(spawnSync('bash', [script], { env: { ...process.env, HOSTNAME: 'the-submitting-host' } }).status).toBe(7);
+  });
+  await batchLauncher(scheduler, options({ resubmissions: 0 })).run({ run: newRun() }, never);
+  const left = (kind: string) => readFileSync(scheduler.submissions[0]!.tasks[0]!.replace(/sh$/, kind), 'utf8');
+  expect([left('begun'), left('exit')]).toEqual([`${hostname()} ${readFileSync(join(folder, 'log'), 'utf8')}`, '7\n']);
 });
 
 test('a job that cannot be stopped because it has just ended ends the study all the same', async () => {

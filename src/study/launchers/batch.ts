@@ -1,7 +1,7 @@
 /**
  * Runs as jobs of a scheduler. Jobs that are asked for together are submitted together, as one array. What they need and say is in a
- * folder that all machines see: the script with the list of runs, and for each task whether it began and its exit code; so that
- * nothing depends on how long a scheduler remembers.
+ * folder that all machines see: the script with the list of runs, and for each task the processes that it began and its exit code; so
+ * that nothing depends on how long a scheduler remembers.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -58,7 +58,10 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
       const state = await stateOf(ticket.id);
       if (state === undefined) {
         const end = await endOf(scheduler, run, ticket, options);
-        if (end !== undefined) return end;
+        if (end !== undefined) {
+          if (isLockLeftBy(run, ticket)) breakLock(run);
+          return end;
+        }
       } else if (signal.aborted && !asked) {
         asked = await askToStop(scheduler, ticket.id, state);
       }
@@ -72,13 +75,13 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
     threads,
     async run(job, signal) {
       const earlier = readTicket(job.run);
-      if (earlier?.scheduler === scheduler.name && (await stateOf(earlier.id)) !== undefined) {
-        return await follow(job.run, earlier, signal);
+      if (earlier?.scheduler === scheduler.name) {
+        const isOpen = (await stateOf(earlier.id)) !== undefined || isLockLeftBy(job.run, earlier);
+        if (isOpen) return await follow(job.run, earlier, signal);
       }
       for (let again = 0; ; again++) {
         if (signal.aborted) return stopped;
         const end = await follow(job.run, await submit(job), signal);
-        freeFromLostMachine(job.run);
         // A training that recorded its own failure fails again.
         const settled = end.how === 'stopped' || signal.aborted || readStatus(job.run).status === 'failed';
         if (settled || again >= resubmissions) return end;
@@ -241,12 +244,15 @@ task=$SLURM_ARRAY_TASK_ID
 place=${quoted(place)}
 cd ${quoted(workingFolder)} || exit 1
 source "$place/$task.run" || exit 1
-: > "$place/$task.begun"
 "\${command[@]}" >> "$log" 2>&1 < /dev/null &
 child=$!
 trap 'kill -TERM "$child"' TERM INT
-code=128
-while [ "$code" -ge 128 ] && kill -0 "$child" 2> /dev/null; do
+# Added, as a scheduler may begin a task again on another machine. HOSTNAME may be that of the submission.
+echo "$(uname -n) $child" >> "$place/$task.begun"
+wait "$child"
+code=$?
+# A request to end ends the wait, not yet the training.
+while [ "$code" -gt 128 ] && kill -0 "$child" 2> /dev/null; do
   wait "$child"
   code=$?
 done
@@ -271,10 +277,20 @@ function readTicket(run: Run): Ticket | undefined {
   }
 }
 
-/** The scheduler says that the job is gone, which its lock, if it was on another machine, cannot say of itself. */
-function freeFromLostMachine(run: Run): void {
+/** Whether the run's lock is that of a task on another machine: once the task is gone, nothing there takes the lock away. */
+function isLockLeftBy(run: Run, { folder, task }: Ticket): boolean {
   const holder = runHolder(run);
-  if (holder !== undefined && holder.host !== hostname()) breakLock(run);
+  if (holder === undefined || holder.host === hostname()) return false;
+  return begunProcesses(folder, task).includes(`${holder.host} ${holder.pid}`);
+}
+
+/** The processes that a task has begun, one after the other, as machine and number. */
+function begunProcesses(folder: string, task: number): readonly string[] {
+  try {
+    return readFileSync(join(folder, `${task}.begun`), 'utf8').split('\n');
+  } catch {
+    return []; // None yet.
+  }
 }
 
 /** Ends early when the signal is aborted. */
