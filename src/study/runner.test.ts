@@ -193,6 +193,18 @@ test('interrupted by the user, it is continued where it was', async () => {
   expect(allRuns(runsFolder)).toHaveLength(6);
 });
 
+test('what ends badly while the study stops has not failed', async () => {
+  const controller = new AbortController();
+  const launcher = fakeLauncher((_, __, ___, signal) => {
+    controller.abort();
+    expect(signal.aborted).toBe(true);
+    return { how: 'failed', detail: 'job 1_0 is gone without having begun' };
+  }, 2);
+  const runs = await start(launcher, { signal: controller.signal });
+  expect(runs.map(({ state }) => state)).toEqual(Array(6).fill('waiting'));
+  expect(readStudyState(runsFolder, 'simulated')!.runs.map(({ state }) => state)).toEqual(Array(6).fill('waiting'));
+});
+
 test('a process that is killed is started again, while it comes further; else it is given up, and the others go on', async () => {
   const launcher = fakeLauncher((run, config, time) => {
     if (config.seed === 2 && !config.augment) return { how: 'killed', detail: 'the process was ended by SIGKILL' };

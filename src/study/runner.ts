@@ -196,7 +196,8 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
       settle(entry, 'waiting');
       const after = readStatus(run);
       if (after.step > before.step || after.status === 'finished' || after.status === 'failed') failuresInARow = 0;
-      if (end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
+      // What ends while the study stops has not failed of itself.
+      if (isStopped() || end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
       kills = after.step > before.step ? 0 : kills + 1;
       if (end.how === 'killed' && kills < killsWithoutProgress) continue;
       settle(entry, 'failed', end.detail);

@@ -194,6 +194,18 @@ test('a study that is stopped stops its jobs', async () => {
   expect(scheduler.stopped).toEqual(['1_0']);
 });
 
+test('jobs that are stopped in the queue have not failed, and leave nothing to wait for', async () => {
+  const scheduler = fake(() => undefined);
+  scheduler.existing.set('1_0', 'waiting').set('1_1', 'waiting').set('1_2', 'running');
+  const controller = new AbortController();
+  const { run } = batchLauncher(scheduler, options());
+  const ends = [newRun(), newRun(), newRun()].map((each) => run({ run: each }, controller.signal));
+  setTimeout(() => controller.abort(), 500);
+  expect(await Promise.all(ends)).toEqual(Array(3).fill({ how: 'stopped', detail: '' }));
+  expect(scheduler.stopped).toEqual(['1_0', '1_1', '1_2']);
+  expect(scheduler.submissions).toHaveLength(1);
+});
+
 test('a scheduler that stays silent is an error, not an endless wait', async () => {
   const scheduler = fake(() => undefined);
   scheduler.states = () => Promise.reject(new AblateError('squeue: Unable to contact slurm controller'));

@@ -51,19 +51,21 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
   const submit = gatherJobs(scheduler, options);
   const stateOf = watch(scheduler, options);
 
-  /** Waits for the end of a task. */
+  /** Waits for the end of a task, which is asked to stop when the signal is aborted. */
   async function follow(run: Run, ticket: Ticket, signal: AbortSignal): Promise<JobEnd> {
-    let asked = false;
+    let askedWhile: TaskState | undefined;
     for (;;) {
       const state = await stateOf(ticket.id);
       if (state === undefined) {
+        // It had not begun, and leaves nothing to wait for.
+        if (askedWhile === 'waiting') return stopped;
         const end = await endOf(scheduler, run, ticket, options);
         if (end !== undefined) {
           if (isLockLeftBy(run, ticket)) breakLock(run);
-          return end;
+          return askedWhile === undefined ? end : stopped;
         }
-      } else if (signal.aborted && !asked) {
-        asked = await askToStop(scheduler, ticket.id, state);
+      } else if (signal.aborted && askedWhile === undefined && (await askToStop(scheduler, ticket.id, state))) {
+        askedWhile = state;
       }
       await abortableDelay(pollMs, signal.aborted ? undefined : signal);
     }
