@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Run } from '../../runs/run-folder.ts';
 import { runHolder } from '../../runs/run-lock.ts';
+import { readStatus } from '../../runs/run-status.ts';
 import { cpuInfo } from '../../util/cpu.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
@@ -37,8 +38,9 @@ export function localLauncher({ jobs = 1, threads }: LocalOptions = {}): Launche
     slots: jobs,
     threads: threadsEach,
     async run(job, signal) {
-      await orphanGone(job.run, signal);
-      return signal.aborted ? stopped : await runProcess(job, threadsEach, signal);
+      const waited = await orphanGone(job.run, signal);
+      const isOver = waited && ['finished', 'failed'].includes(readStatus(job.run).status);
+      return signal.aborted || isOver ? stopped : await runProcess(job, threadsEach, signal);
     },
   };
 }
@@ -48,14 +50,16 @@ const stopped: JobEnd = { how: 'stopped', detail: '' };
 /**
  * Waits until no process of this machine trains the run: one may be left from a study that was killed, and is stopped with this one. One that
  * no study has started is not for a study to stop.
+ *
+ * @returns whether there was one
  */
-async function orphanGone(run: Run, signal: AbortSignal): Promise<void> {
-  for (;;) {
+async function orphanGone(run: Run, signal: AbortSignal): Promise<boolean> {
+  for (let waited = false; ; waited = true) {
     const holder = runHolder(run);
-    if (holder === undefined || processState(holder) !== 'alive') return;
+    if (holder === undefined || processState(holder) !== 'alive') return waited;
     if (signal.aborted) {
       if (existsSync(logPathOf(run))) askToStop(holder.pid);
-      return;
+      return waited;
     }
     await delay(pollMs);
   }
