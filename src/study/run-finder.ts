@@ -73,11 +73,11 @@ export function createRunFinder(runsFolder: string): RunFinder {
 const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1, interrupted: 2, failed: 3 };
 
 /**
- * Whether the run started from random weights, on these images, and was not continued to another number of steps than it was made for. A
- * finished run whose checkpoints were removed still has its evaluation; one that has neither yet may become either.
+ * Whether the run started from what its configuration says, on these images, and was not continued to another number of steps than it was
+ * made for. A finished run whose checkpoints were removed still has its evaluation; one that has neither yet may become either.
  */
 function isSame(run: Run, fingerprint: string | undefined): boolean {
-  if (readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='))) return false;
+  if (hasUnrecordedInit(run)) return false;
   if (wasExtended(run)) return false;
   const checkpoint = latestCheckpoint(run);
   const known =
@@ -86,6 +86,13 @@ function isSame(run: Run, fingerprint: string | undefined): boolean {
       : readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'];
   if (known === undefined) return readStatus(run).status !== 'finished';
   return fingerprint === undefined || known === fingerprint;
+}
+
+/** Whether a run started from weights that its configuration does not name: that of an old run names none. */
+function hasUnrecordedInit(run: Run): boolean {
+  const { init = 'none' } = readConfig(run) as { readonly init?: string };
+  if (init !== 'none') return false;
+  return readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='));
 }
 
 /** Whether a run was continued to another number of steps than it was made for: its schedules are then those of neither. */

@@ -143,7 +143,13 @@ test('a finished run is reused without its checkpoints, if its evaluation says o
   expect(again.launched).toHaveLength(4);
 });
 
-test('runs on other images, or started from given weights, are not reused', async () => {
+function recordCommandLine(run: Run, commandLine: readonly string[]): void {
+  const path = join(run.path, 'environment.json');
+  const environment = JSON.parse(readFileSync(path, 'utf8')) as object;
+  writeFileSync(path, JSON.stringify({ ...environment, commandLine }));
+}
+
+test('runs on other images, or started from weights that only their command line names, are not reused', async () => {
   await start(fakeLauncher(finishing));
   const changed = fakeLauncher((run, { steps }) => {
     trainTo(run, steps, 'images-2');
@@ -151,17 +157,19 @@ test('runs on other images, or started from given weights, are not reused', asyn
   });
   await start(changed, { dataset: { ...dataset, fingerprint: 'images-2' } });
   expect(changed.launched).toHaveLength(6);
-  for (const run of allRuns(runsFolder)) {
-    const path = join(run.path, 'environment.json');
-    const environment = JSON.parse(readFileSync(path, 'utf8')) as { commandLine: string[] };
-    writeFileSync(
-      path,
-      JSON.stringify({ ...environment, commandLine: ['node', 'ablate', 'train', '--init', 'weights.safetensors'] }),
-    );
-  }
+  for (const run of allRuns(runsFolder)) recordCommandLine(run, ['ablate', 'train', '--init=weights.safetensors']);
   const fresh = fakeLauncher(finishing);
   await start(fresh);
   expect(fresh.launched).toHaveLength(6);
+});
+
+test('a run whose configuration says what it started from is reused by a study that starts from the same', async () => {
+  const started = text.replace('steps: 90', 'steps: 90, init: weights.safetensors');
+  await start(fakeLauncher(finishing), {}, started);
+  for (const run of allRuns(runsFolder)) recordCommandLine(run, ['ablate', 'train', '--init', 'weights.safetensors']);
+  const again = fakeLauncher(finishing);
+  await start(again, {}, started);
+  expect(again.launched).toEqual([]);
 });
 
 test('a run that was continued to more steps is another experiment', async () => {
@@ -287,6 +295,23 @@ test('a search with halving trains all a little, a third three times as long, an
   ]);
   const steps = allRuns(runsFolder).map((run) => readStatus(run).step);
   expect(steps.reduce((sum, step) => sum + step, 0)).toBeLessThan(400);
+});
+
+test('a record that cannot be read for a while ends neither a study nor a round of a search', async () => {
+  const seen: RunProgress[] = [];
+  const hooks = { onProgress: (runs: readonly RunProgress[]) => seen.push(...runs) };
+  const launcher = fakeLauncher(async (run, config, time, signal) => {
+    const record = readFileSync(metricsPath(run), 'utf8');
+    writeFileSync(metricsPath(run), 'damaged\n\n');
+    const before = seen.length;
+    while (seen.length < before + 18) await new Promise((resolve) => setTimeout(resolve, 5));
+    writeFileSync(metricsPath(run), record);
+    return await stepByStep(run, config, time, signal);
+  }, 9);
+  const runs = await start(launcher, { hooks }, search);
+  expect(runs.map(({ state }) => state)).toEqual([...Array<string>(8).fill('stopped'), 'finished']);
+  expect(seen.filter(({ state }) => state === 'running').map(({ imagesPerSecond }) => imagesPerSecond)).toContain(undefined);
+  expect(seen.some(({ imagesPerSecond }) => imagesPerSecond === 1000)).toBe(true);
 });
 
 test('runs without evaluations at the ends of rounds are of no use to a search', async () => {

@@ -108,7 +108,7 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
 }
 
 /** The rounds of a search need an evaluation at their ends: not every run that was trained elsewhere has it. */
-function isUsefulFor({ config }: PlannedRun, { halving }: StudyPlan['design']): (run: Run) => boolean {
+export function isUsefulFor({ config }: PlannedRun, { halving }: StudyPlan['design']): (run: Run) => boolean {
   if (halving === undefined) return () => true;
   return (run) => {
     const { evalEvery } = readConfig(run) as { readonly evalEvery: number };
@@ -217,7 +217,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
       until === undefined
         ? undefined
         : setInterval(() => {
-            if (accuracyAt(entry, until) !== undefined) enough.abort();
+            if (ifReadable(() => accuracyAt(entry, until)) !== undefined) enough.abort();
           }, pollMs / 2);
     try {
       return await launcher.run({ run, ...data }, AbortSignal.any([signal, enough.signal]));
@@ -292,7 +292,8 @@ function studyRunOf({ planned, run, state, reason }: Entry): StudyRun {
 function progressOf(entry: Entry): RunProgress {
   const { steps } = entry.planned.config;
   const status = entry.run === undefined ? undefined : readStatus(entry.run);
-  const speed = entry.state === 'running' && entry.run !== undefined ? latestSpeed(entry.run) : undefined;
+  const { run } = entry;
+  const speed = entry.state === 'running' && run !== undefined ? ifReadable(() => latestSpeed(run)) : undefined;
   const step = Math.min(status?.step ?? 0, steps);
   return { ...studyRunOf(entry), steps, step, accuracy: status?.accuracy, imagesPerSecond: speed, reused: entry.reused };
 }
@@ -301,6 +302,16 @@ function latestSpeed(run: Run): number | undefined {
   return readMetrics(metricsPath(run)).findLast(({ metrics }) => metrics['train/imagesPerSecond'] !== undefined)?.metrics[
     'train/imagesPerSecond'
   ];
+}
+
+/** Undefined where a file cannot be read now: what looks again and again may know it the next time. */
+function ifReadable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof AblateError) return undefined;
+    throw error;
+  }
 }
 
 /** The run of a name, in the state of a study. Throws DataError if it was removed since. */
