@@ -1,8 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readImage } from '../deploy/read-image.ts';
+import { uint32 } from '../util/random.ts';
 import { loadImageFolder } from './image-folder.ts';
 import { loadDataset } from './registry.ts';
 
@@ -68,6 +70,20 @@ test('grey images, transparent images and pixel order', async () => {
   expect(image(1)).toEqual(Array(12).fill(255));
 });
 
+test('an image is scaled for training as it is when a trained network labels it', async () => {
+  await writeTwoClasses();
+  const noise = Uint8Array.from({ length: 37 * 23 * 4 }, (_, i) => uint32(3, i));
+  const path = join(folder, 'test/ant/1.png');
+  await sharp(noise, { raw: { width: 37, height: 23, channels: 4 } })
+    .png()
+    .toFile(path);
+  rmSync(join(folder, 'test/ant/1.jpeg'));
+  const { test: held } = await loadImageFolder(folder, { size: 8 });
+  const trained = held.images.subarray(192 * held.labels.indexOf(0)).subarray(0, 192);
+  const labelled = await readImage(path, { imageSize: 8, inputSize: 8 });
+  for (let i = 0; i < 192; i++) expect(trained[(i % 3) * 64 + Math.floor(i / 3)]).toBe(labelled[i]);
+});
+
 test('a folder that is not laid out so is refused with the layout as the fix', async () => {
   await expect(loadImageFolder(join(folder, 'nowhere'))).rejects.toThrow(`${join(folder, 'nowhere', 'train')} does not exist`);
   await write('train/ant/1.png', blue);
@@ -81,6 +97,13 @@ test('a folder that is not laid out so is refused with the layout as the fix', a
   await expect(loadImageFolder(folder)).rejects.toThrow('must hold 2 to 256 classes, not 1');
   mkdirSync(join(folder, 'train/bee'));
   await expect(loadImageFolder(folder)).rejects.toThrow(`${join(folder, 'train/bee')} holds no image`);
+});
+
+test('a link to a class folder that is gone is named', async () => {
+  await writeTwoClasses();
+  const link = join(folder, 'train/bee');
+  symlinkSync(join(folder, 'gone'), link);
+  await expect(loadImageFolder(folder)).rejects.toThrow(`cannot read ${link}: no such file or folder (ENOENT)`);
 });
 
 test('an image that cannot be decoded is named', async () => {

@@ -1,15 +1,16 @@
 /**
- * A data set of the user's own: `<folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp}`. Images are decoded once, at the start, scaled so
- * that they cover a square and cropped to its middle.
+ * A data set of the user's own: `<folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp}`. Images are decoded once, at the start, and the
+ * largest centred square of each is scaled, as `ablate label` does with the images that it gives to a trained network.
  */
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { permutation, streamKey } from '../util/random.ts';
 import type { Dataset, ImageSet, OnDataProgress } from './dataset.ts';
+import { decodeImage, imageFileName } from './decode-image.ts';
+import { fitToSquare } from './fit-image.ts';
 import { allocateImages, fingerprintOf } from './image-set.ts';
 
 export interface ImageFolderOptions {
@@ -19,17 +20,17 @@ export interface ImageFolderOptions {
 }
 
 /** More than libuv's four threads, so that none of them waits for the next file. */
-const decodedTogether = 16;
+const decodedTogether = 8;
 /** Labels are bytes. */
 const maximumClasses = 256;
-const imageName = /\.(png|jpe?g|webp)$/i;
 const layout = 'the layout is <folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp}';
 
 /**
  * Reads the folder. Classes are sorted by name (by code unit, so alike on every machine); images of each split are put in a fixed
  * random order, so that the end of the training set, which `val` takes, holds every class.
  *
- * @throws DataError if a folder is missing or empty, the splits' classes differ, or an image cannot be decoded
+ * @throws AblateError if a folder cannot be read; DataError if one is missing or empty, the splits' classes differ, or an image cannot
+ * be decoded
  */
 export async function loadImageFolder(folder: string, options: ImageFolderOptions = {}): Promise<Dataset> {
   const { size = 32, onProgress } = options;
@@ -55,15 +56,23 @@ async function listSplit(folder: string, split: string): Promise<Map<string, str
   const byClass = new Map<string, string[]>();
   for (const name of await visibleEntries(splitFolder)) {
     const classFolder = join(splitFolder, name);
-    if (!(await stat(classFolder)).isDirectory()) continue;
+    if (!(await isFolder(classFolder))) continue;
     const files = (await visibleEntries(classFolder))
-      .filter((file) => imageName.test(file))
+      .filter((file) => imageFileName.test(file))
       .map((file) => join(classFolder, file));
     if (files.length === 0) throw new DataError(`${classFolder} holds no image (.png, .jpg, .jpeg or .webp)`, { fix: layout });
     byClass.set(name, files);
   }
   if (byClass.size === 0) throw new DataError(`${splitFolder} holds no class folder`, { fix: layout });
   return byClass;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
 }
 
 async function visibleEntries(folder: string): Promise<string[]> {
@@ -109,16 +118,10 @@ async function decodeAll(
   return set;
 }
 
-/** `[size, size, 3]` bytes: turned upright as the camera noted, transparent parts on white. */
+/** `[size, size, 3]` bytes. */
 async function decode(path: string, size: number): Promise<Uint8Array> {
   try {
-    return await sharp(path)
-      .rotate()
-      .resize(size, size, { fit: 'cover' })
-      .flatten({ background: 'white' })
-      .toColourspace('srgb')
-      .raw()
-      .toBuffer();
+    return fitToSquare(await decodeImage(path), size);
   } catch (error) {
     throw new DataError(`${path} cannot be decoded: ${messageOf(error)}`, { fix: 'replace or remove the file', cause: error });
   }

@@ -1,12 +1,13 @@
 /** Labels images with a frozen file, and says how long the network took. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { imageFileName } from '../data/decode-image.ts';
 import { DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { percentile } from '../util/percentile.ts';
 import type { FrozenModel } from './frozen-model.ts';
 import type { ImageBatch } from './onnx-runtime.ts';
-import { imageFileName, readImage } from './read-image.ts';
+import { readImage } from './read-image.ts';
 
 export interface Labelled {
   /** The file's path. */

@@ -1,27 +1,24 @@
-/** Image files as pixels. */
+/** Images that a person gives, as pixels. */
 import { readFile } from 'node:fs/promises';
 import sharp, { type Metadata } from 'sharp';
+import { decodeImage, maximumPixels } from '../data/decode-image.ts';
+import { fitToSquare } from '../data/fit-image.ts';
 import { DataError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
-import { fitToSquare } from './fit-image.ts';
 import type { FrozenMetadata } from './metadata.ts';
-
-/** Larger ones would take more than 200 MB decoded. */
-export const maximumPixels = 64_000_000;
 
 const formats: readonly string[] = ['png', 'jpeg', 'webp'];
 
-/** The name of a file that is read as an image. */
-export const imageFileName = /\.(png|jpe?g|webp)$/i;
-
 /**
- * Decodes a PNG, JPEG or WebP file, turned upright as the camera noted and transparent parts on white, and scales it to what the model
- * was trained on (see fit-image.ts).
+ * Decodes a PNG, JPEG or WebP file and scales it to what the model was trained on, as the images of a folder are for training.
  *
  * @returns `[imageSize, imageSize, 3]` bytes
  * @throws AblateError if the file cannot be read; DataError if it is no image, damaged, too large, or smaller than the model's input
  */
-export async function readImage(path: string, { imageSize, inputSize }: FrozenMetadata): Promise<Uint8Array> {
+export async function readImage(
+  path: string,
+  { imageSize, inputSize }: Pick<FrozenMetadata, 'imageSize' | 'inputSize'>,
+): Promise<Uint8Array> {
   const bytes = await readBytes(path);
   if (bytes.length === 0) throw new DataError(`${path} is empty (0 bytes)`, { fix: 'give a PNG, JPEG or WebP image' });
   const { width, height } = await checkHeader(bytes, path);
@@ -31,14 +28,7 @@ export async function readImage(path: string, { imageSize, inputSize }: FrozenMe
     });
   }
   try {
-    const { data, info } = await sharp(bytes, { limitInputPixels: maximumPixels })
-      .rotate()
-      .flatten({ background: 'white' })
-      .toColourspace('srgb')
-      .removeAlpha()
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    return fitToSquare({ width: info.width, height: info.height, channels: 3, samples: data }, imageSize);
+    return fitToSquare(await decodeImage(bytes), imageSize);
   } catch (error) {
     throw new DataError(`${path} cannot be decoded: ${messageOf(error)}`, { fix: 'give an undamaged image', cause: error });
   }

@@ -1,5 +1,5 @@
 /** The page: a network from the server, images from the person, and what the one says of the other. */
-import { fitToSquare } from '../../../deploy/fit-image.ts';
+import { fitToSquare } from '../../../data/fit-image.ts';
 import { percentile } from '../../../util/percentile.ts';
 import type { DemoModel } from '../protocol.ts';
 import { PictureError, readPicture } from './picture.ts';

@@ -1,5 +1,5 @@
 /** Images that a person gives, as pixels. */
-import type { Picture } from '../../../deploy/fit-image.ts';
+import type { Picture } from '../../../data/fit-image.ts';
 
 /** As for `ablate label`. */
 const maximumPixels = 64_000_000;
