@@ -330,6 +330,12 @@ function checkFactor(file: StudyFile, factor: FactorSource, i: number): void {
       `factors[${i}].range.low (=${range.low}) must be ${allowed} (=${range.high})`,
     );
   }
+  if (range !== undefined && Object.hasOwn(reserved, range.key)) {
+    throw file.error(
+      ['factors', i, 'range', 'key'],
+      `factors[${i}].range.key (=${range.key}) must be another key: ${reserved[range.key]!}`,
+    );
+  }
   const all = levelsOf(factor, i);
   all.forEach((level, k) => {
     checkReserved(file, level);

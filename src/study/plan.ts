@@ -35,6 +35,8 @@ export interface StudyPlan {
   readonly design: Design;
   /** All variants with the first seed, then all with the next: a study that is cut short has whole comparisons. */
   readonly runs: readonly PlannedRun[];
+  /** What to know of the plan before it is run, for people. */
+  readonly notes: readonly string[];
 }
 
 /** Steps between evaluations where a study does not say: enough for a curve. */
@@ -49,11 +51,15 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
   const design = designOf(file);
   const [first] = design.seeds;
   const planned = new Map<string, PlannedRun>();
+  const repeated: string[] = [];
   const variants = design.variants.filter((variant) => {
     const run = planRun(file, variant, first!, facts, design);
     const same = planned.get(run.identity);
     if (same !== undefined) {
-      if (design.name === 'grid' || design.name === 'random') return false;
+      if (design.name === 'grid' || design.name === 'random') {
+        repeated.push(`"${variant.name}" like "${same.variant}"`);
+        return false;
+      }
       const at = variant.layers.at(-1)?.at ?? [];
       throw file.error(
         at,
@@ -69,7 +75,11 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
     throw file.error(['factors'], `two variants are called "${doubled.name}"`, 'give the factors or levels other names');
   }
   const runs = design.seeds.flatMap((seed) => variants.map((variant) => planRun(file, variant, seed, facts, design)));
-  return { name, title, description, dataset, design: { ...design, variants }, runs };
+  const notes =
+    repeated.length === 0
+      ? []
+      : [`${repeated.length} of ${design.variants.length} trials are left out, which train exactly like others: ${repeated[0]!}`];
+  return { name, title, description, dataset, design: { ...design, variants }, runs, notes };
 }
 
 /** The network that a configuration trains. */

@@ -106,6 +106,17 @@ seeds: [1, 2, 3]
     expect(planned.design.contrasts).toEqual([]);
   });
 
+  test('trials that train the same are one, and the plan says so', () => {
+    const factors =
+      'factors:\n  - { name: rate, levels: [{ learningRate: 0.05 }, { learningRate: 0.2 }] }\n  - { name: high, set: { learningRate: 0.2 } }\n';
+    const planned = plan(study(factors, undefined, 'grid'));
+    expect(names(planned)).toEqual(['learningRate 0.05, no high', 'learningRate 0.05, high']);
+    expect(planned.notes).toEqual([
+      '2 of 4 trials are left out, which train exactly like others: "learningRate 0.2, no high" like "learningRate 0.05, high"',
+    ]);
+    expect(plan(study('factors: [{ name: x, set: { augment: false } }]', undefined, 'grid')).notes).toEqual([]);
+  });
+
   test('random: as many different trials as asked for, the same each time, within their ranges', () => {
     const text = study(
       'trials: 12\nfactors:\n  - { name: rate, range: { key: learningRate, low: 0.01, high: 1, scale: log } }\n  - { name: size, levels: [{ batchSize: 64 }, { batchSize: 128 }] }\n',
@@ -260,6 +271,12 @@ describe('a wrong file names the line and what is allowed', () => {
       /seeds \(=\[\]\) must be a list of different integers of at least 0, or how many/,
     ],
     [
+      'more seeds than anyone trains',
+      study('factors: [{ name: x, set: { augment: false } }]').replace('seeds: [1, 2]', 'seeds: 99999999999'),
+      4,
+      /seeds \(=99999999999\) must be a list of different integers of at least 0, or how many, up to 1000/,
+    ],
+    [
       'an unknown design',
       study('factors: [{ name: x, set: { augment: false } }]', undefined, 'factorail'),
       3,
@@ -289,6 +306,12 @@ describe('a wrong file names the line and what is allowed', () => {
       study('trials: 3\nfactors: [{ name: x, range: { key: learningRate, low: 2, high: 1 } }]', undefined, 'random'),
       6,
       /range\.low \(=2\) must be below high \(=1\)/,
+    ],
+    [
+      'seeds drawn from a range',
+      study('trials: 5\nfactors: [{ name: x, range: { key: seed, low: 1, high: 9, integer: true } }]', undefined, 'random'),
+      6,
+      /factors\[0\]\.range\.key \(=seed\) must be another key: the seeds of a study are given once/,
     ],
     [
       'random without trials',

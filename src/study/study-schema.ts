@@ -100,7 +100,9 @@ const command = z.strictObject(
   'a group of keys: submit, status, cancel, threads, concurrent',
 );
 
-const seedsAllowed = 'a list of different integers of at least 0, or how many (3 is [1, 2, 3])';
+/** More repetitions are a mistake in the file. */
+const mostSeeds = 1000;
+const seedsAllowed = `a list of different integers of at least 0, or how many, up to ${mostSeeds} (3 is [1, 2, 3])`;
 const seed = z.int('an integer of at least 0').min(0, 'an integer of at least 0');
 
 export const designs = ['one-at-a-time', 'leave-one-out', 'factorial', 'grid', 'random', 'models'] as const;
@@ -119,7 +121,10 @@ export const studySchema = z.strictObject({
     .default([])
     .describe('Design models: trained alike. The first is what the others are compared with.'),
   seeds: z
-    .union([z.int(seedsAllowed).min(1, seedsAllowed), z.array(seed).min(1, seedsAllowed)], seedsAllowed)
+    .union(
+      [z.int(seedsAllowed).min(1, seedsAllowed).max(mostSeeds, seedsAllowed), z.array(seed).min(1, seedsAllowed)],
+      seedsAllowed,
+    )
     .describe('Every variant is trained with each of these seeds, so that runs are compared in pairs.'),
   trials: z.int('a positive integer').min(1, 'a positive integer').optional().describe('Design random: combinations drawn.'),
   slurm: slurm.optional().describe('What to ask of Slurm for each run, with --launcher slurm.'),
