@@ -144,6 +144,7 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
     [['tuto/1', '--operations', '0.00001'], 2, 'operations (=0.00001) must be at least 0.'],
     [['tuto/1', '--max-drop', '1', '--steps', '0'], 2, 'steps (=0) must be a positive integer'],
     [['tuto/1', '--max-drop', '1', '--set', 'val=false'], 2, 'val cannot be set here'],
+    [['tuto/1', '--max-drop', '1', '--set', 'recipe=modern'], 2, 'recipe cannot be set here'],
     [['tuto/1', '--max-drop', '1', '--report', 'images/test/dark/0.png'], 1, 'it is a file\nname a folder: --report <folder>'],
   ])('%j', async (args, code, message) => {
     const result = await ablate(['compress', ...args, '-o', 'none.onnx']);

@@ -210,6 +210,12 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
       2,
       /steps cannot be set here: the network and the other options decide it/,
     ],
+    [['tuto/1', '--sparsity', '0.5', '--set', 'recipe=modern'], 2, /recipe cannot be set here.*\nset each key of the recipe/],
+    [
+      ['tuto/1', '--sparsity', '0.5', '--set', 'dataset=synthetic'],
+      2,
+      /dataset cannot be set here.*\ngive the images with --data/,
+    ],
     [['tuto/1', '--sparsity', '0.5', '--set', 'lrn=false'], 2, /lrn cannot be set here: the network has it already/],
     [
       ['tuto/1', '--structured', '--filters', '0.5', '--steps', '0', '--set', 'inputSize=12'],
