@@ -8,10 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { readMetrics } from '../src/runs/metrics.ts';
-import { allRuns, findRun, metricsPath, runName } from '../src/runs/run-folder.ts';
+import { describeEnvironment } from '../src/runs/environment.ts';
+import { allRuns, createRun, findRun, metricsPath, runName } from '../src/runs/run-folder.ts';
 import { runHolder } from '../src/runs/run-lock.ts';
-import { readStatus } from '../src/runs/run-status.ts';
+import { readStatus, writeStatus } from '../src/runs/run-status.ts';
 import type { Tensor } from '../src/runs/safetensors.ts';
+import { planStudy } from '../src/study/plan.ts';
+import { parseStudyFile } from '../src/study/study-file.ts';
 import { streamKey, uniform } from '../src/util/random.ts';
 import { writeNoiseImages } from './mpi/images.ts';
 import { main, runCli, tsx } from './run-cli.ts';
@@ -191,6 +194,29 @@ test('a dry run lists what would be trained, and trains nothing', async () => {
   expect(stdout).toMatch(/^variant +seed +model +steps +exists +time\n/);
   expect(stdout).toMatch(/4 runs, .* in all, one at a time with \d+ threads? each; times from a guess/);
   expect(allRuns(join(folder, 'dry'))).toEqual([]);
+}, 60_000);
+
+test('a dry run counts on the runs that a search can use, and on as many at a time as there are', async () => {
+  writeStudy('search');
+  const path = join(folder, 'search.yaml');
+  const text = readFileSync(path, 'utf8')
+    .replace('one-at-a-time', 'grid\nhalving: { factor: 3, rounds: 1 }')
+    .replace('[1, 2]', '[1, 2, 3]');
+  writeFileSync(path, text);
+  const { runs } = planStudy(parseStudyFile(text, path), { shape: [3, 32, 32], classes: 10, evaluationImages: 100 });
+  const runsFolder = join(folder, 'search');
+  for (const [run, evalEvery] of [[runs[0]!, runs[0]!.config.evalEvery] as const, [runs[1]!, 50] as const]) {
+    const config = { ...run.config, evalEvery };
+    const made = createRun(runsFolder, config.model, config, describeEnvironment({ threads: 1 }));
+    writeStatus(made, { status: 'interrupted', step: 0, steps: config.steps });
+  }
+  const args = ['study', 'search.yaml', '--dry-run', '--json', '--runs-dir', 'search', '--jobs', '4', '--threads', '1'];
+  const { code, stdout, stderr } = await runCli(args, { cwd: folder });
+  expect(code, stderr).toBe(0);
+  const plan = JSON.parse(stdout) as { runs: { run: string | null; seconds: number }[]; totalSeconds: number };
+  expect(plan.runs.map(({ run }) => run)).toEqual(['cs231n/1', ...Array<null>(5).fill(null)]);
+  // Six of the same length, four at a time.
+  expect(plan.totalSeconds).toBeCloseTo(2 * plan.runs[0]!.seconds);
 }, 60_000);
 
 test('a wrong file is refused with its line and exit code 2', async () => {

@@ -54,6 +54,13 @@ export function createPredictor(runsFolder: string, facts: DatasetFacts): Predic
   };
 }
 
+/** Seconds until runs are done that are started in this order, so many at a time. */
+export function secondsInAll(seconds: readonly number[], atATime: number): number {
+  const busyUntil = Array<number>(Math.min(atATime, seconds.length)).fill(0);
+  for (const each of seconds) busyUntil[busyUntil.indexOf(Math.min(...busyUntil))]! += each;
+  return Math.max(...busyUntil);
+}
+
 function measure(run: Run, facts: DatasetFacts): Measured | undefined {
   try {
     if (readStatus(run).step === 0) return undefined;

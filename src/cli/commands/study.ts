@@ -126,15 +126,18 @@ function recordedDataset({ shape, classes, synthetic, fingerprint, test }: Datas
 
 async function dryRun(file: StudyFile, options: Options, slots: number, threads: number): Promise<void> {
   const { planStudy } = await import('../../study/plan.ts');
-  const { createPredictor } = await import('../../study/predict.ts');
+  const { createPredictor, secondsInAll } = await import('../../study/predict.ts');
+  const { isUsefulFor } = await import('../../study/runner.ts');
   const { createRunFinder } = await import('../../study/run-finder.ts');
   const { readStatus } = await import('../../runs/run-status.ts');
   const { runName } = await import('../../runs/run-folder.ts');
   const plan = planStudy(file, assumedFacts);
   const predictor = createPredictor(options.runsDir, assumedFacts);
   const finder = createRunFinder(options.runsDir);
-  const runs = plan.runs.map(({ variant, seed, config, identity }) => {
-    const found = finder.find(identity, undefined);
+  plan.notes.forEach(note);
+  const runs = plan.runs.map((planned) => {
+    const { variant, seed, config, identity } = planned;
+    const found = finder.find(identity, undefined, isUsefulFor(planned, plan.design));
     const status = found && readStatus(found);
     const left = status === undefined ? 1 : status.status === 'finished' ? 0 : 1 - Math.min(status.step / config.steps, 1);
     const seconds = left * predictor.seconds(config, threads);
@@ -148,7 +151,10 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
       seconds,
     };
   });
-  const totalSeconds = runs.reduce((sum, { seconds }) => sum + seconds, 0) / slots;
+  const totalSeconds = secondsInAll(
+    runs.map(({ seconds }) => seconds),
+    slots,
+  );
   if (options.json === true) {
     printJson({ study: plan.name, runs, totalSeconds, basis: predictor.basis });
     return;
@@ -187,6 +193,7 @@ function studyDisplay(
   note(
     `${plan.title}: ${plan.design.variants.length} variants x ${plan.design.seeds.length} seeds, ${launcher.name}, ${launcher.threads} threads each`,
   );
+  plan.notes.forEach(note);
   let progress: ReturnType<typeof createProgress> | undefined;
   const hooks = {
     onProgress(runs: readonly RunProgress[]) {
