@@ -8,6 +8,7 @@ import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import { buildModel } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { percentile } from '../util/percentile.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
@@ -61,9 +62,18 @@ export interface TrainingBenchmark {
 
 const passes = ['forward', 'backwardData', 'backwardWeights', 'elementwise', 'reorder'] as const satisfies readonly Pass[];
 
-/** Trains for a while on real batches and times the steps; then runs each operation of a step by itself. Nothing is recorded. */
+/**
+ * Trains for a while on real batches and times the steps; then runs each operation of a step by itself. Nothing is recorded.
+ *
+ * @throws ConfigurationError if the configuration has a teacher, whose part of a step is not timed
+ */
 export async function benchmarkTraining(options: TrainingBenchmarkOptions): Promise<TrainingBenchmark> {
   const { engine, config, dataset, warmUpSteps, steps, repetitions } = options;
+  if (config.teacher !== 'none') {
+    throw new ConfigurationError(`teacher (=${config.teacher}) must be none: steps are timed without one`, {
+      fix: 'leave the teacher out',
+    });
+  }
   const preprocessing = preprocessingOf(config, dataset.shape);
   const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
