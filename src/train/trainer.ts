@@ -53,7 +53,10 @@ export interface StepResult {
 export interface Trainer {
   /** Steps taken. */
   readonly step: number;
-  /** Trains on one batch of the plan's size. Throws DivergenceError, and then the parameters are as before the step. */
+  /**
+   * Trains on one batch of the plan's size. Throws DivergenceError if the loss explodes: the optimizer has not stepped then, but running
+   * statistics have moved on and weights may have been pruned, so the trainer is of no further use.
+   */
   train(batch: Batch, stopRequested: boolean): StepResult;
   /** The learning rate of the next step, for the gradient of the mean loss. */
   learningRate(): number;
