@@ -1,6 +1,6 @@
 /** Evaluation over exactly all images of a split, whatever the batch size. */
 import { singleProcess, type Collective } from '../cluster/collective.ts';
-import type { Batch } from '../data/batch.ts';
+import type { Batch, BatchLoader } from '../data/batch.ts';
 import type { Dataset, ImageSet, SplitName } from '../data/dataset.ts';
 import { sliceImages, splitOf } from '../data/image-set.ts';
 import { createEvaluationLoader } from '../data/loader.ts';
@@ -53,11 +53,18 @@ export function createEvaluator({
 }: EvaluatorOptions): Evaluator {
   const images = partOf(splitOf(dataset, split, useVal), collective);
   const views = viewsOf(tta);
-  // One loader for each view, all at the same batch.
-  const loaders = views.map(({ view }) =>
-    createEvaluationLoader({ images, shape: dataset.shape, preprocessing, batchSize, view, ahead: views.length === 1 ? 2 : 1 }),
-  );
+  // Before the loaders: where it fails, no thread has been started.
   const plan = engine.compileInference(network, { batchSize });
+  let loaders: readonly BatchLoader[];
+  try {
+    // One for each view, all at the same batch.
+    loaders = views.map(({ view }) =>
+      createEvaluationLoader({ images, shape: dataset.shape, preprocessing, batchSize, view, ahead: views.length === 1 ? 2 : 1 }),
+    );
+  } catch (error) {
+    plan.dispose();
+    throw error;
+  }
   const classes = dataset.classes.length;
   /** `[batchSize, classes]`: the weighted mean over the views. */
   const mean = new Float32Array(batchSize * classes);
