@@ -5,7 +5,9 @@
  */
 import type { ArenaEntry, ParameterArena, TrainingPlan } from '../engine/engine.ts';
 import { sizeOf } from '../nn/shape.ts';
-import type { Tensor } from '../runs/safetensors.ts';
+import { checkpointFormat, checkpointWeights } from '../runs/checkpoint.ts';
+import type { Safetensors, Tensor } from '../runs/safetensors.ts';
+import { preferredWeights } from './weights.ts';
 
 /** The prefix of the masks' tensors in a checkpoint. */
 export const maskPrefix = 'mask.';
@@ -35,10 +37,23 @@ export function masksAmong(tensors: ReadonlyMap<string, Tensor>): Map<string, Te
   return new Map(masks.map(([name, mask]) => [name.slice(maskPrefix.length), mask]));
 }
 
-/** Masks that keep every zero of a network's weights at zero: those of a file that has lost its masks, as files of weights alone have. */
-export function masksOfZeros(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const mask = (data: Float32Array) => data.map((value) => (value === 0 ? 0 : 1));
-  return new Map([...weights].map(([name, { shape, data }]) => [name, { shape, data: mask(data) }]));
+/**
+ * A file of pruned weights alone has no masks: its zeros say which weights stay zero. A checkpoint has its masks, if it was ever pruned.
+ * Pruning leaves every layer a weight: where all are zero, they are first values.
+ *
+ * @param path what to call the file in errors
+ */
+export function withItsMasks(file: Safetensors, path: string): Safetensors {
+  if (hasMasks(file.tensors) || file.metadata['format'] === checkpointFormat) return file;
+  const weights = [...checkpointWeights(file, preferredWeights(file), path)].filter(([name]) => name.endsWith('.weight'));
+  const masks = new Map(weights.map(([name, { shape, data }]) => [name, { shape, data: maskOfZeros(data) }]));
+  if (![...masks.values()].some(({ data }) => data.includes(0))) return file;
+  return { ...file, tensors: withMasks(file.tensors, masks) };
+}
+
+function maskOfZeros(weights: Float32Array): Float32Array {
+  const first = weights.every((value) => value === 0);
+  return weights.map((value) => (value === 0 && !first ? 0 : 1));
 }
 
 /** Weights with their masks, as a checkpoint has them. */

@@ -8,7 +8,7 @@ import type { Engine } from '../engine/engine.ts';
 import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { probeOnednn } from '../engine/onednn/probe.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
+import { checkpointWeights, latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { resolveConfig } from './config.ts';
@@ -166,6 +166,33 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
     await expect(start({ ...pruning, init, 'pruning.sparsity': 0.5 })).rejects.toThrow(
       /pruning\.sparsity \(=0\.5\) must be above 0\.8\d*, the sparsity of the weights it starts from/,
     );
+  });
+
+  test('so does one that starts from a file of pruned weights alone; a layer of zeros alone is trained', async () => {
+    const { run } = await start(pruning);
+    const masks = tensorsAt(run!);
+    const weights = checkpointWeights({ tensors: masks }, 'ema', 'pruned');
+    const bias = weights.get('logits.bias')!;
+    weights.set('logits.bias', { ...bias, data: bias.data.map((_, i) => i % 2) });
+    const init = join(runsFolder, 'pruned.safetensors');
+    writeFileSync(init, encodeSafetensors(weights, { model: 'tuto' }));
+    const tuned = await start({ init, steps: 3 });
+    for (const name of weightNames) {
+      expect(tensorsAt(tuned.run!).get(`mask.${name}`)).toEqual(masks.get(`mask.${name}`));
+    }
+    expect(
+      tensorsAt(tuned.run!)
+        .get('logits.bias')!
+        .data.every((value) => value !== 0),
+    ).toBe(true);
+    await expect(start({ ...pruning, init, 'pruning.sparsity': 0.5 })).rejects.toThrow(
+      /pruning\.sparsity \(=0\.5\) must be above 0\.8/,
+    );
+    const logits = weights.get('logits.weight')!;
+    weights.set('logits.weight', { ...logits, data: new Float32Array(logits.data.length) });
+    writeFileSync(init, encodeSafetensors(weights, { model: 'tuto' }));
+    const head = tensorsAt((await start({ init, steps: 3 })).run!).get('logits.weight')!;
+    expect(head.data.some((value) => value !== 0)).toBe(true);
   });
 
   test('a teacher changes what is learnt, is the same after a resume, and is refused when it has changed', async () => {

@@ -23,6 +23,7 @@ import { createEvaluator, type Evaluator } from './evaluate.ts';
 import { letEventsIn } from './events.ts';
 import { initializeParameters } from './initialize.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
+import { withItsMasks } from './masks.ts';
 import { preprocessingOf } from './preprocessing.ts';
 import { requireSameTraining } from './same-training.ts';
 import { openRecorder, silentRecorder, type RunRecorder } from './run-recorder.ts';
@@ -198,7 +199,9 @@ async function trainPlan(
 function weightsToStartFrom(options: Settled): NamedWeights | undefined {
   const { config, initialWeights } = options;
   if (initialWeights !== undefined) return initialWeights;
-  return config.init === 'none' ? undefined : readNamed(config.init, options);
+  if (config.init === 'none') return undefined;
+  const { path, file } = readNamed(config.init, options);
+  return { path, file: withItsMasks(file, path) };
 }
 
 /** The weights that the configuration names by a run or a file. */

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
-import { untrained } from '../../../test/untrained-squeeze0.ts';
+import { network, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
-import { planPruning, prune } from './prune.ts';
+import { planPruning, prune, startOf } from './prune.ts';
 
 const dataset = noiseDataset(12, { train: 16, test: 4 });
 const method = { type: 'filters', target: { filters: 0.5 }, scope: 'layer' } as const;
@@ -19,5 +19,25 @@ test.each([0, 2])('stopped before anything is trained, it leaves nothing (steps 
     expect(readdirSync(runsFolder)).toEqual([]);
   } finally {
     rmSync(runsFolder, { recursive: true });
+  }
+});
+
+test.each([
+  ['weights', { type: 'weights', pruning: { sparsity: 0.95, scope: 'global', rounds: 3, growth: 'cubic', rewind: 'rate' } }],
+  ['filters', method],
+] as const)('weights that are zero in a file without masks stay zero when %s are pruned', (_, what) => {
+  const sparse = (values: Float32Array) => values.map((value, i) => (i % 2 === 0 ? 0 : value));
+  const tensors = new Map(
+    network.parameters.map(({ name, role }) => {
+      const { shape, data } = untrained.file.tensors.get(name)!;
+      return [name, { shape, data: role === 'weight' ? sparse(data) : data }] as const;
+    }),
+  );
+  const source = { ...untrained, file: { tensors, metadata: {} } };
+  const start = startOf(planPruning({ source, reference: source.path, method: what, steps: 2, overrides: {} }, dataset));
+  for (const { name, role } of network.parameters) {
+    if (role !== 'weight') continue;
+    const { data } = start.file.tensors.get(name)!;
+    expect(start.file.tensors.get(`mask.${name}`)!.data).toEqual(data.map((value) => (value === 0 ? 0 : 1)));
   }
 });

@@ -15,7 +15,7 @@ import type { Tensor } from '../../runs/safetensors.ts';
 import { resolveConfig } from '../../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { magnitudeMasks, type MagnitudePruning } from '../../train/magnitude-pruning.ts';
-import { masksAmong, withMasks } from '../../train/masks.ts';
+import { masksAmong, withItsMasks, withMasks } from '../../train/masks.ts';
 import { preprocessingOf } from '../../train/preprocessing.ts';
 import { resumeConfig } from '../../train/resume.ts';
 import { readSavedModel, type SavedModel } from '../../train/saved-model.ts';
@@ -131,7 +131,7 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
     settings: config.modelSettings,
     builtFor: builtFor(config, dataset),
     weights: weightsOf(source),
-    masks: masksAmong(source.file.tensors),
+    masks: masksAmong(withItsMasks(source.file, source.path).tensors),
     target,
     scope,
   });
@@ -141,7 +141,8 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
 /** What is left starts from these weights. */
 export function startOf({ request: { source }, shrunk }: PruningPlan): NamedWeights {
   const { path, file } = source;
-  return { path, file: shrunk === undefined ? file : { tensors: withMasks(shrunk.weights, shrunk.masks), metadata: {} } };
+  if (shrunk === undefined) return { path, file: withItsMasks(file, path) };
+  return { path, file: { tensors: withMasks(shrunk.weights, shrunk.masks), metadata: {} } };
 }
 
 /** Prunes and trains as planned. Interrupted before training, or while what is left is evaluated without training, nothing is kept. */

@@ -4,14 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { checkpointWeights, latestCheckpoint } from '../../runs/checkpoint.ts';
-import { readSafetensors, type Safetensors } from '../../runs/safetensors.ts';
+import { latestCheckpoint } from '../../runs/checkpoint.ts';
+import { readSafetensors } from '../../runs/safetensors.ts';
 import { resolveConfig } from '../../train/config.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
-import { hasMasks, masksOfZeros, withMasks } from '../../train/masks.ts';
+import { withItsMasks } from '../../train/masks.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { train, type TrainHooks } from '../../train/train.ts';
-import { preferredWeights } from '../../train/weights.ts';
 import { withRoundedWeights } from './rounded-weights.ts';
 import type { WeightBits } from './weights.ts';
 
@@ -57,18 +56,11 @@ export async function fineTune(
       config,
       engine: withRoundedWeights(engine, bits),
       record: { runsFolder },
-      initialWeights: { path: source.path, file: withItsMasks(source) },
+      initialWeights: { path: source.path, file: withItsMasks(source.file, source.path) },
     });
     if (status === 'interrupted') return undefined;
     return { ...source, file: readSafetensors(latestCheckpoint(run!)!.path) };
   } finally {
     rmSync(runsFolder, { recursive: true, force: true });
   }
-}
-
-/** A file of pruned weights alone has no masks: its zeros say which weights stay zero. */
-function withItsMasks({ file, path }: SavedModel): Safetensors {
-  if (hasMasks(file.tensors)) return file;
-  const masks = masksOfZeros(checkpointWeights(file, preferredWeights(file), path));
-  return { ...file, tensors: withMasks(file.tensors, masks) };
 }
