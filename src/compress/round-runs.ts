@@ -12,6 +12,7 @@ import { describeEnvironment } from '../runs/environment.ts';
 import { allRuns, createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { runIdentity } from '../study/identity.ts';
+import { wasExtended } from '../study/run-finder.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { recordedConfig } from '../train/resume.ts';
 import { train, type NamedWeights, type TrainHooks } from '../train/train.ts';
@@ -60,10 +61,10 @@ function roundIdentity({ config, initialWeights, dataset }: RoundTraining): stri
   return createHash('sha256').update(parts.join(' ')).digest('hex').slice(0, 32);
 }
 
-/** A finished run before the one that came furthest. One whose checkpoints were removed is of no use. */
+/** A finished run before the one that came furthest. One whose checkpoints were removed is of no use, nor one continued to other steps. */
 function findRound(runsFolder: string, model: string, identity: string): Run | undefined {
   const candidates = allRuns(runsFolder, [model])
-    .filter((run) => recordedIdentity(run) === identity)
+    .filter((run) => recordedIdentity(run) === identity && !wasExtended(run))
     .map((run) => ({ run, ...readStatus(run) }))
     .filter(({ run, status }) => status !== 'finished' || latestCheckpoint(run) !== undefined);
   const rank = ({ status }: (typeof candidates)[number]) => (status === 'finished' ? 0 : 1);
