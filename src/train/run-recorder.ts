@@ -26,7 +26,7 @@ export interface RunRecorder {
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
   /** Reports that the run goes on, at most every few seconds. Cheap. */
   alive(step: number): void;
-  /** Records how the run ended and closes its files. */
+  /** Records how the run ended and closes its files, even if one of them cannot be written. The first call decides, others do nothing. */
   end(status: RunState, step: number, reason?: string): void;
 }
 
@@ -62,6 +62,7 @@ export function openRecorder(
   const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
   let latestAccuracy = resumedFrom === undefined ? undefined : recordedEvaluations(run).at(-1)?.accuracy;
   let reportedAt = 0;
+  let ended = false;
 
   function report(status: RunState, step: number, reason?: string): void {
     const accuracy = latestAccuracy === undefined ? {} : { accuracy: latestAccuracy };
@@ -96,10 +97,18 @@ export function openRecorder(
       if (performance.now() - reportedAt >= statusEveryMs) report('running', step);
     },
     end(status, step, reason) {
-      if (status !== 'interrupted') events.ended(status === 'finished' ? 'finished' : 'failed');
-      events.close();
-      metricsFile.close();
-      report(status, step, reason);
+      if (ended) return;
+      ended = true;
+      try {
+        if (status !== 'interrupted') events.ended(status === 'finished' ? 'finished' : 'failed');
+      } finally {
+        try {
+          events.close();
+          metricsFile.close();
+        } finally {
+          report(status, step, reason);
+        }
+      }
     },
   };
 }
