@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -8,8 +8,9 @@ import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { probeOnednn } from '../engine/onednn/probe.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
+import { describeEnvironment } from '../runs/environment.ts';
 import { readMetrics } from '../runs/metrics.ts';
-import { metricsPath, type Run } from '../runs/run-folder.ts';
+import { allRuns, createRun, metricsPath, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { ConfigurationError } from '../util/errors.ts';
@@ -220,6 +221,18 @@ describe('refuses', () => {
     await expect(start({}, join(runsFolder, 'nothing.safetensors'))).rejects.toThrow(/nothing\.safetensors/);
   });
 
+  test('weights that are not finite, before a run is made', async () => {
+    const result = await start({ steps: 1 });
+    const { tensors, metadata } = loadCheckpoint(latestCheckpoint(result.run!)!.path);
+    const bias = tensors.get('ema.logits.bias')!;
+    const broken = join(runsFolder, 'broken.safetensors');
+    const changed = new Map(tensors).set('ema.logits.bias', { ...bias, data: bias.data.map(() => NaN) });
+    writeFileSync(broken, encodeSafetensors(changed, metadata));
+    const runs = allRuns(runsFolder).length;
+    await expect(start({}, broken)).rejects.toThrow(`${broken} has values in logits.bias that are not finite`);
+    expect(allRuns(runsFolder)).toHaveLength(runs);
+  });
+
   test('a change on resume that would make it another run', async () => {
     const { run } = await start({ steps: 2 });
     expect(() => resumeConfig(run!, { learningRate: 1 })).toThrow(ConfigurationError);
@@ -237,6 +250,43 @@ describe('refuses', () => {
 
   test('an input larger than the images', async () => {
     await expect(start({ inputSize: 13 })).rejects.toThrow(/inputSize \(=13\)/);
+  });
+});
+
+describe('a failure to write', () => {
+  const config = resolveConfig(small, { steps: 2 });
+
+  test('the weights it starts from fails the run', async () => {
+    const { run: first } = await train({ config, engine: referenceEngine, dataset, record: { runsFolder } });
+    const { path } = latestCheckpoint(first!)!;
+    const run = createRun(runsFolder, config.model, config, describeEnvironment({ threads: 1, libraries: {} }));
+    // A file that can be opened but not flushed, which precedes every checkpoint.
+    rmSync(metricsPath(run));
+    symlinkSync('/dev/null', metricsPath(run));
+    const started = train({ config: { ...config, init: path }, engine: referenceEngine, dataset, record: { resume: run } });
+    await expect(started).rejects.toThrow(/metrics\.jsonl/);
+    expect(readStatus(run)).toMatchObject({ status: 'failed', reason: expect.stringContaining('metrics.jsonl') as string });
+  });
+
+  test('how it ended does not hide why', async () => {
+    const failing = (hooks: (run: () => Run) => TrainHooks) => {
+      let run: Run | undefined;
+      const all = { ...hooks(() => run!), onStart: (begun: { run: Run | undefined }) => (run = begun.run) };
+      return train({ config, engine: referenceEngine, dataset, record: { runsFolder }, hooks: all });
+    };
+    const blockStatus = ({ path }: Run) => {
+      rmSync(join(path, 'status.json'));
+      mkdirSync(join(path, 'status.json', 'in-the-way'), { recursive: true });
+    };
+    const inStep = failing((run) => ({
+      onStep: () => {
+        blockStatus(run());
+        throw new Error('the step failed');
+      },
+    }));
+    await expect(inStep).rejects.toThrow('the step failed');
+    const atEnd = failing((run) => ({ onEvaluation: ({ weights }) => weights === 'raw' && blockStatus(run()) }));
+    await expect(atEnd).rejects.toThrow(/status\.json/);
   });
 });
 

@@ -179,15 +179,19 @@ async function trainPlan(
     // A run that was only prepared, or died before its first checkpoint, starts here and now.
     if ('resume' in record && !restored) writeEnvironment(run, environmentOf(options));
     const recorder = openRecorder(run, config, metadataOf(options, preprocessing), 'resume' in record ? trainer.step : undefined);
-    // What it started from may be gone or different later.
-    if (init !== undefined) recorder.save(trainer.step, trainer.state(), false);
     try {
+      // What it started from may be gone or different later.
+      if (init !== undefined) recorder.save(trainer.step, trainer.state(), false);
       const result = await runSteps(options, plan, trainer, preprocessing, run, recorder);
       recorder.end(result.status, result.step);
       return result;
     } catch (error) {
       const explained = explainDivergence(error, run);
-      recorder.end(error instanceof CommunicationError ? 'interrupted' : 'failed', trainer.step, messageOf(explained));
+      try {
+        recorder.end(error instanceof CommunicationError ? 'interrupted' : 'failed', trainer.step, messageOf(explained));
+      } catch {
+        // What ended the training is what must be told.
+      }
       throw explained;
     }
   } finally {

@@ -102,6 +102,8 @@ export function loadWeights(arena: ParameterArena, file: Safetensors, { kind, mo
   const known = new Set(arena.entries.map((entry) => entry.spec.name));
   const extra = [...tensors.keys()].filter((name) => !known.has(name));
   if (extra.length > 0) throw new DataError(`${source} does not fit the network, which has no ${listed(extra)}`);
+  const broken = [...tensors].find(([, { data }]) => !data.every(Number.isFinite));
+  if (broken !== undefined) throw new DataError(`${source} has values in ${broken[0]} that are not finite`);
   loadInto(arena, arena.values, tensors, '', source);
 }
 
