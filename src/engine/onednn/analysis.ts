@@ -3,8 +3,11 @@ import type { Layer } from '../../nn/layer.ts';
 import type { Network } from '../../nn/network.ts';
 
 export interface NetworkAnalysis {
-  /** Name of the layer that makes the network's output. */
-  readonly output: string;
+  /**
+   * The convolution or dense layer that makes the logits: the output itself, or what becomes it through layers of one input (a scale, a
+   * global average). Undefined where there is none that nothing else reads.
+   */
+  readonly logits: string | undefined;
   /** Layers with a fused ReLU that leave its backward mask to a later layer. */
   readonly unmasked: ReadonlySet<string>;
   /** Layers that mask their output's gradient for the ReLUs before them. */
@@ -45,7 +48,20 @@ export function analyse(network: Network): NetworkAnalysis {
       masking.add(next?.kind === 'maxPool' ? next.name : layer.name);
     }
   }
-  return { output: network.output, unmasked, masking, differentiated: differentiatedLayers(network) };
+  return { logits: logitsLayer(network, byName, onlyConsumer), unmasked, masking, differentiated: differentiatedLayers(network) };
+}
+
+function logitsLayer(
+  network: Network,
+  byName: ReadonlyMap<string, Layer>,
+  onlyConsumer: (layer: Layer) => Layer | undefined,
+): string | undefined {
+  let layer = byName.get(network.output);
+  while (layer !== undefined && layer.kind !== 'conv' && layer.kind !== 'dense') {
+    const before: Layer | undefined = layer.inputs.length === 1 ? byName.get(layer.inputs[0]!) : undefined;
+    layer = before !== undefined && onlyConsumer(before) === layer ? before : undefined;
+  }
+  return layer?.name;
 }
 
 function differentiatedLayers(network: Network): ReadonlySet<string> {

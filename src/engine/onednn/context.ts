@@ -30,9 +30,8 @@ export class LoweringContext {
   readonly batchSize: number;
   readonly training: boolean;
   readonly sharedBatch: SharedBatch | undefined;
-  /** Of activations, their gradients, and the weights as the kernels of convolutions and dense layers read them. */
-  readonly dataType: 'f32' | 'bf16';
   readonly parameters: PlacedParameter[] = [];
+  readonly #precision: Precision;
   readonly #analysis: NetworkAnalysis;
 
   constructor(program: ProgramBuilder, options: CompileSettings, analysis: NetworkAnalysis) {
@@ -40,13 +39,17 @@ export class LoweringContext {
     this.batchSize = options.batchSize;
     this.training = options.training;
     this.sharedBatch = options.sharedBatch;
-    this.dataType = options.precision;
+    this.#precision = options.precision;
     this.#analysis = analysis;
   }
 
-  /** Whether a layer's tensor is the network's output. */
-  isOutput(layer: string): boolean {
-    return this.#analysis.output === layer;
+  /**
+   * What a convolution or dense layer works in: its input and output, their gradients, and the weights as its kernels read them. Other
+   * layers take the type of their input. The layer that makes the logits works in float32: it is small, and the loss needs small
+   * differences.
+   */
+  dataTypeOf(layer: string): Precision {
+    return this.#analysis.logits === layer ? 'f32' : this.#precision;
   }
 
   /** Whether a layer's fused ReLU masks the gradient in the layer's own backward pass, and not later in the network. */
@@ -82,6 +85,11 @@ export class LoweringContext {
   gradientTarget(parameter: PlacedParameter): Value {
     return parameter.spec.kind === 'trainable' ? parameter.gradients! : this.program.value(parameter.descriptor);
   }
+}
+
+/** The descriptor, as a list to choose from, if a kernel of the given type can read it. */
+export function asGiven(descriptor: MemoryDescriptor, dataType: Precision): MemoryDescriptor[] {
+  return descriptor.dataType === dataType ? [descriptor] : [];
 }
 
 /** A layer as lowered: its output, and how the gradient of its output becomes those of its inputs and parameters. */

@@ -1,14 +1,15 @@
 /** Convolution, with its bias and ReLU fused into the forward kernel. */
 import type { LayerOf } from '../../../nn/layer.ts';
-import type { LoweringContext, Lowering, PlacedParameter } from '../context.ts';
+import { asGiven, type LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
 import type { ConvolutionGeometry, MemoryDescriptor, Primitive } from '../dnnl.ts';
 import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
 
 export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
-  const { program, dataType } = context;
+  const { program } = context;
   const { dnnl } = program;
   const { attributes } = layer;
+  const dataType = context.dataTypeOf(layer.name);
   const shape = {
     kind: 'convolution',
     training: context.training,
@@ -19,10 +20,11 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
   } as const;
   const postOperations = attributes.relu ? reluPostOperation : [];
   // First in the layout that the input has (images with few channels stay plain), else in the one oneDNN prefers.
-  const asIs = { ...shape, src: x!.descriptor };
-  const preferred = { ...shape, src: dnnl.any(x!.descriptor.dims, dataType) };
+  const asIs = asGiven(x!.descriptor, dataType);
+  const preferred = dnnl.any(x!.descriptor.dims, dataType);
   const isImage = layer.inputShapes[0]![0]! < 16;
-  const forward = program.primitive(layer.name, isImage ? [asIs, preferred] : [preferred, asIs], { postOperations });
+  const specs = (isImage ? [...asIs, preferred] : [preferred, ...asIs]).map((src) => ({ ...shape, src }));
+  const forward = program.primitive(layer.name, specs, { postOperations });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
   const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const bias = shape.bias === undefined ? undefined : context.parameter(layer, 'bias', shape.bias);
@@ -50,8 +52,9 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
  * backward kernel writes their gradients; the forward kernel reads a bf16 copy.
  */
 function arenaLayout(context: LoweringContext, layer: LayerOf<'conv'>, forward: Primitive): MemoryDescriptor {
-  const { program, dataType } = context;
+  const { program } = context;
   const { dnnl } = program;
+  const dataType = context.dataTypeOf(layer.name);
   if (dataType === 'f32') return forward.descriptor('weights');
   if (!context.training) return dnnl.plain(weightDims(layer), 'f32');
   const spec = {
@@ -85,8 +88,9 @@ function backwardData(
   weights: PlacedParameter,
   dz: Value,
 ): Value {
-  const { program, dataType } = context;
+  const { program } = context;
   const { dnnl } = program;
+  const dataType = context.dataTypeOf(layer.name);
   const spec = (diffDst: MemoryDescriptor) =>
     ({
       kind: 'convolutionBackwardData',
@@ -97,7 +101,7 @@ function backwardData(
     }) as const;
   const primitive = program.primitive(
     layer.name,
-    (dz.descriptor.dataType === dataType ? [dz.descriptor] : []).concat(dnnl.any(dz.descriptor.dims, dataType)).map(spec),
+    [...asGiven(dz.descriptor, dataType), dnnl.any(dz.descriptor.dims, dataType)].map(spec),
     {
       forward,
     },
@@ -120,8 +124,9 @@ function backwardWeights(
   bias: PlacedParameter | undefined,
 ): void {
   if (weights.spec.kind === 'frozen' && bias === undefined) return;
-  const { program, dataType } = context;
+  const { program } = context;
   const { dnnl } = program;
+  const dataType = context.dataTypeOf(layer.name);
   const spec = (diffWeights: MemoryDescriptor, diffDst: MemoryDescriptor) =>
     ({
       kind: 'convolutionBackwardWeights',

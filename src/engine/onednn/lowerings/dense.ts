@@ -1,5 +1,5 @@
 /** Dense layer (oneDNN: inner product), with its bias and ReLU fused into the forward kernel. */
-import type { Lowering, LoweringContext, PlacedParameter } from '../context.ts';
+import { asGiven, type Lowering, type LoweringContext, type PlacedParameter } from '../context.ts';
 import type { LayerOf } from '../../../nn/layer.ts';
 import type { MemoryDescriptor, Primitive } from '../dnnl.ts';
 import type { Value } from '../program.ts';
@@ -9,7 +9,7 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   const { program, batchSize } = context;
   const { dnnl } = program;
   const { features, relu } = layer.attributes;
-  const dataType = typeOf(context, layer.name);
+  const dataType = context.dataTypeOf(layer.name);
   // An image is taken as it is: its weights are [features, C, H, W], the same numbers as [features, C * H * W].
   const inputDims = x!.descriptor.dims;
   const weightDims = [features, ...inputDims.slice(1)];
@@ -63,21 +63,11 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   };
 };
 
-/** The layer that makes the logits works in float32: it is small, and the loss needs small differences. */
-function typeOf(context: LoweringContext, layer: string): 'f32' | 'bf16' {
-  return context.isOutput(layer) ? 'f32' : context.dataType;
-}
-
-/** The descriptor, as a list to choose from, if a kernel of the given type can read it. */
-function asGiven(descriptor: MemoryDescriptor, dataType: string): MemoryDescriptor[] {
-  return descriptor.dataType === dataType ? [descriptor] : [];
-}
-
 /** As for convolutions: the forward kernel's layout in float32, in bf16 the one in which the gradients of the weights are written. */
 function arenaLayout(context: LoweringContext, layer: LayerOf<'dense'>, forward: Primitive): MemoryDescriptor {
   const { program } = context;
   const { dnnl } = program;
-  const dataType = typeOf(context, layer.name);
+  const dataType = context.dataTypeOf(layer.name);
   const weights = forward.descriptor('weights');
   if (dataType === 'f32') return weights;
   if (!context.training) return dnnl.plain(weights.dims, 'f32');
