@@ -71,6 +71,13 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
   });
 });
 
+test('a file of weights that is not there is reported as a file, packed or not', async () => {
+  for (const file of ['gone.safetensors', 'gone.safetensors.gz']) {
+    const { code, stderr } = await ablate('eval', file);
+    expect([code, stderr]).toEqual([1, `error: there is no file ${file}\ncheck the path\n`]);
+  }
+});
+
 test('a failure ends with code 1 and its fix on the last line', async () => {
   const { code, stdout, stderr } = await ablate('runs', 'show', 'tuto', '--runs-dir', 'nowhere');
   expect(stdout).toBe('');

@@ -15,10 +15,3 @@ export async function weightsKind(saved: SavedModel, given: string | undefined):
   if (kind === undefined) throw new ConfigurationError(`weights (=${given}) must be one of ${weightsKinds.join(', ')}`);
   return kind;
 }
-
-/** Cores that this process may use: as many threads as measuring an accuracy takes. */
-export async function physicalCores(): Promise<number> {
-  const { cpuInfo } = await import('../util/cpu.ts');
-  const { physicalCores: cores, availableCores } = cpuInfo();
-  return Math.min(cores, availableCores);
-}

@@ -6,8 +6,7 @@ import { noAugmentation } from '../data/preprocessing.ts';
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings, widthPrefix } from '../models/settings.ts';
-import { cpuInfo } from '../util/cpu.ts';
-import { cpuLimit } from '../util/cpu-limit.ts';
+import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
@@ -104,16 +103,6 @@ export function checkConfig(complete: unknown): TrainingConfig {
  */
 export function setKey(overrides: ConfigOverrides, key: string, value: boolean | number | string): ConfigOverrides {
   return { ...overrides, [key]: typeof value === 'string' ? parseValue(value) : value };
-}
-
-/**
- * Physical cores, or those that a limit of the container allows, divided among `processes` of this machine, as far as this process may use
- * them. (Hardware threads beyond the physical cores only get in each other's way in convolutions.)
- */
-export function defaultThreads(processes = 1): number {
-  const { physicalCores, availableCores } = cpuInfo();
-  const shared = Math.min(physicalCores, cpuLimit() ?? Infinity);
-  return Math.max(1, Math.min(Math.floor(shared / processes), availableCores));
 }
 
 function parseValue(text: string): unknown {

@@ -31,7 +31,11 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
   if (/\.safetensors(\.gz)?$/.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
   const run = findRun(runsFolder, reference);
   const latest = latestCheckpoint(run);
-  if (latest === undefined) throw new DataError(`${runName(run)} has no checkpoint yet`, { fix: 'wait for the first' });
+  if (latest === undefined) {
+    throw new DataError(`${runName(run)} has no checkpoint yet`, {
+      fix: `wait for the first, as ablate eval ${runName(run)} --watch does`,
+    });
+  }
   return { path: latest.path, run };
 }
 

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { expect, test } from 'vitest';
-import { cpuInfo, parseProcCpuinfo, parseSysctl } from './cpu.ts';
+import { cpuInfo, defaultThreads, parseProcCpuinfo, parseSysctl } from './cpu.ts';
 
 const processor = (number: number, core: number, socket = 0) =>
   [
@@ -46,4 +46,11 @@ test('describes this machine', () => {
   expect(cpu.logicalCores).toBe(cpus().length);
   expect(cpu.physicalCores).toBeGreaterThan(0);
   expect(cpu.physicalCores).toBeLessThanOrEqual(cpu.logicalCores);
+});
+
+test('threads are shared out among processes, and every process has one', () => {
+  const { physicalCores, availableCores } = cpuInfo();
+  expect(defaultThreads()).toBe(Math.min(physicalCores, availableCores));
+  expect(defaultThreads(2)).toBeLessThanOrEqual(Math.max(1, physicalCores / 2));
+  expect(defaultThreads(10_000)).toBe(1);
 });

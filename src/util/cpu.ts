@@ -42,6 +42,16 @@ export function cpuInfo(): CpuInfo {
   };
 }
 
+/**
+ * Physical cores, or those that a limit of the container allows, divided among `processes` of this machine, as far as this process may use
+ * them; at least 1. (Hardware threads beyond the physical cores only get in each other's way in convolutions.)
+ */
+export function defaultThreads(processes = 1): number {
+  const { physicalCores, availableCores } = cpuInfo();
+  const shared = Math.min(physicalCores, cpuLimit() ?? Infinity);
+  return Math.max(1, Math.min(Math.floor(shared / processes), availableCores));
+}
+
 export interface ParsedCpu {
   readonly model: string | undefined;
   readonly physicalCores: number | undefined;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchFile, InferenceResult } from '../../deploy/bench/bench-inference.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
@@ -51,7 +52,7 @@ async function benchInfer(references: string[], options: Options): Promise<void>
     const results = await benchInference({
       ...options,
       files,
-      threads: options.threads ?? (await defaultThreads()),
+      threads: options.threads ?? [...new Set([1, defaultThreads()])],
       runtimes: ['onnxruntime', 'ablate'],
       onProgress: (done, total, what) => {
         progress.update(done, `of ${total}  ${what}`);
@@ -63,12 +64,6 @@ async function benchInfer(references: string[], options: Options): Promise<void>
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function defaultThreads(): Promise<number[]> {
-  const { cpuInfo } = await import('../../util/cpu.ts');
-  const { physicalCores, availableCores } = cpuInfo();
-  return [...new Set([1, Math.min(physicalCores, availableCores)])];
 }
 
 /** A file as it is; a run is frozen first. */

@@ -6,12 +6,12 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { physicalCores } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
 import { requireOnnxOutput } from '../output-file.ts';
@@ -84,7 +84,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const { compress } = await import('../../compress/pipeline.ts');
   const engine = createOnednnEngine({ threads: options.threads ?? source.config.threads });
   const { hooks, finish } = compressionDisplay();
-  const threads = options.threads ?? (await physicalCores());
+  const threads = options.threads ?? defaultThreads();
   const libraries = { onednn: engine.libraryVersion };
   const work = { source, reference, targets, shrink, rounds, steps, overrides, engine, dataset, threads, hooks, libraries };
   const result = await interruptible('stopping after this step, and saving', (signal) =>

@@ -8,6 +8,7 @@ import type { Evaluation } from '../../train/tally.ts';
 import type { TtaLevel } from '../../train/test-time-augmentation.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
@@ -67,19 +68,12 @@ async function evaluate(reference: string, options: Options): Promise<void> {
   }
   const { ttaLevels } = await import('../../train/test-time-augmentation.ts');
   const tta = options.tta === undefined ? undefined : oneOf('tta', options.tta, ttaLevels);
-  const isFile = existsSync(reference) && statSync(reference).isFile();
-  if (isFile && options.watch === true)
-    throw new ConfigurationError('--watch follows a run, not a file', { fix: 'give the run, or leave --watch out' });
-  if (!isFile && reference.endsWith('.safetensors'))
-    throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
-  const { findRun } = await import('../../runs/run-folder.ts');
-  const run = isFile ? undefined : findRun(options.runsDir, reference);
+  const { findWeights } = await import('../../train/saved-model.ts');
   const evaluator = createLazyEvaluator(split, kind, tta, options);
   try {
     await interruptible('stopping', async (signal) => {
-      if (run === undefined) await evaluateOnce(reference, evaluator, options, signal);
-      else if (options.watch === true) await watch(run, evaluator, options, signal);
-      else await evaluateOnce(await newestCheckpoint(run), evaluator, options, signal);
+      if (options.watch === true) await watch(await runToWatch(reference, options.runsDir), evaluator, options, signal);
+      else await evaluateOnce(findWeights(reference, options.runsDir).path, evaluator, options, signal);
       if (signal.aborted) throw new Interruption('the evaluation was stopped');
     });
   } finally {
@@ -100,9 +94,7 @@ async function evaluateFrozenFile(path: string, split: SplitName, options: Optio
   }
   const { openFrozenModel } = await import('../../deploy/frozen-model.ts');
   const { evaluateFrozen } = await import('../../deploy/evaluate.ts');
-  const { cpuInfo } = await import('../../util/cpu.ts');
-  const { physicalCores, availableCores } = cpuInfo();
-  const frozen = await openFrozenModel(path, { threads: options.threads ?? Math.min(physicalCores, availableCores) });
+  const frozen = await openFrozenModel(path, { threads: options.threads ?? defaultThreads() });
   const { metadata, session } = frozen;
   try {
     const dataset = await loadImages(options.data ?? String(metadata.config['dataset']), options);
@@ -124,13 +116,11 @@ function oneOf<T extends string>(option: string, value: string, allowed: readonl
   return found;
 }
 
-async function newestCheckpoint(run: Run): Promise<string> {
-  const { latestCheckpoint } = await import('../../runs/checkpoint.ts');
-  const { runName } = await import('../../runs/run-folder.ts');
-  const latest = latestCheckpoint(run);
-  if (latest === undefined)
-    throw new DataError(`${runName(run)} has no checkpoint yet`, { fix: 'add --watch to wait for the first' });
-  return latest.path;
+async function runToWatch(reference: string, runsDir: string): Promise<Run> {
+  if (existsSync(reference) && statSync(reference).isFile())
+    throw new ConfigurationError('--watch follows a run, not a file', { fix: 'give the run, or leave --watch out' });
+  const { findRun } = await import('../../runs/run-folder.ts');
+  return findRun(runsDir, reference);
 }
 
 interface SavedEvaluation extends Evaluation {

@@ -3,12 +3,13 @@ import type { FrozenAccuracy, FrozenMetadata } from '../../deploy/metadata.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
 import { requireOnnxOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
-import { physicalCores, weightsKind } from '../frozen-files.ts';
+import { weightsKind } from '../frozen-files.ts';
 import { readReference } from '../saved-model.ts';
 
 interface Options extends SourceOptions {
@@ -72,7 +73,7 @@ async function measureAccuracy(bytes: Uint8Array, metadata: FrozenMetadata, opti
   const { evaluateFrozen } = await import('../../deploy/evaluate.ts');
   const { openSession } = await import('../../deploy/onnx-runtime.ts');
   const dataset = await loadImages(options.data ?? String(metadata.config['dataset']), options);
-  const session = await openSession(bytes, 'the frozen file', { threads: await physicalCores() });
+  const session = await openSession(bytes, 'the frozen file', { threads: defaultThreads() });
   try {
     const evaluation = await evaluateFrozen({ session, metadata, dataset, split: 'test' });
     const { accuracy, images } = evaluation!;

@@ -6,12 +6,13 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { FrozenAccuracy, QuantizationScheme } from '../../deploy/metadata.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { physicalCores, weightsKind } from '../frozen-files.ts';
+import { weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
 import { requireOnnxOutput } from '../output-file.ts';
@@ -146,7 +147,7 @@ async function settingsOf(scheme: QuantizationScheme, options: Options): Promise
     calibration: await calibrationOf(options),
     keepFloat: options.keepFloat?.split(',').map((name) => name.trim()) ?? [],
     check: measures
-      ? { images: checkImages, maxDrop, threads: options.threads ?? (await physicalCores()), onLayer: layerProgress() }
+      ? { images: checkImages, maxDrop, threads: options.threads ?? defaultThreads(), onLayer: layerProgress() }
       : undefined,
     seed,
   };
@@ -278,7 +279,7 @@ async function compare(
   { threads }: Options,
 ): Promise<FileComparison> {
   const { compareOnTest } = await import('../../compress/quantize/compare.ts');
-  return await compareOnTest({ float, quantized: encode(null), metadata, dataset, threads: threads ?? (await physicalCores()) });
+  return await compareOnTest({ float, quantized: encode(null), metadata, dataset, threads: threads ?? defaultThreads() });
 }
 
 function accuracyRecord({ accuracy: value, images }: FileComparison, { name: dataset, fingerprint }: Dataset): FrozenAccuracy {

@@ -128,7 +128,8 @@ async function sharedConfig(
   resume: Run | undefined,
   overrides: ConfigOverrides,
 ): Promise<TrainingConfig> {
-  const { checkConfig, defaultThreads } = await import('../../train/config.ts');
+  const { checkConfig } = await import('../../train/config.ts');
+  const { defaultThreads } = await import('../../util/cpu.ts');
   const { threads, ...asked } = overrides;
   const given = JSON.stringify([model, options.resume, options.runsDir, asked]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');

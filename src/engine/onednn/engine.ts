@@ -1,7 +1,7 @@
 /** The product engine: oneDNN, called through FFI. */
 import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { cpuInfo } from '../../util/cpu.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { setEnvironmentVariable } from '../../util/env.ts';
 import type { CompileOptions, Engine, ForwardOptions, InferencePlan, Precision, TrainingPlan } from '../engine.ts';
 import { compileNetwork, type CompiledNetwork } from './compile.ts';
@@ -12,7 +12,7 @@ import { openDnnl } from './open.ts';
 import { createVectorMath } from './vector-math.ts';
 
 export interface OnednnEngineOptions {
-  /** OpenMP threads, a positive integer; physical cores by default. Fixed by the first engine of a process. */
+  /** OpenMP threads, a positive integer; default `defaultThreads()`. Fixed by the first engine of a process. */
   readonly threads?: number;
 }
 
@@ -51,14 +51,19 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
     }
     if (precision === 'bf16') requireBf16(probe);
     const dnnl = openDnnl(library, libraryVersion);
-    const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, sharedBatch });
-    return {
-      ...planOf(network, batchSize, precision, compiled),
-      vectorMath: createVectorMath(dnnl),
-      dispose: () => {
-        dnnl.dispose();
-      },
-    };
+    try {
+      const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, sharedBatch });
+      return {
+        ...planOf(network, batchSize, precision, compiled),
+        vectorMath: createVectorMath(dnnl),
+        dispose: () => {
+          dnnl.dispose();
+        },
+      };
+    } catch (error) {
+      dnnl.dispose();
+      throw error;
+    }
   };
 
   return {
@@ -81,12 +86,6 @@ function requireBf16({ isa = 'unknown' }: OnednnProbe): void {
 /** Whether bf16 kernels run natively on the instruction set that `probeOnednn` names. */
 export function supportsBf16(isa: string): boolean {
   return ['avx512_core_bf16', 'avx512_core_fp16', 'avx512_core_amx', 'avx512_core_amx_fp16'].includes(isa);
-}
-
-/** Physical cores, as far as this process may use them. */
-function defaultThreads(): number {
-  const { physicalCores, availableCores } = cpuInfo();
-  return Math.min(physicalCores, availableCores);
 }
 
 const noRandomness: ForwardOptions = { seed: 0, step: 0 };

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Run } from '../../runs/run-folder.ts';
 import { runHolder } from '../../runs/run-lock.ts';
 import { readStatus } from '../../runs/run-status.ts';
-import { cpuInfo } from '../../util/cpu.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
 import { processState } from '../../util/process-identity.ts';
@@ -25,8 +25,7 @@ export interface LocalOptions {
 const pollMs = 500;
 
 export function localLauncher({ jobs = 1, threads }: LocalOptions = {}): Launcher {
-  const { physicalCores, availableCores } = cpuInfo();
-  const cores = Math.max(1, Math.min(physicalCores, availableCores));
+  const cores = defaultThreads();
   if (threads === undefined && jobs > cores) {
     throw new ConfigurationError(`jobs (=${jobs}) must be at most ${cores}, the cores of this machine`, {
       fix: 'give fewer --jobs, or say how many --threads each shall have',
