@@ -12,8 +12,6 @@ export interface LoadOptions {
   readonly dataUrl?: string;
   /** Where downloads are kept; default the user's cache folder. */
   readonly cacheDir?: string;
-  /** Height and width that the images of `images:<folder>` are scaled to; default 32. */
-  readonly imageSize?: number;
   readonly onProgress?: OnDataProgress | undefined;
 }
 
@@ -29,7 +27,7 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
   synthetic: { pattern: 'synthetic', load: () => Promise.resolve(generateSynthetic()) },
   images: {
     pattern: 'images:<folder>',
-    load: (folder, { imageSize: size, onProgress }) => loadImageFolder(folder, { size, onProgress }),
+    load: (folder, { onProgress }) => loadImageFolder(folder, { onProgress }),
   },
 };
 

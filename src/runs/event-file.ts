@@ -23,11 +23,6 @@ export interface EventWriter {
   image(step: number, tag: string, image: ImageGrid): void;
   /** The settings of a run: a row of TensorBoard's table of hyperparameters. Once a run. */
   hyperparameters(values: Hyperparameters): void;
-  /**
-   * What the table of hyperparameters shows: its columns, and the metrics to compare by. For a study, once, in a file of the folder
-   * that holds its runs. Without it TensorBoard shows all hyperparameters and all scalars of all runs.
-   */
-  experiment(columns: Readonly<Record<string, 'string' | 'number' | 'boolean'>>, metrics: readonly string[]): void;
   /** How the run ended, for the table of hyperparameters. */
   ended(status: 'finished' | 'failed'): void;
   close(): void;
@@ -57,7 +52,6 @@ export function openEvents(folder: string, lastStep?: number): EventWriter {
     scalars: (step, metrics) => writeSummary(step, ...Object.entries(metrics).map(([tag, value]) => scalarValue(tag, value))),
     image: (step, tag, image) => writeSummary(step, imageValue(tag, image)),
     hyperparameters: (values) => writeSummary(0, sessionStartValue(values)),
-    experiment: (columns, metrics) => writeSummary(0, experimentValue(columns, metrics)),
     ended: (status) => writeSummary(0, sessionEndValue(status)),
     close: () => closeSync(descriptor),
   };
@@ -96,17 +90,6 @@ function structValue(value: HyperparameterValue): Field {
     default:
       return value satisfies never;
   }
-}
-
-const columnTypes = { string: 1, boolean: 2, number: 3 } as const;
-
-function experimentValue(columns: Readonly<Record<string, keyof typeof columnTypes>>, metrics: readonly string[]): Field {
-  const hyperparameters = Object.entries(columns).map(([name, type]) =>
-    messageField(4, [stringField(1, name), integerField(4, columnTypes[type])]),
-  );
-  const metricInfos = metrics.map((tag) => messageField(5, [messageField(1, [stringField(2, tag)])]));
-  const created = doubleField(3, Date.now() / 1000);
-  return hyperparametersValue('_hparams_/experiment', messageField(2, [created, ...hyperparameters, ...metricInfos]));
 }
 
 function sessionEndValue(status: 'finished' | 'failed'): Field {

@@ -60,11 +60,10 @@ export class Descriptor implements MemoryDescriptor {
   }
 }
 
-export const dataTypes: Readonly<Record<DataType, number>> = { bf16: 2, f32: 3, s32: 4, u8: 6 };
+export const dataTypes: Readonly<Record<DataType, number>> = { bf16: 2, f32: 3 };
 export const binaryAlgorithms: Readonly<Record<BinaryAlgorithm, number>> = {
   add: 131056,
   multiply: 131057,
-  divide: 131060,
   subtract: 131061,
 };
 export const poolingAlgorithms = { max: 511, average: 1023 } as const;

@@ -3,7 +3,7 @@
  * execution. calls.ts implements it with what the versions have in common, v2.ts and v3.ts; nothing else makes native calls.
  */
 
-export type DataType = 'f32' | 'bf16' | 'u8' | 's32';
+export type DataType = 'f32' | 'bf16';
 
 /** Dimensions and layout of a tensor; `any` descriptors leave the layout to the primitive. */
 export interface MemoryDescriptor {
@@ -13,8 +13,8 @@ export interface MemoryDescriptor {
   readonly dataType: DataType;
 }
 
-export type EltwiseAlgorithm = 'relu' | 'reluFromOutput' | 'geluErf' | 'linear' | 'log' | 'exp' | 'square';
-export type BinaryAlgorithm = 'add' | 'multiply' | 'divide' | 'subtract';
+export type EltwiseAlgorithm = 'relu' | 'reluFromOutput' | 'geluErf' | 'linear' | 'log' | 'exp';
+export type BinaryAlgorithm = 'add' | 'multiply' | 'subtract';
 
 /** The parts of a primitive's work that follow on its result, before it is stored. */
 export type PostOperation =

@@ -39,7 +39,6 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   relu: 31,
   reluFromOutput: 256,
   geluErf: 48,
-  square: 79,
   linear: 127,
   exp: 191,
   log: 239,

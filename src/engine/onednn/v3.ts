@@ -32,7 +32,6 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   relu: 32,
   reluFromOutput: 256,
   geluErf: 49,
-  square: 35,
   linear: 38,
   exp: 42,
   log: 45,
