@@ -169,7 +169,7 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
   });
 
   test('so does one that starts from a file of pruned weights alone; a layer of zeros alone is trained', async () => {
-    const { run } = await start(pruning);
+    const { run } = await start({ ...pruning, steps: 3 });
     const masks = tensorsAt(run!);
     const weights = checkpointWeights({ tensors: masks }, 'ema', 'pruned');
     const bias = weights.get('logits.bias')!;
@@ -180,11 +180,8 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
     for (const name of weightNames) {
       expect(tensorsAt(tuned.run!).get(`mask.${name}`)).toEqual(masks.get(`mask.${name}`));
     }
-    expect(
-      tensorsAt(tuned.run!)
-        .get('logits.bias')!
-        .data.every((value) => value !== 0),
-    ).toBe(true);
+    const trained = tensorsAt(tuned.run!).get('logits.bias')!.data;
+    expect(trained.every((value) => value !== 0)).toBe(true);
     await expect(start({ ...pruning, init, 'pruning.sparsity': 0.5 })).rejects.toThrow(
       /pruning\.sparsity \(=0\.5\) must be above 0\.8/,
     );

@@ -92,7 +92,7 @@ export interface LoadWeightsOptions {
  * Loads a checkpoint or weights file into a plan's arena.
  *
  * @throws DataError if the file is of another model, has no moving averages where those are asked for, lacks a parameter, has one the network
- *   does not have, or one of another shape
+ *   does not have, one of another shape, or a value that is not finite
  */
 export function loadWeights(arena: ParameterArena, file: Safetensors, { kind, model, source }: LoadWeightsOptions): void {
   const found = modelOf(file);
