@@ -141,7 +141,12 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
   test.each([
     [['tuto/1'], 2, 'what to reach is missing\n--operations 0.5'],
     [['tuto/1', '--operations', '1.5'], 2, 'operations (=1.5) must be a number in (0, 1)'],
-    [['tuto/1', '--operations', '0.00001'], 2, 'operations (=0.00001) must be at least 0.'],
+    [
+      ['tuto/1', '--operations', '0.00001'],
+      2,
+      'operations (=0.00001) is out of reach: 0.7 of the operations in each of 8 rounds leave 0.0576',
+    ],
+    [['tuto/1', '--operations', '0.00001', '--shrink', '0.1'], 2, 'operations (=0.00001) must be at least 0.'],
     [['tuto/1', '--max-drop', '1', '--steps', '0'], 2, 'steps (=0) must be a positive integer'],
     [['tuto/1', '--max-drop', '1', '--set', 'val=false'], 2, 'val cannot be set here'],
     [['tuto/1', '--max-drop', '1', '--set', 'recipe=modern'], 2, 'recipe cannot be set here'],
