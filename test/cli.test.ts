@@ -1,6 +1,6 @@
 /** The command line as a user meets it: real processes, real files. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -138,6 +138,18 @@ test('a command whose reader goes away ends without an error', async () => {
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   await new Promise((resolve) => child.on('close', resolve));
   expect(output).toMatch(/^setting .*\ncodes 0 0\n$/);
+});
+
+test('a training whose reader goes away saves before it ends', async () => {
+  const options = '--data images:images --runs-dir closed --steps 1000000 --set batchSize=4 --set logEvery=1';
+  const small = '--set conv1.filters=2 --set conv2.filters=2 --set dense1.features=4 --set dense2=false';
+  const script = `"$0" --import "$1" "$2" train tuto ${options} ${small} 2>&1 | grep -m 1 '^step'`;
+  const child = spawn('bash', ['-c', script, process.execPath, tsx, main], { cwd: folder, stdio: 'ignore' });
+  await new Promise((resolve) => child.on('close', resolve));
+  const run = join(folder, 'closed', 'tuto', '1');
+  const { status, step } = JSON.parse(readFileSync(join(run, 'status.json'), 'utf8')) as { status: string; step: number };
+  expect(status).toBe('interrupted');
+  expect(readdirSync(join(run, 'checkpoints')).at(-1)).toBe(`step-${String(step).padStart(9, '0')}.safetensors`);
 });
 
 test('data show counts the images and writes a sheet', async () => {

@@ -36,12 +36,15 @@ export function styles(stream: WriteStream): Styles {
 
 /**
  * The reader of our output may go away (`ablate runs list | head -1`): then there is nobody to write to, which is no error. The
- * process ends as if interrupted, so that a training saves first.
+ * process ends as if interrupted, so that a training saves first. What is written after that goes nowhere: it must not interrupt again.
  */
 export function surviveClosedOutput(): void {
+  let gone = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
+      if (gone) return;
+      gone = true;
       if (process.listenerCount('SIGTERM') > 0) process.emit('SIGTERM');
       else process.exit(0);
     });

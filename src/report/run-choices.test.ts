@@ -31,6 +31,11 @@ test('a recipe as it is: its name and the seed, whatever the number of steps and
   expect(describeChoices(choices!)).toBe('modern, seed 4');
 });
 
+test('the size of the images is no change of a recipe that takes them whole', () => {
+  const recorded = { ...resolveConfig({ model: 'air94', recipe: 'airbench' }), inputSize: 32 };
+  expect(choicesOfRuns([runWith(JSON.stringify(recorded))])[0]!.changes).toEqual({});
+});
+
 test('keys of the configuration and settings of the model that are not the recipe’s', () => {
   const choices = choicesOf({ lrn: false, learningRate: 0.05, schedule: 'cosine' });
   expect(choices!.changes).toMatchObject({ 'model.lrn': 'false', learningRate: '0.05', 'schedule.type': 'cosine' });

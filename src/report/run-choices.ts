@@ -28,7 +28,10 @@ export function choicesOfRuns(runs: readonly Run[]): (RunChoices | undefined)[] 
   return runs.map((run) => {
     try {
       const config = readConfig(run) as TrainingConfig;
-      const changed = Object.entries(changedKeys(config, ofRecipe(config)));
+      const recipe = ofRecipe(config);
+      // A run records the size of the images that it found.
+      const reference = recipe.inputSize === 'full' ? { ...recipe, inputSize: config.inputSize } : recipe;
+      const changed = Object.entries(changedKeys(config, reference));
       const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
       return { recipe: config.recipe, seed: config.seed, changes };
     } catch (error) {

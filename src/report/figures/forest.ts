@@ -14,11 +14,13 @@ const colours = {
 /** Effects with their intervals around the line of no difference; undefined if there are none. */
 export function forestFigure(effects: readonly Effect[]): Figure | undefined {
   if (effects.length === 0) return undefined;
+  // Of all combinations each effect has a reference of its own, and its name says all.
+  const isFactorial = effects.some(({ kind }) => kind === 'main' || kind === 'interaction');
   const mainReference = effects[0]!.reference;
   const values = effects.map((effect) => {
     const { name, reference, difference, low, high } = effect;
     return {
-      name: reference === mainReference ? name : `${name} vs ${reference}`,
+      name: isFactorial || reference === mainReference ? name : `${name} vs ${reference}`,
       difference: 100 * difference,
       low: low === undefined ? null : 100 * low,
       high: high === undefined ? null : 100 * high,
@@ -47,7 +49,7 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
     scale: { domain: Object.keys(colours), range: Object.values(colours) },
     legend: { values: [...new Set(values.map(({ verdict }) => verdict))] },
   };
-  const title = `difference from ${mainReference} in percentage points, with its 95% interval`;
+  const title = `${isFactorial ? 'effect' : `difference from ${mainReference}`} in percentage points, with its 95% interval`;
   const spec = {
     data: { values },
     width: 460,
