@@ -152,6 +152,36 @@ test('a training whose reader goes away saves before it ends', async () => {
   expect(readdirSync(join(run, 'checkpoints')).at(-1)).toBe(`step-${String(step).padStart(9, '0')}.safetensors`);
 });
 
+test('Ctrl-C on a training and its reader saves before it ends', async () => {
+  const script = join(folder, 'interrupt.mjs');
+  const source = (file: string) => JSON.stringify(new URL(`../src/cli/${file}`, import.meta.url).href);
+  writeFileSync(
+    script,
+    `import { interruptible } from ${source('interrupt.ts')};
+    import { surviveClosedOutput } from ${source('output.ts')};
+    import { writeFileSync } from 'node:fs';
+    import { setTimeout } from 'node:timers/promises';
+    surviveClosedOutput();
+    await interruptible('saving', async (signal) => {
+      process.stderr.write('a line\\n');
+      await setTimeout(500);
+      process.kill(process.pid, 'SIGINT');
+      while (!signal.aborted) await setTimeout(10);
+      for (let i = 0; i < 5; i++) {
+        process.stderr.write('more\\n');
+        await setTimeout(50);
+      }
+      writeFileSync('saved', '');
+    });`,
+  );
+  const child = spawn('bash', ['-c', '"$0" --import "$1" "$2" 2>&1 | head -n 1', process.execPath, tsx, script], {
+    cwd: folder,
+    stdio: 'ignore',
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  expect(existsSync(join(folder, 'saved'))).toBe(true);
+});
+
 test('data show counts the images and writes a sheet', async () => {
   const shown = await json('data', 'show', 'images:images', '--rows', '2', '-o', 'sheet.png');
   expect(shown).toMatchObject({ synthetic: false, shape: [3, 32, 32], images: { train: 40, test: 20 } });

@@ -34,19 +34,25 @@ export function styles(stream: WriteStream): Styles {
   return { bold: style(1, 22), dim: style(2, 22), red: style(31, 39), green: style(32, 39), yellow: style(33, 39) };
 }
 
+/** What is to be stopped when nobody reads our output any more: interrupt.ts. */
+const stops = new Set<() => void>();
+
+/** Calls `stop` when the reader of our output goes away, until the function returned is called. */
+export function onClosedOutput(stop: () => void): () => void {
+  stops.add(stop);
+  return () => stops.delete(stop);
+}
+
 /**
  * The reader of our output may go away (`ablate runs list | head -1`): then there is nobody to write to, which is no error. The
- * process ends as if interrupted, so that a training saves first. What is written after that goes nowhere: it must not interrupt again.
+ * process ends; what can be stopped in order is, so that a training saves first. What is written after that goes nowhere.
  */
 export function surviveClosedOutput(): void {
-  let gone = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
-      if (gone) return;
-      gone = true;
-      if (process.listenerCount('SIGTERM') > 0) process.emit('SIGTERM');
-      else process.exit(0);
+      if (stops.size === 0) process.exit(0);
+      for (const stop of stops) stop();
     });
   }
 }

@@ -6,6 +6,7 @@ import type { Contrast } from '../study/contrast.ts';
 import { estimateEffects } from '../study/effects.ts';
 import { experimentIdentity } from '../study/identity.ts';
 import type { DatasetFacts } from '../study/plan.ts';
+import { wasExtended } from '../study/run-finder.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
@@ -35,7 +36,8 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
   const groups = new Map<string, Repetitions>();
   for (const run of runs) {
     const config = recordedConfig(run);
-    const identity = experimentIdentity(config);
+    // A run continued to more steps had another schedule: it is no repetition of one made for as many.
+    const identity = `${experimentIdentity(config)}${isOtherwiseScheduled(run, config) ? ` ${run.path}` : ''}`;
     const group = groups.get(identity) ?? { config, runs: [] };
     const same = group.runs.find(({ seed }) => seed === config.seed);
     if (same !== undefined) {
@@ -68,6 +70,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
     ],
   }));
   const seeds = [...new Set(all.flatMap((group) => group.runs.map(({ seed }) => seed)))].sort((a, b) => a - b);
+  const continued = runs.filter((run) => isOtherwiseScheduled(run, recordedConfig(run)));
   const unfinished = variants.flatMap((variant) => variant.runs).filter(({ state }) => state !== 'finished');
   const effects = estimateEffects(contrasts, outcomesOf(variants));
   const environments = distinctEnvironments(runs);
@@ -93,6 +96,11 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
       ...(effects.length < contrasts.length
         ? ['Differences are taken between runs with the same seed: those without one in common with the first are not compared.']
         : []),
+      ...(continued.length > 0
+        ? [
+            `Continued to another number of steps than they were made for, so with a schedule of their own: ${continued.map(runName).join(', ')}.`,
+          ]
+        : []),
       ...(unfinished.length > 0
         ? [`Not finished: ${unfinished.map(({ run }) => run).join(', ')}. What is said here is of the others.`]
         : []),
@@ -101,11 +109,17 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
   return { data, facts };
 }
 
+function isOtherwiseScheduled(run: Run, { schedule }: TrainingConfig): boolean {
+  return schedule.type !== 'constant' && wasExtended(run);
+}
+
 function checkDistinct(runs: readonly Run[]): void {
   if (new Set(runs.map(({ path }) => path)).size < 2) {
     throw new ConfigurationError('runs compare takes two or more different runs', { fix: 'ablate runs list shows them' });
   }
 }
+
+const sameImages = 'compare runs that were evaluated on the same images';
 
 /** Accuracies on different images, or different parts of them, say nothing of each other. */
 function checkComparable(runs: readonly Run[], groups: readonly Repetitions[], first: TrainingConfig): void {
@@ -114,9 +128,24 @@ function checkComparable(runs: readonly Run[], groups: readonly Repetitions[], f
     if (key === undefined) continue;
     throw new ConfigurationError(
       `${key} (=${String(config[key])}) of ${runName(repetitions[0]!.run)} must be ${String(first[key])}, as of ${runName(runs[0]!)}`,
-      { fix: 'compare runs that were evaluated on the same images' },
+      { fix: sameImages },
     );
   }
+  const known = runs.map(fingerprintOf);
+  const reference = known.findIndex((fingerprint) => fingerprint !== undefined);
+  const other = known.findIndex((fingerprint) => fingerprint !== undefined && fingerprint !== known[reference]);
+  if (other === -1) return;
+  throw new ConfigurationError(`${runName(runs[other]!)} was trained on other images than ${runName(runs[reference]!)}`, {
+    fix: sameImages,
+  });
+}
+
+function fingerprintOf(run: Run): string | undefined {
+  const checkpoint = latestCheckpoint(run);
+  if (checkpoint === undefined) return readEvaluation(run)?.datasetFingerprint;
+  const { datasetFingerprint } = readSafetensorsMetadata(checkpoint.path);
+  // Empty where nobody knew it.
+  return datasetFingerprint === '' ? undefined : datasetFingerprint;
 }
 
 /** What the newest checkpoint of a run says of its images. */

@@ -15,7 +15,7 @@ export function subtitle({ design, dataset, variants, seeds, split }: ReportData
 export const method =
   'Differences are taken between runs of the same seed, which see the same images in the same order with the same augmentation. ' +
   "Intervals are Student's t over the seeds; p-values are corrected for the number of comparisons by Holm's method, and a change is called better or worse where that is below 0.05. " +
-  'The last column says how many seeds would find a difference of half a point in four studies of five.';
+  'The last column says how many seeds would find a difference of half a point in four studies of five if it were the only comparison; after a correction for several it takes more.';
 
 /** The configuration of the reference as dotted keys. */
 export function configurationOf({ variants, reference }: ReportData): readonly (readonly [string, string])[] {
