@@ -17,7 +17,10 @@ export interface Effect extends Pick<Contrast, 'kind' | 'factor' | 'level' | 're
   readonly correctedPValue: number | undefined;
   /** The seeds that all its runs have finished with. */
   readonly seeds: readonly number[];
-  /** Seeds with which half a point would be found in four studies of five, uncorrected; undefined if that cannot be said, or it takes more than 1,000. */
+  /**
+   * Seeds with which half a point would be found in four studies of five, uncorrected; undefined if that cannot be said, or it takes more
+   * than 1,000.
+   */
   readonly seedsForHalfPoint: number | undefined;
 }
 
