@@ -25,3 +25,17 @@ export const untrained = {
   step: undefined,
   classes: undefined,
 };
+
+/** The same as a file of pruned weights: every other one is zero, and no mask says so. */
+export const sparse = {
+  ...untrained,
+  file: {
+    tensors: new Map(
+      network.parameters.map(({ name, role }) => {
+        const { shape, data } = untrained.file.tensors.get(name)!;
+        return [name, { shape, data: role === 'weight' ? data.map((value, i) => (i % 2 === 0 ? 0 : value)) : data }];
+      }),
+    ),
+    metadata: {},
+  },
+};

@@ -6,7 +6,7 @@ import type { Contrast } from '../study/contrast.ts';
 import { estimateEffects } from '../study/effects.ts';
 import { experimentIdentity } from '../study/identity.ts';
 import type { DatasetFacts } from '../study/plan.ts';
-import { wasExtended } from '../study/run-finder.ts';
+import { fingerprintOf, wasExtended } from '../study/run-finder.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
@@ -132,20 +132,16 @@ function checkComparable(runs: readonly Run[], groups: readonly Repetitions[], f
     );
   }
   const known = runs.map(fingerprintOf);
-  const reference = known.findIndex((fingerprint) => fingerprint !== undefined);
-  const other = known.findIndex((fingerprint) => fingerprint !== undefined && fingerprint !== known[reference]);
+  const reference = known.findIndex(isKnown);
+  const other = known.findIndex((fingerprint) => isKnown(fingerprint) && fingerprint !== known[reference]);
   if (other === -1) return;
   throw new ConfigurationError(`${runName(runs[other]!)} was trained on other images than ${runName(runs[reference]!)}`, {
     fix: sameImages,
   });
 }
 
-function fingerprintOf(run: Run): string | undefined {
-  const checkpoint = latestCheckpoint(run);
-  if (checkpoint === undefined) return readEvaluation(run)?.datasetFingerprint;
-  const { datasetFingerprint } = readSafetensorsMetadata(checkpoint.path);
-  // Empty where nobody knew it.
-  return datasetFingerprint === '' ? undefined : datasetFingerprint;
+function isKnown(fingerprint: string | undefined): boolean {
+  return fingerprint !== undefined && fingerprint !== '';
 }
 
 /** What the newest checkpoint of a run says of its images. */

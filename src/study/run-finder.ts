@@ -79,13 +79,17 @@ const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1
 function isSame(run: Run, fingerprint: string | undefined): boolean {
   if (hasUnrecordedInit(run)) return false;
   if (wasExtended(run)) return false;
-  const checkpoint = latestCheckpoint(run);
-  const known =
-    checkpoint === undefined
-      ? readEvaluation(run)?.datasetFingerprint
-      : readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'];
+  const known = fingerprintOf(run);
   if (known === undefined) return readStatus(run).status !== 'finished';
   return fingerprint === undefined || known === fingerprint;
+}
+
+/** Of the images that a run was trained on: undefined as long as nothing says it, empty where nobody knew. */
+export function fingerprintOf(run: Run): string | undefined {
+  const checkpoint = latestCheckpoint(run);
+  return checkpoint === undefined
+    ? readEvaluation(run)?.datasetFingerprint
+    : readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'];
 }
 
 /** Whether a run started from weights that its configuration does not name: that of an old run names none. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
-import { network, untrained } from '../../../test/untrained-squeeze0.ts';
+import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { planPruning, prune, startOf } from './prune.ts';
 
@@ -26,15 +26,7 @@ test.each([
   ['weights', { type: 'weights', pruning: { sparsity: 0.95, scope: 'global', rounds: 3, growth: 'cubic', rewind: 'rate' } }],
   ['filters', method],
 ] as const)('weights that are zero in a file without masks stay zero when %s are pruned', (_, what) => {
-  const sparse = (values: Float32Array) => values.map((value, i) => (i % 2 === 0 ? 0 : value));
-  const tensors = new Map(
-    network.parameters.map(({ name, role }) => {
-      const { shape, data } = untrained.file.tensors.get(name)!;
-      return [name, { shape, data: role === 'weight' ? sparse(data) : data }] as const;
-    }),
-  );
-  const source = { ...untrained, file: { tensors, metadata: {} } };
-  const start = startOf(planPruning({ source, reference: source.path, method: what, steps: 2, overrides: {} }, dataset));
+  const start = startOf(planPruning({ source: sparse, reference: sparse.path, method: what, steps: 2, overrides: {} }, dataset));
   for (const { name, role } of network.parameters) {
     if (role !== 'weight') continue;
     const { data } = start.file.tensors.get(name)!;
