@@ -6,8 +6,8 @@ import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
 import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
 import type { Precision, SharedBatch } from '../engine.ts';
 import type { NetworkAnalysis } from './analysis.ts';
-import type { MemoryDescriptor } from './dnnl.ts';
-import type { ProgramBuilder, Value } from './program.ts';
+import type { MemoryDescriptor, Primitive } from './dnnl.ts';
+import { isReference, type ProgramBuilder, type Value } from './program.ts';
 
 /** A parameter while the program is written: its values, and its gradient where it has one. */
 export interface PlacedParameter {
@@ -46,10 +46,21 @@ export class LoweringContext {
   /**
    * What a convolution or dense layer works in: its input and output, their gradients, and the weights as its kernels read them. Other
    * layers take the type of their input. The layer that makes the logits works in float32: it is small, and the loss needs small
-   * differences.
+   * differences. So does one of whose `kernels` bf16 has only general ones where float32 has one made for the shape: it would be slower.
+   * (Backward-weights of an image, where the filters are no multiple of 16, takes two to twenty times as long.)
+   *
+   * @param kernels those of a data type, undefined where oneDNN has none, in the same order for each. By default they are not compared.
    */
-  dataTypeOf(layer: string): Precision {
-    return this.#analysis.logits === layer ? 'f32' : this.#precision;
+  dataTypeOf(layer: string, kernels: (dataType: Precision) => readonly (Primitive | undefined)[] = () => []): Precision {
+    if (this.#precision === 'f32' || this.#analysis.logits === layer) return 'f32';
+    const float32 = kernels('f32');
+    const isSlow = kernels('bf16').some((kernel, i) => !isMadeForShape(kernel) && isMadeForShape(float32[i]));
+    return isSlow ? 'f32' : 'bf16';
+  }
+
+  /** Whether anything in training wants the gradient of a layer's input. */
+  wantsInputGradient(layer: Layer): boolean {
+    return this.training && layer.inputs.some((name) => this.#analysis.differentiated.has(name));
   }
 
   /** Whether a layer's fused ReLU masks the gradient in the layer's own backward pass, and not later in the network. */
@@ -85,6 +96,11 @@ export class LoweringContext {
   gradientTarget(parameter: PlacedParameter): Value {
     return parameter.spec.kind === 'trainable' ? parameter.gradients! : this.program.value(parameter.descriptor);
   }
+}
+
+/** Not oneDNN's reference kernel, nor for a convolution a matrix product over a copy of its unfolded input. */
+function isMadeForShape(kernel: Primitive | undefined): boolean {
+  return kernel !== undefined && !isReference(kernel) && !kernel.implementation.includes(':gemm');
 }
 
 /** The descriptor, as a list to choose from, if a kernel of the given type can read it. */

@@ -202,7 +202,7 @@ test('jobs that are stopped in the queue have not failed, and leave nothing to w
   const ends = [newRun(), newRun(), newRun()].map((each) => run({ run: each }, controller.signal));
   setTimeout(() => controller.abort(), 500);
   expect(await Promise.all(ends)).toEqual(Array(3).fill({ how: 'stopped', detail: '' }));
-  expect(scheduler.stopped).toEqual(['1_0', '1_1', '1_2']);
+  expect(scheduler.stopped.toSorted()).toEqual(['1_0', '1_1', '1_2']);
   expect(scheduler.submissions).toHaveLength(1);
 });
 

@@ -1,33 +1,27 @@
 /** Convolution, with its bias and ReLU fused into the forward kernel. */
 import type { LayerOf } from '../../../nn/layer.ts';
 import { asGiven, type LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
-import type { ConvolutionGeometry, MemoryDescriptor, Primitive } from '../dnnl.ts';
+import type { ConvolutionGeometry, DataType, MemoryDescriptor, Primitive, PrimitiveSpec } from '../dnnl.ts';
 import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
 
 export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
   const { program } = context;
   const { dnnl } = program;
-  const { attributes } = layer;
-  const dataType = context.dataTypeOf(layer.name);
-  const shape = {
-    kind: 'convolution',
-    training: context.training,
-    weights: dnnl.any(weightDims(layer), dataType),
-    bias: attributes.bias ? dnnl.plain([attributes.filters], 'f32') : undefined,
-    dst: dnnl.any([context.batchSize, ...layer.outputShape], dataType),
-    ...geometryOf(layer),
-  } as const;
-  const postOperations = attributes.relu ? reluPostOperation : [];
+  const { relu } = layer.attributes;
+  const inputDims = x!.descriptor.dims;
+  const dataType = context.dataTypeOf(layer.name, (candidate) => kernelsIn(candidate, context, layer, inputDims));
   // First in the layout that the input has (images with few channels stay plain), else in the one oneDNN prefers.
   const asIs = asGiven(x!.descriptor, dataType);
-  const preferred = dnnl.any(x!.descriptor.dims, dataType);
+  const preferred = dnnl.any(inputDims, dataType);
   const isImage = layer.inputShapes[0]![0]! < 16;
-  const specs = (isImage ? [...asIs, preferred] : [preferred, ...asIs]).map((src) => ({ ...shape, src }));
-  const forward = program.primitive(layer.name, specs, { postOperations });
+  const sources = isImage ? [...asIs, preferred] : [preferred, ...asIs];
+  const specs = sources.map((src) => forwardSpec(context, layer, src));
+  const forward = program.primitive(layer.name, specs, { postOperations: relu ? reluPostOperation : [] });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
   const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
-  const bias = shape.bias === undefined ? undefined : context.parameter(layer, 'bias', shape.bias);
+  const biasDescriptor = biasOf(context, layer);
+  const bias = biasDescriptor && context.parameter(layer, 'bias', biasDescriptor);
   const output = program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
@@ -38,14 +32,35 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
   return {
     output,
     backward: (gradient, [needsInput]) => {
-      const masked = attributes.relu && context.masksOwnRelu(layer.name);
+      const masked = relu && context.masksOwnRelu(layer.name);
       const dz = masked ? reluBackward(program, layer.name, output, gradient) : gradient;
-      const dx = needsInput === true ? backwardData(context, layer, forward, x!.descriptor.dims, weights, dz) : undefined;
+      const dx = needsInput === true ? backwardData(context, layer, forward, inputDims, weights, dz) : undefined;
       backwardWeights(context, layer, forward, source, dz, weights, bias);
       return [dx];
     },
   };
 };
+
+/** The kernels that a step needs of a layer, in layouts of their own choice. */
+function kernelsIn(
+  dataType: DataType,
+  context: LoweringContext,
+  layer: LayerOf<'conv'>,
+  inputDims: readonly number[],
+): readonly (Primitive | undefined)[] {
+  const { program } = context;
+  const { dnnl } = program;
+  const src = dnnl.any(inputDims, dataType);
+  const forward = program.tryPrimitive(layer.name, forwardSpec(context, layer, src));
+  if (forward === undefined || !context.training) return [forward];
+  const diffDst = dnnl.any(forward.descriptor('dst').dims, dataType);
+  const diffWeights = dnnl.any(weightDims(layer), 'f32');
+  const backwardSpecs = [
+    ...(context.wantsInputGradient(layer) ? [backwardDataSpec(context, layer, inputDims, diffDst)] : []),
+    backwardWeightsSpec(context, layer, src, diffWeights, diffDst),
+  ];
+  return [forward, ...backwardSpecs.map((spec) => program.tryPrimitive(layer.name, spec, { forward }))];
+}
 
 /**
  * How the weights lie in the arena. In float32 as the forward kernel reads them. In bf16 the arena's float32 master weights lie as the
@@ -54,17 +69,11 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
 function arenaLayout(context: LoweringContext, layer: LayerOf<'conv'>, forward: Primitive): MemoryDescriptor {
   const { program } = context;
   const { dnnl } = program;
-  const dataType = context.dataTypeOf(layer.name);
-  if (dataType === 'f32') return forward.descriptor('weights');
+  const src = forward.descriptor('src');
+  if (src.dataType === 'f32') return forward.descriptor('weights');
   if (!context.training) return dnnl.plain(weightDims(layer), 'f32');
-  const spec = {
-    kind: 'convolutionBackwardWeights',
-    src: forward.descriptor('src'),
-    diffWeights: dnnl.any(weightDims(layer), 'f32'),
-    diffBias: layer.attributes.bias ? dnnl.plain([layer.attributes.filters], 'f32') : undefined,
-    diffDst: dnnl.any(forward.descriptor('dst').dims, dataType),
-    ...geometryOf(layer),
-  } as const;
+  const diffDst = dnnl.any(forward.descriptor('dst').dims, src.dataType);
+  const spec = backwardWeightsSpec(context, layer, src, dnnl.any(weightDims(layer), 'f32'), diffDst);
   return program.primitive(layer.name, [spec], { forward }).descriptor('diffWeights');
 }
 
@@ -79,6 +88,49 @@ function geometryOf(layer: LayerOf<'conv'>): ConvolutionGeometry {
   return { strides: layer.attributes.stride, padding: layer.attributes.padding };
 }
 
+function biasOf({ program: { dnnl } }: LoweringContext, { attributes }: LayerOf<'conv'>): MemoryDescriptor | undefined {
+  return attributes.bias ? dnnl.plain([attributes.filters], 'f32') : undefined;
+}
+
+function forwardSpec(context: LoweringContext, layer: LayerOf<'conv'>, src: MemoryDescriptor): PrimitiveSpec {
+  const { dnnl } = context.program;
+  return {
+    kind: 'convolution',
+    training: context.training,
+    src,
+    weights: dnnl.any(weightDims(layer), src.dataType),
+    bias: biasOf(context, layer),
+    dst: dnnl.any([context.batchSize, ...layer.outputShape], src.dataType),
+    ...geometryOf(layer),
+  };
+}
+
+function backwardDataSpec(
+  { program: { dnnl } }: LoweringContext,
+  layer: LayerOf<'conv'>,
+  inputDims: readonly number[],
+  diffDst: MemoryDescriptor,
+): PrimitiveSpec {
+  return {
+    kind: 'convolutionBackwardData',
+    diffSrc: dnnl.any(inputDims, diffDst.dataType),
+    weights: dnnl.any(weightDims(layer), diffDst.dataType),
+    diffDst,
+    ...geometryOf(layer),
+  };
+}
+
+function backwardWeightsSpec(
+  context: LoweringContext,
+  layer: LayerOf<'conv'>,
+  src: MemoryDescriptor,
+  diffWeights: MemoryDescriptor,
+  diffDst: MemoryDescriptor,
+): PrimitiveSpec {
+  const diffBias = biasOf(context, layer);
+  return { kind: 'convolutionBackwardWeights', src, diffWeights, diffBias, diffDst, ...geometryOf(layer) };
+}
+
 /** dx = the correlation's transpose: dy convolved with the kernels turned by 180 degrees, in and out channels exchanged. */
 function backwardData(
   context: LoweringContext,
@@ -89,23 +141,10 @@ function backwardData(
   dz: Value,
 ): Value {
   const { program } = context;
-  const { dnnl } = program;
-  const dataType = context.dataTypeOf(layer.name);
-  const spec = (diffDst: MemoryDescriptor) =>
-    ({
-      kind: 'convolutionBackwardData',
-      diffSrc: dnnl.any(inputDims, dataType),
-      weights: dnnl.any(weightDims(layer), dataType),
-      diffDst,
-      ...geometryOf(layer),
-    }) as const;
-  const primitive = program.primitive(
-    layer.name,
-    [...asGiven(dz.descriptor, dataType), dnnl.any(dz.descriptor.dims, dataType)].map(spec),
-    {
-      forward,
-    },
-  );
+  const { dataType } = forward.descriptor('dst');
+  const gradients = [...asGiven(dz.descriptor, dataType), program.dnnl.any(dz.descriptor.dims, dataType)];
+  const specs = gradients.map((diffDst) => backwardDataSpec(context, layer, inputDims, diffDst));
+  const primitive = program.primitive(layer.name, specs, { forward });
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));
   const transposed = program.inLayout(layer.name, weights.values, primitive.descriptor('weights'));
   const dx = program.value(primitive.descriptor('diffSrc'));
@@ -126,16 +165,9 @@ function backwardWeights(
   if (weights.spec.kind === 'frozen' && bias === undefined) return;
   const { program } = context;
   const { dnnl } = program;
-  const dataType = context.dataTypeOf(layer.name);
-  const spec = (diffWeights: MemoryDescriptor, diffDst: MemoryDescriptor) =>
-    ({
-      kind: 'convolutionBackwardWeights',
-      src: source.descriptor,
-      diffWeights,
-      diffBias: bias?.descriptor,
-      diffDst,
-      ...geometryOf(layer),
-    }) as const;
+  const { dataType } = forward.descriptor('dst');
+  const spec = (diffWeights: MemoryDescriptor, diffDst: MemoryDescriptor): PrimitiveSpec =>
+    backwardWeightsSpec(context, layer, source.descriptor, diffWeights, diffDst);
   const anyWeights = dnnl.any(weightDims(layer), 'f32');
   const anyGradient = dnnl.any(dz.descriptor.dims, dataType);
   const primitive = program.primitive(

@@ -67,7 +67,7 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
 function arenaLayout(context: LoweringContext, layer: LayerOf<'dense'>, forward: Primitive): MemoryDescriptor {
   const { program } = context;
   const { dnnl } = program;
-  const dataType = context.dataTypeOf(layer.name);
+  const { dataType } = forward.descriptor('dst');
   const weights = forward.descriptor('weights');
   if (dataType === 'f32') return weights;
   if (!context.training) return dnnl.plain(weights.dims, 'f32');

@@ -9,22 +9,30 @@ import { reluBackward } from './activation.ts';
  */
 export const lowerConcat: Lowering<'concat'> = (context, layer, inputs) => {
   const { program } = context;
-  const srcs = inputs.map((input) => input.descriptor);
-  const joined = program.dnnl.withLayoutOf(srcs[0]!, [context.batchSize, ...layer.outputShape]);
+  const { dnnl } = program;
+  const first = inputs[0]!.descriptor;
+  // With bf16 some inputs may be float32: all take the type of the first.
+  const parts = inputs.map((input) => {
+    const { dataType, dims } = input.descriptor;
+    if (dataType === first.dataType) return input;
+    return program.inLayout(layer.name, input, dnnl.withLayoutOf(first, dims) ?? dnnl.plain(dims, first.dataType));
+  });
+  const srcs = parts.map((part) => part.descriptor);
+  const joined = dnnl.withLayoutOf(first, [context.batchSize, ...layer.outputShape]);
   const anyLayout = { kind: 'concat', srcs, axis: 1 } as const;
   const forward = program.primitive(layer.name, joined === undefined ? [anyLayout] : [{ ...anyLayout, dst: joined }, anyLayout]);
   const output = program.value(forward.descriptor('dst'));
-  const sources = Object.fromEntries(inputs.map((input, i) => [`multipleSrc${String(i)}`, input]));
+  const sources = Object.fromEntries(parts.map((part, i) => [`multipleSrc${String(i)}`, part]));
   program.emit(layer.name, 'elementwise', forward, { ...sources, dst: output });
   return {
     output,
     backward: (gradient, needs) => {
       const dy = context.masksEarlierRelus(layer.name) ? reluBackward(program, layer.name, output, gradient) : gradient;
-      let firstChannel = 0;
+      let channels = 0;
       return inputs.map((input, i) => {
-        const first = firstChannel;
-        firstChannel += input.descriptor.dims[1]!;
-        return needs[i] === true ? channelRange(program, layer.name, dy, first, input) : undefined;
+        const firstChannel = channels;
+        channels += input.descriptor.dims[1]!;
+        return needs[i] === true ? channelRange(program, layer.name, dy, firstChannel, input) : undefined;
       });
     },
   };
