@@ -1,13 +1,13 @@
 /**
  * The same training step in ablate and in PyTorch on this machine, process by process in turn (A B A B ...), so that what disturbs one
- * disturbs the other. PyTorch runs in both of its memory formats, and again with an allocator preloaded that keeps large blocks
- * (tcmalloc); of each, the better format counts. Needs a Python with PyTorch; several, separated by commas, are several peers. Debian's
- * PyTorch should have OpenBLAS (libopenblas0-pthread): with the reference BLAS its dense layers are many times slower. ablate runs with the
- * oneDNN it finds by itself, and with each library of --onednn.
+ * disturbs the other. ablate runs in each of --precision with the oneDNN it finds by itself, and with each library of --onednn. Each --peer is a
+ * Python with PyTorch, in a precision, perhaps with a library preloaded: an allocator that keeps large blocks (tcmalloc) is its best case. It
+ * runs in both of PyTorch's memory formats; the better one counts. Debian's PyTorch should have OpenBLAS (libopenblas0-pthread): with the reference
+ * BLAS its dense layers are many times slower.
  *
- *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 20] [--warm-up 5] [--threads 2] [--precision f32]
- *                                    [--python /usr/bin/python3] [--preload libtcmalloc_minimal.so.4] [--onednn /path/libdnnl.so.3]
- *                                    [--out docs/results/step-comparison.json]
+ *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 20] [--warm-up 5] [--threads 2] [--precision f32,bf16]
+ *                                    [--peer /usr/bin/python3] [--peer /usr/bin/python3,f32,libtcmalloc_minimal.so.4] ...
+ *                                    [--onednn /path/libdnnl.so.3] [--out docs/results/step-comparison.json]
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -24,13 +24,12 @@ const { values: options } = parseArgs({
     'warm-up': { type: 'string', default: '5' },
     threads: { type: 'string', default: '2' },
     precision: { type: 'string', default: 'f32' },
-    python: { type: 'string', default: '/usr/bin/python3' },
-    preload: { type: 'string', default: 'libtcmalloc_minimal.so.4' },
+    peer: { type: 'string', multiple: true, default: ['/usr/bin/python3', '/usr/bin/python3,f32,libtcmalloc_minimal.so.4'] },
     onednn: { type: 'string', default: '' },
     out: { type: 'string', default: 'docs/results/step-comparison.json' },
   },
 });
-const { threads, precision } = options;
+const { threads } = options;
 const formats = ['contiguous', 'channels_last'] as const;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -47,19 +46,29 @@ function workload(model: string) {
   };
 }
 
-/** A Python with PyTorch, as installed or with an allocator preloaded. */
 interface Peer {
   readonly python: string;
-  readonly preload?: string;
+  readonly precision: string;
+  /** A library. */
+  readonly preload: string | undefined;
 }
 
-const peers: readonly Peer[] = options.python
-  .split(',')
-  .flatMap((python) => [{ python }, ...(options.preload === '' ? [] : [{ python, preload: options.preload }])]);
+const peers = options.peer.map((text): Peer => {
+  const [python, precision = 'f32', preload] = text.split(',');
+  return { python: python!, precision, preload };
+});
 
-/** Paths of oneDNN; undefined for the one that is found. */
-const libraries: readonly (string | undefined)[] = [undefined, ...options.onednn.split(',').filter((path) => path !== '')];
-const onednnVersions: string[] = [];
+interface Contestant {
+  readonly precision: string;
+  /** The path of oneDNN; undefined for the one that is found. */
+  readonly library: string | undefined;
+}
+
+const libraries = [undefined, ...options.onednn.split(',').filter((path) => path !== '')];
+const contestants = options.precision
+  .split(',')
+  .flatMap((precision) => libraries.map((library): Contestant => ({ precision, library })));
+const onednnVersions = new Map<Contestant['library'], string>();
 
 /** The environment with no setting that a machine may have for OpenBLAS or OpenMP: both start from their defaults. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
@@ -73,15 +82,14 @@ function outputOf(program: string, args: readonly string[], more: NodeJS.Process
 }
 
 /** Median milliseconds of a step. */
-function ablateStep(model: string, l: number): number {
+function ablateStep(model: string, { precision, library }: Contestant): number {
   const { recipe, batchSize, warmUp, steps } = workload(model);
   const timing = ['--steps', steps, '--warm-up', warmUp, '--repetitions', '1'];
   const training = ['--threads', threads, '--precision', precision, '--batch-size', batchSize, '--recipe', recipe];
   const command = ['bin/ablate.js', 'bench', 'train', model, ...timing, ...training, '--json'];
-  const library = libraries[l];
   const result = outputOf(process.execPath, command, library === undefined ? {} : { ABLATE_ONEDNN: library });
   const { msPerStep, onednn } = result as { msPerStep: { median: number }; onednn: string };
-  onednnVersions[l] = onednn;
+  onednnVersions.set(library, onednn);
   return msPerStep.median;
 }
 
@@ -89,7 +97,7 @@ const torchVersions: Record<string, string> = {};
 const blasLibraries: Record<string, string> = {};
 
 /** Median milliseconds of a step. */
-function pytorchStep(model: string, { python, preload }: Peer, format: string): number {
+function pytorchStep(model: string, { python, precision, preload }: Peer, format: string): number {
   const { batchSize, inputSize, warmUp, steps } = workload(model);
   const args = ['bench/compare/pytorch_step.py', model, format, precision, threads, batchSize, inputSize, warmUp, steps];
   const result = outputOf(python, args, preload === undefined ? {} : { LD_PRELOAD: preload });
@@ -106,28 +114,33 @@ const spread = (values: readonly number[]) => ({
 });
 
 function compare(model: string) {
-  const ablate = libraries.map((): number[] => []);
+  const ablate = contestants.map((): number[] => []);
   const times = peers.map(() => formats.map((): number[] => []));
   for (let round = 1; round <= Number(options.rounds); round++) {
-    libraries.forEach((_, l) => ablate[l]!.push(ablateStep(model, l)));
+    contestants.forEach((contestant, c) => ablate[c]!.push(ablateStep(model, contestant)));
     peers.forEach((peer, p) => formats.forEach((format, f) => times[p]![f]!.push(pytorchStep(model, peer, format))));
     process.stderr.write(`${model} ${round}/${options.rounds}\n`);
   }
   return {
     model,
     ...workload(model),
-    ablate: libraries.map((_, l) => ({ onednn: onednnVersions[l]!, ms: spread(ablate[l]!) })),
+    ablate: contestants.map(({ precision, library }, c) => ({
+      precision,
+      onednn: onednnVersions.get(library)!,
+      ms: spread(ablate[c]!),
+    })),
     pytorch: peers.map((peer, p) => {
       const medians = times[p]!.map((values) => percentile(values, 0.5));
       const best = medians.indexOf(Math.min(...medians));
       return {
         version: torchVersions[peer.python]!,
+        precision: peer.precision,
         blas: blasLibraries[peer.python]!,
         preload: peer.preload ?? null,
         format: formats[best]!,
         ms: spread(times[p]![best]!),
         otherFormatMs: medians[1 - best]!,
-        /** PyTorch's milliseconds over ablate's, round by round, for each of ablate's libraries. */
+        /** PyTorch's milliseconds over ablate's, round by round, for each of ablate's precisions and libraries. */
         ratios: ablate.map((own) => spread(times[p]![best]!.map((ms, round) => ms / own[round]!))),
       };
     }),
@@ -138,18 +151,18 @@ const results = options.models.split(',').map(compare);
 const record = {
   what: 'milliseconds of a training step: forward, loss, backward, SGD (ablate: the wait for the batch and the moving average too)',
   command: `npx tsx bench/compare/steps.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: { precision, threads },
+  configuration: { threads },
   n: Number(options.rounds),
   environment: describeEnvironment({ threads: Number(threads), libraries: { torch: Object.values(torchVersions).join(', ') } }),
   results,
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
 for (const { model, ablate, pytorch } of results) {
-  const own = ablate.map(({ onednn, ms }) => `oneDNN ${onednn} ${ms.median.toFixed(1)} ms`);
-  const others = pytorch.map(({ version, preload, format, ms, ratios }) => {
-    const name = `PyTorch ${version}${preload === null ? '' : ' + tcmalloc'}`;
+  const own = ablate.map(({ precision, onednn, ms }) => `${precision}, oneDNN ${onednn} ${ms.median.toFixed(1)} ms`);
+  const others = pytorch.map(({ version, precision, preload, format, ms, ratios }) => {
+    const name = `PyTorch ${version}, ${precision}${preload === null ? '' : ' + tcmalloc'}`;
     const ratio = ratios.map(({ median }) => median.toFixed(2)).join(' and ');
     return `${name} ${ms.median.toFixed(1)} ms (${format}), ratio ${ratio}`;
   });
-  console.log(`${model}: ablate with ${own.join(', with ')}; ${others.join('; ')}`);
+  console.log(`${model}: ablate ${own.join('; ')}; ${others.join('; ')}`);
 }
