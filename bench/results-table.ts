@@ -69,7 +69,9 @@ function resultsTable(): string {
         ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],
         ...(then ? [percent(then.study), accuracyOf(then), timeOf(then)] : ['', '', '']),
         later === undefined ? '' : percent(later / 100),
-        ...(now ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
+        ...(now
+          ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now, now.config.precision), timeOf(now)]
+          : ['', '', '', '']),
       ],
     ];
   });
@@ -88,13 +90,15 @@ function isOfNewerRecipe({ model, recipe, modelSettings }: TrainingConfig): bool
   return recipe !== '2017' && isDeepStrictEqual(modelSettings, resolveConfig({ model, recipe }).modelSettings);
 }
 
+/** Of those of equal length, the one with the most runs. */
 function longest(experiments: readonly Experiment[]): Experiment | undefined {
-  return [...experiments].sort((a, b) => b.config.steps - a.config.steps)[0];
+  return [...experiments].sort((a, b) => b.config.steps - a.config.steps || b.runs.length - a.runs.length)[0];
 }
 
-function accuracyOf({ runs }: Result): string {
+function accuracyOf({ runs }: Result, precision: TrainingConfig['precision'] = 'f32'): string {
   const { mean } = estimateMean(runs.map(({ accuracy }) => accuracy));
-  return `${percent(mean)}${runs.length > 1 ? ` (${runs.length} seeds)` : ''}`;
+  const notes = [...(runs.length > 1 ? [`${runs.length} seeds`] : []), ...(precision === 'f32' ? [] : [precision])];
+  return `${percent(mean)}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`;
 }
 
 /** Of a run; mean of those that have it. */

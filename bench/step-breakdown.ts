@@ -5,7 +5,8 @@
  *
  * $ABLATE_ONEDNN chooses another oneDNN than the one that is found.
  *
- *     npx tsx bench/step-breakdown.ts [--models tuto,alex2,...] [--rounds 3] [--steps 20] [--scaling nin2] [--out docs/results/step-breakdown.json]
+ *     npx tsx bench/step-breakdown.ts [--models tuto,alex2,...] [--rounds 3] [--steps 20] [--scaling nin2] [--precision f32]
+ *                                 [--out docs/results/step-breakdown.json]
  */
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -22,6 +23,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '3' },
     steps: { type: 'string', default: '20' },
     scaling: { type: 'string', default: 'nin2' },
+    precision: { type: 'string', default: 'f32' },
     out: { type: 'string', default: 'docs/results/step-breakdown.json' },
   },
 });
@@ -38,7 +40,8 @@ function measure(model: string, threadCount: number): TrainingBenchmark {
   const steps = large ? Math.ceil(Number(options.steps) / 5) : Number(options.steps);
   const training = large ? ['--recipe', 'airbench', '--batch-size', '512'] : ['--batch-size', '128'];
   const timing = ['--steps', String(steps), '--warm-up', large ? '1' : '5', '--repetitions', large ? '3' : '10'];
-  const args = ['bin/ablate.js', 'bench', 'train', model, ...training, ...timing, '--threads', String(threadCount), '--json'];
+  const how = ['--threads', String(threadCount), '--precision', options.precision, '--json'];
+  const args = ['bin/ablate.js', 'bench', 'train', model, ...training, ...timing, ...how];
   const output = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   const result = JSON.parse(output) as TrainingBenchmark & { readonly onednn: string };
   onednn = result.onednn;
@@ -79,7 +82,7 @@ const results = [...measured].map(([model, each]) => ({
 const record = {
   what: 'milliseconds of a training step by what they are spent on, and the sum of its kernels alone and hot (ceiling)',
   command: `npx tsx bench/step-breakdown.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: { precision: 'f32', threads },
+  configuration: { precision: options.precision, threads },
   n: rounds,
   environment: describeEnvironment({ threads, libraries: { onednn } }),
   results,

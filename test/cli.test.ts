@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { supportsBf16 } from '../src/engine/onednn/engine.ts';
+import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
 import { main, runCli, tsx, type Finished } from './run-cli.ts';
@@ -59,6 +61,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
     [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
     [['train', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
+    [['eval', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
     [['train'], /the model to train is missing/],
     [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
     [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],
@@ -257,6 +260,17 @@ describe('a training', () => {
 
     const resumed = await json('train', '--resume', 'cs231n/1', '--steps', '12');
     expect(resumed).toMatchObject({ run: 'cs231n/1', step: 12 });
+  });
+
+  test('is evaluated in bf16 where the processor has it', async () => {
+    const { code, stdout, stderr } = await ablate('eval', 'cs231n/1', '--precision', 'bf16', '--json');
+    if (supportsBf16(probeOnednn().isa ?? '')) {
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ precision: 'bf16', images: 20 });
+    } else {
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/precision \(=bf16\) needs a processor with AVX512_BF16/);
+    }
   });
 
   test('that is interrupted saves, ends with code 130 and says how to go on', async () => {

@@ -13,11 +13,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
-class SamePool(nn.Module):
-    """3x3 max pooling, stride 2, padded at the bottom and right as TensorFlow's SAME does for even sizes."""
-
-    def forward(self, x):
-        return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-1e30), 3, 2)
+def pool():
+    """3x3 max pooling, stride 2, whose last windows reach over the edge at the bottom and right: TensorFlow's SAME for even sizes."""
+    return nn.MaxPool2d(3, 2, ceil_mode=True)
 
 
 class Fire(nn.Module):
@@ -48,16 +46,16 @@ def build(model, size):
     last = size // 4
     heads = lambda filters: [nn.Flatten(), *dense(filters * last * last, 384), *dense(384, 192), nn.Linear(192, 10)]
     layers = {
-        "tuto": lambda: [*conv(3, 64, 5), SamePool(), lrn(), *conv(64, 64, 5), lrn(), SamePool(), *heads(64)],
-        "alex2": lambda: [*conv(3, 64, 5), SamePool(), *conv(64, 64, 5), SamePool(), *heads(64)],
-        "alex4": lambda: [*conv(3, 96, 5), SamePool(), *conv(96, 96, 3), SamePool(), *heads(96)],
+        "tuto": lambda: [*conv(3, 64, 5), pool(), lrn(), *conv(64, 64, 5), lrn(), pool(), *heads(64)],
+        "alex2": lambda: [*conv(3, 64, 5), pool(), *conv(64, 64, 5), pool(), *heads(64)],
+        "alex4": lambda: [*conv(3, 96, 5), pool(), *conv(96, 96, 3), pool(), *heads(96)],
         "squeeze1": lambda: [
-            *conv(3, 64, 3), SamePool(), Fire(64, 32, 64, 64), Fire(128, 32, 64, 64), SamePool(),
+            *conv(3, 64, 3), pool(), Fire(64, 32, 64, 64), Fire(128, 32, 64, 64), pool(),
             Fire(128, 32, 128, 128), Fire(256, 32, 128, 128), *conv(256, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         ],
         "nin2": lambda: [
-            *conv(3, 192, 5), *conv(192, 160, 1), *conv(160, 96, 1), SamePool(), nn.Dropout(),
-            *conv(96, 192, 5), *conv(192, 192, 1), *conv(192, 192, 1), SamePool(), nn.Dropout(),
+            *conv(3, 192, 5), *conv(192, 160, 1), *conv(160, 96, 1), pool(), nn.Dropout(),
+            *conv(96, 192, 5), *conv(192, 192, 1), *conv(192, 192, 1), pool(), nn.Dropout(),
             *conv(192, 192, 3), *conv(192, 192, 1), *conv(192, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         ],
         "air94": lambda: [airbench()],

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
+import { frozenFileName } from '../util/file-names.ts';
 
 /**
  * That a result cannot be written where `-o` says is told before the work, not after it.
@@ -28,6 +29,14 @@ export function requireOutputFile(file: string, source: string, what: string): v
     throw new ConfigurationError(`output (=${file}) is the file to ${what}`, { fix: 'name another file: -o <file>' });
   }
   requireWritableFolder(file);
+}
+
+/** As `requireOutputFile`, for an ONNX file that may be compressed. */
+export function requireFrozenOutput(file: string, source: string, what: string): void {
+  if (!frozenFileName.test(file)) {
+    throw new ConfigurationError(`output (=${file}) must end in .onnx, or in .onnx.gz to be compressed`);
+  }
+  requireOutputFile(file, source, what);
 }
 
 /** As `requireOutputFile`, for an ONNX file. */

@@ -5,7 +5,7 @@ import type { Dataset, ImageSet, SplitName } from '../data/dataset.ts';
 import { sliceImages, splitOf } from '../data/image-set.ts';
 import { createEvaluationLoader } from '../data/loader.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
-import type { Engine, ParameterArena } from '../engine/engine.ts';
+import type { Engine, ParameterArena, Precision } from '../engine/engine.ts';
 import type { Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { letEventsIn } from './events.ts';
@@ -23,6 +23,8 @@ export interface EvaluatorOptions {
   readonly batchSize: number;
   /** The views of each image whose logits are averaged; default `none`: each image as it is. */
   readonly tta?: TtaLevel;
+  /** In which the network computes; default `f32`, whatever it was trained in. */
+  readonly precision?: Precision;
   /** The processes that evaluate together, each its part of the images; default this one alone. */
   readonly collective?: Collective;
 }
@@ -49,12 +51,13 @@ export function createEvaluator({
   preprocessing,
   batchSize,
   tta = 'none',
+  precision = 'f32',
   collective = singleProcess,
 }: EvaluatorOptions): Evaluator {
   const images = partOf(splitOf(dataset, split, useVal), collective);
   const views = viewsOf(tta);
   // Before the loaders: where it fails, no thread has been started.
-  const plan = engine.compileInference(network, { batchSize });
+  const plan = engine.compileInference(network, { batchSize, precision });
   let loaders: readonly BatchLoader[];
   try {
     // One for each view, all at the same batch.

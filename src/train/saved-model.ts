@@ -4,6 +4,7 @@ import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { weightsFileName } from '../util/file-names.ts';
 import { checkConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { modelOf } from './weights.ts';
@@ -28,7 +29,7 @@ export interface SavedModel {
  */
 export function findWeights(reference: string, runsFolder: string): { readonly path: string; readonly run: Run | undefined } {
   if (existsSync(reference) && statSync(reference).isFile()) return { path: reference, run: undefined };
-  if (/\.safetensors(\.gz)?$/.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
+  if (weightsFileName.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
   const run = findRun(runsFolder, reference);
   const latest = latestCheckpoint(run);
   if (latest === undefined) {

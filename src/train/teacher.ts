@@ -1,7 +1,7 @@
 /** The network whose outputs a training learns beside the labels: distillation (Hinton et al., 2015). */
 import type { Dataset } from '../data/dataset.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, Precision } from '../engine/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -27,6 +27,8 @@ export interface TeacherOptions {
   /** Of the student. */
   readonly preprocessing: Preprocessing;
   readonly batchSize: number;
+  /** Of the student's training: the teacher computes in it too. */
+  readonly precision: Precision;
 }
 
 /**
@@ -34,13 +36,13 @@ export interface TeacherOptions {
  *
  * @throws ConfigurationError if it tells other classes apart or sees images prepared in another way; DataError if its weights do not fit
  */
-export function createTeacher({ saved, engine, dataset, preprocessing, batchSize }: TeacherOptions): Teacher {
+export function createTeacher({ saved, engine, dataset, preprocessing, batchSize, precision }: TeacherOptions): Teacher {
   const { config, file, path } = saved;
   requireSameTask(saved, dataset, preprocessing);
   const { inputSize } = preprocessing;
   const input = [dataset.shape[0], inputSize, inputSize] as const;
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
-  const plan = engine.compileInference(network, { batchSize });
+  const plan = engine.compileInference(network, { batchSize, precision });
   try {
     loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: `the teacher ${path}` });
   } catch (error) {

@@ -135,8 +135,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   });
   let teacher: Teacher | undefined;
   try {
-    const { batchSize: teacherBatchSize } = plan;
-    teacher = teacherModel && createTeacher({ saved: teacherModel, engine, dataset, preprocessing, batchSize: teacherBatchSize });
+    const asStudent = { preprocessing, batchSize: plan.batchSize, precision: config.precision };
+    teacher = teacherModel && createTeacher({ saved: teacherModel, engine, dataset, ...asStudent });
     return await trainPlan({ ...options, config, collective }, plan, preprocessing, teacher);
   } finally {
     teacher?.dispose();

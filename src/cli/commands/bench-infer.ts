@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchFile, InferenceResult } from '../../deploy/bench/bench-inference.ts';
 import { defaultThreads } from '../../util/cpu.ts';
+import { frozenFileName } from '../../util/file-names.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
@@ -68,7 +69,7 @@ async function benchInfer(references: string[], options: Options): Promise<void>
 
 /** A file as it is; a run is frozen first. */
 async function frozenFile(reference: string, folder: string, runsDir: string): Promise<string> {
-  if (reference.endsWith('.onnx')) return reference;
+  if (frozenFileName.test(reference)) return reference;
   const { freeze } = await import('../../deploy/freeze.ts');
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { preferredWeights } = await import('../../train/weights.ts');

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dataset, SplitName } from '../../data/dataset.ts';
+import type { Precision } from '../../engine/engine.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { Evaluator } from '../../train/evaluate.ts';
 import type { Evaluation } from '../../train/tally.ts';
@@ -23,6 +24,7 @@ interface Options extends SourceOptions {
   readonly split: string;
   readonly weights?: string;
   readonly tta?: string;
+  readonly precision?: string;
   readonly watch?: true;
   readonly data?: string;
   readonly batchSize: number;
@@ -33,6 +35,7 @@ interface Options extends SourceOptions {
 }
 
 const splits: readonly SplitName[] = ['test', 'train', 'val'];
+const precisions: readonly Precision[] = ['f32', 'bf16'];
 
 /** How often `--watch` looks for a new checkpoint. */
 const pollMs = 1000;
@@ -47,6 +50,7 @@ export function addEvalCommand(program: Command): void {
     .option('--split <name>', 'test, train or val', 'test')
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)')
     .option('--tta <level>', 'average the logits of several views: none, mirror or mirror+shift (default: as it was trained)')
+    .option('--precision <type>', 'in which the network computes: f32 or bf16 (default: f32, whatever it was trained in)')
     .option('--watch', 'evaluate each new checkpoint while another process trains, until it ends')
     .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
@@ -68,8 +72,9 @@ async function evaluate(reference: string, options: Options): Promise<void> {
   }
   const { ttaLevels } = await import('../../train/test-time-augmentation.ts');
   const tta = options.tta === undefined ? undefined : oneOf('tta', options.tta, ttaLevels);
+  const precision = oneOf('precision', options.precision ?? 'f32', precisions);
   const { findWeights } = await import('../../train/saved-model.ts');
-  const evaluator = createLazyEvaluator(split, kind, tta, options);
+  const evaluator = createLazyEvaluator({ split, kind, tta, precision }, options);
   try {
     await interruptible('stopping', async (signal) => {
       if (options.watch === true) await watch(await runToWatch(reference, options.runsDir), evaluator, options, signal);
@@ -83,10 +88,11 @@ async function evaluate(reference: string, options: Options): Promise<void> {
 
 /** Evaluates what the file computes in ONNX Runtime, its own preprocessing included. */
 async function evaluateFrozenFile(path: string, split: SplitName, options: Options): Promise<void> {
-  const { model, weights, tta, watch: follow, set } = options;
-  if (model !== undefined || weights !== undefined || tta !== undefined || follow === true || Object.keys(set).length > 0) {
+  const { model, weights, tta, precision, watch: follow, set } = options;
+  const given = [model, weights, tta, precision, follow, ...Object.keys(set)];
+  if (given.some((option) => option !== undefined)) {
     throw new ConfigurationError(
-      '--model, --set, --weights, --tta and --watch are not for a frozen file, which says itself what it is',
+      '--model, --set, --weights, --tta, --precision and --watch are not for a frozen file, which says itself what it is',
       {
         fix: 'leave them out',
       },
@@ -126,6 +132,8 @@ async function runToWatch(reference: string, runsDir: string): Promise<Run> {
 interface SavedEvaluation extends Evaluation {
   readonly model: string;
   readonly weights: WeightsKind;
+  /** Absent for a frozen file. */
+  readonly precision?: Precision;
   readonly step: number | null;
   readonly file: string;
 }
@@ -137,23 +145,28 @@ interface LazyEvaluator {
   dispose(): Promise<void>;
 }
 
-function createLazyEvaluator(
-  split: SplitName,
-  kind: WeightsKind | undefined,
-  tta: TtaLevel | undefined,
-  options: Options,
-): LazyEvaluator {
+interface EvaluationChoice {
+  readonly split: SplitName;
+  /** Undefined for the preferred ones of a file. */
+  readonly kind: WeightsKind | undefined;
+  /** Undefined for that of the configuration. */
+  readonly tta: TtaLevel | undefined;
+  readonly precision: Precision;
+}
+
+function createLazyEvaluator(choice: EvaluationChoice, options: Options): LazyEvaluator {
+  const { kind, precision } = choice;
   let evaluator: Evaluator | undefined;
   return {
     async evaluate(path, signal) {
       const { loadWeights, preferredWeights } = await import('../../train/weights.ts');
       const saved = await readSaved(path, options);
-      evaluator ??= await compile(saved, split, tta ?? saved.config.tta, options);
+      evaluator ??= await compile(saved, choice, options);
       const { model } = saved.config;
       const weights = kind ?? preferredWeights(saved.file);
       loadWeights(evaluator.parameters, saved.file, { kind: weights, model, source: path });
       const evaluation = await evaluator.run(signal);
-      return evaluation && { model, weights, step: saved.step ?? null, file: path, ...evaluation };
+      return evaluation && { model, weights, precision, step: saved.step ?? null, file: path, ...evaluation };
     },
     dispose: async () => await evaluator?.dispose(),
   };
@@ -169,7 +182,7 @@ async function readSaved(path: string, { model, set }: Options): Promise<SavedMo
   return readSavedModel(path, given);
 }
 
-async function compile(saved: SavedModel, split: SplitName, tta: TtaLevel, options: Options): Promise<Evaluator> {
+async function compile(saved: SavedModel, { split, tta, precision }: EvaluationChoice, options: Options): Promise<Evaluator> {
   const { config } = saved;
   const dataset = await loadImages(options.data ?? config.dataset, options);
   requireSameClasses(saved, dataset);
@@ -181,8 +194,12 @@ async function compile(saved: SavedModel, split: SplitName, tta: TtaLevel, optio
   const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
   const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
   const engine = createOnednnEngine(options.threads === undefined ? {} : { threads: options.threads });
-  const { batchSize } = options;
-  return createEvaluator({ engine, network, dataset, split, useVal: config.val, preprocessing, batchSize, tta });
+  return createEvaluator({
+    ...{ engine, network, dataset, split, preprocessing, precision },
+    useVal: config.val,
+    batchSize: options.batchSize,
+    tta: tta ?? config.tta,
+  });
 }
 
 function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {
@@ -246,10 +263,11 @@ async function unlessPruned<T>(path: string, work: () => Promise<T>): Promise<T 
   }
 }
 
-function summarize({ step, split, weights, tta, accuracy, loss }: SavedEvaluation): string {
+function summarize({ step, split, weights, precision, tta, accuracy, loss }: SavedEvaluation): string {
   const kind = weights === 'ema' ? 'moving average' : 'raw weights';
+  const how = [kind, ...(tta === 'none' ? [] : [`views ${tta}`]), ...(precision === 'bf16' ? [precision] : [])].join(', ');
   const at = step === null ? '' : `step ${step}: `;
-  return `${at}${split} accuracy ${formatAccuracy(accuracy)} (${kind}${tta === 'none' ? '' : `, views ${tta}`}), loss ${loss.toFixed(4)}`;
+  return `${at}${split} accuracy ${formatAccuracy(accuracy)} (${how}), loss ${loss.toFixed(4)}`;
 }
 
 function printEvaluation(evaluation: SavedEvaluation): void {

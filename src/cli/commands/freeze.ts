@@ -6,8 +6,9 @@ import type { WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
+import { bytesFor } from '../../util/gzip.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
-import { requireOnnxOutput } from '../output-file.ts';
+import { requireFrozenOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { weightsKind } from '../frozen-files.ts';
 import { readReference } from '../saved-model.ts';
@@ -29,7 +30,7 @@ export function addFreezeCommand(program: Command): void {
     .command('freeze')
     .description('write a trained network as one ONNX file that takes images as they are')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
-    .option('-o, --output <file.onnx>', 'where to write (default: <model>.onnx)')
+    .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.onnx)')
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)')
     .option('--model <name>', 'model of the file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
@@ -51,7 +52,7 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const weights = await weightsKind(saved, options.weights);
   const file = options.output ?? `${saved.config.model}.onnx`;
-  requireOnnxOutput(file, reference, 'freeze');
+  requireFrozenOutput(file, reference, 'freeze');
   const frozen = await freeze({
     saved,
     weights,
@@ -63,7 +64,7 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
     options.evaluate === true
       ? await measureAccuracy(frozen.encode(null), frozen.metadata, options)
       : await recordedAccuracy(saved, run, weights);
-  const bytes = frozen.encode(accuracy);
+  const bytes = bytesFor(file, frozen.encode(accuracy));
   writeFileAtomic(file, bytes);
   report({ ...frozen.metadata, accuracy }, file, bytes.length, options.json === true);
 }

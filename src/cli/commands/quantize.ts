@@ -8,14 +8,16 @@ import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
+import { frozenFileName, weightsFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
+import { bytesFor } from '../../util/gzip.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
-import { requireOnnxOutput } from '../output-file.ts';
+import { requireFrozenOutput } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
@@ -53,7 +55,7 @@ export function addQuantizeCommand(program: Command): void {
       '<run|file>',
       'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors file, or a file of `ablate freeze`',
     )
-    .option('-o, --output <file.onnx>', 'where to write (default: beside the file, or for a run here: <name>.int8.onnx)')
+    .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: beside the file, or for a run here: <name>.int8.onnx)')
     .option('--weights-only <type>', 'store the weights as int8 or float16, and compute in float32')
     .option('--calibration <method>', 'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)')
     .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)
@@ -93,7 +95,7 @@ async function quantizeModel(reference: string, options: Options): Promise<void>
   const settings = await settingsOf(scheme, options);
   const source = await readSource(reference, options);
   const output = options.output ?? `${source.name}${suffixes[scheme]}`;
-  requireOnnxOutput(output, reference, 'quantize');
+  requireFrozenOutput(output, reference, 'quantize');
   const dataset = await loadData(source.dataset, scheme, options);
   const file = await source.freeze(settings.weightBits, dataset);
   const { quantize } = await import('../../compress/quantize/quantize.ts');
@@ -101,8 +103,10 @@ async function quantizeModel(reference: string, options: Options): Promise<void>
   const quantized = await quantize({ ...settings, file, dataset });
   const comparison = dataset && options.evaluate ? await compare(file, quantized, dataset, options) : undefined;
   const bytes = quantized.encode(comparison && dataset ? accuracyRecord(comparison, dataset) : null);
-  writeFileAtomic(output, bytes);
-  const result = { file: output, bytes: bytes.length, sourceBytes: file.bytes.length, quantized, comparison };
+  const written = bytesFor(output, bytes);
+  writeFileAtomic(output, written);
+  const sizes = { bytes: written.length, uncompressedBytes: bytes.length, sourceBytes: file.bytes.length };
+  const result = { file: output, ...sizes, quantized, comparison };
   if (options.json === true) printJson(jsonOf(result));
   else printResult(result);
 }
@@ -190,7 +194,7 @@ interface Source {
 }
 
 async function readSource(reference: string, options: Options): Promise<Source> {
-  return reference.endsWith('.onnx') ? await readFrozenSource(reference, options) : await readTrainedSource(reference, options);
+  return frozenFileName.test(reference) ? await readFrozenSource(reference, options) : await readTrainedSource(reference, options);
 }
 
 async function readFrozenSource(path: string, { weights, model, set, classes, fineTune }: Options): Promise<Source> {
@@ -210,7 +214,7 @@ async function readFrozenSource(path: string, { weights, model, set, classes, fi
   const bytes = readFrozenFile(path);
   const { config } = readFrozenMetadata(bytes, path);
   return {
-    name: path.slice(0, -'.onnx'.length),
+    name: path.replace(frozenFileName, ''),
     dataset: String(config['dataset']),
     freeze: () => Promise.resolve({ bytes, source: path }),
   };
@@ -220,7 +224,7 @@ async function readTrainedSource(reference: string, options: Options): Promise<S
   const { saved, run } = await readReference(reference, options);
   const { runName } = await import('../../runs/run-folder.ts');
   return {
-    name: run === undefined ? reference.replace(/\.safetensors(\.gz)?$/, '') : saved.config.model,
+    name: run === undefined ? reference.replace(weightsFileName, '') : saved.config.model,
     dataset: saved.config.dataset,
     async freeze(bits, dataset) {
       const { freeze } = await import('../../deploy/freeze.ts');
@@ -288,19 +292,24 @@ function accuracyRecord({ accuracy: value, images }: FileComparison, { name: dat
 
 interface Result {
   readonly file: string;
+  /** As it is on the disk. */
   readonly bytes: number;
+  /** The same where the file is not compressed. */
+  readonly uncompressedBytes: number;
+  /** Of the float32 file, not compressed either. */
   readonly sourceBytes: number;
   readonly quantized: Quantized;
   readonly comparison: FileComparison | undefined;
 }
 
-function jsonOf({ file, bytes, sourceBytes, quantized, comparison }: Result) {
+function jsonOf({ file, bytes, uncompressedBytes, sourceBytes, quantized, comparison }: Result) {
   const { metadata, quantization, layers, check } = quantized;
   const { scheme, weightBits, calibration, fineTuningSteps, floatLayers } = quantization;
   const { model, run, step } = metadata;
   return {
     file,
     bytes,
+    uncompressedBytes,
     sourceBytes,
     model,
     run,
@@ -316,11 +325,12 @@ function jsonOf({ file, bytes, sourceBytes, quantized, comparison }: Result) {
   };
 }
 
-function printResult({ file, bytes, sourceBytes, quantized, comparison }: Result): void {
+function printResult({ file, bytes, uncompressedBytes, sourceBytes, quantized, comparison }: Result): void {
   const { quantization, check } = quantized;
   const { calibration, floatLayers } = quantization;
-  const share = `${((100 * bytes) / sourceBytes).toFixed(1)}% of ${formatBytes(sourceBytes)}`;
-  print(`wrote ${file}: ${formatBytes(bytes)}, ${share}`);
+  const share = `${((100 * uncompressedBytes) / sourceBytes).toFixed(1)}% of ${formatBytes(sourceBytes)}`;
+  const size = formatBytes(uncompressedBytes);
+  print(`wrote ${file}: ${bytes === uncompressedBytes ? size : `${formatBytes(bytes)}, uncompressed ${size}`}, ${share}`);
   const calibrated = calibration === null ? '' : `; ${calibration.method} on ${formatCount(calibration.images)} training images`;
   print(`${describe(quantization)}${calibrated}`);
   print(`in float32: ${floatLayers.length === 0 ? 'no layer with weights' : floatLayers.join(', ')}`);
