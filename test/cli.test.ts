@@ -62,6 +62,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
     [['train', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
     [['eval', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
+    [['eval', 'tuto', '--tta', 'turned'], /tta \(=turned\) must be one of none, mirror, mirror\+shift/],
     [['train'], /the model to train is missing/],
     [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
     [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],
@@ -129,7 +130,7 @@ test('doctor finds what the tests themselves need', async () => {
   expect(found.filter((check) => check.ok).map((check) => check.name)).toEqual(
     expect.arrayContaining(['Node', 'platform', 'koffi', 'oneDNN']),
   );
-  expect(found.find((check) => check.name === 'oneDNN')?.detail).toMatch(/^2\.\d+\.\d+ /);
+  expect(found.find((check) => check.name === 'oneDNN')?.detail).toMatch(/^[23]\.\d+\.\d+ /);
 });
 
 test('a command whose reader goes away ends without an error', async () => {
@@ -260,6 +261,15 @@ describe('a training', () => {
 
     const resumed = await json('train', '--resume', 'cs231n/1', '--steps', '12');
     expect(resumed).toMatchObject({ run: 'cs231n/1', step: 12 });
+  });
+
+  test('is evaluated over the mean of an image and its mirror image', async () => {
+    const alone = await json('eval', 'cs231n/1');
+    const mirrored = await json('eval', 'cs231n/1', '--tta', 'mirror');
+    expect(alone).toMatchObject({ tta: 'none', images: 20 });
+    expect(mirrored).toMatchObject({ tta: 'mirror', images: 20, accuracy: expect.any(Number) as number });
+    // The images are noise, so that their mirror images have other logits.
+    expect(mirrored['loss']).not.toBe(alone['loss']);
   });
 
   test('is evaluated in bf16 where the processor has it', async () => {
