@@ -2,10 +2,12 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freezeUntrained } from '../src/deploy/untrained.ts';
 import type { Labelled } from '../src/deploy/label.ts';
+import { readFrozenMetadata } from '../src/deploy/metadata.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { initialValues } from '../src/nn/parameter.ts';
@@ -97,6 +99,21 @@ describe('label', () => {
     expect(missing.code).toBe(1);
   });
 
+  test('a compressed file labels as it is; one that is cut off is refused by name', async () => {
+    const packed = gzipSync(readFileSync(inFolder('model.onnx')));
+    writeFileSync(inFolder('packed.onnx.gz'), packed);
+    writeFileSync(inFolder('cut.onnx.gz'), packed.subarray(0, 20_000));
+    const top = async (model: string) => {
+      const { code, stdout, stderr } = await ablate('label', model, 'image.png', '--runs', '1', '--json');
+      expect(code, stderr).toBe(0);
+      return (JSON.parse(stdout) as Labelled[])[0]!.top;
+    };
+    expect(await top('packed.onnx.gz')).toEqual(await top('model.onnx'));
+    const { code, stdout, stderr } = await ablate('label', 'cut.onnx.gz', 'image.png');
+    expect(stderr).toContain('error: the gzip data of cut.onnx.gz are damaged: unexpected end of file');
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
   test('damaged weights are refused by ONNX Runtime', async () => {
     writeFileSync(inFolder('cut.onnx'), readFileSync(inFolder('model.onnx')).subarray(0, 20_000));
     const { code, stderr } = await ablate('label', 'cut.onnx', 'image.png');
@@ -137,10 +154,28 @@ describe('freeze', () => {
     expect(existsSync(inFolder('nin0.onnx'))).toBe(true);
   });
 
+  test('compresses where the name says so', async () => {
+    writeWeights();
+    const { code, stdout, stderr } = await ablate(
+      'freeze',
+      'weights.safetensors',
+      '--model',
+      'nin0',
+      '-o',
+      'nin0.onnx.gz',
+      '--json',
+    );
+    expect(code, stderr).toBe(0);
+    const bytes = readFileSync(inFolder('nin0.onnx.gz'));
+    expect(JSON.parse(stdout)).toMatchObject({ file: 'nin0.onnx.gz', bytes: bytes.length });
+    expect(readFrozenMetadata(gunzipSync(bytes), 'nin0.onnx.gz').model).toBe('nin0');
+  });
+
   test.each([
     [['--weights', 'ema'], 1, 'has no moving averages'],
     [['--weights', 'best'], 2, 'weights (=best) must be one of ema, raw'],
     [['--classes', 'cat,dog'], 1, 'does not fit the network'],
+    [['-o', 'model.gz'], 2, 'output (=model.gz) must end in .onnx, or in .onnx.gz to be compressed'],
     // The system's own folder, which takes no files, not even from root.
     [['-o', '/proc/model.onnx'], 1, 'cannot write /proc/model.onnx'],
     [['-o', 'nowhere/model.onnx'], 1, 'cannot write nowhere/model.onnx: there is no folder nowhere'],

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cifar10Classes } from '../src/data/cifar10.ts';
 import { freezeUntrained } from '../src/deploy/untrained.ts';
@@ -70,6 +71,25 @@ test('a quantized file is measured, labels, is evaluated and benchmarked like an
   expect(await json('label', 'model.int8.onnx', image, '--runs', '1')).toMatchObject([{ image }]);
   const bench = ['--threads', '1', '--batch-sizes', '1', '--rounds', '1', '--round-ms', '10'];
   expect(await json('bench', 'infer', 'model.int8.onnx', ...bench)).toMatchObject([{ model: 'squeeze0' }, { runtime: 'ablate' }]);
+});
+
+test('compressed files are read and written like any other', async () => {
+  writeFileSync(inFolder('packed.onnx.gz'), gzipSync(readFileSync(inFolder('model.onnx'))));
+  const args = ['packed.onnx.gz', '--weights-only', 'int8', '--no-evaluate'];
+  const result = await json('quantize', ...args, '-o', 'packed.int8.onnx.gz');
+  const bytes = readFileSync(inFolder('packed.int8.onnx.gz'));
+  const plain = await json('quantize', ...args);
+  const uncompressed = readFileSync(inFolder('packed.int8-weights.onnx'));
+  expect(gunzipSync(bytes)).toEqual(uncompressed);
+  const sizes = { uncompressedBytes: uncompressed.length, sourceBytes: readFileSync(inFolder('model.onnx')).length };
+  expect(result).toMatchObject({ file: 'packed.int8.onnx.gz', bytes: bytes.length, ...sizes });
+  expect(plain).toMatchObject({ file: 'packed.int8-weights.onnx', bytes: uncompressed.length, ...sizes });
+  const image = 'images/test/cat/0.png';
+  expect(await json('label', 'packed.int8.onnx.gz', image, '--runs', '1')).toMatchObject([{ image }]);
+  const bench = ['--threads', '1', '--batch-sizes', '1', '--rounds', '1', '--round-ms', '10'];
+  expect(await json('bench', 'infer', 'packed.int8.onnx.gz', ...bench)).toMatchObject([{ bytes: uncompressed.length }, {}]);
+  const words = await ablate('quantize', ...args, '-o', 'words.onnx.gz');
+  expect(words.stdout).toMatch(/^wrote words\.onnx\.gz: .* kB, uncompressed .* kB, \d+\.\d% of .* kB$/m);
 });
 
 test('the result in words, with a table of the layers', async () => {

@@ -1,15 +1,16 @@
 /** Files that hold a network's weights alone, to be evaluated, frozen or trained on: no optimizer state, no averages, no masks. */
-import { gzipSync } from 'node:zlib';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { weightsFileName } from '../util/file-names.ts';
+import { bytesFor } from '../util/gzip.ts';
 
 export const compressedSuffix = '.safetensors.gz';
 
 /** Throws ConfigurationError for a name that does not say how the file is to be written. */
 export function requireWeightsFileName(path: string): void {
-  if (/\.safetensors(\.gz)?$/.test(path)) return;
+  if (weightsFileName.test(path)) return;
   throw new ConfigurationError(`output (=${path}) must end in .safetensors, or in ${compressedSuffix} to be compressed`);
 }
 
@@ -25,10 +26,5 @@ export function encodeWeightsFile(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const bytes = encodeSafetensors(tensors, metadata);
-  return path.endsWith('.gz') ? compressed(bytes) : bytes;
-}
-
-export function compressed(bytes: Uint8Array): Uint8Array {
-  return gzipSync(bytes, { level: 9 });
+  return bytesFor(path, encodeSafetensors(tensors, metadata));
 }

@@ -133,7 +133,7 @@ test('a file compressed with gzip reads as it is; a damaged one is refused, and 
     writeFileSync(path, zipped);
     expect(readSafetensors(path)).toEqual({ tensors, metadata: { step: '1' } });
     writeFileSync(path, zipped.subarray(0, 40));
-    expect(() => readSafetensors(path)).toThrow(/w\.safetensors\.gz is not a valid safetensors file: its gzip data are damaged/);
+    expect(() => readSafetensors(path)).toThrow(/the gzip data of .*w\.safetensors\.gz are damaged: unexpected end of file/);
     // A header of 0x8b1f bytes, whose length starts as a gzip file does.
     const header = `{"__metadata__":{}${' '.repeat(0x8b1f - 19)}}`;
     const length = Buffer.alloc(8);

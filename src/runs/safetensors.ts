@@ -3,9 +3,9 @@
  * object from tensor names to type, shape and place, padded with blanks; then the tensors' bytes, little-endian, without gaps.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { DataError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
+import { decompress, startsAsGzip } from '../util/gzip.ts';
 
 /** One tensor in plain layout. */
 export interface Tensor {
@@ -90,15 +90,7 @@ export function readSafetensors(path: string): Safetensors {
 
 /** The first bytes could also be a header's length; then a brace follows them, which a gzip file never has there (RFC 1952: XFL). */
 function isGzip(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[lengthBytes] !== 0x7b;
-}
-
-function decompress(bytes: Uint8Array, path: string): Uint8Array {
-  try {
-    return gunzipSync(bytes);
-  } catch (error) {
-    throw damaged(path, `its gzip data are damaged: ${messageOf(error)}`);
-  }
+  return startsAsGzip(bytes) && bytes[lengthBytes] !== 0x7b;
 }
 
 /**

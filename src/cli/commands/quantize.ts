@@ -55,7 +55,10 @@ export function addQuantizeCommand(program: Command): void {
       '<run|file>',
       'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors file, or a file of `ablate freeze`',
     )
-    .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: beside the file, or for a run here: <name>.int8.onnx)')
+    .option(
+      '-o, --output <file.onnx>',
+      'where to write; .onnx.gz compresses (default: beside the file, or for a run here: <name>.int8.onnx)',
+    )
     .option('--weights-only <type>', 'store the weights as int8 or float16, and compute in float32')
     .option('--calibration <method>', 'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)')
     .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)
@@ -194,7 +197,9 @@ interface Source {
 }
 
 async function readSource(reference: string, options: Options): Promise<Source> {
-  return frozenFileName.test(reference) ? await readFrozenSource(reference, options) : await readTrainedSource(reference, options);
+  return frozenFileName.test(reference)
+    ? await readFrozenSource(reference, options)
+    : await readTrainedSource(reference, options);
 }
 
 async function readFrozenSource(path: string, { weights, model, set, classes, fineTune }: Options): Promise<Source> {

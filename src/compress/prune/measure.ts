@@ -1,7 +1,7 @@
 /** How large a network with given weights is, as it is and as a file. */
 import { countMultiplyAdds, countOperations, countParameters, type Network } from '../../nn/network.ts';
 import { encodeSafetensors, type Tensor } from '../../runs/safetensors.ts';
-import { compressed } from '../weights-file.ts';
+import { compress } from '../../util/gzip.ts';
 
 export interface LayerSparsity {
   /** `conv1.weight` */
@@ -53,7 +53,7 @@ export function measureSize(
     nonZeroWeights,
     sparsity: 1 - nonZeroWeights / weights,
     bytes: file.length,
-    compressedBytes: compressed(file).length,
+    compressedBytes: compress(file).length,
     layers,
   };
 }
