@@ -188,6 +188,25 @@ test('before and after are of the same images', async () => {
   expect(before.evaluation.images).toBe(after.evaluation.images);
 }, 60_000);
 
+describe('a frozen file is refused where weights are wanted to train on', () => {
+  test.each([
+    [['prune', 'small.onnx', '--sparsity', '0.5']],
+    [['prune', 'tuto/1', '--sparsity', '0.5', '--rewind', 'small.onnx']],
+    [['prune', 'tuto/1', '--sparsity', '0.5', '--set', 'teacher=small.onnx']],
+    [['compress', 'small.onnx', '--operations', '0.5']],
+    [['train', 'tuto', '--data', 'images:images', '--init', 'small.onnx']],
+    [['train', 'tuto', '--data', 'images:images', '--teacher', 'small.onnx.gz']],
+  ])('ablate %j', async (args) => {
+    for (const name of ['small.onnx', 'small.onnx.gz']) writeFileSync(inFolder(name), 'weights that nobody looks at');
+    const { code, stdout, stderr } = await ablate(...args);
+    expect(stderr).toMatch(
+      /error: small\.onnx(\.gz)? is a frozen file, which cannot be trained on\ngive the run, or the file of weights, that it was frozen from/,
+    );
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
 describe('bad input ends with the code, the reason, and nothing written', () => {
   test.each([
     [['tuto/1', '--sparsity', '1.5'], 2, /sparsity \(=1\.5\) must be a number in \(0, 1\)/],

@@ -4,7 +4,7 @@ import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
-import { weightsFileName } from '../util/file-names.ts';
+import { frozenFileName, weightsFileName } from '../util/file-names.ts';
 import { checkConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { modelOf } from './weights.ts';
@@ -25,9 +25,14 @@ export interface SavedModel {
  *
  * @param reference the path of a file or of a run's folder, `<model>/<number>`, or `<model>` for its newest run
  * @param runsFolder the folder of all runs
- * @throws DataError if there is none
+ * @throws DataError if there is none, or it is a frozen file
  */
 export function findWeights(reference: string, runsFolder: string): { readonly path: string; readonly run: Run | undefined } {
+  if (frozenFileName.test(reference)) {
+    throw new DataError(`${reference} is a frozen file, which cannot be trained on`, {
+      fix: 'give the run, or the file of weights, that it was frozen from',
+    });
+  }
   if (existsSync(reference) && statSync(reference).isFile()) return { path: reference, run: undefined };
   if (weightsFileName.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
   const run = findRun(runsFolder, reference);
