@@ -137,6 +137,19 @@ test('a drop alone: rounds go on until it is exceeded, or there are no more', as
   expect(JSON.parse(within.stdout)).toMatchObject({ reason: 'rounds', result: 1, report: 'page/index.html' });
 }, 120_000);
 
+test('of a network with pruned weights, the report says which part of each layer is zero', async () => {
+  const pruned = await ablate(['prune', 'tuto/1', '--sparsity', '0.8', '--steps', '0', '-o', 'sparse.safetensors']);
+  expect(pruned.code, pruned.stderr).toBe(0);
+  const args = ['compress', 'sparse.safetensors', '--steps', '2', '--rounds', '1', '--shrink', '0.9', '--max-drop', '100'];
+  const { code, stdout, stderr } = await ablate([...args, '-o', 'sparse.onnx', '--json']);
+  expect(code, stderr).toBe(0);
+  const { layers } = JSON.parse(stdout) as CompressionData;
+  const weights = layers.reduce((sum, layer) => sum + layer.weights, 0);
+  const zeros = layers.reduce((sum, layer) => sum + layer.weights * layer.sparsity, 0);
+  expect(zeros / weights).toBeGreaterThan(0.7);
+  expect(readFileSync(inFolder('sparse-report/report.md'), 'utf8')).toMatch(/\| layer .* \| zero % \|/);
+}, 120_000);
+
 describe('bad input ends with the code, the reason, and nothing written', () => {
   test.each([
     [['tuto/1'], 2, 'what to reach is missing\n--operations 0.5'],

@@ -9,9 +9,9 @@ import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import type { Engine } from '../engine/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import { countOperations, type Network } from '../nn/network.ts';
-import { sizeOf } from '../nn/shape.ts';
-import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { checkpointWeights, latestCheckpoint } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
+import type { Tensor } from '../runs/safetensors.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { readSavedModel, type SavedModel } from '../train/saved-model.ts';
 import type { TrainHooks } from '../train/train.ts';
@@ -28,6 +28,7 @@ import {
   type MeasuredNetwork,
   type Measuring,
 } from './network.ts';
+import { sparsityOf } from './prune/measure.ts';
 import { planPruning, startOf, type PruningPlan } from './prune/prune.ts';
 import { OutOfReachError, type ShrinkTarget } from './prune/shrink.ts';
 import { compareOnTest, type FileComparison } from './quantize/compare.ts';
@@ -106,6 +107,8 @@ export interface CompressedLayer {
   readonly after: number;
   /** Of the result, without biases. */
   readonly weights: number;
+  /** Part of these weights that is zero, in float32: 8 bits round further ones to it. */
+  readonly sparsity: number;
   readonly quantized: boolean;
   /** What it costs to quantize it alone, on the validation images. */
   readonly dropPoints: number;
@@ -281,7 +284,13 @@ async function concluded(
     result,
     reason,
     targets: reachedBy(targets, measured[0], { ...measured[result]!, bytes: file.length }),
-    layers: layersOf(networkOf(rounds[0]!), networkOf({ saved, network }), sensitivities, network.quantized.layers),
+    layers: layersOf(
+      networkOf(rounds[0]!),
+      networkOf({ saved, network }),
+      weightsOf(saved),
+      sensitivities,
+      network.quantized.layers,
+    ),
     validationImages: validationImages(dataset).count,
     testImages: dataset.test.count,
     runs: rounds.flatMap(({ run }) => run ?? []),
@@ -328,22 +337,32 @@ function networkOf({ saved, network }: Pick<Round, 'saved' | 'network'>): Networ
   return buildModel(model, { settings, input: [3, inputSize, inputSize], classes: classes.length });
 }
 
+/** Those that were frozen. */
+function weightsOf({ file, path }: SavedModel): ReadonlyMap<string, Tensor> {
+  return checkpointWeights(file, preferredWeights(file), path);
+}
+
 function layersOf(
   before: Network,
   after: Network,
+  tensors: ReadonlyMap<string, Tensor>,
   sensitivities: readonly LayerSensitivity[],
   quantized: readonly string[],
 ): CompressedLayer[] {
   const filtersOf = (network: Network, name: string) => network.layers.find((layer) => layer.name === name)!.outputShape[0]!;
-  return sensitivities.map(({ layer: name, dropPoints, divergence }) => ({
-    name,
-    before: filtersOf(before, name),
-    after: filtersOf(after, name),
-    weights: sizeOf(after.parameters.find((parameter) => parameter.name === `${name}.weight`)!.shape),
-    quantized: quantized.includes(name),
-    dropPoints,
-    divergence,
-  }));
+  return sensitivities.map(({ layer: name, dropPoints, divergence }) => {
+    const { data } = tensors.get(`${name}.weight`)!;
+    return {
+      name,
+      before: filtersOf(before, name),
+      after: filtersOf(after, name),
+      weights: data.length,
+      sparsity: sparsityOf(data),
+      quantized: quantized.includes(name),
+      dropPoints,
+      divergence,
+    };
+  });
 }
 
 function accuracyOf(value: number, { name: dataset, fingerprint, test }: Dataset): FrozenAccuracy {

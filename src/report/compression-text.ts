@@ -49,22 +49,23 @@ export const targetWords: Readonly<Record<Reached['target'], { name: string; for
 /** The layers of the result. */
 export function layersTable({ layers }: Pick<CompressionData, 'layers'>): Table {
   return {
-    header: ['layer', 'filters before', 'after', 'weights', 'drop alone', 'divergence alone', 'stored as'],
-    rows: layers.map(({ name, before, after, weights, quantized, dropPoints, divergence }) => [
+    header: ['layer', 'filters before', 'after', 'weights', 'zero %', 'drop alone', 'divergence alone', 'stored as'],
+    rows: layers.map(({ name, before, after, weights, sparsity, quantized, dropPoints, divergence }) => [
       name,
       formatCount(before),
       formatCount(after),
       formatCount(weights),
+      formatPercent(sparsity),
       dropPoints.toFixed(2).replace('-0.00', '0.00'),
       divergence.toExponential(1),
       quantized ? 'int8' : 'float32',
     ]),
-    alignments: ['left', 'right', 'right', 'right', 'right', 'right', 'left'],
+    alignments: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left'],
   };
 }
 
 export const layersExplanation =
-  'Filters of convolutions, features of dense layers. Alone: what quantizing this layer and no other costs on the validation images, in points of accuracy, ' +
+  'Filters of convolutions, features of dense layers. Zero: part of the weights in float32, where pruning left zeros. Alone: what quantizing this layer and no other costs on the validation images, in points of accuracy, ' +
   "and as the mean Kullback-Leibler divergence of the probabilities from the float32 network's, in nats.";
 
 const reasons: Readonly<Record<StopReason, string>> = {

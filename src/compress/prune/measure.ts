@@ -29,6 +29,15 @@ export interface NetworkSize {
   readonly layers: readonly LayerSparsity[];
 }
 
+function countNonZero(weights: Float32Array): number {
+  return weights.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
+}
+
+/** Part of the weights that is zero. */
+export function sparsityOf(weights: Float32Array): number {
+  return 1 - countNonZero(weights) / weights.length;
+}
+
 /** @param tensors of all parameters of the network, and nothing else */
 export function measureSize(
   network: Network,
@@ -39,8 +48,8 @@ export function measureSize(
     .filter(({ role, kind }) => role === 'weight' && kind === 'trainable')
     .map(({ name }): LayerSparsity => {
       const { data } = tensors.get(name)!;
-      const nonZero = data.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
-      return { name, weights: data.length, nonZero, sparsity: 1 - nonZero / data.length };
+      const nonZero = countNonZero(data);
+      return { name, weights: data.length, nonZero, sparsity: sparsityOf(data) };
     });
   const weights = layers.reduce((sum, layer) => sum + layer.weights, 0);
   const nonZeroWeights = layers.reduce((sum, { nonZero }) => sum + nonZero, 0);
