@@ -166,6 +166,15 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.gelu('g', b.batchNorm('n', x, { scale: false, epsilon: 1e-12, momentum: 0.6 })),
     ),
     between('batch norm, batch 1', [3, 6, 5], 1, (b, x) => b.batchNorm('n', x)),
+    between('batch norm with a ReLU behind it', [17, 5, 4], 3, (b, x) => b.relu('r', b.batchNorm('n', x))),
+    between('batch norm without scale, its ReLU read twice', [10, 5, 4], 2, (b, x) => {
+      const r = b.relu('r', b.batchNorm('n', x, { scale: false }));
+      return b.add('a', b.conv('c', r, { kernel: 3, filters: 10 }), r);
+    }),
+    between('batch norm that a ReLU and another layer read', [16, 4, 4], 2, (b, x) => {
+      const n = b.batchNorm('n', x);
+      return b.add('a', b.relu('r', n), n);
+    }),
     between('batch norm between convolution, pool and ReLU', [10, 8, 6], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 3, filters: 16, bias: false });
       return b.conv('d', b.relu('r', b.batchNorm('n', b.maxPool('p', c, { kernel: 2 }))), { kernel: 3, filters: 5 });

@@ -12,6 +12,8 @@ export interface NetworkAnalysis {
   readonly unmasked: ReadonlySet<string>;
   /** Layers that mask their output's gradient for the ReLUs before them. */
   readonly masking: ReadonlySet<string>;
+  /** Batch normalizations whose output only a ReLU reads. */
+  readonly rectified: ReadonlySet<string>;
   /** Layers whose output's gradient is wanted: they have trainable parameters or depend on a layer that has. */
   readonly differentiated: ReadonlySet<string>;
 }
@@ -35,8 +37,10 @@ export function analyse(network: Network): NetworkAnalysis {
 
   const unmasked = new Set<string>();
   const masking = new Set<string>();
+  const rectified = new Set<string>();
   for (const layer of network.layers) {
     const next = onlyConsumer(layer);
+    if (layer.kind === 'batchNorm' && next?.kind === 'relu') rectified.add(layer.name);
     if (hasFusedRelu(layer) && next?.kind === 'maxPool') {
       unmasked.add(layer.name);
       masking.add(next.name);
@@ -48,7 +52,13 @@ export function analyse(network: Network): NetworkAnalysis {
       masking.add(next?.kind === 'maxPool' ? next.name : layer.name);
     }
   }
-  return { logits: logitsLayer(network, byName, onlyConsumer), unmasked, masking, differentiated: differentiatedLayers(network) };
+  return {
+    logits: logitsLayer(network, byName, onlyConsumer),
+    unmasked,
+    masking,
+    rectified,
+    differentiated: differentiatedLayers(network),
+  };
 }
 
 function logitsLayer(

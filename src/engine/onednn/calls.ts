@@ -138,13 +138,14 @@ export function int64(values: readonly number[]): BigInt64Array {
   return BigInt64Array.from(values, BigInt);
 }
 
-/** @param flags of scale and shift, whose values differ between the versions */
+/** @param flags those whose values differ between the versions */
 export function batchNormFlags(
-  spec: { readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean },
-  flags: { readonly scale: number; readonly shift: number },
+  spec: { readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean; readonly relu: boolean },
+  flags: { readonly scale: number; readonly shift: number; readonly relu: number },
 ): number {
   const useGlobalStatistics = 1;
-  return (spec.scale ? flags.scale : 0) | (spec.shift ? flags.shift : 0) | (spec.givenStatistics ? useGlobalStatistics : 0);
+  const affine = (spec.scale ? flags.scale : 0) | (spec.shift ? flags.shift : 0);
+  return affine | (spec.givenStatistics ? useGlobalStatistics : 0) | (spec.relu ? flags.relu : 0);
 }
 
 /** What native code takes for a descriptor. */

@@ -31,6 +31,8 @@ export class LoweringContext {
   readonly training: boolean;
   readonly sharedBatch: SharedBatch | undefined;
   readonly parameters: PlacedParameter[] = [];
+  /** Layers whose lowering has applied the ReLU that follows them. */
+  readonly rectified = new Set<string>();
   readonly #precision: Precision;
   readonly #analysis: NetworkAnalysis;
 
@@ -61,6 +63,11 @@ export class LoweringContext {
   /** Whether anything in training wants the gradient of a layer's input. */
   wantsInputGradient(layer: Layer): boolean {
     return this.training && layer.inputs.some((name) => this.#analysis.differentiated.has(name));
+  }
+
+  /** Whether only a ReLU reads a batch normalization's output, so that its kernel may apply it. */
+  mayRectify(layer: string): boolean {
+    return this.#analysis.rectified.has(layer);
   }
 
   /** Whether a layer's fused ReLU masks the gradient in the layer's own backward pass, and not later in the network. */

@@ -114,6 +114,8 @@ export type PrimitiveSpec =
       readonly shift: boolean;
       /** Use the given statistics instead of the batch's own. */
       readonly givenStatistics: boolean;
+      /** max(0, result); in training the workspace keeps where that is not zero. */
+      readonly relu: boolean;
     } & Forward)
   | {
       readonly kind: 'batchNormBackward';
@@ -124,6 +126,7 @@ export type PrimitiveSpec =
       readonly shift: boolean;
       /** As of the forward primitive: the statistics are constants then, whose own gradient is left out. */
       readonly givenStatistics: boolean;
+      readonly relu: boolean;
     }
   | {
       readonly kind: 'binary';

@@ -44,7 +44,7 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   log: 239,
 };
 
-const useFlags = { scale: 8, shift: 16 };
+const useFlags = { scale: 8, shift: 16, relu: 4 };
 
 function declare(library: NativeLibrary) {
   const status = statusFunctions(library);

@@ -37,7 +37,7 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   log: 45,
 };
 
-const useFlags = { scale: 2, shift: 4 };
+const useFlags = { scale: 2, shift: 4, relu: 8 };
 
 const queryRank = 256;
 const queryDims = 257;

@@ -16,6 +16,7 @@ export function reluBackward(program: ProgramBuilder, layer: string, output: Val
 }
 
 export const lowerRelu: Lowering<'relu'> = (context, layer, [x]) => {
+  if (context.rectified.has(layer.inputs[0]!)) return { output: x!, backward: (gradient) => [gradient] };
   const output = eltwiseForward(context, layer.name, 'relu', x!);
   return { output, backward: (gradient) => [reluBackward(context.program, layer.name, output, gradient)] };
 };

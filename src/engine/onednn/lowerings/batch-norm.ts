@@ -1,5 +1,10 @@
-/** Batch normalization: batch statistics in training (running ones updated on the way), running statistics at inference. */
-import type { Lowering, PlacedParameter } from '../context.ts';
+/**
+ * Batch normalization: batch statistics in training (running ones updated on the way), running statistics at inference. A ReLU behind it is part
+ * of the kernel where oneDNN has one for that.
+ */
+import type { Lowering, LoweringContext, PlacedParameter } from '../context.ts';
+import type { MemoryDescriptor, Primitive } from '../dnnl.ts';
+import { isReference } from '../program.ts';
 import { synchronizedBatchNorm } from './synchronized-batch-norm.ts';
 
 export const lowerBatchNorm: Lowering<'batchNorm'> = (context, layer, inputs) => {
@@ -18,14 +23,19 @@ const lowerOwnBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
   const shift = context.parameter(layer, 'shift', vector);
   const runningMean = context.parameter(layer, 'mean', vector)!;
   const runningVariance = context.parameter(layer, 'variance', vector)!;
-  const options = { epsilon, scale: hasScale, shift: hasShift } as const;
-  const spec = { kind: 'batchNorm', training, data: x!.descriptor, givenStatistics: !training, ...options } as const;
-  const forward = program.primitive(layer.name, [spec]);
+  const options = { epsilon, scale: hasScale, shift: hasShift, givenStatistics: !training } as const;
+  const rectifying = context.mayRectify(layer.name) ? rectifyingForward(context, layer.name, x!.descriptor, options) : undefined;
+  const relu = rectifying !== undefined;
+  if (relu) context.rectified.add(layer.name);
+  const forward =
+    rectifying ?? program.primitive(layer.name, [{ kind: 'batchNorm', training, data: x!.descriptor, relu, ...options }]);
+  const workspaceDescriptor = forward.descriptor('workspace');
+  const workspace = workspaceDescriptor.sizeBytes > 0 ? { workspace: program.value(workspaceDescriptor) } : {};
   const mean = training ? program.value(vector) : runningMean.values;
   const variance = training ? program.value(vector) : runningVariance.values;
   const output = program.value(x!.descriptor);
   const affine = { ...given('scale', scale), ...given('shift', shift) };
-  program.emit(layer.name, 'elementwise', forward, { src: x!, dst: output, mean, variance, ...affine });
+  program.emit(layer.name, 'elementwise', forward, { src: x!, dst: output, mean, variance, ...affine, ...workspace });
   if (!training) return { output };
   program.emitHost(
     layer.name,
@@ -43,14 +53,8 @@ const lowerOwnBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
     output,
     backward: (gradient) => {
       const dy = program.inLayout(layer.name, gradient, x!.descriptor);
-      const backward = {
-        kind: 'batchNormBackward',
-        data: x!.descriptor,
-        diff: dy.descriptor,
-        givenStatistics: false,
-        ...options,
-      } as const;
-      const primitive = program.primitive(layer.name, [backward], { forward });
+      const spec = { kind: 'batchNormBackward', data: x!.descriptor, diff: dy.descriptor, relu, ...options } as const;
+      const primitive = program.primitive(layer.name, [spec], { forward });
       const dx = program.value(x!.descriptor);
       program.emit(layer.name, 'elementwise', primitive, {
         src: x!,
@@ -59,6 +63,7 @@ const lowerOwnBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
         diffDst: dy,
         diffSrc: dx,
         ...affine,
+        ...workspace,
         ...(scale === undefined ? {} : { diffScale: context.gradientTarget(scale) }),
         ...(shift === undefined ? {} : { diffShift: context.gradientTarget(shift) }),
       });
@@ -66,6 +71,21 @@ const lowerOwnBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
     },
   };
 };
+
+/** The forward kernel that applies a ReLU too; undefined unless oneDNN has optimized ones for it in all the passes that are needed. */
+function rectifyingForward(
+  { program, training }: LoweringContext,
+  layer: string,
+  data: MemoryDescriptor,
+  options: { readonly epsilon: number; readonly scale: boolean; readonly shift: boolean; readonly givenStatistics: boolean },
+): Primitive | undefined {
+  const forward = program.tryPrimitive(layer, { kind: 'batchNorm', training, data, relu: true, ...options });
+  if (forward === undefined || isReference(forward)) return undefined;
+  if (!training) return forward;
+  const spec = { kind: 'batchNormBackward', data, diff: data, relu: true, ...options } as const;
+  const backward = program.tryPrimitive(layer, spec, { forward });
+  return backward === undefined || isReference(backward) ? undefined : forward;
+}
 
 function given(name: 'scale' | 'shift', parameter: PlacedParameter | undefined) {
   return parameter === undefined ? {} : { [name]: parameter.values };

@@ -23,7 +23,7 @@ export function synchronizedBatchNorm(sharedBatch: SharedBatch): Lowering<'batch
     const runningVariance = context.parameter(layer, 'variance', vector)!;
     const scaleValues = scale?.values ?? constant(context, vector, 1);
     const shiftValues = shift?.values ?? constant(context, vector, 0);
-    const batchNorm = { kind: 'batchNorm', training: true, data: x!.descriptor, epsilon } as const;
+    const batchNorm = { kind: 'batchNorm', training: true, data: x!.descriptor, epsilon, relu: false } as const;
 
     // The statistics of this process's part; what it would be normalized to by them is not used.
     const own = program.primitive(layer.name, [{ ...batchNorm, scale: false, shift: false, givenStatistics: false }]);
@@ -55,7 +55,8 @@ export function synchronizedBatchNorm(sharedBatch: SharedBatch): Lowering<'batch
        */
       backward: (gradient) => {
         const dy = program.inLayout(layer.name, gradient, x!.descriptor);
-        const backward = { kind: 'batchNormBackward', data: x!.descriptor, diff: dy.descriptor, epsilon, ...affine } as const;
+        const options = { epsilon, relu: false, ...affine } as const;
+        const backward = { kind: 'batchNormBackward', data: x!.descriptor, diff: dy.descriptor, ...options } as const;
         const primitive = program.primitive(layer.name, [backward], { forward });
         const dx = program.value(x!.descriptor);
         const diffScale = scale === undefined ? program.value(vector) : context.gradientTarget(scale);
