@@ -9,8 +9,12 @@ import { freezeUntrained } from '../src/deploy/untrained.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { initialValues } from '../src/nn/parameter.ts';
+import { saveCheckpoint } from '../src/runs/checkpoint.ts';
+import { describeEnvironment } from '../src/runs/environment.ts';
 import { encodePng } from '../src/runs/png.ts';
-import { encodeSafetensors } from '../src/runs/safetensors.ts';
+import { createRun } from '../src/runs/run-folder.ts';
+import { encodeSafetensors, readSafetensors } from '../src/runs/safetensors.ts';
+import { resolveConfig } from '../src/train/config.ts';
 import { uint32 } from '../src/util/random.ts';
 import { runCli } from './run-cli.ts';
 
@@ -126,6 +130,23 @@ describe('weights from elsewhere are frozen first', () => {
     expect(tuned).toMatchObject({ model: 'nin0', fineTuningSteps: 1, test: null, run: null });
     expect(existsSync(inFolder('runs'))).toBe(false);
   });
+
+  test('with a teacher, which a run or a file is', async () => {
+    const config = resolveConfig({ model: 'nin0', dataset: 'images:images', batchSize: 8, precision: 'bf16', threads: 1 });
+    const run = createRun(inFolder('teachers'), 'nin0', config, describeEnvironment({ ...config, libraries: {} }));
+    const { tensors } = readSafetensors(inFolder('weights.safetensors'));
+    const doubled = new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((x) => 2 * x) }]));
+    const metadata = { model: 'nin0', config: JSON.stringify(config), classes: JSON.stringify(cifar10Classes) };
+    saveCheckpoint(run, { step: 1, tensors: doubled, metadata });
+    const args = ['quantize', 'nin0', '--runs-dir', 'teachers', ...data, '--images', '40', '--fine-tune', '1', '--no-evaluate'];
+    // The run that is trained on is of bf16 itself.
+    await json(...args, '-o', 'alone.onnx', '--threads', '1');
+    await json(...args, '-o', 'taught.onnx', '--threads', '1', '--teacher', 'nin0');
+    expect(readFileSync(inFolder('taught.onnx')).equals(readFileSync(inFolder('alone.onnx')))).toBe(false);
+    const missing = await ablate(...args, '-o', 'missing.onnx', '--teacher', 'nowhere.safetensors');
+    expect(missing.stderr).toContain('there is no file nowhere.safetensors');
+    expect(missing.code).toBe(1);
+  });
 });
 
 describe('bad input leaves no file', () => {
@@ -135,6 +156,7 @@ describe('bad input leaves no file', () => {
     [['--keep-float', 'conv9'], 2, 'no layer "conv9" to keep in float'],
     [['--max-drop', '-1'], 2, 'max-drop (=-1) must be a number of at least 0'],
     [['--fine-tune', '10'], 2, '--fine-tune needs weights to train'],
+    [['--teacher', 'nin0'], 2, 'teacher (=nin0) is for training on before the weights are rounded\nadd --fine-tune <steps>'],
     [['-o', 'model.onnx'], 2, 'output (=model.onnx) is the file to quantize'],
   ])('%j', async (flags, exitCode, message) => {
     const before = readdirSync(folder);

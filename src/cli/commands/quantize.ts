@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { resolve } from 'node:path';
 import { singleProcess } from '../../cluster/collective.ts';
 import type { FileComparison } from '../../compress/quantize/compare.ts';
 import type { FloatFile, MeasuredCheck, Quantized, QuantizeOptions } from '../../compress/quantize/quantize.ts';
@@ -37,6 +38,7 @@ interface Options extends SourceOptions {
   readonly checkImages?: number;
   readonly evaluate: boolean;
   readonly fineTune?: number;
+  readonly teacher?: string;
   readonly weights?: string;
   readonly model?: string;
   readonly set: Assignments;
@@ -79,6 +81,7 @@ export function addQuantizeCommand(program: Command): void {
       'first train a run or safetensors file on for so many steps, with rounded weights',
       parsePositiveInteger,
     )
+    .option('--teacher <run|file>', 'with --fine-tune: learn from the outputs of a trained network too (distillation)')
     .option('--no-evaluate', 'do not measure the accuracy on the test set')
     .option('--weights <kind>', 'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)')
     .option('--model <name>', 'model of the safetensors file, where it does not say')
@@ -141,9 +144,14 @@ function schemeOf({ weightsOnly, calibration, images, reduceRange, fineTune }: O
 
 /** All that is asked for, checked before the work begins. */
 async function settingsOf(scheme: QuantizationScheme, options: Options): Promise<Omit<QuantizeOptions, 'file' | 'dataset'>> {
-  const { seed, maxDrop, checkImages } = options;
+  const { seed, maxDrop, checkImages, teacher, fineTune } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) throw new ConfigurationError(`seed (=${seed}) must be an integer of at least 0`);
   if (maxDrop !== undefined && maxDrop < 0) throw new ConfigurationError(`max-drop (=${maxDrop}) must be a number of at least 0`);
+  if (teacher !== undefined && fineTune === undefined) {
+    throw new ConfigurationError(`teacher (=${teacher}) is for training on before the weights are rounded`, {
+      fix: 'add --fine-tune <steps>, or leave --teacher out',
+    });
+  }
   const measures = maxDrop !== undefined || options.sensitivity === true;
   if (!measures && checkImages !== undefined) {
     throw new ConfigurationError('--check-images is for measuring layers', { fix: 'add --sensitivity or --max-drop' });
@@ -228,6 +236,7 @@ async function readFrozenSource(path: string, { weights, model, set, classes, fi
 async function readTrainedSource(reference: string, options: Options): Promise<Source> {
   const { saved, run } = await readReference(reference, options);
   const { runName } = await import('../../runs/run-folder.ts');
+  const teacher = await teacherPath(options);
   return {
     name: run === undefined ? reference.replace(weightsFileName, '') : saved.config.model,
     dataset: saved.config.dataset,
@@ -236,7 +245,10 @@ async function readTrainedSource(reference: string, options: Options): Promise<S
       const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
       const { fineTune: steps, classes, threads } = options;
       const engine = createOnednnEngine(threads === undefined ? {} : { threads });
-      const tuned = steps === undefined || dataset === undefined ? saved : await trainOn(saved, steps, { engine, dataset, bits });
+      const tuned =
+        steps === undefined || dataset === undefined
+          ? saved
+          : await trainOn(saved, { steps, teacher }, { engine, dataset, bits });
       const frozen = await freeze({
         saved: tuned,
         weights: await weightsKind(tuned, options.weights),
@@ -249,13 +261,20 @@ async function readTrainedSource(reference: string, options: Options): Promise<S
   };
 }
 
+/** Of its weights, looked for before the work begins. @throws DataError if there are none */
+async function teacherPath({ teacher, runsDir }: Options): Promise<string | undefined> {
+  if (teacher === undefined) return undefined;
+  const { findWeights } = await import('../../train/saved-model.ts');
+  return resolve(findWeights(teacher, runsDir).path);
+}
+
 async function trainOn(
   saved: SavedModel,
-  steps: number,
+  settings: { readonly steps: number; readonly teacher: string | undefined },
   { engine, dataset, bits }: { readonly engine: OnednnEngine; readonly dataset: Dataset; readonly bits: 7 | 8 },
 ): Promise<SavedModel> {
   const { fineTune, fineTuneConfig } = await import('../../compress/quantize/fine-tune.ts');
-  const config = fineTuneConfig(saved, steps, engine.threads, dataset.name);
+  const config = fineTuneConfig(saved, { ...settings, threads: engine.threads, dataset: dataset.name });
   const { hooks, finish } = trainingDisplay(config, singleProcess);
   return await interruptible('stopping', async (signal) => {
     const tuned = await fineTune(saved, config, { engine, dataset, bits, signal, hooks }).finally(finish);

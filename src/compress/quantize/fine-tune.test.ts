@@ -1,18 +1,62 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
-import { network, sparse } from '../../../test/untrained-squeeze0.ts';
+import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
+import { checkpointWeights } from '../../runs/checkpoint.ts';
+import { encodeSafetensors } from '../../runs/safetensors.ts';
+import { resolveConfig } from '../../train/config.ts';
+import { weightsChecksum } from '../../train/weights.ts';
 import { fineTune, fineTuneConfig } from './fine-tune.ts';
 
 const dataset = noiseDataset(12, { train: 16, test: 4 });
+const settings = { steps: 2, threads: 1, dataset: 'noise' };
 
 test('weights that are zero in a file without masks stay zero, all others are trained', async () => {
-  const tuned = await fineTune(sparse, fineTuneConfig(sparse, 2, 1, 'noise'), { bits: 7, engine: referenceEngine, dataset });
+  const tuned = await fineTune(sparse, fineTuneConfig(sparse, settings), { bits: 7, engine: referenceEngine, dataset });
   for (const { name, role } of network.parameters) {
     if (role !== 'weight') continue;
     const after = tuned!.file.tensors.get(name)!.data;
     const before = sparse.file.tensors.get(name)!.data;
     expect(after.every((value, i) => i % 2 === 1 || value === 0)).toBe(true);
     expect(after.some((value, i) => value !== before[i])).toBe(true);
+  }
+});
+
+test('a network that was trained in bf16 is tuned in float32; its own teacher and pruning are left out', () => {
+  const config = resolveConfig({
+    ...untrained.config,
+    precision: 'bf16',
+    teacher: 'nin2/1',
+    pruning: { type: 'magnitude', sparsity: 0.5 },
+  });
+  expect(fineTuneConfig({ ...untrained, config }, settings)).toMatchObject({
+    ...{ precision: 'f32', teacher: 'none', pruning: { type: 'none' }, steps: 2 },
+    learningRate: 0.1 * config.learningRate,
+  });
+});
+
+test('a teacher changes what is learnt, by as much as the configuration says', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-teacher-'));
+  try {
+    const teacher = join(folder, 'teacher.safetensors');
+    // Logits far from those of the network that learns.
+    const tensors = new Map(
+      [...untrained.file.tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => -2 * value) }]),
+    );
+    writeFileSync(teacher, encodeSafetensors(tensors, { model: 'squeeze0', config: JSON.stringify(untrained.config) }));
+    const tune = async (teacherWeight: number, given: string | undefined) => {
+      const source = { ...untrained, config: { ...untrained.config, teacherWeight } };
+      const config = fineTuneConfig(source, { ...settings, teacher: given });
+      const tuned = await fineTune(source, config, { bits: 7, engine: referenceEngine, dataset });
+      return weightsChecksum(checkpointWeights(tuned!.file, 'raw', 'the tuned network'));
+    };
+    const [alone, none, half] = [await tune(0.5, undefined), await tune(0, teacher), await tune(0.5, teacher)];
+    expect(none).toBe(alone);
+    expect(half).not.toBe(alone);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 });

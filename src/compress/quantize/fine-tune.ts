@@ -17,14 +17,24 @@ import type { WeightBits } from './weights.ts';
 /** Of the learning rate that the network was trained with. */
 const learningRateShare = 0.1;
 
+export interface FineTuneSettings {
+  readonly steps: number;
+  readonly threads: number;
+  readonly dataset: string;
+  /** Absolute path of the weights that it learns from beside the labels; default none, whatever the network itself was trained with. */
+  readonly teacher?: string | undefined;
+}
+
 /**
- * The configuration of the fine-tuning: that of the network, with a tenth of its learning rate, which falls to zero along a cosine.
+ * The configuration of the fine-tuning: that of the network, with a tenth of its learning rate, which falls to zero along a cosine. It is in
+ * float32, in which what is frozen computes, so that a network that was trained in bf16 is tuned on any processor.
  *
  * @throws ConfigurationError if `steps` or `threads` is not a positive integer
  */
-export function fineTuneConfig({ config }: SavedModel, steps: number, threads: number, dataset: string): TrainingConfig {
+export function fineTuneConfig({ config }: SavedModel, settings: FineTuneSettings): TrainingConfig {
+  const { steps, threads, dataset, teacher = 'none' } = settings;
   return resolveConfig(
-    { ...config, init: 'none', teacher: 'none', teacherChecksum: '', pruning: { type: 'none' } },
+    { ...config, init: 'none', teacher, teacherChecksum: '', pruning: { type: 'none' }, precision: 'f32' },
     { learningRate: learningRateShare * config.learningRate, schedule: { type: 'cosine', warmup: 0, final: 0 } },
     { steps, threads, dataset, evalEvery: 0, saveEvery: 0, saveEverySeconds: 0 },
   );
