@@ -8,10 +8,11 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadCheckpoint, checkpointWeights, latestCheckpoint } from '../dist/runs/checkpoint.js';
+import { encodeSavedWeights } from '../dist/compress/weights-file.js';
+import { latestCheckpoint } from '../dist/runs/checkpoint.js';
 import { metricsPath, openRun, readConfig, readEnvironment } from '../dist/runs/run-folder.js';
 import { readMetrics } from '../dist/runs/metrics.js';
-import { encodeSafetensors } from '../dist/runs/safetensors.js';
+import { readSavedModel } from '../dist/train/saved-model.js';
 import { preferredWeights } from '../dist/train/weights.js';
 import { writeFileAtomic } from '../dist/util/atomic-file.js';
 
@@ -22,14 +23,12 @@ const config = readConfig(run);
 const name = given ?? config.model;
 const latest = latestCheckpoint(run);
 if (latest === undefined || latest.step !== config.steps) throw new Error(`${folder} is not finished`);
-const checkpoint = loadCheckpoint(latest.path);
-const kind = preferredWeights(checkpoint);
-const weights = checkpointWeights(checkpoint, kind, latest.path);
+const saved = readSavedModel(latest.path, {});
 const last = readMetrics(metricsPath(run)).findLast(({ step, metrics }) => step === latest.step && 'test/accuracy' in metrics);
 const { cpu, threads, versions, git } = readEnvironment(run);
 const made = {
   model: config.model,
-  weights: kind,
+  weights: preferredWeights(saved.file),
   steps: latest.step,
   testAccuracy: last?.metrics['test/accuracy'],
   config,
@@ -39,6 +38,6 @@ const made = {
 };
 const target = join(dirname(fileURLToPath(import.meta.url)), '..', 'trained_models', name);
 mkdirSync(dirname(target), { recursive: true });
-writeFileAtomic(`${target}.safetensors`, encodeSafetensors(weights, checkpoint.metadata));
+writeFileAtomic(`${target}.safetensors`, encodeSavedWeights(`${target}.safetensors`, saved));
 writeFileAtomic(`${target}.json`, `${JSON.stringify(made, null, 2)}\n`);
 console.log(`${target}.safetensors: ${readFileSync(`${target}.safetensors`).length} bytes, test accuracy ${made.testAccuracy}`);

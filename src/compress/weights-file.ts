@@ -1,7 +1,9 @@
 /** Files that hold a network's weights alone, to be evaluated, frozen or trained on: no optimizer state, no averages, no masks. */
+import { checkpointWeights } from '../runs/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import type { SavedModel } from '../train/saved-model.ts';
+import { preferredWeights } from '../train/weights.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { weightsFileName } from '../util/file-names.ts';
 import { bytesFor } from '../util/gzip.ts';
@@ -18,6 +20,16 @@ export function requireWeightsFileName(path: string): void {
 export function weightsMetadata({ file: { metadata } }: SavedModel, config: TrainingConfig): Readonly<Record<string, string>> {
   const kept = Object.entries(metadata).filter(([key]) => !['format', 'final', 'config', 'model'].includes(key));
   return { ...Object.fromEntries(kept), model: config.model, config: JSON.stringify(config) };
+}
+
+/**
+ * A checkpoint as a file of weights: its moving averages, or the weights themselves where it has none. It no longer says that it is a
+ * checkpoint, so that of a pruned network the zeros count as pruned in place of the masks.
+ */
+export function encodeSavedWeights(path: string, saved: SavedModel): Uint8Array {
+  const { file, config } = saved;
+  const tensors = checkpointWeights(file, preferredWeights(file), saved.path);
+  return encodeWeightsFile(path, tensors, weightsMetadata(saved, config));
 }
 
 /** The bytes of a file of weights; compressed with gzip, which mostly pays for sparse weights, if its name says so. */

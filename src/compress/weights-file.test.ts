@@ -1,0 +1,38 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { noiseDataset } from '../../test/noise-dataset.ts';
+import { untrained } from '../../test/untrained-squeeze0.ts';
+import { referenceEngine } from '../engine/reference/engine.ts';
+import { checkpointWeights, latestCheckpoint } from '../runs/checkpoint.ts';
+import { masksAmong, withItsMasks } from '../train/masks.ts';
+import { readSavedModel } from '../train/saved-model.ts';
+import { planPruning, prune } from './prune/prune.ts';
+import { encodeSavedWeights } from './weights-file.ts';
+
+const dataset = noiseDataset(12, { train: 16, test: 4 });
+const pruning = { sparsity: 0.6, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' } as const;
+
+test('a pruned run, exported as a file of weights, keeps its zeros and says how it was trained', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-export-'));
+  try {
+    const request = { source: untrained, reference: untrained.path, steps: 1, overrides: {} };
+    const plan = planPruning({ ...request, method: { type: 'weights', pruning } }, dataset);
+    const { run } = await prune(plan, { engine: referenceEngine, dataset, runsFolder: folder });
+    const saved = readSavedModel(latestCheckpoint(run!)!.path, {});
+    const path = join(folder, 'exported.safetensors');
+    writeFileSync(path, encodeSavedWeights(path, saved));
+
+    const exported = readSavedModel(path, {});
+    const { config, step, classes } = exported;
+    expect({ config, step, classes }).toEqual({ config: saved.config, step: 1, classes: dataset.classes });
+    expect(exported.file.tensors).toEqual(checkpointWeights(saved.file, 'ema', saved.path));
+    // Which weights of the checkpoint stay zero is said by its masks, of the file by the zeros.
+    const masks = masksAmong(saved.file.tensors);
+    expect(masksAmong(withItsMasks(exported.file, path).tensors)).toEqual(masks);
+    expect([...masks.values()].some(({ data }) => data.includes(0))).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
