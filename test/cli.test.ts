@@ -206,6 +206,35 @@ test('data verify names the files that are wrong', async () => {
   expect(code).toBe(1);
 });
 
+test('bench train times a step and its kernels', async () => {
+  const steps = ['--batch-size', '8', '--steps', '2', '--warm-up', '1', '--repetitions', '1', '--threads', '1'];
+  const timed = await json('bench', 'train', 'cs231n', '--data', 'synthetic', '--set', 'dense1.features=16', ...steps);
+  expect(timed).toMatchObject({ model: 'cs231n', precision: 'f32', threads: 1, batchSize: 8, steps: 2 });
+
+  const { median, min, p95 } = timed['msPerStep'] as Record<'median' | 'min' | 'p95', number>;
+  expect(min).toBeGreaterThan(0);
+  expect(median).toBeGreaterThanOrEqual(min);
+  expect(p95).toBeGreaterThanOrEqual(median);
+  for (const key of ['imagesPerSecond', 'gflops', 'ceilingMs', 'ceilingFraction', 'memoryBytes', 'residentBytes']) {
+    expect(timed[key], key).toBeGreaterThan(0);
+  }
+  // What is left over for `other` may be less than nothing: the parts are timed apart from the steps.
+  const breakdown = Object.entries(timed['breakdown'] as Record<string, number>);
+  for (const [part, ms] of breakdown) expect(ms, part).toBeGreaterThanOrEqual(part === 'other' ? -Infinity : 0);
+
+  const layers = timed['layers'] as { layer: string; pass: string; implementation: string; ms: number; ceilingMs?: number }[];
+  const kernels = layers.filter(({ ceilingMs }) => ceilingMs !== undefined);
+  for (const { layer, pass, ms } of layers) expect(ms, `${layer} ${pass}`).toBeGreaterThan(0);
+  for (const { layer, pass, ceilingMs } of kernels) expect(ceilingMs, `${layer} ${pass}`).toBeGreaterThan(0);
+  // Of the convolution and the dense layers every pass has a ceiling, and nothing else. Nobody wants the gradient of the images.
+  expect(kernels.map(({ layer, pass }) => `${layer} ${pass}`).sort()).toEqual([
+    'conv1 backwardWeights',
+    'conv1 forward',
+    ...['backwardData', 'backwardWeights', 'forward'].map((pass) => `dense1 ${pass}`),
+    ...['backwardData', 'backwardWeights', 'forward'].map((pass) => `logits ${pass}`),
+  ]);
+});
+
 describe('a training', () => {
   const quick = ['cs231n', '--data', 'images:images', '--batch-size', '10', '--set', 'dense1.features=16'];
 
