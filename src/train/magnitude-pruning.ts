@@ -3,6 +3,7 @@
  * Only the choice of the weights is here; the trainer makes the rounds, masks.ts holds what was chosen.
  */
 import type { ParameterArena } from '../engine/engine.ts';
+import { sizeOf } from '../nn/shape.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { prunableEntries } from './masks.ts';
@@ -120,16 +121,37 @@ function zeroCount(sparsity: number, group: readonly Size[]): number {
  * @throws ConfigurationError if it cannot
  */
 export function requirePrunable(arena: ParameterArena, pruning: MagnitudePruning, prunedAlready: Float32Array | undefined): void {
-  const entries = prunableEntries(arena);
-  const sizes = entries.map((entry) => ({ name: entry.spec.name, length: entry.spec.shape.reduce((a, b) => a * b, 1) }));
-  if (sizes.length === 0) throw new ConfigurationError('the network has no weights that can be pruned');
-  for (const group of pruning.scope === 'global' ? [sizes] : sizes.map((size) => [size])) zeroCount(pruning.sparsity, group);
-  if (prunedAlready === undefined) return;
-  const total = sizes.reduce((sum, { length }) => sum + length, 0);
-  const zeros = entries.reduce((sum, entry) => sum + arena.read(entry, prunedAlready).filter((bit) => bit === 0).length, 0);
-  if (zeros / total > pruning.sparsity) {
+  const weights = prunableEntries(arena).map((entry) => ({
+    name: entry.spec.name,
+    length: sizeOf(entry.spec.shape),
+    zeros: prunedAlready === undefined ? 0 : zerosIn(arena.read(entry, prunedAlready)),
+  }));
+  requireSparsity(weights, pruning);
+}
+
+/** The weights of one parameter, counted. */
+export interface CountedWeights extends Size {
+  /** Pruned already. */
+  readonly zeros: number;
+}
+
+/** @throws ConfigurationError if a layer would keep no weight, or more of them are pruned already than is asked for */
+export function requireSparsity(
+  weights: readonly CountedWeights[],
+  { sparsity, scope }: Pick<MagnitudePruning, 'sparsity' | 'scope'>,
+): void {
+  if (weights.length === 0) throw new ConfigurationError('the network has no weights that can be pruned');
+  for (const group of scope === 'global' ? [weights] : weights.map((one) => [one])) zeroCount(sparsity, group);
+  const total = weights.reduce((sum, { length }) => sum + length, 0);
+  const already = weights.reduce((sum, { zeros }) => sum + zeros, 0) / total;
+  if (already > sparsity) {
     throw new ConfigurationError(
-      `pruning.sparsity (=${pruning.sparsity}) must be above ${(zeros / total).toFixed(4)}, the sparsity of the weights it starts from`,
+      `pruning.sparsity (=${sparsity}) must be above ${already.toFixed(4)}, the sparsity of the weights it starts from`,
     );
   }
+}
+
+/** Weights that a mask prunes. */
+export function zerosIn(mask: Float32Array): number {
+  return mask.filter((bit) => bit === 0).length;
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
 import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
@@ -32,4 +32,23 @@ test.each([
     const { data } = start.file.tensors.get(name)!;
     expect(start.file.tensors.get(`mask.${name}`)!.data).toEqual(data.map((value) => (value === 0 ? 0 : 1)));
   }
+});
+
+describe('less sparsity than the network has is refused, whether anything is trained or not', () => {
+  const plan = (sparsity: number, steps: number, source: typeof sparse) => () =>
+    planPruning(
+      {
+        ...{ source, reference: source.path, steps, overrides: {} },
+        method: { type: 'weights', pruning: { sparsity, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' } },
+      },
+      dataset,
+    );
+
+  test.each([0, 2])('steps %i', (steps) => {
+    expect(plan(0.3, steps, sparse)).toThrow(
+      /^pruning\.sparsity \(=0\.3\) must be above 0\.50\d\d, the sparsity of the weights it starts from$/,
+    );
+    expect(plan(0.6, steps, sparse)).not.toThrow();
+    expect(plan(0.3, steps, untrained)).not.toThrow();
+  });
 });

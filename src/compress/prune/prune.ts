@@ -9,12 +9,20 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { buildModel } from '../../models/registry.ts';
 import type { Network } from '../../nn/network.ts';
+import type { ParameterSpec } from '../../nn/parameter.ts';
+import { sizeOf } from '../../nn/shape.ts';
 import { checkpointWeights, latestCheckpoint } from '../../runs/checkpoint.ts';
 import { runName, type Run } from '../../runs/run-folder.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import { resolveConfig } from '../../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
-import { magnitudeMasks, type MagnitudePruning } from '../../train/magnitude-pruning.ts';
+import {
+  magnitudeMasks,
+  requireSparsity,
+  zerosIn,
+  type CountedWeights,
+  type MagnitudePruning,
+} from '../../train/magnitude-pruning.ts';
 import { masksAmong, withItsMasks, withMasks } from '../../train/masks.ts';
 import { preprocessingOf } from '../../train/preprocessing.ts';
 import { resumeConfig } from '../../train/resume.ts';
@@ -124,7 +132,11 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
     { pruning, steps: steps === 0 ? source.config.steps : steps * rounds },
   );
   requireSameNetwork(source.config, config);
-  if (method.type === 'weights') return { request, config, shrunk: undefined };
+  if (method.type === 'weights') {
+    // A training checks it too, but nothing may be trained.
+    requireSparsity(prunableWeights(buildFor(source.config, dataset), source), method.pruning);
+    return { request, config, shrunk: undefined };
+  }
   const { target, scope } = method;
   const shrunk = shrinkModel({
     model: config.model,
@@ -136,6 +148,18 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
     scope,
   });
   return { request, config: { ...config, modelSettings: shrunk.settings }, shrunk };
+}
+
+function prunableWeights(network: Network, { file, path }: SavedModel): CountedWeights[] {
+  const masks = masksAmong(withItsMasks(file, path).tensors);
+  return prunableOf(network).map(({ name, shape }) => {
+    const mask = masks.get(name);
+    return { name, length: sizeOf(shape), zeros: mask === undefined ? 0 : zerosIn(mask.data) };
+  });
+}
+
+function prunableOf(network: Network): readonly ParameterSpec[] {
+  return network.parameters.filter(({ role, kind }) => role === 'weight' && kind === 'trainable');
 }
 
 /** What is left starts from these weights. */
@@ -279,8 +303,7 @@ function withoutSmallWeights(
   method: WeightPruning | FilterPruning,
 ): ReadonlyMap<string, Tensor> {
   if (method.type === 'filters') return tensors;
-  const prunable = network.parameters.filter(({ role, kind }) => role === 'weight' && kind === 'trainable');
-  const weights = prunable.map(({ name }) => ({ name, values: tensors.get(name)!.data }));
+  const weights = prunableOf(network).map(({ name }) => ({ name, values: tensors.get(name)!.data }));
   const masks = magnitudeMasks(weights, method.pruning.sparsity, method.pruning.scope);
   return new Map(
     [...tensors].map(([name, { shape, data }]) => {
