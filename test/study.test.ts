@@ -15,6 +15,7 @@ import { readStatus, writeStatus } from '../src/runs/run-status.ts';
 import type { Tensor } from '../src/runs/safetensors.ts';
 import { planStudy } from '../src/study/plan.ts';
 import { parseStudyFile } from '../src/study/study-file.ts';
+import { recordedConfig } from '../src/train/resume.ts';
 import { streamKey, uniform } from '../src/util/random.ts';
 import { writeNoiseImages } from './mpi/images.ts';
 import { main, runCli, tsx } from './run-cli.ts';
@@ -186,6 +187,46 @@ test('runs that diverge are in the report with their reason, and the others with
   expect(page).toContain('One seed: no interval can be given');
   expect(page).toContain('training diverged');
 }, 120_000);
+
+test('pruning and a teacher are factors like any other, also together', async () => {
+  const settings = ['--data', 'images:images', '--batch-size', '8', '--set', 'learningRate=0.01', '--threads', '1'];
+  const teacher = ['train', 'cs231n', '--steps', '4', '--seed', '9', ...settings, '--runs-dir', 'pruned'];
+  const trained = await runCli([...teacher, '--set', 'dense1.features=8'], { cwd: folder });
+  expect(trained.code, trained.stderr).toBe(0);
+  writeFileSync(
+    join(folder, 'pruned.yaml'),
+    `name: pruned
+dataset: images:images
+baseline: { model: cs231n, steps: 6, batchSize: 8, learningRate: 0.01, dense1.features: 16 }
+design: factorial
+factors:
+  - name: sparsity
+    levels:
+      - { label: half, set: { pruning: magnitude, pruning.sparsity: 0.5, pruning.rounds: 2 } }
+      - { label: nine tenths, set: { pruning: magnitude, pruning.sparsity: 0.9, pruning.rounds: 2 } }
+  - { name: taught, set: { teacher: cs231n/1, teacherWeight: 0.7 } }
+seeds: [1]
+`,
+  );
+  const result = await finishStudy('pruned', 'pruned');
+  const outcomes = result.runs.map(({ status, run }) => {
+    const found = findRun(join(folder, 'pruned'), run);
+    const { tensors } = loadCheckpoint(latestCheckpoint(found)!.path);
+    const { pruning, teacher: taughtBy, teacherChecksum } = recordedConfig(found);
+    const asked = pruning.type === 'none' ? 0 : pruning.sparsity;
+    const weights = [...tensors].filter(([name]) => /^\w+\.weight$/.test(name)).flatMap(([, { data }]) => [...data]);
+    expect(weights.filter((value) => value === 0)).toHaveLength(Math.round(asked * weights.length));
+    expect([status, teacherChecksum.length]).toEqual(['finished', taughtBy === 'none' ? 0 : 64]);
+    return { asked, taughtBy, tensors: digest(tensors) };
+  });
+  const combinations = outcomes.map(({ asked, taughtBy }) => `${asked} ${taughtBy}`);
+  expect(combinations.sort()).toEqual([0, 0.5, 0.9].flatMap((asked) => [`${asked} cs231n/1`, `${asked} none`]));
+  expect(new Set(outcomes.map(({ tensors }) => tensors)).size).toBe(6);
+  expect(new Set(result.effects.map(({ factor }) => factor))).toEqual(new Set(['sparsity', 'taught', 'sparsity x taught']));
+  // A second time, all of them are found again.
+  expect((await finishStudy('pruned', 'pruned')).runs).toEqual(result.runs);
+  expect(allRuns(join(folder, 'pruned'))).toHaveLength(7);
+}, 240_000);
 
 test('a dry run lists what would be trained, and trains nothing', async () => {
   writeStudy('dry');
