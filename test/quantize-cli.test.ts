@@ -90,6 +90,7 @@ test('compressed files are read and written like any other', async () => {
   expect(plain).toMatchObject({ file: 'packed.int8-weights.onnx', bytes: uncompressed.length, ...sizes });
   const image = 'images/test/cat/0.png';
   expect(await json('label', 'packed.int8.onnx.gz', image, '--runs', '1')).toMatchObject([{ image }]);
+  expect(await json('eval', 'packed.int8.onnx.gz', ...data)).toMatchObject({ images: 20 });
   const bench = ['--threads', '1', '--batch-sizes', '1', '--rounds', '1', '--round-ms', '10'];
   expect(await json('bench', 'infer', 'packed.int8.onnx.gz', ...bench)).toMatchObject([{ bytes: uncompressed.length }, {}]);
   const words = await ablate('quantize', ...args, '-o', 'words.onnx.gz');

@@ -11,6 +11,7 @@ import type { SavedModel } from '../../train/saved-model.ts';
 import type { WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { frozenFileName } from '../../util/file-names.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -66,7 +67,7 @@ async function evaluate(reference: string, options: Options): Promise<void> {
   const split = oneOf('split', options.split, splits);
   const { weightsKinds } = await import('../../train/weights.ts');
   const kind = options.weights === undefined ? undefined : oneOf('weights', options.weights, weightsKinds);
-  if (reference.endsWith('.onnx')) {
+  if (frozenFileName.test(reference)) {
     await evaluateFrozenFile(reference, split, options);
     return;
   }
