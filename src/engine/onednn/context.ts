@@ -49,7 +49,7 @@ export class LoweringContext {
    * What a convolution or dense layer works in: its input and output, their gradients, and the weights as its kernels read them. Other
    * layers take the type of their input. The layer that makes the logits works in float32: it is small, and the loss needs small
    * differences. So does one of whose `kernels` bf16 has only general ones where float32 has one made for the shape: it would be slower.
-   * (Backward-weights of an image, where the filters are no multiple of 16, takes two to twenty times as long.)
+   * (Backward-weights of an image is such a case, where the filters are no multiple of 16.)
    *
    * @param kernels those of a data type, undefined where oneDNN has none, in the same order for each. By default they are not compared.
    */
