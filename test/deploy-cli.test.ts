@@ -131,17 +131,11 @@ describe('freeze', () => {
     writeFileSync(inFolder('weights.safetensors'), encodeSafetensors(tensors, {}));
   }
 
+  const freezeTo = (file: string) => ablate('freeze', 'weights.safetensors', '--model', 'nin0', '-o', file, '--json');
+
   test('writes weights from elsewhere, and says what is in the file', async () => {
     writeWeights();
-    const { code, stdout, stderr } = await ablate(
-      'freeze',
-      'weights.safetensors',
-      '--model',
-      'nin0',
-      '-o',
-      'nin0.onnx',
-      '--json',
-    );
+    const { code, stdout, stderr } = await freezeTo('nin0.onnx');
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -156,15 +150,7 @@ describe('freeze', () => {
 
   test('compresses where the name says so', async () => {
     writeWeights();
-    const { code, stdout, stderr } = await ablate(
-      'freeze',
-      'weights.safetensors',
-      '--model',
-      'nin0',
-      '-o',
-      'nin0.onnx.gz',
-      '--json',
-    );
+    const { code, stdout, stderr } = await freezeTo('nin0.onnx.gz');
     expect(code, stderr).toBe(0);
     const bytes = readFileSync(inFolder('nin0.onnx.gz'));
     expect(JSON.parse(stdout)).toMatchObject({ file: 'nin0.onnx.gz', bytes: bytes.length });

@@ -79,7 +79,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
 function requireBf16({ isa = 'unknown' }: OnednnProbe): void {
   if (supportsBf16(isa)) return;
   throw new ConfigurationError(`precision (=bf16) needs a processor with AVX512_BF16 or AMX; oneDNN sees ${isa} here`, {
-    fix: 'use --precision f32, or --set precision=f32 where a command goes on with a network that was trained in bf16',
+    fix: 'use --precision f32 (prune and compress: --set precision=f32); a run in bf16 is only continued where there is one',
   });
 }
 
