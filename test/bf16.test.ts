@@ -1,7 +1,7 @@
 /** bf16 keeps 8 bits of every activation, weight and gradient: the same network must come out, to that precision. */
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/engine.ts';
-import { supportsBf16 } from '../src/engine/onednn/engine.ts';
+import { supportsBf16, type ProfiledPlan } from '../src/engine/onednn/engine.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
@@ -63,17 +63,24 @@ describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
     const whole = b.conv('whole', odd, { kernel: 3, filters: 32, relu: true });
     const network = b.build(b.dense('logits', whole, { features: 10 }));
     const plan = onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
-    const kernels = (layer: string): string[] =>
-      [...plan.forwardOperations, ...plan.backwardOperations]
-        .filter(
-          (operation) => operation.layer === layer && ['forward', 'backwardData', 'backwardWeights'].includes(operation.pass),
-        )
-        .map((operation) => operation.implementation);
     // oneDNN has no bf16 gradient of an image's weights for 10 filters.
-    expect(kernels('odd').filter((name) => /bf16|gemm|ref/.test(name))).toEqual([]);
-    expect(kernels('whole').filter((name) => name.includes('bf16'))).toHaveLength(3);
+    expect(kernelsOf(plan, 'odd').filter((name) => /bf16|gemm|ref/.test(name))).toEqual([]);
+    expect(kernelsOf(plan, 'whole').filter((name) => name.includes('bf16'))).toHaveLength(3);
     plan.dispose();
   });
+
+  test.skipIf(onednn?.libraryVersion.startsWith('2.') !== true)(
+    "a layer for which Winograd's float32 kernels are faster takes them",
+    () => {
+      const b = new NetworkBuilder('wide', [3, 16, 16]);
+      const wide = b.conv('wide', b.conv('stem', b.input, { kernel: 1, filters: 128 }), { kernel: 3, filters: 128 });
+      const network = b.build(b.dense('logits', b.conv('narrow', wide, { kernel: 3, filters: 16 }), { features: 10 }));
+      const plan = onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
+      expect(kernelsOf(plan, 'wide').map((name) => /wino/.test(name))).toEqual([true, true, true]);
+      expect(kernelsOf(plan, 'narrow').map((name) => /bf16/.test(name))).toEqual([true, true, true]);
+      plan.dispose();
+    },
+  );
 
   test('a small network learns 32 images by heart', () => {
     const b = new NetworkBuilder('small', [3, 8, 8]);
@@ -104,3 +111,10 @@ describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
     plan.dispose();
   });
 });
+
+/** oneDNN's names of the kernels of a layer's three passes. */
+function kernelsOf(plan: ProfiledPlan, layer: string): string[] {
+  return [...plan.forwardOperations, ...plan.backwardOperations]
+    .filter((operation) => operation.layer === layer && ['forward', 'backwardData', 'backwardWeights'].includes(operation.pass))
+    .map(({ implementation }) => implementation);
+}

@@ -1,6 +1,8 @@
 /** The oneDNN engine computes what the reference engine computes: outputs, gradients and running statistics, layer by layer. */
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/engine.ts';
+import type { ProfiledPlan } from '../src/engine/onednn/engine.ts';
+import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
@@ -32,6 +34,24 @@ describe.skipIf(onednn === undefined)('the oneDNN engine agrees with the referen
   ])('model %s with %j', (name, settings) => {
     expect(disagreements(compareEngines(onednn!, referenceEngine, modelCase(name, settings)), tolerance)).toEqual({});
   });
+});
+
+const hasWinograd = onednn?.libraryVersion.startsWith('2.') === true && probeOnednn().isa?.startsWith('avx512_core') === true;
+
+test.skipIf(!hasWinograd)("Winograd's kernels train, and the direct ones evaluate", () => {
+  const { network, batchSize } = layerCases.conv.find(({ name }) => name.includes('Winograd'))!;
+  const [training, inference] = [
+    onednn!.compileTraining(network, { batchSize }),
+    onednn!.compileInference(network, { batchSize }),
+  ];
+  const kernels = ({ forwardOperations, backwardOperations }: ProfiledPlan) =>
+    [...forwardOperations, ...backwardOperations]
+      .filter(({ layer, pass }) => layer === 'c' && ['forward', 'backwardData', 'backwardWeights'].includes(pass))
+      .map(({ pass, implementation }) => `${pass} ${implementation.includes('wino') ? 'Winograd' : 'direct'}`);
+  expect(kernels(training)).toEqual(['forward Winograd', 'backwardData Winograd', 'backwardWeights Winograd']);
+  expect(kernels(inference)).toEqual(['forward direct']);
+  training.dispose();
+  inference.dispose();
 });
 
 /**

@@ -7,6 +7,7 @@ import koffi from 'koffi';
 import type {
   ArgumentName,
   BinaryAlgorithm,
+  ConvolutionAlgorithm,
   DataType,
   DescriptorQuery,
   Dnnl,
@@ -67,7 +68,7 @@ export const binaryAlgorithms: Readonly<Record<BinaryAlgorithm, number>> = {
   subtract: 131061,
 };
 export const poolingAlgorithms = { max: 511, average: 1023 } as const;
-export const convolutionDirect = 1;
+export const convolutionAlgorithms: Readonly<Record<ConvolutionAlgorithm, number>> = { direct: 1, winograd: 2 };
 /** The parts of a backward pass. */
 export const propagation = { both: 128, data: 160 } as const;
 

@@ -29,11 +29,12 @@ export class LoweringContext {
   readonly program: ProgramBuilder;
   readonly batchSize: number;
   readonly training: boolean;
+  /** Of the plan; a layer may need float32 in bf16 (`dataTypeOf`). */
+  readonly precision: Precision;
   readonly sharedBatch: SharedBatch | undefined;
   readonly parameters: PlacedParameter[] = [];
   /** Layers whose lowering has applied the ReLU that follows them. */
   readonly rectified = new Set<string>();
-  readonly #precision: Precision;
   readonly #analysis: NetworkAnalysis;
 
   constructor(program: ProgramBuilder, options: CompileSettings, analysis: NetworkAnalysis) {
@@ -41,7 +42,7 @@ export class LoweringContext {
     this.batchSize = options.batchSize;
     this.training = options.training;
     this.sharedBatch = options.sharedBatch;
-    this.#precision = options.precision;
+    this.precision = options.precision;
     this.#analysis = analysis;
   }
 
@@ -54,7 +55,7 @@ export class LoweringContext {
    * @param kernels those of a data type, undefined where oneDNN has none, in the same order for each. By default they are not compared.
    */
   dataTypeOf(layer: string, kernels: (dataType: Precision) => readonly (Primitive | undefined)[] = () => []): Precision {
-    if (this.#precision === 'f32' || this.#analysis.logits === layer) return 'f32';
+    if (this.precision === 'f32' || this.#analysis.logits === layer) return 'f32';
     const float32 = kernels('f32');
     const isSlow = kernels('bf16').some((kernel, i) => !isMadeForShape(kernel) && isMadeForShape(float32[i]));
     return isSlow ? 'f32' : 'bf16';

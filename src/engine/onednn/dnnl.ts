@@ -29,6 +29,13 @@ export interface ConvolutionGeometry {
   readonly padding: readonly [number, number, number, number];
 }
 
+/** `winograd`: fewer multiplications for filters of 3x3 and stride 1, at the price of some rounding; not on every processor. */
+export type ConvolutionAlgorithm = 'direct' | 'winograd';
+
+interface Convolution extends ConvolutionGeometry {
+  readonly algorithm: ConvolutionAlgorithm;
+}
+
 interface Forward {
   /** Training primitives may keep what backward needs (a workspace). */
   readonly training: boolean;
@@ -41,21 +48,21 @@ export type PrimitiveSpec =
       readonly weights: MemoryDescriptor;
       readonly bias: MemoryDescriptor | undefined;
       readonly dst: MemoryDescriptor;
-    } & ConvolutionGeometry &
+    } & Convolution &
       Forward)
   | ({
       readonly kind: 'convolutionBackwardData';
       readonly diffSrc: MemoryDescriptor;
       readonly weights: MemoryDescriptor;
       readonly diffDst: MemoryDescriptor;
-    } & ConvolutionGeometry)
+    } & Convolution)
   | ({
       readonly kind: 'convolutionBackwardWeights';
       readonly src: MemoryDescriptor;
       readonly diffWeights: MemoryDescriptor;
       readonly diffBias: MemoryDescriptor | undefined;
       readonly diffDst: MemoryDescriptor;
-    } & ConvolutionGeometry)
+    } & Convolution)
   | ({
       readonly kind: 'innerProduct';
       readonly src: MemoryDescriptor;

@@ -8,7 +8,7 @@ import {
   batchNormFlags,
   binaryAlgorithms,
   check,
-  convolutionDirect,
+  convolutionAlgorithms,
   dataTypes,
   Descriptor,
   dims,
@@ -172,15 +172,21 @@ function initializeOperation(
   switch (spec.kind) {
     case 'convolution': {
       const tensors = [raw(spec.src), raw(spec.weights), optional(spec.bias), raw(spec.dst)];
-      return native.convolutionForward(operation, forwardPropagation(spec), convolutionDirect, ...tensors, ...geometry(spec));
+      return native.convolutionForward(
+        operation,
+        forwardPropagation(spec),
+        convolutionAlgorithms[spec.algorithm],
+        ...tensors,
+        ...geometry(spec),
+      );
     }
     case 'convolutionBackwardData': {
       const tensors = [raw(spec.diffSrc), raw(spec.weights), raw(spec.diffDst)];
-      return native.convolutionBackwardData(operation, convolutionDirect, ...tensors, ...geometry(spec));
+      return native.convolutionBackwardData(operation, convolutionAlgorithms[spec.algorithm], ...tensors, ...geometry(spec));
     }
     case 'convolutionBackwardWeights': {
       const tensors = [raw(spec.src), raw(spec.diffWeights), optional(spec.diffBias), raw(spec.diffDst)];
-      return native.convolutionBackwardWeights(operation, convolutionDirect, ...tensors, ...geometry(spec));
+      return native.convolutionBackwardWeights(operation, convolutionAlgorithms[spec.algorithm], ...tensors, ...geometry(spec));
     }
     case 'innerProduct': {
       const tensors = [raw(spec.src), raw(spec.weights), optional(spec.bias), raw(spec.dst)];

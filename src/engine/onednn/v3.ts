@@ -5,7 +5,7 @@ import {
   batchNormFlags,
   binaryAlgorithms,
   check,
-  convolutionDirect,
+  convolutionAlgorithms,
   created,
   dataTypes,
   Descriptor,
@@ -173,16 +173,32 @@ function describe(
   switch (spec.kind) {
     case 'convolution': {
       const tensors = [raw(spec.src), raw(spec.weights), optional(spec.bias), raw(spec.dst)];
-      const options = [forwardPropagation(spec), convolutionDirect];
+      const options = [forwardPropagation(spec), convolutionAlgorithms[spec.algorithm]];
       return native.convolutionForward(out, engine, ...options, ...tensors, ...dilated(spec), attributes);
     }
     case 'convolutionBackwardData': {
       const tensors = [raw(spec.diffSrc), raw(spec.weights), raw(spec.diffDst)];
-      return native.convolutionBackwardData(out, engine, convolutionDirect, ...tensors, ...dilated(spec), forward, attributes);
+      return native.convolutionBackwardData(
+        out,
+        engine,
+        convolutionAlgorithms[spec.algorithm],
+        ...tensors,
+        ...dilated(spec),
+        forward,
+        attributes,
+      );
     }
     case 'convolutionBackwardWeights': {
       const tensors = [raw(spec.src), raw(spec.diffWeights), optional(spec.diffBias), raw(spec.diffDst)];
-      return native.convolutionBackwardWeights(out, engine, convolutionDirect, ...tensors, ...dilated(spec), forward, attributes);
+      return native.convolutionBackwardWeights(
+        out,
+        engine,
+        convolutionAlgorithms[spec.algorithm],
+        ...tensors,
+        ...dilated(spec),
+        forward,
+        attributes,
+      );
     }
     case 'innerProduct': {
       const tensors = [raw(spec.src), raw(spec.weights), optional(spec.bias), raw(spec.dst)];

@@ -1,23 +1,32 @@
 /** Convolution, with its bias and ReLU fused into the forward kernel. */
 import type { LayerOf } from '../../../nn/layer.ts';
 import { asGiven, type LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
-import type { ConvolutionGeometry, DataType, MemoryDescriptor, Primitive, PrimitiveSpec } from '../dnnl.ts';
+import type { ConvolutionAlgorithm, ConvolutionGeometry, DataType, MemoryDescriptor, Primitive, PrimitiveSpec } from '../dnnl.ts';
 import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
+import { winogradSpeedup } from './winograd.ts';
+
+/** Winograd is taken where it should be faster than direct kernels by this much: what is lost in rounding should buy something. */
+const worthwhileSpeedup = { f32: 1.1, bf16: 1.8 } as const satisfies Record<DataType, number>;
 
 export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
   const { program } = context;
   const { dnnl } = program;
   const { relu } = layer.attributes;
   const inputDims = x!.descriptor.dims;
-  const dataType = context.dataTypeOf(layer.name, (candidate) => kernelsIn(candidate, context, layer, inputDims));
+  const algorithms = algorithmsFor(context, layer, inputDims);
+  const dataType = algorithms.includes('winograd')
+    ? 'f32'
+    : context.dataTypeOf(layer.name, (candidate) => kernelsIn(candidate, context, layer, inputDims));
   // First in the layout that the input has (images with few channels stay plain), else in the one oneDNN prefers.
   const asIs = asGiven(x!.descriptor, dataType);
   const preferred = dnnl.any(inputDims, dataType);
   const isImage = layer.inputShapes[0]![0]! < 16;
   const sources = isImage ? [...asIs, preferred] : [preferred, ...asIs];
   const specs = sources.map((src) => forwardSpec(context, layer, src));
-  const forward = program.primitive(layer.name, specs, { postOperations: relu ? reluPostOperation : [] });
+  const forward = program.primitive(layer.name, forEach(algorithms, specs), {
+    postOperations: relu ? reluPostOperation : [],
+  });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
   const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const biasDescriptor = biasOf(context, layer);
@@ -34,12 +43,35 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
     backward: (gradient, [needsInput]) => {
       const masked = relu && context.masksOwnRelu(layer.name);
       const dz = masked ? reluBackward(program, layer.name, output, gradient) : gradient;
-      const dx = needsInput === true ? backwardData(context, layer, forward, inputDims, weights, dz) : undefined;
-      backwardWeights(context, layer, forward, source, dz, weights, bias);
+      const dx = needsInput === true ? backwardData(context, layer, algorithms, forward, inputDims, weights, dz) : undefined;
+      backwardWeights(context, layer, algorithms, forward, source, dz, weights, bias);
       return [dx];
     },
   };
 };
+
+type ConvolutionSpec = Extract<PrimitiveSpec, { readonly kind: `convolution${string}` }>;
+
+/**
+ * The algorithms to try, the better one first. Winograd's works in float32, whatever the precision. It is only for training: what is
+ * evaluated, pruned and frozen is then computed as everyone else computes it, to the last digits.
+ */
+function algorithmsFor(
+  context: LoweringContext,
+  layer: LayerOf<'conv'>,
+  inputDims: readonly number[],
+): readonly ConvolutionAlgorithm[] {
+  const { program, training, batchSize, precision } = context;
+  if (!training || winogradSpeedup(layer, batchSize) <= worthwhileSpeedup[precision]) return ['direct'];
+  const spec = forwardSpec(context, layer, program.dnnl.any(inputDims, 'f32'));
+  const exists = program.tryPrimitive(layer.name, { ...spec, algorithm: 'winograd' }) !== undefined;
+  return exists ? ['winograd', 'direct'] : ['direct'];
+}
+
+/** All specifications with the first algorithm, then with the next. */
+function forEach(algorithms: readonly ConvolutionAlgorithm[], specs: readonly ConvolutionSpec[]): readonly ConvolutionSpec[] {
+  return algorithms.flatMap((algorithm) => specs.map((spec) => ({ ...spec, algorithm })));
+}
 
 /** The kernels that a step needs of a layer, in layouts of their own choice. */
 function kernelsIn(
@@ -92,10 +124,11 @@ function biasOf({ program: { dnnl } }: LoweringContext, { attributes }: LayerOf<
   return attributes.bias ? dnnl.plain([attributes.filters], 'f32') : undefined;
 }
 
-function forwardSpec(context: LoweringContext, layer: LayerOf<'conv'>, src: MemoryDescriptor): PrimitiveSpec {
+function forwardSpec(context: LoweringContext, layer: LayerOf<'conv'>, src: MemoryDescriptor): ConvolutionSpec {
   const { dnnl } = context.program;
   return {
     kind: 'convolution',
+    algorithm: 'direct',
     training: context.training,
     src,
     weights: dnnl.any(weightDims(layer), src.dataType),
@@ -110,9 +143,10 @@ function backwardDataSpec(
   layer: LayerOf<'conv'>,
   inputDims: readonly number[],
   diffDst: MemoryDescriptor,
-): PrimitiveSpec {
+): ConvolutionSpec {
   return {
     kind: 'convolutionBackwardData',
+    algorithm: 'direct',
     diffSrc: dnnl.any(inputDims, diffDst.dataType),
     weights: dnnl.any(weightDims(layer), diffDst.dataType),
     diffDst,
@@ -126,15 +160,16 @@ function backwardWeightsSpec(
   src: MemoryDescriptor,
   diffWeights: MemoryDescriptor,
   diffDst: MemoryDescriptor,
-): PrimitiveSpec {
+): ConvolutionSpec {
   const diffBias = biasOf(context, layer);
-  return { kind: 'convolutionBackwardWeights', src, diffWeights, diffBias, diffDst, ...geometryOf(layer) };
+  return { kind: 'convolutionBackwardWeights', algorithm: 'direct', src, diffWeights, diffBias, diffDst, ...geometryOf(layer) };
 }
 
 /** dx = the correlation's transpose: dy convolved with the kernels turned by 180 degrees, in and out channels exchanged. */
 function backwardData(
   context: LoweringContext,
   layer: LayerOf<'conv'>,
+  algorithms: readonly ConvolutionAlgorithm[],
   forward: Primitive,
   inputDims: readonly number[],
   weights: PlacedParameter,
@@ -144,7 +179,7 @@ function backwardData(
   const { dataType } = forward.descriptor('dst');
   const gradients = [...asGiven(dz.descriptor, dataType), program.dnnl.any(dz.descriptor.dims, dataType)];
   const specs = gradients.map((diffDst) => backwardDataSpec(context, layer, inputDims, diffDst));
-  const primitive = program.primitive(layer.name, specs, { forward });
+  const primitive = program.primitive(layer.name, forEach(algorithms, specs), { forward });
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));
   const transposed = program.inLayout(layer.name, weights.values, primitive.descriptor('weights'));
   const dx = program.value(primitive.descriptor('diffSrc'));
@@ -156,6 +191,7 @@ function backwardData(
 function backwardWeights(
   context: LoweringContext,
   layer: LayerOf<'conv'>,
+  algorithms: readonly ConvolutionAlgorithm[],
   forward: Primitive,
   source: Value,
   dz: Value,
@@ -166,17 +202,15 @@ function backwardWeights(
   const { program } = context;
   const { dnnl } = program;
   const { dataType } = forward.descriptor('dst');
-  const spec = (diffWeights: MemoryDescriptor, diffDst: MemoryDescriptor): PrimitiveSpec =>
+  const spec = (diffWeights: MemoryDescriptor, diffDst: MemoryDescriptor): ConvolutionSpec =>
     backwardWeightsSpec(context, layer, source.descriptor, diffWeights, diffDst);
   const anyWeights = dnnl.any(weightDims(layer), 'f32');
   const anyGradient = dnnl.any(dz.descriptor.dims, dataType);
-  const primitive = program.primitive(
-    layer.name,
+  const specs =
     dz.descriptor.dataType === dataType
       ? [spec(weights.descriptor, dz.descriptor), spec(anyWeights, dz.descriptor), spec(anyWeights, anyGradient)]
-      : [spec(weights.descriptor, anyGradient), spec(anyWeights, anyGradient)],
-    { forward },
-  );
+      : [spec(weights.descriptor, anyGradient), spec(anyWeights, anyGradient)];
+  const primitive = program.primitive(layer.name, forEach(algorithms, specs), { forward });
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));
   const target = context.gradientTarget(weights);
   const direct = dnnl.equal(primitive.descriptor('diffWeights'), weights.descriptor);

@@ -62,6 +62,7 @@ function bandConvolution(context: LoweringContext, layer: string, attributes: Lr
   const spec = (src: MemoryDescriptor, dst: MemoryDescriptor) =>
     ({
       kind: 'convolution',
+      algorithm: 'direct',
       training: false,
       src,
       weights: dnnl.any([channels, channels, 1, 1], 'f32'),
