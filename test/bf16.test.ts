@@ -76,8 +76,8 @@ describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
       const wide = b.conv('wide', b.conv('stem', b.input, { kernel: 1, filters: 128 }), { kernel: 3, filters: 128 });
       const network = b.build(b.dense('logits', b.conv('narrow', wide, { kernel: 3, filters: 16 }), { features: 10 }));
       const plan = onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
-      expect(kernelsOf(plan, 'wide').map((name) => /wino/.test(name))).toEqual([true, true, true]);
-      expect(kernelsOf(plan, 'narrow').map((name) => /bf16/.test(name))).toEqual([true, true, true]);
+      expect(kernelsOf(plan, 'wide').map((name) => name.includes('wino'))).toEqual([true, true, true]);
+      expect(kernelsOf(plan, 'narrow').map((name) => name.includes('bf16'))).toEqual([true, true, true]);
       plan.dispose();
     },
   );
