@@ -8,7 +8,7 @@ import { benchInference } from '../deploy/bench/bench-inference.ts';
 import type { Frozen } from '../deploy/freeze.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import { dropInPoints, roundPoints } from './points.ts';
-import { quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
+import { quantize, usualPercentile, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
 import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
 import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
 
@@ -110,7 +110,7 @@ async function quantizeNetwork(
     file: { bytes: frozen.encode(null), source },
     scheme: 'int8',
     weightBits: 7,
-    calibration: { method: 'mse', percentile: 99.99 },
+    calibration: { method: 'mse', percentile: usualPercentile },
     keepFloat: [],
     check: check && { ...check, imageSet: validationImages(dataset), threads },
     seed: 1,
