@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CompressionData } from '../src/report/compression-data.ts';
 import { encodePng } from '../src/runs/png.ts';
@@ -137,16 +138,21 @@ test('a drop alone: rounds go on until it is exceeded, or there are no more', as
   expect(JSON.parse(within.stdout)).toMatchObject({ reason: 'rounds', result: 1, report: 'page/index.html' });
 }, 120_000);
 
-test('of a network with pruned weights, the report says which part of each layer is zero', async () => {
+test('of a network with pruned weights, the report says which part of each layer is zero, and the file can be compressed', async () => {
   const pruned = await ablate(['prune', 'tuto/1', '--sparsity', '0.8', '--steps', '0', '-o', 'sparse.safetensors']);
   expect(pruned.code, pruned.stderr).toBe(0);
   const args = ['compress', 'sparse.safetensors', '--steps', '2', '--rounds', '1', '--shrink', '0.9', '--max-drop', '100'];
-  const { code, stdout, stderr } = await ablate([...args, '-o', 'sparse.onnx', '--json']);
+  const { code, stdout, stderr } = await ablate([...args, '-o', 'sparse.onnx.gz', '--json']);
   expect(code, stderr).toBe(0);
-  const { layers } = JSON.parse(stdout) as CompressionData;
+  const { layers, stages, result } = JSON.parse(stdout) as CompressionData;
   const weights = layers.reduce((sum, layer) => sum + layer.weights, 0);
   const zeros = layers.reduce((sum, layer) => sum + layer.weights * layer.sparsity, 0);
   expect(zeros / weights).toBeGreaterThan(0.7);
+  const { bytes, testAccuracy } = stages[result]!.int8;
+  const written = readFileSync(inFolder('sparse.onnx.gz'));
+  expect([gunzipSync(written).length, written.length < bytes]).toEqual([bytes, true]);
+  const evaluated = await ablate(['eval', 'sparse.onnx.gz', '--json']);
+  expect(JSON.parse(evaluated.stdout)).toMatchObject({ accuracy: testAccuracy });
   expect(readFileSync(inFolder('sparse-report/report.md'), 'utf8')).toMatch(/\| layer .* \| zero % \|/);
 }, 120_000);
 
