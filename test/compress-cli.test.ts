@@ -166,6 +166,16 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
       'operations (=0.00001) is out of reach: 0.7 of the operations in each of 8 rounds leave 0.0576',
     ],
     [['tuto/1', '--operations', '0.00001', '--shrink', '0.1'], 2, 'operations (=0.00001) must be at least 0.'],
+    [
+      ['tuto/1', '--bytes', '13000', '--rounds', '1', '--shrink', '0.9'],
+      2,
+      'bytes (=13000) is out of reach: 0.9 of the operations in each of 1 rounds leave a file of ',
+    ],
+    [
+      ['tuto/1', '--latency', '0.0001', '--rounds', '1', '--shrink', '0.2'],
+      2,
+      'latency (=0.0001) is out of reach: 0.2 of the operations in each of 1 rounds leave 0.',
+    ],
     [['tuto/1', '--max-drop', '1', '--steps', '0'], 2, 'steps (=0) must be a positive integer'],
     [['tuto/1', '--max-drop', '1', '--set', 'val=false'], 2, 'val cannot be set here'],
     [['tuto/1', '--max-drop', '1', '--set', 'recipe=modern'], 2, 'recipe cannot be set here'],
