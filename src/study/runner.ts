@@ -116,9 +116,8 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
 export function isUsefulFor({ config, identity }: PlannedRun, { design, runs }: StudyPlan): (run: Run) => boolean {
   const asked = runs.flatMap((other) => (other.identity === identity ? (other.quantization ?? []) : []));
   return (run) => {
-    const isMeasured = asked.every((quantization) => readFileResult(run, quantization) !== undefined);
-    const hasWeights = readStatus(run).status !== 'finished' || latestCheckpoint(run) !== undefined;
-    if (!isMeasured && !hasWeights) return false;
+    const needsWeights = asked.some((quantization) => readFileResult(run, quantization) === undefined);
+    if (needsWeights && readStatus(run).status === 'finished' && latestCheckpoint(run) === undefined) return false;
     if (design.halving === undefined) return true;
     const { evalEvery } = readConfig(run) as { readonly evalEvery: number };
     return evalEvery > 0 && config.evalEvery % evalEvery === 0;
