@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CompressionData } from '../src/report/compression-data.ts';
 import { encodePng } from '../src/runs/png.ts';
@@ -31,13 +32,17 @@ function writeImages(): void {
   }
 }
 
+async function trainTuto(...more: readonly string[]): Promise<void> {
+  const settings = ['conv1.filters=8', 'conv2.filters=12', 'dense1.features=24', 'dense2=false', 'inputSize=16'];
+  const set = settings.flatMap((setting) => ['--set', setting]);
+  const options = ['--data', 'images:images', '--batch-size', '8', '--threads', '1', '--no-augment'];
+  const { code, stderr } = await ablate(['train', 'tuto', ...options, ...set, ...more]);
+  expect(code, stderr).toBe(0);
+}
+
 beforeAll(async () => {
   writeImages();
-  const settings = ['conv1.filters=8', 'conv2.filters=12', 'dense1.features=24', 'dense2=false', 'inputSize=16', 'saveEvery=2'];
-  const set = settings.flatMap((setting) => ['--set', setting]);
-  const options = ['--data', 'images:images', '--batch-size', '8', '--steps', '4', '--threads', '1', '--no-augment'];
-  const { code, stderr } = await ablate(['train', 'tuto', ...options, ...set]);
-  expect(code, stderr).toBe(0);
+  await trainTuto('--steps', '4', '--set', 'saveEvery=2');
 }, 60_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -137,18 +142,57 @@ test('a drop alone: rounds go on until it is exceeded, or there are no more', as
   expect(JSON.parse(within.stdout)).toMatchObject({ reason: 'rounds', result: 1, report: 'page/index.html' });
 }, 120_000);
 
-test('of a network with pruned weights, the report says which part of each layer is zero', async () => {
+test('of a network with pruned weights, the report says which part of each layer is zero, and the file can be compressed', async () => {
   const pruned = await ablate(['prune', 'tuto/1', '--sparsity', '0.8', '--steps', '0', '-o', 'sparse.safetensors']);
   expect(pruned.code, pruned.stderr).toBe(0);
   const args = ['compress', 'sparse.safetensors', '--steps', '2', '--rounds', '1', '--shrink', '0.9', '--max-drop', '100'];
-  const { code, stdout, stderr } = await ablate([...args, '-o', 'sparse.onnx', '--json']);
+  const { code, stdout, stderr } = await ablate([...args, '-o', 'sparse.onnx.gz', '--json']);
   expect(code, stderr).toBe(0);
-  const { layers } = JSON.parse(stdout) as CompressionData;
+  const { layers, stages, result } = JSON.parse(stdout) as CompressionData;
   const weights = layers.reduce((sum, layer) => sum + layer.weights, 0);
   const zeros = layers.reduce((sum, layer) => sum + layer.weights * layer.sparsity, 0);
   expect(zeros / weights).toBeGreaterThan(0.7);
+  const { bytes, testAccuracy } = stages[result]!.int8;
+  const written = readFileSync(inFolder('sparse.onnx.gz'));
+  expect([gunzipSync(written).length, written.length < bytes]).toEqual([bytes, true]);
+  const evaluated = await ablate(['eval', 'sparse.onnx.gz', '--json']);
+  expect(JSON.parse(evaluated.stdout)).toMatchObject({ accuracy: testAccuracy });
   expect(readFileSync(inFolder('sparse-report/report.md'), 'utf8')).toMatch(/\| layer .* \| zero % \|/);
 }, 120_000);
+
+test('a target that is missed is told with exit code 1, and the file is written all the same', async () => {
+  await trainTuto('--steps', '300', '--runs-dir', 'learnt');
+  // One filter in every layer and hardly any training: what is left knows nothing of what the original has learnt.
+  const limits = ['--operations', '0.07', '--shrink', '0.07', '--rounds', '1', '--max-drop', '0'];
+  const training = ['--steps', '2', '--set', 'learningRate=1e-6', '--runs-dir', 'learnt'];
+  const { code, stdout, stderr } = await ablate(['compress', 'tuto/1', ...limits, ...training, '-o', 'missed.onnx']);
+  expect(code, stderr).toBe(1);
+  expect(stderr).toMatch(
+    /^error: the file was written, but misses a target: drop on validation images: \d+\.\d\d points, above 0\.00 points\nallow a larger --max-drop/m,
+  );
+  expect(stdout).toMatch(/^operations of the original +7\.00% +6\.\d\d% +met$/m);
+  expect(stdout).toMatch(/^drop on validation images +0\.00 points +\d+\.\d\d points +missed$/m);
+  expect(existsSync(inFolder('missed.onnx'))).toBe(true);
+  expect(readFileSync(inFolder('missed-report/report.md'), 'utf8')).toContain('Missed: drop on validation images.');
+}, 180_000);
+
+test('a latency is a limit: alone, and beside others', async () => {
+  const alone = await ablate(['compress', 'tuto/1', '--latency', '1000', '-o', 'fast.onnx']);
+  expect(alone.code, alone.stderr).toBe(0);
+  expect(alone.stdout).toMatch(/^latency of one image +1000\.0 ms +\d+\.\d+ ms +met$/m);
+  expect(alone.stdout).toMatch(/^The result is the original, only quantized: 100\.00% of the operations/m);
+  expect(alone.stdout).toMatch(/^wrote fast\.onnx: /m);
+
+  const both = ['--latency', '1000', '--operations', '0.6', '--shrink', '0.6', '--rounds', '1', '--steps', '2'];
+  const { code, stdout, stderr } = await ablate(['compress', 'tuto/1', ...both, '-o', 'both.onnx', '--json']);
+  expect(code, stderr).toBe(0);
+  const { stages, result, reason, targets } = JSON.parse(stdout) as CompressionData;
+  expect([result, reason]).toEqual([1, 'limits']);
+  expect(targets).toEqual([
+    { target: 'operations', limit: 0.6, value: stages[1]!.operations / stages[0]!.operations, met: true },
+    { target: 'latencyMs', limit: 1000, value: stages[1]!.int8.latencyMs, met: true },
+  ]);
+}, 180_000);
 
 describe('bad input ends with the code, the reason, and nothing written', () => {
   test.each([
@@ -160,6 +204,16 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
       'operations (=0.00001) is out of reach: 0.7 of the operations in each of 8 rounds leave 0.0576',
     ],
     [['tuto/1', '--operations', '0.00001', '--shrink', '0.1'], 2, 'operations (=0.00001) must be at least 0.'],
+    [
+      ['tuto/1', '--bytes', '13000', '--rounds', '1', '--shrink', '0.9'],
+      2,
+      'bytes (=13000) is out of reach: 0.9 of the operations in each of 1 rounds leave a file of ',
+    ],
+    [
+      ['tuto/1', '--latency', '0.0001', '--rounds', '1', '--shrink', '0.2'],
+      2,
+      'latency (=0.0001) is out of reach: 0.2 of the operations in each of 1 rounds leave 0.',
+    ],
     [['tuto/1', '--max-drop', '1', '--steps', '0'], 2, 'steps (=0) must be a positive integer'],
     [['tuto/1', '--max-drop', '1', '--set', 'val=false'], 2, 'val cannot be set here'],
     [['tuto/1', '--max-drop', '1', '--set', 'recipe=modern'], 2, 'recipe cannot be set here'],

@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { quantize, usualPercentile } from '../src/compress/quantize/quantize.ts';
+import { cifar10Classes } from '../src/data/cifar10.ts';
+import { generateSynthetic } from '../src/data/synthetic.ts';
 import { openFrozenModel } from '../src/deploy/frozen-model.ts';
 import { labelImage } from '../src/deploy/label.ts';
 import { freezeUntrained } from '../src/deploy/untrained.ts';
@@ -22,6 +25,7 @@ const inBrowser = test.skipIf(browserPath === undefined);
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-'));
 const modelPath = join(folder, 'squeeze0.onnx');
+const int8Path = join(folder, 'squeeze0.int8.onnx');
 let server: DemoServer;
 let browser: Browser;
 let page: Page;
@@ -37,7 +41,8 @@ beforeAll(async () => {
   writeFileSync(modelPath, frozen.encode(null));
   const second = await freezeUntrained(referenceEngine, { model: 'nin0' });
   writeFileSync(join(folder, 'nin0.onnx'), second.encode(null));
-  server = await startDemo({ models: [modelPath, join(folder, 'nin0.onnx')], port: 0, clientFolder });
+  writeFileSync(int8Path, await quantized(frozen.encode(null)));
+  server = await startDemo({ models: [modelPath, join(folder, 'nin0.onnx'), int8Path], port: 0, clientFolder });
   browser = await chromium.launch({ executablePath: browserPath, args: browserFlags });
   page = await browser.newPage();
   page.setDefaultTimeout(90_000);
@@ -57,6 +62,21 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** The same network in 8-bit integers. */
+async function quantized(bytes: Uint8Array): Promise<Uint8Array> {
+  const dataset = { ...generateSynthetic({ trainCount: 64, testCount: 1 }), classes: cifar10Classes };
+  const { encode } = await quantize({
+    file: { bytes, source: modelPath },
+    scheme: 'int8',
+    weightBits: 7,
+    calibration: { method: 'mse', percentile: usualPercentile },
+    keepFloat: [],
+    seed: 1,
+    dataset,
+  });
+  return encode(null);
+}
+
 /** Probabilities by class, once the page shows some for the image just given. */
 async function shownProbabilities(): Promise<Record<string, number>> {
   await page.locator('#timing dd').first().waitFor();
@@ -70,20 +90,36 @@ async function give(name: string, mimeType: string, buffer: Uint8Array): Promise
   await page.locator('#file').setInputFiles({ name, mimeType, buffer: Buffer.from(buffer) });
 }
 
-inBrowser('a PNG image gets the same probabilities in the browser and in Node', async () => {
+/** What Node says of an image, by class. */
+async function probabilitiesInNode(path: string, imagePath: string): Promise<Record<string, number>> {
+  const model = await openFrozenModel(path);
+  const { top } = await labelImage(model, imagePath, { top: 10, runs: 1 });
+  await model.session.dispose();
+  return Object.fromEntries(top.map(({ label, probability }) => [label, probability]));
+}
+
+function largestDifference(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): number {
+  return Math.max(...cifar10Classes.map((name) => Math.abs(a[name]! - b[name]!)));
+}
+
+inBrowser('a PNG image gets the same probabilities in the browser and in Node, in float32 and in 8-bit integers', async () => {
   const [width, height] = [75, 50];
   const samples = Uint8Array.from({ length: width * height * 3 }, (_, i) => ((i * 7) % 150) + (uint32(3, i) % 100));
   const image = encodePng({ width, height, channels: 3, samples });
   const imagePath = join(folder, 'image.png');
   writeFileSync(imagePath, image);
+  const inFloat = await probabilitiesInNode(modelPath, imagePath);
+  const inIntegers = await probabilitiesInNode(int8Path, imagePath);
+  const rounding = largestDifference(inFloat, inIntegers);
+  expect(rounding).toBeGreaterThan(1e-5);
   await give('image.png', 'image/png', image);
-  const inPage = await shownProbabilities();
-
-  const model = await openFrozenModel(modelPath);
-  const { top } = await labelImage(model, imagePath, { top: 10, runs: 1 });
-  await model.session.dispose();
-  expect(Object.keys(inPage)).toHaveLength(10);
-  for (const { label, probability } of top) expect(Math.abs(inPage[label]! - probability)).toBeLessThan(1e-5);
+  const floatShown = await shownProbabilities();
+  expect(Object.keys(floatShown)).toHaveLength(10);
+  expect(largestDifference(floatShown, inFloat)).toBeLessThan(1e-5);
+  await page.locator('#model').selectOption({ label: 'squeeze0.int8.onnx' });
+  await expect
+    .poll(async () => largestDifference(await shownProbabilities(), inIntegers), { timeout: 60_000 })
+    .toBeLessThan(rounding / 10);
 });
 
 inBrowser('what is no image, or too small, is refused in words', async () => {

@@ -57,6 +57,7 @@ export function sampleReport(seeds = 4): ReportData {
     return {
       name,
       config,
+      quantization: undefined,
       changes: changedKeys(config, reference),
       runs,
       accuracy: { mean, deviation: seeds < 2 ? undefined : 0.003, count: seeds },

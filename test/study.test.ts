@@ -13,6 +13,7 @@ import { allRuns, createRun, findRun, metricsPath, runName } from '../src/runs/r
 import { runHolder } from '../src/runs/run-lock.ts';
 import { readStatus, writeStatus } from '../src/runs/run-status.ts';
 import type { Tensor } from '../src/runs/safetensors.ts';
+import { readFileResult } from '../src/study/file-results.ts';
 import { planStudy } from '../src/study/plan.ts';
 import { parseStudyFile } from '../src/study/study-file.ts';
 import { recordedConfig } from '../src/train/resume.ts';
@@ -44,6 +45,11 @@ interface StudyResult {
     readonly seeds: readonly number[];
   }[];
   readonly report: string;
+}
+
+interface VariantResult {
+  readonly bytes: number;
+  readonly latencyMs?: number;
 }
 
 function writeStudy(name: string, more = ''): void {
@@ -226,6 +232,64 @@ seeds: [1]
   // A second time, all of them are found again.
   expect((await finishStudy('pruned', 'pruned')).runs).toEqual(result.runs);
   expect(allRuns(join(folder, 'pruned'))).toHaveLength(7);
+}, 240_000);
+
+test('quantization is a factor whose levels share a training, each measured on its file', async () => {
+  writeFileSync(
+    join(folder, 'quantized.yaml'),
+    `name: quantized
+dataset: images:images
+baseline: { model: cs231n, steps: 30, batchSize: 8, learningRate: 0.01, dense1.features: 16 }
+design: one-at-a-time
+factors:
+  - name: quantization
+    levels:
+      - { label: int8, set: { quantization: int8, quantization.calibration: min-max } }
+      - { label: float16, set: { quantization: float16-weights } }
+seeds: [1, 2]
+`,
+  );
+  const result = await finishStudy('quantized', 'quantized');
+  expect(allRuns(join(folder, 'quantized'))).toHaveLength(2);
+  const rows = result.runs.map(({ variant, seed, run, status }) => [variant, seed, run, status]);
+  expect(rows).toEqual([
+    ['baseline', 1, 'cs231n/1', 'finished'],
+    ['baseline', 2, 'cs231n/2', 'finished'],
+    ['quantization: int8', 1, 'cs231n/1', 'finished'],
+    ['quantization: int8', 2, 'cs231n/2', 'finished'],
+    ['quantization: float16', 1, 'cs231n/1', 'finished'],
+    ['quantization: float16', 2, 'cs231n/2', 'finished'],
+  ]);
+  expect(result.effects.map(({ seeds }) => seeds)).toEqual([
+    [1, 2],
+    [1, 2],
+  ]);
+
+  // What a variant is, ablate quantize makes of the run.
+  const json = async (...args: readonly string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await runCli([...args, '--runs-dir', 'quantized', '--json'], { cwd: folder });
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout);
+  };
+  const same = ['--calibration', 'min-max', '--seed', '2', '-o', 'same.onnx'];
+  const alone = (await json('quantize', 'cs231n/2', ...same)) as { bytes: number; test: { accuracy: number } };
+  expect(result.runs[3]!.accuracy).toBe(alone.test.accuracy);
+  const quantization = { scheme: 'int8', calibration: 'min-max', weightBits: 7 } as const;
+  const recorded = readFileResult(findRun(join(folder, 'quantized'), 'cs231n/2'), quantization);
+  expect(recorded).toMatchObject({ bytes: alone.bytes, evaluation: { split: 'test', images: 22, step: 30 } });
+
+  // A file that is not measured yet is missing in the report; the study measures it, and trains nothing.
+  rmSync(join(folder, 'quantized/cs231n/1/quantized'), { recursive: true });
+  const made = ['-o', join('quantized', 'report'), '--latency'];
+  const partial = (await json('report', 'quantized', ...made)) as StudyResult & { readonly variants: readonly VariantResult[] };
+  expect(partial.runs.map(({ status }) => status)).toEqual(Array(3).fill(['unfinished', 'finished']).flat());
+  const [baseline, int8, float16] = partial.variants;
+  expect(baseline!.bytes).toBeGreaterThan(1.9 * float16!.bytes);
+  expect(float16!.bytes).toBeGreaterThan(int8!.bytes);
+  expect(partial.variants.map(({ latencyMs }) => typeof latencyMs)).toEqual(['number', 'undefined', 'undefined']);
+  expect(readFileSync(join(folder, 'quantized/report/report.md'), 'utf8')).toContain('quantization.calibration min-max');
+  expect(await finishStudy('quantized', 'quantized')).toEqual(result);
+  expect(allRuns(join(folder, 'quantized'))).toHaveLength(2);
 }, 240_000);
 
 test('a dry run lists what would be trained, and trains nothing', async () => {

@@ -38,9 +38,3 @@ export function requireFrozenOutput(file: string, source: string, what: string):
   }
   requireOutputFile(file, source, what);
 }
-
-/** As `requireOutputFile`, for an ONNX file. */
-export function requireOnnxOutput(file: string, source: string, what: string): void {
-  if (!file.endsWith('.onnx')) throw new ConfigurationError(`output (=${file}) must end in .onnx`);
-  requireOutputFile(file, source, what);
-}

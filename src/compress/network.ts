@@ -8,7 +8,14 @@ import { benchInference } from '../deploy/bench/bench-inference.ts';
 import type { Frozen } from '../deploy/freeze.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import { dropInPoints, roundPoints } from './points.ts';
-import { quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
+import {
+  fewestImages,
+  quantize,
+  usualPercentile,
+  type CheckSettings,
+  type MeasuredCheck,
+  type Quantized,
+} from './quantize/quantize.ts';
 import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
 import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
 
@@ -77,6 +84,22 @@ export async function withinDrop(
   }
 }
 
+/**
+ * What of a network is limited, whatever its weights: bytes as integers, and if it is limited the latency. Few images calibrate, as the values
+ * of the scales are no matter.
+ */
+export async function measureSize(
+  frozen: Frozen,
+  { latencyMs }: CompressTargets,
+  measuring: Measuring,
+): Promise<Pick<Measured, 'bytes' | 'latencyMs'>> {
+  const { encode } = await quantizeNetwork(frozen, measuring, undefined, fewestImages);
+  return {
+    bytes: encode(longestAccuracy(measuring.dataset)).length,
+    latencyMs: latencyMs === undefined ? 0 : (await measureLatencies([encode(null)]))[0]!,
+  };
+}
+
 /** What quantizing each layer alone costs, on the validation images; in the order of the network. */
 export async function layerSensitivities(
   { frozen, quantized }: MeasuredNetwork,
@@ -105,12 +128,13 @@ async function quantizeNetwork(
   frozen: Frozen,
   { dataset, threads, source }: Measuring,
   check: Pick<CheckSettings, 'maxDrop' | 'onLayer'> | undefined,
+  images?: number,
 ): Promise<Quantized> {
   return await quantize({
     file: { bytes: frozen.encode(null), source },
     scheme: 'int8',
     weightBits: 7,
-    calibration: { method: 'mse', percentile: 99.99 },
+    calibration: { method: 'mse', percentile: usualPercentile, images },
     keepFloat: [],
     check: check && { ...check, imageSet: validationImages(dataset), threads },
     seed: 1,

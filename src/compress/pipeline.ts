@@ -22,6 +22,7 @@ import {
   dropOf,
   layerSensitivities,
   measureNetwork,
+  measureSize,
   validationImages,
   withinDrop,
   type MeasuredFile,
@@ -33,8 +34,10 @@ import { planPruning, startOf, type PruningPlan } from './prune/prune.ts';
 import { OutOfReachError, type ShrinkTarget } from './prune/shrink.ts';
 import { compareOnTest, type FileComparison } from './quantize/compare.ts';
 import type { LayerSensitivity } from './quantize/sensitivity.ts';
+import { requireEnoughRounds } from './reach.ts';
 import { trainRound } from './round-runs.ts';
 import {
+  hasLimits,
   nextRound,
   reachedBy,
   requireTargets,
@@ -178,6 +181,7 @@ export async function compress(options: CompressOptions): Promise<Compressed | S
       reason = 'smallest';
       break;
     }
+    if (rounds.length === 1) await requireReachable(original, measuring, options);
     const { status, run, step, reused } = await trainPlan(plan, rounds.length, options);
     if (status === 'interrupted') return { stopped: { round: rounds.length, run, step } };
     rounds.push(await measure(readSavedModel(latestCheckpoint(run)!.path, {}), run, reused));
@@ -201,18 +205,45 @@ function planRound(
   options: CompressOptions,
 ): PruningPlan | undefined {
   const now = rounds.at(-1)!;
-  const planUnlessOutOfReach = (target: ShrinkTarget) => {
-    try {
-      return planFor(target, now, options);
-    } catch (error) {
-      if (error instanceof OutOfReachError) return undefined;
-      throw error;
-    }
-  };
   // A limit out of reach is told before anything is trained.
-  const last = enough && (rounds.length === 1 ? planWithinReach(enough, now, options) : planUnlessOutOfReach(enough));
+  const last =
+    enough && (rounds.length === 1 ? planWithinReach(enough, now, options) : planUnlessOutOfReach(enough, now, options));
   const left = last && countOperations(last.shrunk!.network) / now.network.frozen.metadata.operations;
-  return left !== undefined && left >= options.shrink ? last : planUnlessOutOfReach(whole);
+  return left !== undefined && left >= options.shrink ? last : planUnlessOutOfReach(whole, now, options);
+}
+
+/** That the rounds are too few for a limit of bytes or latency is told before anything is trained, too. */
+async function requireReachable(original: MeasuredNetwork, measuring: Measuring, options: CompressOptions): Promise<void> {
+  const { bytes, latencyMs } = options.targets;
+  const limits = { bytes, latencyMs };
+  if (!hasLimits(limits)) return;
+  const measured = decisive(original, original);
+  await requireEnoughRounds<SavedModel>(options, {
+    original: options.source,
+    smaller(saved) {
+      const plan = planUnlessOutOfReach({ operations: options.shrink }, { saved, run: undefined }, options);
+      if (plan === undefined) return undefined;
+      const { tensors } = startOf(plan).file;
+      return { ...saved, config: plan.config, file: { tensors, metadata: saved.file.metadata } };
+    },
+    async missedBy(saved) {
+      const size = await measureSize(await freezeSaved(saved, undefined, options), limits, measuring);
+      return reachedBy(limits, measured, { ...measured, ...size }).filter(({ met }) => !met);
+    },
+  });
+}
+
+function planUnlessOutOfReach(
+  target: ShrinkTarget,
+  now: Pick<Round, 'saved' | 'run'>,
+  options: CompressOptions,
+): PruningPlan | undefined {
+  try {
+    return planFor(target, now, options);
+  } catch (error) {
+    if (error instanceof OutOfReachError) return undefined;
+    throw error;
+  }
 }
 
 /** Says in bytes what is out of reach in parameters, which the user did not ask for. */

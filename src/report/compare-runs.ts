@@ -56,7 +56,11 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
   checkComparable(runs, all, first);
   const facts = factsOf(runs[0]!);
   const variants = all.map(({ config, runs: repetitions }) =>
-    gatherVariant({ name: nameOf(config, first, repetitions), config, runs: repetitions }, first, facts),
+    gatherVariant(
+      { name: nameOf(config, first, repetitions), config, quantization: undefined, runs: repetitions },
+      { config: first, quantization: undefined },
+      facts,
+    ),
   );
   const reference = variants[0]!.name;
   const contrasts = variants.slice(1).map(({ name }): Contrast => ({

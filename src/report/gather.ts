@@ -5,7 +5,9 @@ import { readStatus } from '../runs/run-status.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings } from '../models/settings.ts';
 import { countOperations, countParameters } from '../nn/network.ts';
+import { readFileResult, type FileResult } from '../study/file-results.ts';
 import { networkOf, type DatasetFacts } from '../study/plan.ts';
+import { isQuantized, type StudyQuantization } from '../study/quantization.ts';
 import { readRunResults } from '../study/run-results.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
@@ -20,55 +22,84 @@ export interface RunReference {
   readonly decided?: { readonly state: 'failed' | 'stopped'; readonly reason: string | undefined };
 }
 
-export function gatherRun({ run, seed, decided }: RunReference, { batchSize }: TrainingConfig): ReportRun {
+/** @param quantization of the file whose accuracy counts; undefined: that of the run counts */
+export function gatherRun(
+  { run, seed, decided }: RunReference,
+  { batchSize }: TrainingConfig,
+  quantization: StudyQuantization | undefined,
+): ReportRun {
   const nothing = { accuracy: undefined, loss: undefined, step: 0, trainingSeconds: undefined, curve: [] };
   if (run === undefined)
     return { run: undefined, seed, state: decided?.state ?? 'unfinished', reason: decided?.reason, ...nothing };
   const { status, step, reason } = readStatus(run);
   const { curve, loss, trainingSeconds } = readRunResults(run, batchSize);
-  const state = status === 'finished' || status === 'failed' ? status : (decided?.state ?? 'unfinished');
+  const reached =
+    quantization === undefined ? { accuracy: curve.at(-1)?.accuracy, loss } : readFileResult(run, quantization)?.evaluation;
+  const isComplete = status === 'finished' && reached !== undefined;
+  const state = isComplete || status === 'failed' ? status : (decided?.state ?? 'unfinished');
   const finished = state === 'finished';
   return {
     run: runName(run),
     seed,
     state,
     reason: state === 'failed' || state === 'stopped' ? (decided?.reason ?? reason) : undefined,
-    accuracy: finished ? curve.at(-1)?.accuracy : undefined,
-    loss: finished ? loss : undefined,
+    accuracy: finished ? reached?.accuracy : undefined,
+    loss: finished ? reached?.loss : undefined,
     step,
     trainingSeconds: finished ? trainingSeconds : undefined,
-    curve,
+    curve: isQuantized(quantization) ? [] : curve,
   };
 }
 
-export interface VariantSource {
-  readonly name: string;
+/** What a variant is made with. */
+export interface VariantChoices {
   readonly config: TrainingConfig;
+  /** Of the frozen files that are compared; undefined: none are, but the runs themselves. */
+  readonly quantization: StudyQuantization | undefined;
+}
+
+export interface VariantSource extends VariantChoices {
+  readonly name: string;
   readonly runs: readonly RunReference[];
 }
 
-/** @param reference configuration that `changes` are listed against */
-export function gatherVariant(source: VariantSource, reference: TrainingConfig, facts: DatasetFacts): ReportVariant {
-  const { name, config } = source;
-  const runs = source.runs.map((run) => gatherRun(run, config));
-  const finished = source.runs.filter((_, i) => runs[i]!.state === 'finished');
+/** @param reference what `changes` are listed against */
+export function gatherVariant(source: VariantSource, reference: VariantChoices, facts: DatasetFacts): ReportVariant {
+  const { name, config, quantization } = source;
+  const runs = source.runs.map((run) => gatherRun(run, config, quantization));
+  const finished = source.runs.flatMap(({ run }, i) => (runs[i]!.state === 'finished' && run !== undefined ? run : []));
+  const files = quantization && finished.map((run) => readFileResult(run, quantization)!);
+  const evaluations = files?.map(({ evaluation }) => evaluation) ?? finished.flatMap((run) => readEvaluation(run) ?? []);
   return {
     name,
     config,
-    changes: changedKeys(config, reference),
+    quantization,
+    changes: changedKeys(allKeys(source), allKeys(reference)),
     runs,
     accuracy: summarize(runs.flatMap(({ accuracy }) => accuracy ?? [])),
-    cost: costOf(config, facts, mean(runs.flatMap(({ trainingSeconds }) => trainingSeconds ?? []))),
-    confusion: sumConfusions(
-      finished.map(({ run }) => run && readEvaluation(run)?.confusion).filter((matrix) => matrix !== undefined),
-    ),
+    cost: costOf(config, facts, mean(runs.flatMap(({ trainingSeconds }) => trainingSeconds ?? [])), files),
+    confusion: sumConfusions(evaluations.map(({ confusion }) => confusion)),
   };
 }
 
-function costOf(config: TrainingConfig, facts: DatasetFacts, trainingSeconds: number | undefined): Cost {
+/** The configuration, with what is asked of the files beside it. */
+export function allKeys({
+  config,
+  quantization,
+}: VariantChoices): TrainingConfig & { readonly quantization?: StudyQuantization } {
+  return quantization === undefined ? config : { ...config, quantization };
+}
+
+function costOf(
+  config: TrainingConfig,
+  facts: DatasetFacts,
+  trainingSeconds: number | undefined,
+  files: readonly FileResult[] = [],
+): Cost {
   const network = networkOf(config, facts);
   const parameters = countParameters(network.parameters);
-  const bytes = parameters * Float32Array.BYTES_PER_ELEMENT;
+  const fileBytes = mean(files.map(({ bytes }) => bytes));
+  const bytes = fileBytes === undefined ? parameters * Float32Array.BYTES_PER_ELEMENT : Math.round(fileBytes);
   return { parameters, operations: countOperations(network), bytes, trainingSeconds, latencyMs: undefined };
 }
 

@@ -2,6 +2,7 @@
 import type { Engine, InferencePlan } from '../engine/engine.ts';
 import { initializeParameters } from '../train/initialize.ts';
 import { networkOf, type DatasetFacts } from '../study/plan.ts';
+import { isQuantized } from '../study/quantization.ts';
 import { percentile } from '../util/percentile.ts';
 import type { ReportVariant } from './report-data.ts';
 
@@ -19,13 +20,17 @@ export function countNetworks(variants: readonly ReportVariant[]): number {
   return new Set(variants.map(networkKey)).size;
 }
 
-/** The variants with their latency. Weights do not matter to it, so each network is measured once. */
+/**
+ * The variants with their latency. Weights do not matter to it, so each network is measured once. Quantized files have none: this engine
+ * computes in float32.
+ */
 export function withLatencies(
   variants: readonly ReportVariant[],
   facts: Pick<DatasetFacts, 'shape' | 'classes'>,
   engine: Engine,
 ): ReportVariant[] {
-  const distinct = new Map(variants.map((variant) => [networkKey(variant), variant]));
+  const inFloat = variants.filter(({ quantization }) => !isQuantized(quantization));
+  const distinct = new Map(inFloat.map((variant) => [networkKey(variant), variant]));
   const plans = [...distinct].map(([key, variant]) => ({
     key,
     plan: compileForOne(variant, facts, engine),
@@ -35,7 +40,7 @@ export function withLatencies(
     for (let turn = 0; turn < turns; turn++) for (const { plan, times } of plans) times.push(...timeTurn(plan));
     const latencies = new Map(plans.map(({ key, times }) => [key, percentile(times, 0.5)]));
     return variants.map((variant) => {
-      const latencyMs = latencies.get(networkKey(variant));
+      const latencyMs = isQuantized(variant.quantization) ? undefined : latencies.get(networkKey(variant));
       return { ...variant, cost: { ...variant.cost, latencyMs } };
     });
   } finally {

@@ -1,6 +1,7 @@
 /** Everything a report says, gathered before anything is drawn or written. Accuracies are fractions, times seconds unless named otherwise. */
 import type { Effect } from '../study/effects.ts';
 import type { EnvironmentRecord } from '../runs/environment.ts';
+import type { StudyQuantization } from '../study/quantization.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 
 /** What using a variant costs. */
@@ -8,11 +9,11 @@ export interface Cost {
   readonly parameters: number;
   /** For one image, by the study's counting rule. */
   readonly operations: number;
-  /** Of the parameters, in float32. */
+  /** Of the parameters, in float32; where frozen files are compared, of the file, mean over the finished runs. */
   readonly bytes: number;
   /** Mean over the finished runs. */
   readonly trainingSeconds: number | undefined;
-  /** Median for one image at a time, on the machine and with the threads of the report; undefined if it was not measured. */
+  /** Median for one image at a time, on the machine and with the threads of the report; undefined if it was not measured, and of quantized files. */
   readonly latencyMs: number | undefined;
 }
 
@@ -23,17 +24,20 @@ export interface ReportRun {
   readonly state: 'finished' | 'failed' | 'stopped' | 'unfinished';
   /** Why it failed or was stopped. */
   readonly reason: string | undefined;
-  /** Of the last evaluation, if the run is finished. */
+  /** Of the last evaluation, if the run is finished; where frozen files are compared, of the file. */
   readonly accuracy: number | undefined;
   readonly loss: number | undefined;
   readonly step: number;
   readonly trainingSeconds: number | undefined;
+  /** Empty for a quantized file: its network was never evaluated while it was trained. */
   readonly curve: readonly { readonly step: number; readonly accuracy: number }[];
 }
 
 export interface ReportVariant {
   readonly name: string;
   readonly config: TrainingConfig;
+  /** Of the frozen file; undefined where files are not compared. */
+  readonly quantization: StudyQuantization | undefined;
   /** Keys in which it differs from the reference, with its values. */
   readonly changes: Readonly<Record<string, string>>;
   readonly runs: readonly ReportRun[];

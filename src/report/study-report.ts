@@ -41,15 +41,13 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     return { run, seed, ...(decided && { decided: { state: decided, reason: recorded?.reason } }) };
   };
   const { design } = plan;
-  const configOf = (variant: string) => plan.runs.find((run) => run.variant === variant)!.config;
-  const baseline = configOf(design.reference ?? design.variants[0]!.name);
-  const variants = design.variants.map(({ name }) =>
-    gatherVariant(
-      { name, config: configOf(name), runs: design.seeds.map((seed) => referenceOf(name, seed)) },
-      baseline,
-      state.dataset,
-    ),
-  );
+  const choicesOf = (variant: string) => plan.runs.find((run) => run.variant === variant)!;
+  const baseline = choicesOf(design.reference ?? design.variants[0]!.name);
+  const variants = design.variants.map(({ name }) => {
+    const { config, quantization } = choicesOf(name);
+    const runs = design.seeds.map((seed) => referenceOf(name, seed));
+    return gatherVariant({ name, config, quantization, runs }, baseline, state.dataset);
+  });
   const outcomes = outcomesOf(variants);
   const environments = distinctEnvironments(opened);
   return {
@@ -59,7 +57,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     design: designWords[design.name],
     dataset: state.dataset.name,
     synthetic: state.dataset.synthetic,
-    split: baseline.val ? 'val' : 'test',
+    split: baseline.config.val ? 'val' : 'test',
     classes: state.dataset.classNames,
     seeds: design.seeds,
     reference: design.reference,
@@ -109,6 +107,7 @@ function notesOf(
   if (failed > 0) notes.push(`${failed} of ${runs.length} runs failed; the table of runs says why.`);
   if (stopped > 0)
     notes.push(`${stopped} of ${runs.length} runs were stopped early, as they were not among the best (successive halving).`);
+  if (variants.some(({ quantization }) => quantization !== undefined)) notes.push(filesNote);
   const isSearch = design.name === 'grid' || design.name === 'random';
   if (isSearch && !variants.some(({ config }) => config.val)) {
     notes.push(
@@ -117,6 +116,10 @@ function notesOf(
   }
   return notes;
 }
+
+const filesNote =
+  'Accuracies and bytes are those of the frozen files themselves, run on all images with ONNX Runtime. Files that differ in quantization alone are of ' +
+  'the same trained networks. Quantized files have no latency here: ablate bench infer measures it.';
 
 /** What any comparison must say of runs that were made by different code. */
 export function versionNotes(environments: readonly EnvironmentRecord[]): string[] {

@@ -1,6 +1,6 @@
 /** The sentences and lists of a report that Markdown and HTML share. */
 import type { EnvironmentRecord } from '../runs/environment.ts';
-import { flatten } from './gather.ts';
+import { allKeys, flatten } from './gather.ts';
 import type { ReportData, ReportVariant } from './report-data.ts';
 
 /** One line: what was trained on what. */
@@ -20,7 +20,7 @@ export const method =
 /** The configuration of the reference as dotted keys. */
 export function configurationOf({ variants, reference }: ReportData): readonly (readonly [string, string])[] {
   const base = variants.find(({ name }) => name === reference) ?? variants[0];
-  return base === undefined ? [] : Object.entries(flatten(base.config)).filter(([key]) => key !== 'seed');
+  return base === undefined ? [] : Object.entries(flatten(allKeys(base))).filter(([key]) => key !== 'seed');
 }
 
 /** `augment false, inputSize 32` */

@@ -7,6 +7,7 @@ import { preprocessingOf } from '../train/preprocessing.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { designOf, type Design, type Layer, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
+import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
 import type { StudyFile } from './study-file.ts';
 
 /** What a study must know of its images to build its networks. */
@@ -25,6 +26,8 @@ export interface PlannedRun {
   readonly config: TrainingConfig;
   /** Of `config`: runs of the same identity compute the same. */
   readonly identity: string;
+  /** Of the frozen file whose accuracy counts. Undefined where no variant asks for one: then that of the run itself counts. */
+  readonly quantization: StudyQuantization | undefined;
 }
 
 export interface StudyPlan {
@@ -35,6 +38,8 @@ export interface StudyPlan {
   readonly design: Design;
   /** All variants with the first seed, then all with the next: a study that is cut short has whole comparisons. */
   readonly runs: readonly PlannedRun[];
+  /** Of the runs that differ in quantization alone, the first: it is trained for all of them. */
+  readonly trainings: readonly PlannedRun[];
   /** What to know of the plan before it is run, for people. */
   readonly notes: readonly string[];
 }
@@ -50,11 +55,13 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
   const { name, title = name, description = '', dataset } = file.source;
   const design = designOf(file);
   const [first] = design.seeds;
+  requireNoHalving(file, design);
   const planned = new Map<string, PlannedRun>();
   const repeated: string[] = [];
   const variants = design.variants.filter((variant) => {
     const run = planRun(file, variant, first!, facts, design);
-    const same = planned.get(run.identity);
+    const outcome = JSON.stringify([run.identity, run.quantization]);
+    const same = planned.get(outcome);
     if (same !== undefined) {
       if (design.name === 'grid' || design.name === 'random') {
         repeated.push(`"${variant.name}" like "${same.variant}"`);
@@ -67,7 +74,7 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
         'change another key, or remove it',
       );
     }
-    planned.set(run.identity, run);
+    planned.set(outcome, run);
     return true;
   });
   const doubled = variants.find(({ name: one }, i) => variants.findIndex(({ name: other }) => other === one) < i);
@@ -75,11 +82,31 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
     throw file.error(['factors'], `two variants are called "${doubled.name}"`, 'give the factors or levels other names');
   }
   const runs = design.seeds.flatMap((seed) => variants.map((variant) => planRun(file, variant, seed, facts, design)));
-  const notes =
-    repeated.length === 0
+  const trainings = runs.filter(({ identity }, i) => runs.findIndex((other) => other.identity === identity) === i);
+  const notes = [
+    ...(repeated.length === 0
       ? []
-      : [`${repeated.length} of ${design.variants.length} trials are left out, which train exactly like others: ${repeated[0]!}`];
-  return { name, title, description, dataset, design: { ...design, variants }, runs, notes };
+      : [
+          `${repeated.length} of ${design.variants.length} trials are left out, which train exactly like others: ${repeated[0]!}`,
+        ]),
+    ...(trainings.length === runs.length
+      ? []
+      : [`${trainings.length} trainings are enough for ${runs.length} runs: what differs in quantization alone is trained once`]),
+  ];
+  return { name, title, description, dataset, design: { ...design, variants }, runs, trainings, notes };
+}
+
+/** Whether the accuracies of frozen files are compared. */
+function comparesFiles({ variants }: Design): boolean {
+  return variants.some(({ layers }) => layers.some(({ overrides }) => asksForQuantization(overrides)));
+}
+
+function requireNoHalving(file: StudyFile, design: Design): void {
+  if (design.halving === undefined || !comparesFiles(design)) return;
+  throw file.error(
+    ['halving'],
+    'halving must be left out with quantization: it compares accuracies while the networks are trained, and files are quantized when they are',
+  );
 }
 
 /** The network that a configuration trains. */
@@ -89,17 +116,27 @@ export function networkOf(config: TrainingConfig, { shape, classes }: DatasetFac
 }
 
 function planRun(file: StudyFile, variant: Variant, seed: number, facts: DatasetFacts, design: Design): PlannedRun {
-  const resolve = (layers: readonly ConfigOverrides[]): TrainingConfig => {
-    const config = resolveConfig(...layers, { dataset: file.source.dataset, seed });
+  const resolve = (layers: readonly ConfigOverrides[]) => {
+    const config = resolveConfig(...layers.map(withoutQuantization), { dataset: file.source.dataset, seed });
     // As the trainer records it, which knows the images.
     const settled = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
     checkInput(settled, facts);
     checkReferences(settled);
     networkOf(settled, facts);
-    return settled;
+    const quantization = comparesFiles(design) ? quantizationOf(layers) : undefined;
+    if (quantization !== undefined) checkSingleView(settled);
+    return { settled, quantization };
   };
-  const config = withStudyDefaults(resolveLayers(file, variant.layers, resolve), variant.layers, design);
-  return { variant: variant.name, seed, config, identity: runIdentity(config) };
+  const { settled, quantization } = resolveLayers(file, variant.layers, resolve);
+  const config = withStudyDefaults(settled, variant.layers, design);
+  return { variant: variant.name, seed, config, identity: runIdentity(config), quantization };
+}
+
+function checkSingleView({ tta }: TrainingConfig): void {
+  if (tta === 'none') return;
+  throw new ConfigurationError(`tta (=${tta}) must be none with quantization: a frozen file sees each image once`, {
+    fix: 'tta: none in the baseline',
+  });
 }
 
 function checkInput({ inputSize }: TrainingConfig, { shape }: DatasetFacts): void {

@@ -8,7 +8,9 @@ import { allRuns, findRun, metricsPath, readConfig, runName, type Run } from '..
 import { lockFolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus } from '../runs/run-status.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import type { RecordedEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
+import { writeFileResult } from './file-results.ts';
 import type { JobEnd, Launcher } from './launcher.ts';
 import { planStudy } from './plan.ts';
 import { runStudy, type RunProgress, type StudyOptions } from './runner.ts';
@@ -264,6 +266,48 @@ test('one study of a name runs at a time', async () => {
   const lock = lockFolder(studyFolder(runsFolder, 'simulated'), 'the study simulated');
   await expect(start(fakeLauncher(finishing))).rejects.toThrow(/the study simulated is in use by process \d+/);
   lock.release();
+});
+
+const quantized = text.replace(
+  '  - { name: slow, set: { learningRate: 0.01 } }',
+  '  - { name: int8, set: { quantization: int8 } }',
+);
+
+test('variants that differ in quantization alone share a training', async () => {
+  const launcher = fakeLauncher(finishing, 2);
+  const progress: (readonly RunProgress[])[] = [];
+  const runs = await start(launcher, { hooks: { onProgress: (each) => progress.push(each) } }, quantized);
+  expect(launcher.launched).toHaveLength(4);
+  expect(progress.at(-1)!.map(({ variant, seed }) => [variant, seed])).toEqual([
+    ['baseline', 1],
+    ['flat', 1],
+    ['baseline', 2],
+    ['flat', 2],
+  ]);
+  expect(runs.map(({ variant, state }) => `${variant} ${state}`).slice(0, 3)).toEqual([
+    'baseline finished',
+    'flat finished',
+    'int8 finished',
+  ]);
+  const runOf = (variant: string) => runs.filter((each) => each.variant === variant).map(({ run }) => run);
+  expect(runOf('int8')).toEqual(runOf('baseline'));
+  expect(readStudyState(runsFolder, 'simulated')!.runs).toEqual(JSON.parse(JSON.stringify(runs)));
+});
+
+test('to be quantized, a finished run without checkpoints is of use only if its files were measured', async () => {
+  const runs = await start(fakeLauncher(finishing), {}, quantized);
+  const { runs: planned } = planStudy(parseStudyFile(quantized, 'study.yaml'), facts);
+  for (const [i, { run, seed }] of runs.entries()) {
+    const found = findRun(runsFolder, run!);
+    rmSync(join(found.path, 'checkpoints'), { recursive: true, force: true });
+    writeFileSync(join(found.path, 'evaluation.json'), JSON.stringify({ datasetFingerprint: dataset.fingerprint }));
+    const evaluation = { step: 90, weights: 'raw', datasetFingerprint: dataset.fingerprint } as RecordedEvaluation;
+    if (seed === 1) writeFileResult(found, { quantization: planned[i]!.quantization!, bytes: 1, evaluation });
+  }
+  const again = fakeLauncher(finishing);
+  const next = await start(again, {}, quantized);
+  expect(again.launched).toHaveLength(2);
+  expect(next.filter(({ seed }) => seed === 1)).toEqual(runs.filter(({ seed }) => seed === 1));
 });
 
 const search = `

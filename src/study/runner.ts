@@ -8,6 +8,7 @@
  * - One study of a name runs at a time.
  */
 import { mkdirSync } from 'node:fs';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { readMetrics } from '../runs/metrics.ts';
 import { createRun, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
@@ -16,6 +17,7 @@ import { readStatus, writeStatus } from '../runs/run-status.ts';
 import { AblateError, DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { processState } from '../util/process-identity.ts';
+import { readFileResult } from './file-results.ts';
 import { roundEnds, survivors } from './halving.ts';
 import type { Job, Launcher } from './launcher.ts';
 import type { PlannedRun, StudyPlan } from './plan.ts';
@@ -42,7 +44,7 @@ export interface StudyOptions {
 }
 
 export interface StudyHooks {
-  /** About once a second, and when a run starts or ends. */
+  /** About once a second, and when a run starts or ends: of the trainings of the plan. */
   onProgress?(runs: readonly RunProgress[]): void;
   /** A run is finished, failed or stopped. */
   onRunEnd?(run: RunProgress): void;
@@ -60,7 +62,7 @@ export interface RunProgress extends StudyRun {
   readonly reused: boolean;
 }
 
-/** A run of the study while it is worked on. */
+/** A training of the study while it is worked on. */
 interface Entry {
   readonly planned: PlannedRun;
   run: Run | undefined;
@@ -101,16 +103,22 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
       runner.save();
     }
     report();
-    return entries.map(studyRunOf);
+    return studyRuns(plan, entries);
   } finally {
     lock.release();
   }
 }
 
-/** The rounds of a search need an evaluation at their ends: not every run that was trained elsewhere has it. */
-export function isUsefulFor({ config }: PlannedRun, { halving }: StudyPlan['design']): (run: Run) => boolean {
-  if (halving === undefined) return () => true;
+/**
+ * The rounds of a search need an evaluation at their ends, and files that are not measured yet need weights: not every run that was trained
+ * elsewhere has them.
+ */
+export function isUsefulFor({ config, identity }: PlannedRun, { design, runs }: StudyPlan): (run: Run) => boolean {
+  const asked = runs.flatMap((other) => (other.identity === identity ? (other.quantization ?? []) : []));
   return (run) => {
+    const needsWeights = asked.some((quantization) => readFileResult(run, quantization) === undefined);
+    if (needsWeights && readStatus(run).status === 'finished' && latestCheckpoint(run) === undefined) return false;
+    if (design.halving === undefined) return true;
     const { evalEvery } = readConfig(run) as { readonly evalEvery: number };
     return evalEvery > 0 && config.evalEvery % evalEvery === 0;
   };
@@ -118,8 +126,8 @@ export function isUsefulFor({ config }: PlannedRun, { halving }: StudyPlan['desi
 
 /** What is known of the planned runs before anything is started. */
 function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finder: RunFinder): Entry[] {
-  return plan.runs.map((planned) => {
-    const run = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan.design));
+  return plan.trainings.map((planned) => {
+    const run = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan));
     const found = run === undefined ? undefined : readStatus(run);
     const finished = found?.status === 'finished';
     const failed = found?.status === 'failed' && !retryFailed;
@@ -141,7 +149,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
   const isStopped = (): boolean => signal.aborted;
 
   function save(): void {
-    writeStudyState(runsFolder, { name: plan.name, file: options.file, dataset, runs: entries.map(studyRunOf) });
+    writeStudyState(runsFolder, { name: plan.name, file: options.file, dataset, runs: studyRuns(plan, entries) });
   }
 
   function settle(entry: Entry, state: StudyRunState, reason?: string): void {
@@ -228,7 +236,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
 
   /** The folder for a run: one that another study has made meanwhile, else a new one. */
   function runFor({ planned }: Entry): Run {
-    const found = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan.design));
+    const found = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan));
     if (found !== undefined) return found;
     const config = { ...planned.config, threads: launcher.threads };
     const run = createRun(runsFolder, config.model, config, describeEnvironment({ threads: launcher.threads }));
@@ -283,6 +291,12 @@ function mean(values: readonly (number | undefined)[]): number | undefined {
   return known.length < values.length || known.length === 0
     ? undefined
     : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
+/** Every run of the plan, with what has become of its training. */
+function studyRuns({ runs }: StudyPlan, entries: readonly Entry[]): StudyRun[] {
+  const trainings = new Map(entries.map((entry) => [entry.planned.identity, studyRunOf(entry)]));
+  return runs.map(({ variant, seed, identity }) => ({ ...trainings.get(identity)!, variant, seed }));
 }
 
 function studyRunOf({ planned, run, state, reason }: Entry): StudyRun {

@@ -117,6 +117,31 @@ seeds: [1, 2, 3]
     expect(plan(study('factors: [{ name: x, set: { augment: false } }]', undefined, 'grid')).notes).toEqual([]);
   });
 
+  test('what differs in quantization alone is trained once for each seed', () => {
+    const factors =
+      'factors:\n  - { name: bits, levels: [{ quantization: int8 }, { quantization: float16-weights }] }\n  - { name: flat, set: { augment: false } }\n';
+    const planned = plan(study(factors, undefined, 'factorial'));
+    const first = planned.runs.slice(0, 6);
+    expect(first.map(({ variant, quantization }) => [variant, quantization!.scheme])).toEqual([
+      ['baseline', 'none'],
+      ['flat', 'none'],
+      ['bits: int8', 'int8'],
+      ['bits: int8 + flat', 'int8'],
+      ['bits: float16-weights', 'float16-weights'],
+      ['bits: float16-weights + flat', 'float16-weights'],
+    ]);
+    expect(planned.trainings.map(({ variant, seed }) => [variant, seed])).toEqual([
+      ['baseline', 1],
+      ['flat', 1],
+      ['baseline', 2],
+      ['flat', 2],
+    ]);
+    expect(planned.notes).toEqual(['4 trainings are enough for 12 runs: what differs in quantization alone is trained once']);
+    const without = plan(study('factors: [{ name: flat, set: { augment: false } }]'));
+    expect(without.trainings).toEqual(without.runs);
+    expect(without.runs.every(({ quantization }) => quantization === undefined)).toBe(true);
+  });
+
   test('random: as many different trials as asked for, the same each time, within their ranges', () => {
     const text = study(
       'trials: 12\nfactors:\n  - { name: rate, range: { key: learningRate, low: 0.01, high: 1, scale: log } }\n  - { name: size, levels: [{ batchSize: 64 }, { batchSize: 128 }] }\n',
@@ -344,6 +369,30 @@ describe('a wrong file names the line and what is allowed', () => {
       factor('{ name: x, set: { teacher: nin2 } }'),
       7,
       /teacher \(=nin2\) must be one run or a file, not the newest run of a model\n.*teacher: nin2\/1/,
+    ],
+    [
+      'a quantization that there is not',
+      factor('{ name: x, set: { quantization: int4 } }'),
+      7,
+      /quantization\.scheme \(=int4\) must be one of none, int8, int8-weights, float16-weights/,
+    ],
+    [
+      'the quantization that the baseline has',
+      study('factors:\n  - { name: x, set: { quantization: int8 } }', '{ model: tuto, quantization: int8 }'),
+      6,
+      /"x" trains exactly like "baseline": it changes nothing/,
+    ],
+    [
+      'views of images with quantization',
+      study('factors:\n  - { name: x, set: { quantization: int8 } }', '{ model: tuto, tta: mirror }'),
+      2,
+      /tta \(=mirror\) must be none with quantization: a frozen file sees each image once\ntta: none in the baseline/,
+    ],
+    [
+      'trials that stop early, with quantization',
+      study('halving: { factor: 3 }\nfactors: [{ name: x, set: { quantization: int8 } }]', undefined, 'grid'),
+      5,
+      /halving must be left out with quantization/,
     ],
     ['broken YAML', study('factors: [\n'), 6, /./],
     ['a key twice', study('name: again\n'), 5, /keys must be unique/],

@@ -13,7 +13,9 @@ const factorName = z.string('a name').min(1, 'a name').describe('Name of the cha
 /** Any subset of a configuration's keys, dotted names and short forms included, as `ablate train --set` takes them. */
 export const overridesSchema = z
   .record(z.string(), z.unknown(), 'keys of the configuration with their values')
-  .describe('Keys of the configuration and settings of the model: learningRate, augment, augmentation.flip, model.lrn, ...');
+  .describe(
+    'Keys of the configuration and settings of the model: learningRate, augment, augmentation.flip, model.lrn, ...; and quantization.',
+  );
 
 const changes = overridesSchema.refine((value) => Object.keys(value).length > 0, 'at least one key with its value');
 

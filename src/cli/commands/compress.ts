@@ -8,13 +8,16 @@ import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
+import { frozenFileName } from '../../util/file-names.ts';
+import { formatBytes } from '../../util/format.ts';
+import { bytesFor } from '../../util/gzip.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
-import { requireOnnxOutput } from '../output-file.ts';
+import { requireFrozenOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
@@ -54,8 +57,8 @@ export function addCompressCommand(program: Command): void {
     .option('--steps <n>', 'steps of training in each round', parseNumber, 1000)
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
     .option('--model <name>', 'model of the file, where it does not say')
-    .option('-o, --output <file.onnx>', 'where to write (default: <model>.small.onnx)')
-    .option('--report <folder>', 'folder of the report (default: beside the output, <output without .onnx>-report)')
+    .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.small.onnx)')
+    .option('--report <folder>', 'folder of the report (default: beside the output, <output without its ending>-report)')
     .option('--threads <n>', 'threads (default: as it was trained)', parseNumber)
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
@@ -75,8 +78,8 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const reference = sourceReference(given, runsDir);
   const { saved: source } = await readReference(reference, { runsDir, model });
   const file = options.output ?? `${source.config.model}.small.onnx`;
-  requireOnnxOutput(file, given, 'compress');
-  const report = options.report ?? `${file.replace(/\.onnx$/, '')}-report`;
+  requireFrozenOutput(file, given, 'compress');
+  const report = options.report ?? `${file.replace(frozenFileName, '')}-report`;
   requireReportFolder(report);
   const overrides = await roundOverrides(options);
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
@@ -93,13 +96,14 @@ async function compressModel(given: string, options: Options): Promise<void> {
   if ('stopped' in result) throw interruption(result, steps);
   const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const { writeCompressionReport } = await import('../../report/compression-report.ts');
-  writeFileAtomic(file, result.file);
+  const content = bytesFor(file, result.file);
+  writeFileAtomic(file, content);
   const command = commandLine(given, reference);
   const about = { file, reference, config: source.config, dataset, overrides, targets, steps, shrink, command, engine };
   const data = await gather(result, about);
   const written = await writeCompressionReport(data, report);
   if (options.json === true) printJson({ ...data, report: written.html });
-  else await printReport(data, shortPath(written.html));
+  else await printReport(data, content.length, shortPath(written.html));
   const failure = await failureOf(data);
   if (failure !== undefined) throw failure;
 }
@@ -179,7 +183,8 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
   };
 }
 
-async function printReport(data: CompressionData, page: string): Promise<void> {
+/** @param bytes of the file as it is on the disk */
+async function printReport(data: CompressionData, bytes: number, page: string): Promise<void> {
   const { conclusion, notesOf, stagesTable, targetsTable } = await import('../../report/compression-text.ts');
   for (const { header, rows, alignments } of [stagesTable(data), targetsTable(data)]) {
     print(alignColumns([header, ...rows], alignments));
@@ -187,7 +192,7 @@ async function printReport(data: CompressionData, page: string): Promise<void> {
   }
   for (const line of notesOf(data)) print(line);
   print(conclusion(data));
-  print(`wrote ${data.file}`);
+  print(`wrote ${data.file}: ${formatBytes(bytes)}`);
   print(`report: ${page}`);
 }
 

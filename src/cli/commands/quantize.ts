@@ -182,7 +182,8 @@ async function calibrationOf({ calibration = 'mse', percentile, images }: Option
   if (percentile !== undefined && !(percentile > 50 && percentile <= 100)) {
     throw new ConfigurationError(`percentile (=${percentile}) must be a number above 50 and at most 100`);
   }
-  return { method, percentile: percentile ?? 99.99, images };
+  const { usualPercentile } = await import('../../compress/quantize/quantize.ts');
+  return { method, percentile: percentile ?? usualPercentile, images };
 }
 
 function layerProgress(): (done: number, total: number, layer: string) => void {

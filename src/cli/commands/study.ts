@@ -4,8 +4,10 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { StudyPlan } from '../../study/plan.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
+import type { StudyRun } from '../../study/study-state.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
-import { formatAccuracy, formatDuration } from '../../util/format.ts';
+import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -96,6 +98,12 @@ async function study(path: string, options: Options): Promise<void> {
       fix: `ablate study ${path} goes on from there`,
     });
   }
+  const left = await measureFiles(plan, runs, dataset, options);
+  if (left > 0) {
+    throw new Interruption(`${left} files of trained networks are not measured; all that was done is saved`, {
+      fix: `ablate study ${path} goes on from there`,
+    });
+  }
   const { data, report } = await makeStudyReport(plan.name, options);
   if (options.json === true) printJson(describeReport(data, report));
   else await printReport(data, report);
@@ -108,6 +116,36 @@ async function study(path: string, options: Options): Promise<void> {
         fix: `ablate study ${path} --retry-failed tries them again`,
       },
     );
+  }
+}
+
+/**
+ * Quantizes and measures what the study asks for, as far as that was not done before.
+ *
+ * @returns how many files are left, if it was stopped
+ */
+async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset: Dataset, options: Options): Promise<number> {
+  const { measureStudyFile, unmeasuredFiles } = await import('../../compress/quantize/study-files.ts');
+  const tasks = unmeasuredFiles(plan, runs, options.runsDir);
+  if (tasks.length === 0) return 0;
+  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
+  const threads = options.threads ?? defaultThreads();
+  const work = { engine: createOnednnEngine({ threads }), dataset, threads };
+  const progress = createProgress({ unit: 'file', total: tasks.length });
+  try {
+    return await interruptible('stopping', async (signal) => {
+      for (const [done, task] of tasks.entries()) {
+        const { variant, seed } = task.planned;
+        progress.update(done, `${variant}, seed ${seed}`);
+        const result = await measureStudyFile(task, { ...work, signal });
+        if (result === undefined) return tasks.length - done;
+        progress.log(`${variant}, seed ${seed}: ${formatAccuracy(result.evaluation.accuracy)}, ${formatBytes(result.bytes)}`);
+      }
+      progress.update(tasks.length, '');
+      return 0;
+    });
+  } finally {
+    progress.finish();
   }
 }
 
@@ -137,10 +175,10 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   plan.notes.forEach(note);
   const runs = plan.runs.map((planned) => {
     const { variant, seed, config, identity } = planned;
-    const found = finder.find(identity, undefined, isUsefulFor(planned, plan.design));
+    const found = finder.find(identity, undefined, isUsefulFor(planned, plan));
     const status = found && readStatus(found);
     const left = status === undefined ? 1 : status.status === 'finished' ? 0 : 1 - Math.min(status.step / config.steps, 1);
-    const seconds = left * predictor.seconds(config, threads);
+    const seconds = plan.trainings.includes(planned) ? left * predictor.seconds(config, threads) : 0;
     return {
       variant,
       seed,
@@ -177,7 +215,7 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   const atATime = slots === 1 ? 'one at a time' : `${slots} at a time`;
   const threadsEach = `${threads} ${threads === 1 ? 'thread' : 'threads'} each`;
   print(
-    `${runs.length} runs, ${formatDuration(totalSeconds)} in all, ${atATime} with ${threadsEach}; times from ${predictor.basis}`,
+    `${plan.trainings.length} runs, ${formatDuration(totalSeconds)} in all, ${atATime} with ${threadsEach}; times from ${predictor.basis}`,
   );
   if (plan.design.halving !== undefined) print('Fewer steps in truth: the search stops trials early.');
 }
@@ -188,7 +226,7 @@ function studyDisplay(
   launcher: { readonly name: string; readonly threads: number },
   secondsOf: (config: StudyPlan['runs'][number]['config']) => number,
 ) {
-  const weights = plan.runs.map(({ config }) => secondsOf(config));
+  const weights = plan.trainings.map(({ config }) => secondsOf(config));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   note(
     `${plan.title}: ${plan.design.variants.length} variants x ${plan.design.seeds.length} seeds, ${launcher.name}, ${launcher.threads} threads each`,

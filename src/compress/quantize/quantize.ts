@@ -97,6 +97,9 @@ export interface MeasuredCheck {
   readonly sensitivities: readonly LayerSensitivity[];
 }
 
+/** Share of the values within the range, in percent, where nobody says another. */
+export const usualPercentile = 99.99;
+
 /** Fewer images do not show which values a network's tensors take. */
 export const fewestImages = 32;
 const usualCalibrationImages = 1024;

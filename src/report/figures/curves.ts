@@ -18,7 +18,9 @@ const columns = 3;
 /** Accuracy over steps, a panel for each variant with the reference behind it; undefined without evaluations. */
 export function curvesFigure({ variants, reference, seeds, split }: ReportData): Figure | undefined {
   const base = variants.find(({ name }) => name === reference);
-  const others = base === undefined ? byAccuracy(variants).slice(0, mostPanels) : variants.filter((variant) => variant !== base);
+  const evaluated = variants.filter(({ runs }) => runs.some(({ curve }) => curve.length > 0));
+  const others =
+    base === undefined ? byAccuracy(evaluated).slice(0, mostPanels) : evaluated.filter((variant) => variant !== base);
   const shown = others.length === 0 && base !== undefined ? [base] : others;
   const panels = shown
     .map((variant) => ({ panel: inLines(variant.name), points: bandOf(variant) }))

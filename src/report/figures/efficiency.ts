@@ -23,7 +23,9 @@ export function efficiencyFigure(variants: readonly ReportVariant[]): Figure | u
     // Latencies always differ a little: they say something where the networks do.
     const networks = new Set(variants.map(({ cost }) => `${cost.parameters} ${cost.operations}`));
     const distinct = new Set(points.map(({ cost }) => cost)).size;
-    return distinct > 1 && networks.size > 1 ? [frontPanel(points, { title, format: key === 'latencyMs' ? '~g' : '~s' })] : [];
+    return distinct > 1 && (key !== 'latencyMs' || networks.size > 1)
+      ? [frontPanel(points, { title, format: key === 'latencyMs' ? '~g' : '~s' })]
+      : [];
   });
   if (drawn.length === 0) return undefined;
   return {

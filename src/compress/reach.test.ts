@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { ConfigurationError } from '../util/errors.ts';
+import { requireEnoughRounds } from './reach.ts';
+import { reachedBy, type CompressTargets, type Measured } from './rounds.ts';
+
+const original: Measured = { parameters: 1000, operations: 100_000, bytes: 8000, latencyMs: 8, dropPoints: 0 };
+
+/** Each round halves a network, until it has 1000 bytes. @returns the error, with its fix */
+async function refusal(rounds: number, limits: CompressTargets): Promise<string> {
+  const rehearsal = {
+    original,
+    smaller: (network: Measured) =>
+      network.bytes <= 1000 ? undefined : { ...network, bytes: network.bytes / 2, latencyMs: network.latencyMs / 2 },
+    missedBy: (network: Measured) => Promise.resolve(reachedBy(limits, original, network).filter(({ met }) => !met)),
+  };
+  try {
+    await requireEnoughRounds({ rounds, shrink: 0.5 }, rehearsal);
+    return '';
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    return `${error.message}\n${error.fix!}`;
+  }
+}
+
+test('rounds that are enough are let go on', async () => {
+  expect(await refusal(2, { bytes: 2000, latencyMs: 2 })).toBe('');
+});
+
+test('too few rounds are refused, with how many it takes', async () => {
+  expect(await refusal(1, { bytes: 1500, latencyMs: 8 })).toBe(
+    'bytes (=1500) is out of reach: 0.5 of the operations in each of 1 rounds leave a file of 4,000\n--rounds 3, or a smaller --shrink',
+  );
+  expect(await refusal(2, { bytes: 2000, latencyMs: 1 })).toBe(
+    'latency (=1) is out of reach: 0.5 of the operations in each of 2 rounds leave 2.000 ms\n--rounds 3, or a smaller --shrink',
+  );
+});
+
+test('a latency that may be within the limit when it counts is let go on', async () => {
+  expect(await refusal(2, { latencyMs: 1.7 })).toBe('');
+});
+
+test('the last bytes take less than a whole round', async () => {
+  expect(await refusal(9, { bytes: 999 })).toBe('');
+  expect(await refusal(1, { bytes: 999 })).toBe(
+    'bytes (=999) is out of reach: 0.5 of the operations in each of 1 rounds leave a file of 4,000\n--rounds 4, or a smaller --shrink',
+  );
+});
+
+test('a latency that no number of rounds reaches is refused', async () => {
+  expect(await refusal(9, { latencyMs: 0.5 })).toBe(
+    'latency (=0.5) is out of reach: 0.5 of the operations in each of 3 rounds leave 1.000 ms\nask for less, or start from a smaller network',
+  );
+});

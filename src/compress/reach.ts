@@ -1,0 +1,70 @@
+/**
+ * Whether so many rounds can reach the limits of size, known before anything is trained: how many filters a round removes, and how large and how
+ * fast what is left is, does not depend on what is trained in between.
+ */
+import { ConfigurationError } from '../util/errors.ts';
+import { formatMilliseconds } from '../util/format.ts';
+import { formatCount } from '../util/text-table.ts';
+import type { Reached, RoundSettings } from './rounds.ts';
+
+/** Rounds without their training. */
+export interface Rehearsal<Network> {
+  readonly original: Network;
+  /** What a whole round leaves of a network; undefined if it cannot remove so much. */
+  smaller(network: Network): Network | undefined;
+  /** Limits of bytes and latency that a network does not keep. That one filter in every layer would keep those of bytes is known. */
+  missedBy(network: Network): Promise<readonly Reached[]>;
+}
+
+/** Latencies vary: one that is above the limit by less than this factor may be within it when it counts. */
+const latencyVaries = 1.25;
+
+/** @throws ConfigurationError if the rounds are too few, with the number of rounds that would be enough, if there is one */
+export async function requireEnoughRounds<Network>(settings: RoundSettings, rehearsal: Rehearsal<Network>): Promise<void> {
+  const { network, round } = afterRounds(settings.rounds, rehearsal);
+  const missed = await rehearsal.missedBy(network);
+  const isLast = round < settings.rounds;
+  // Less than a whole round, which there still is then, leads to the bytes.
+  const outOfReach = missed.filter((each) => (isLatency(each) ? each.value > latencyVaries * each.limit : !isLast));
+  if (outOfReach.length === 0) return;
+  const left = `${settings.shrink} of the operations in each of ${round} rounds leave`;
+  const needed = await roundsNeeded(network, round, missed, rehearsal);
+  throw new ConfigurationError(outOfReach.map((each) => describe(each, left)).join('\n'), {
+    fix: needed === undefined ? 'ask for less, or start from a smaller network' : `--rounds ${needed}, or a smaller --shrink`,
+  });
+}
+
+function isLatency({ target }: Reached): boolean {
+  return target === 'latencyMs';
+}
+
+/** As many rounds as asked for, or as can be. */
+function afterRounds<Network>(rounds: number, { original, smaller }: Rehearsal<Network>) {
+  let network = original;
+  for (let round = 0; round < rounds; round++) {
+    const next = smaller(network);
+    if (next === undefined) return { network, round };
+    network = next;
+  }
+  return { network, round: rounds };
+}
+
+/** Undefined if no number is enough. */
+async function roundsNeeded<Network>(
+  network: Network,
+  round: number,
+  missed: readonly Reached[],
+  rehearsal: Rehearsal<Network>,
+): Promise<number | undefined> {
+  if (missed.length === 0) return round;
+  const next = rehearsal.smaller(network);
+  if (next === undefined) return missed.some(isLatency) ? undefined : round + 1;
+  return await roundsNeeded(next, round + 1, await rehearsal.missedBy(next), rehearsal);
+}
+
+function describe(missed: Reached, left: string): string {
+  const { limit, value } = missed;
+  return isLatency(missed)
+    ? `latency (=${limit}) is out of reach: ${left} ${formatMilliseconds(value)}`
+    : `bytes (=${limit}) is out of reach: ${left} a file of ${formatCount(value)}`;
+}

@@ -1,0 +1,45 @@
+/** What the frozen files of a run reach and take, quantized in one way or another: `quantized/<scheme>-<digest>.json` in the run's folder. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RecordedEvaluation } from '../train/recorded-evaluation.ts';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { fileError } from '../util/file-error.ts';
+import type { StudyQuantization } from './quantization.ts';
+
+export interface FileResult {
+  readonly quantization: StudyQuantization;
+  /** Of the file, not compressed. */
+  readonly bytes: number;
+  /** Of the file itself, on all images of the split. */
+  readonly evaluation: RecordedEvaluation;
+}
+
+/** Throws AblateError if it cannot be written. */
+export function writeFileResult(run: { readonly path: string }, result: FileResult): void {
+  const folder = folderOf(run);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError('create', folder, error);
+  }
+  writeFileAtomic(pathOf(run, result.quantization), `${JSON.stringify(result)}\n`);
+}
+
+/** Undefined if the file was not measured yet, or the record is damaged. */
+export function readFileResult(run: { readonly path: string }, quantization: StudyQuantization): FileResult | undefined {
+  try {
+    return JSON.parse(readFileSync(pathOf(run, quantization), 'utf8')) as FileResult;
+  } catch {
+    return undefined; // It is measured then.
+  }
+}
+
+function folderOf({ path }: { readonly path: string }): string {
+  return join(path, 'quantized');
+}
+
+function pathOf(run: { readonly path: string }, quantization: StudyQuantization): string {
+  const digest = createHash('sha256').update(JSON.stringify(quantization)).digest('hex').slice(0, 12);
+  return join(folderOf(run), `${quantization.scheme}-${digest}.json`);
+}
