@@ -1,13 +1,16 @@
 /**
  * Where Winograd's convolution beats the direct one: oneDNN's float32 kernels for filters of 3x3, stride 1, padding 1, over a grid of
  * channels, filters, image sizes and batches, each pass with both algorithms in turns. The rule in src/engine/onednn/lowerings/winograd.ts
- * comes from the result, docs/results/winograd.json, which also has how far the two algorithms' results are apart. Wants a quiet machine
- * whose processor has AVX-512.
+ * comes from the result, docs/results/winograd.json: `costs` are its constants, `summary` says how well it does. Also recorded is how far the
+ * two algorithms' results are apart. Wants a quiet machine whose processor has AVX-512.
  *
  *     npx tsx bench/winograd.ts [--channels 16,32,64,192] [--filters 16,32,64,192] [--sizes 3,5,6,7,8,12,15,24] [--batches 16,128] [--rounds 5]
  *                               [--threads 1] [--out docs/results/winograd.json]
  */
 import { parseArgs } from 'node:util';
+import { winogradSpeedup } from '../src/engine/onednn/lowerings/winograd.ts';
+import type { LayerOf } from '../src/nn/layer.ts';
+import { NetworkBuilder } from '../src/nn/network.ts';
 import type { ArgumentName, ConvolutionAlgorithm, Dnnl, Memory, MemoryDescriptor, Primitive } from '../src/engine/onednn/dnnl.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { allocateAligned, loadLibrary } from '../src/engine/onednn/native.ts';
@@ -51,8 +54,6 @@ interface Row extends Shape {
   readonly pass: PassName;
   readonly directMs: number;
   readonly winogradMs: number;
-  /** directMs / winogradMs */
-  readonly ratio: number;
   /** Root mean square of the results' difference over that of the direct result. */
   readonly difference: number;
 }
@@ -167,38 +168,107 @@ function compare(shape: Shape, pass: PassName, direct: Kernel, winograd: Kernel)
   const [directMs, winogradMs] = [percentile(times.direct, 0.5), percentile(times.winograd, 0.5)];
   const [expected, actual] = [direct.result(), winograd.result()];
   const difference = rms(expected.map((value, i) => value - actual[i]!)) / rms(expected);
-  return { ...shape, pass, directMs, winogradMs, ratio: directMs / winogradMs, difference };
+  return { ...shape, pass, directMs, winogradMs, difference };
 }
 
 function rms(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 }
 
+/** A shape's three passes together. */
+interface Step extends Shape {
+  readonly ratio: number;
+  /** What winogradSpeedup says. */
+  readonly predicted: number;
+}
+
+/** @param rows those of one shape */
+function stepOf(rows: readonly Row[]): Step {
+  const { channels, filters, size, batch } = rows[0]!;
+  const total = (time: 'directMs' | 'winogradMs') => rows.reduce((sum, row) => sum + row[time], 0);
+  const predicted = winogradSpeedup(convolution({ channels, filters, size, batch }), batch);
+  return { channels, filters, size, batch, ratio: total('directMs') / total('winogradMs'), predicted };
+}
+
+function convolution({ channels, filters, size }: Shape): LayerOf<'conv'> {
+  const b = new NetworkBuilder('one', [channels, size, size]);
+  return b.build(b.conv('c', b.input, { kernel: 3, filters })).layers[0] as LayerOf<'conv'>;
+}
+
+/**
+ * The constants of the rule, by least squares of relative errors: saved / ratio = multiplication + tileTransform (1 / channels + 1 / filters) +
+ * filterTransform / (batch tiles), where `saved` is how many times fewer multiplications Winograd needs.
+ */
+function fitCosts(steps: readonly Step[]): { multiplication: number; tileTransform: number; filterTransform: number } {
+  const equations = steps.map(({ channels, filters, size, batch, ratio }) => {
+    const tiles = Math.ceil(size / 4) ** 2;
+    const weight = ratio / (size ** 2 / (4 * tiles));
+    return { terms: [weight, weight * (1 / channels + 1 / filters), weight / (batch * tiles)], right: 1 };
+  });
+  const normal = [0, 1, 2].map((i) => [
+    ...[0, 1, 2].map((k) => equations.reduce((sum, { terms }) => sum + terms[i]! * terms[k]!, 0)),
+    equations.reduce((sum, { terms, right }) => sum + terms[i]! * right, 0),
+  ]);
+  const [multiplication, tileTransform, filterTransform] = solve(normal) as [number, number, number];
+  return { multiplication, tileTransform, filterTransform };
+}
+
+/** Gauss and Jordan's elimination of a well-conditioned system whose right side is the last column. */
+function solve(rows: number[][]): number[] {
+  return rows
+    .reduce((system, _, pivot) => {
+      const head = system[pivot]!.map((value) => value / system[pivot]![pivot]!);
+      return system.map((row, i) => (i === pivot ? head : row.map((value, k) => value - row[pivot]! * head[k]!)));
+    }, rows)
+    .map((row) => row.at(-1)!);
+}
+
+function summarize(steps: readonly Step[]) {
+  const taken = steps.filter(({ predicted }) => predicted > 1.1).map(({ ratio }) => ratio);
+  return {
+    shapes: steps.length,
+    faster: steps.filter(({ ratio }) => ratio > 1).length,
+    taken: { shapes: taken.length, median: percentile(taken, 0.5), least: Math.min(...taken), most: Math.max(...taken) },
+  };
+}
+
 const list = (text: string): number[] => text.split(',').map(Number);
 const rows: Row[] = [];
+const steps: Step[] = [];
 for (const batch of list(options.batches))
   for (const size of list(options.sizes))
     for (const channels of list(options.channels))
       for (const filters of list(options.filters)) {
         const measured = measure({ channels, filters, size, batch });
         rows.push(...measured);
-        const text = measured.map(({ pass, ratio }) => `${pass} ${ratio.toFixed(2)}`).join('  ');
+        if (measured.length > 0) steps.push(stepOf(measured));
+        const text = measured.map(({ pass, directMs, winogradMs }) => `${pass} ${(directMs / winogradMs).toFixed(2)}`).join('  ');
         process.stdout.write(
           `batch ${batch}, ${channels} to ${filters} channels, ${size}x${size}: ${text || 'no Winograd kernel'}\n`,
         );
       }
 
+const columns = ['channels', 'filters', 'size', 'batch', 'pass', 'directMs', 'winogradMs', 'difference'] as const;
+const record = {
+  what: 'Float32 convolutions of 3x3, stride 1, padding 1: milliseconds of oneDNN’s direct and Winograd kernels, medians of interleaved rounds',
+  command: `npx tsx bench/winograd.ts ${process.argv.slice(2).join(' ')}`.trim(),
+  rounds: Number(options.rounds),
+  environment: {
+    ...describeEnvironment({ threads: engine.threads, libraries: { onednn: engine.libraryVersion } }),
+    commandLine: undefined,
+  },
+  costs: fitCosts(steps),
+  summary: summarize(steps),
+  columns,
+  rows: '',
+};
+// A line for each row.
+const lines = rows.map((row) => JSON.stringify(columns.map((name) => rounded(row[name])))).join(',\n    ');
 writeFileAtomic(
   options.out,
-  `${JSON.stringify(
-    {
-      what: 'Float32 convolutions of 3x3, stride 1, padding 1: milliseconds of oneDNN’s direct and Winograd kernels, medians of interleaved rounds',
-      command: `npx tsx bench/winograd.ts ${process.argv.slice(2).join(' ')}`.trim(),
-      rounds: Number(options.rounds),
-      environment: describeEnvironment({ threads: engine.threads, libraries: { onednn: engine.libraryVersion } }),
-      rows,
-    },
-    undefined,
-    2,
-  )}\n`,
+  `${JSON.stringify(record, undefined, 2).replace('"rows": ""', () => `"rows": [\n    ${lines}\n  ]`)}\n`,
 );
+
+function rounded(value: number | string): number | string {
+  return typeof value === 'number' ? Number(value.toPrecision(4)) : value;
+}

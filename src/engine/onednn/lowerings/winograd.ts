@@ -12,7 +12,7 @@ const cost = {
   /** Of transforming an element of a tile, of the input or of the output. */
   tileTransform: 17,
   /** Of transforming an element of a filter, once for the whole batch. */
-  filterTransform: 28,
+  filterTransform: 30,
 };
 
 /**
