@@ -31,7 +31,7 @@ export const modern: Recipe = {
     inputSize: 24,
     standardization: { type: 'image' },
     initializer: { type: 'model' },
-    // Ioffe and Szegedy, 2015, arXiv:1502.03167.
-    modelSettings: { batchNorm: true },
+    // Ioffe and Szegedy, 2015, arXiv:1502.03167: it takes the place of dropout as well (section 4.2.1).
+    modelSettings: { batchNorm: true, dropout: 0 },
   },
 };
