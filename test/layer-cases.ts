@@ -53,8 +53,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.conv('c', x, { kernel: 5, filters: 17, relu: true }),
     ),
     between('conv 3x3, 16 to 32 channels', [16, 6, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 32, relu: true })),
-    between('conv 3x3, 64 to 96 channels, large enough for Winograd', [64, 15, 14], 4, (b, x) =>
-      b.conv('c', x, { kernel: 3, filters: 96, relu: true }),
+    between('conv 3x3, 32 to 32 channels, large enough for Winograd', [32, 16, 16], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, filters: 32, relu: true }),
     ),
     between('conv 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
     between('conv 3x3 stride 2 SAME, odd size', [5, 7, 5], 1, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
