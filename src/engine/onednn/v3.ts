@@ -178,27 +178,13 @@ function describe(
     }
     case 'convolutionBackwardData': {
       const tensors = [raw(spec.diffSrc), raw(spec.weights), raw(spec.diffDst)];
-      return native.convolutionBackwardData(
-        out,
-        engine,
-        convolutionAlgorithms[spec.algorithm],
-        ...tensors,
-        ...dilated(spec),
-        forward,
-        attributes,
-      );
+      const algorithm = convolutionAlgorithms[spec.algorithm];
+      return native.convolutionBackwardData(out, engine, algorithm, ...tensors, ...dilated(spec), forward, attributes);
     }
     case 'convolutionBackwardWeights': {
       const tensors = [raw(spec.src), raw(spec.diffWeights), optional(spec.diffBias), raw(spec.diffDst)];
-      return native.convolutionBackwardWeights(
-        out,
-        engine,
-        convolutionAlgorithms[spec.algorithm],
-        ...tensors,
-        ...dilated(spec),
-        forward,
-        attributes,
-      );
+      const algorithm = convolutionAlgorithms[spec.algorithm];
+      return native.convolutionBackwardWeights(out, engine, algorithm, ...tensors, ...dilated(spec), forward, attributes);
     }
     case 'innerProduct': {
       const tensors = [raw(spec.src), raw(spec.weights), optional(spec.bias), raw(spec.dst)];
