@@ -44,7 +44,6 @@ interface Shape {
 }
 
 interface Kernel {
-  readonly implementation: string;
   readonly run: () => void;
   /** The result in plain layout. */
   readonly result: () => Float32Array;
@@ -127,7 +126,6 @@ function prepare(dnnl: Dnnl, primitive: Primitive, pass: PassName): Kernel {
   const scratchpad = primitive.descriptor('scratchpad');
   if (scratchpad.sizeBytes > 0) args.set('scratchpad', memoryOf(scratchpad).memory);
   return {
-    implementation: primitive.implementation,
     run: dnnl.execution(primitive, args),
     result: () => {
       const plain = dnnl.plain(descriptor.dims, 'f32');
