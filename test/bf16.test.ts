@@ -11,7 +11,7 @@ import { softmaxCrossEntropy } from '../src/train/loss.ts';
 import { createSgd } from '../src/train/optimizers/sgd.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
-import { allLayerCases } from './layer-cases.ts';
+import { allLayerCases, caseByParts } from './layer-cases.ts';
 import { loadOnednn } from './load-onednn.ts';
 
 /**
@@ -55,6 +55,14 @@ describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
       expect(plan.precision).toBe('bf16');
       plan.dispose();
     }
+  });
+
+  test('a first convolution and its pool, a part of a large batch at a time', () => {
+    const layerCase = caseByParts(128);
+    expect(disagreements(compareEngines(bf16, onednn!, layerCase), outputTolerance)).toEqual({});
+    const plan = onednn!.compileTraining(layerCase.network, { batchSize: layerCase.batchSize, precision: 'bf16' });
+    expect(kernelsOf(plan, 'c')).toHaveLength(2 * 4);
+    plan.dispose();
   });
 
   test('a layer for which bf16 has only general kernels stays in float32', () => {

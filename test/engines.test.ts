@@ -2,11 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/engine.ts';
 import type { ProfiledPlan } from '../src/engine/onednn/engine.ts';
+import type { Operation, Pass } from '../src/engine/onednn/program.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
-import { allLayerCases, layerCases, type LayerCase } from './layer-cases.ts';
+import { allLayerCases, caseByParts, caseInput, layerCases, type LayerCase } from './layer-cases.ts';
 import { loadOnednn } from './load-onednn.ts';
 
 /** Float32 sums of some thousand products against float64 ones. */
@@ -52,6 +53,32 @@ test.skipIf(!hasWinograd)("Winograd's kernels train, and the direct ones evaluat
   expect(kernels(inference)).toEqual(['forward direct']);
   training.dispose();
   inference.dispose();
+});
+
+const byParts = caseByParts(64);
+
+describe.skipIf(onednn === undefined)('a first convolution and its pool take a part of a large batch at a time', () => {
+  test('and agree with the reference engine', () => {
+    expect(disagreements(compareEngines(onednn!, referenceEngine, byParts), tolerance)).toEqual({});
+    const plan = onednn!.compileTraining(byParts.network, { batchSize: byParts.batchSize });
+    const passesOf = (operations: readonly Operation[], wanted: Pass) => operations.filter(({ pass }) => pass === wanted).length;
+    expect(passesOf(plan.forwardOperations, 'forward')).toBe(4);
+    expect(passesOf(plan.backwardOperations, 'backwardWeights')).toBe(4);
+    plan.dispose();
+  });
+
+  test('from whatever buffer the input is in', () => {
+    const plan = onednn!.compileInference(byParts.network, { batchSize: byParts.batchSize });
+    plan.parameters.values.fill(0.1);
+    plan.input.set(caseInput(byParts));
+    plan.forward();
+    const expected = plan.output.slice();
+    plan.input.fill(0);
+    plan.bindInput(caseInput(byParts));
+    plan.forward();
+    expect(plan.output).toEqual(expected);
+    plan.dispose();
+  });
 });
 
 /**

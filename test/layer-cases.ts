@@ -270,6 +270,17 @@ export const allLayerCases: readonly (readonly [LayerKind, string, LayerCase])[]
   ([kind, cases]) => cases.map((layerCase) => [kind as LayerKind, layerCase.name, layerCase] as const),
 );
 
+/**
+ * A first convolution with its pool, not in the table for its size: the tensor between them takes 196,608 bytes an image in float32, which of 64
+ * images (in bf16 of 128) is more than two threads take at once.
+ */
+export function caseByParts(batchSize: number): LayerCase {
+  return bare('by parts', [3, 32, 32], batchSize, (b, x) => {
+    const pooled = b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 48, relu: true }), { kernel: 3, stride: 2 });
+    return b.globalAvgPool('mean', pooled);
+  });
+}
+
 /** The batch `[N, C, H, W]` of a case: standard normal. */
 export function caseInput({ name, network, batchSize }: LayerCase): Float32Array {
   return normals(batchSize * sizeOf(network.inputShape), `input:${name}`);

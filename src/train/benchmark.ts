@@ -35,7 +35,7 @@ export interface OperationTime {
   readonly pass: Pass;
   /** oneDNN's name of the kernel, or `host`. */
   readonly implementation: string;
-  /** Median over the repetitions, each in its place in the step. */
+  /** Median over the repetitions, each in its place in the step; the sum where the kernel runs several times. */
   readonly ms: number;
   /** Least time of the kernel, run again and again with its data in the cache or in its place in the step: only for convolutions and dense layers. */
   readonly ceilingMs?: number;
@@ -133,13 +133,26 @@ function timeOperations(network: Network, plan: ProfiledPlan, repetitions: numbe
     operation.run({ seed, step: 0 });
   };
   for (let i = 0; i < repetitions; i++) operations.forEach((operation, k) => times[k]!.push(...repeat(1, () => run(operation))));
-  return operations.map((operation, k) => {
+  const each = operations.map((operation, k): OperationTime => {
     const { layer, pass, implementation } = operation;
     const kind = kinds.get(layer);
     const counts = (kind === 'conv' || kind === 'dense') && pass !== 'elementwise' && pass !== 'reorder';
     const time = { layer, pass, implementation, ms: percentile(times[k]!, 0.5) };
     return counts ? { ...time, ceilingMs: Math.min(...times[k]!, ...repeat(repetitions, () => run(operation))) } : time;
   });
+  return sumOverParts(each);
+}
+
+/** A kernel that a layer runs several times in a pass, each time for a part of the batch, counts as one with their times together. */
+function sumOverParts(times: readonly OperationTime[]): OperationTime[] {
+  const sums = new Map<string, OperationTime>();
+  for (const time of times) {
+    const key = [time.layer, time.pass, time.implementation].join(' ');
+    const { ms, ceilingMs } = sums.get(key) ?? { ms: 0 };
+    const ceiling = time.ceilingMs === undefined ? {} : { ceilingMs: time.ceilingMs + (ceilingMs ?? 0) };
+    sums.set(key, { ...time, ms: time.ms + ms, ...ceiling });
+  }
+  return [...sums.values()];
 }
 
 /** Milliseconds of updates: weight decay, momentum and moving average. With a learning rate of 0, so that the weights stay. */

@@ -1,5 +1,5 @@
 /** What the compiler asks about a network as a whole before it lowers its layers: who consumes what, and what follows from it. */
-import type { Layer } from '../../nn/layer.ts';
+import type { Layer, LayerOf } from '../../nn/layer.ts';
 import type { Network } from '../../nn/network.ts';
 
 export interface NetworkAnalysis {
@@ -12,6 +12,8 @@ export interface NetworkAnalysis {
   readonly unmasked: ReadonlySet<string>;
   /** Layers that mask their output's gradient for the ReLUs before them. */
   readonly masking: ReadonlySet<string>;
+  /** Max pools that alone read the output of a convolution, by the convolution's name. */
+  readonly pools: ReadonlyMap<string, LayerOf<'maxPool'>>;
   /** Batch normalizations whose output only a ReLU reads. */
   readonly rectified: ReadonlySet<string>;
   /** Layers whose output's gradient is wanted: they have trainable parameters or depend on a layer that has. */
@@ -38,9 +40,11 @@ export function analyse(network: Network): NetworkAnalysis {
   const unmasked = new Set<string>();
   const masking = new Set<string>();
   const rectified = new Set<string>();
+  const pools = new Map<string, LayerOf<'maxPool'>>();
   for (const layer of network.layers) {
     const next = onlyConsumer(layer);
     if (layer.kind === 'batchNorm' && next?.kind === 'relu') rectified.add(layer.name);
+    if (layer.kind === 'conv' && next?.kind === 'maxPool') pools.set(layer.name, next);
     if (hasFusedRelu(layer) && next?.kind === 'maxPool') {
       unmasked.add(layer.name);
       masking.add(next.name);
@@ -56,6 +60,7 @@ export function analyse(network: Network): NetworkAnalysis {
     logits: logitsLayer(network, byName, onlyConsumer),
     unmasked,
     masking,
+    pools,
     rectified,
     differentiated: differentiatedLayers(network),
   };

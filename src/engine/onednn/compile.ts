@@ -13,7 +13,8 @@ import { lowerConv } from './lowerings/conv.ts';
 import { lowerDense } from './lowerings/dense.ts';
 import { lowerLrn } from './lowerings/lrn.ts';
 import { lowerAvgPool, lowerGlobalAvgPool, lowerMaxPool } from './lowerings/pool.ts';
-import { lowerAdd, lowerConcat, lowerFlatten, sumOf } from './lowerings/structure.ts';
+import { examplesAtATime, lowerPooledConv } from './lowerings/pooled-conv.ts';
+import { lowerAdd, lowerConcat, lowerFlatten } from './lowerings/structure.ts';
 import { alignment } from './memory-planner.ts';
 import { allocateAligned } from './native.ts';
 import { asFloat32, ProgramBuilder, type Operation, type Value } from './program.ts';
@@ -59,7 +60,8 @@ export function compileNetwork(dnnl: Dnnl, network: Network, settings: CompileSe
   const lowered = new Map<string, Lowered>();
   const firstValue = program.inLayout(inputName, input, dnnl.plain(input.descriptor.dims, precision));
   const outputOf = (name: string): Value => (name === inputName ? firstValue : lowered.get(name)!.output);
-  for (const layer of network.layers) lowered.set(layer.name, lower(context, layer, layer.inputs.map(outputOf)));
+  const units = unitsOf(network, context);
+  for (const unit of units) lowered.set(unit.name, unit.lower(unit.inputs.map(outputOf)));
 
   const result = outputOf(network.output);
   // The output's dimensions may be [N, C, 1, 1]; in plain layout that is the same as [N, C].
@@ -69,7 +71,10 @@ export function compileNetwork(dnnl: Dnnl, network: Network, settings: CompileSe
   const forwardLength = program.position;
 
   const outputGradientBytes = allocateAligned(training ? outputDescriptor.sizeBytes : 0, alignment);
-  if (training) lowerBackward(program, network, analysis, lowered, program.persistent(outputDescriptor, outputGradientBytes));
+  if (training) {
+    const gradient = program.persistent(outputDescriptor, outputGradientBytes);
+    lowerBackward(program, units, analysis, lowered, new Map([[network.output, [gradient]]]));
+  }
 
   const parameters = createArena(dnnl, inNetworkOrder(network, context), training);
   const { operations, memoryBytes } = program.finish();
@@ -94,25 +99,47 @@ function lower<K extends LayerKind>(context: LoweringContext, layer: Layer & Lay
   return (lowerings[layer.kind] as unknown as Lowering<K>)(context, layer, inputs);
 }
 
-/** Walks the layers backwards; a tensor with several consumers gets the sum of their gradients. */
+/** What is lowered as one: a layer, or a convolution with its pool. Its name is that of the layer whose output it has. */
+interface Unit {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly lower: (inputs: readonly Value[]) => Lowered;
+}
+
+function unitsOf(network: Network, context: LoweringContext): Unit[] {
+  const withPools = new Map<string, Unit>();
+  return network.layers.flatMap((layer): Unit[] => {
+    const { name, inputs } = layer;
+    const withConv = withPools.get(name);
+    if (withConv !== undefined) return [withConv];
+    const pool = context.analysis.pools.get(name);
+    const examples = layer.kind === 'conv' && pool !== undefined ? examplesAtATime(context, layer) : context.batchSize;
+    if (layer.kind !== 'conv' || pool === undefined || examples === context.batchSize) {
+      return [{ name, inputs, lower: (values) => lower(context, layer, values) }];
+    }
+    withPools.set(pool.name, { name: pool.name, inputs, lower: ([x]) => lowerPooledConv(context, layer, pool, x!, examples) });
+    return [];
+  });
+}
+
+/** Walks the units backwards; a tensor with several consumers gets the sum of their gradients. */
 function lowerBackward(
   program: ProgramBuilder,
-  network: Network,
+  units: readonly Unit[],
   { differentiated }: NetworkAnalysis,
   lowered: ReadonlyMap<string, Lowered>,
-  outputGradient: Value,
+  gradients: Map<string, readonly Value[]>,
 ): void {
-  const gradients = new Map<string, Value[]>([[network.output, [outputGradient]]]);
-  for (const layer of network.layers.toReversed()) {
-    const contributions = gradients.get(layer.name);
-    if (contributions === undefined || !differentiated.has(layer.name)) continue;
-    const gradient = contributions.length === 1 ? contributions[0]! : sumOf(program, layer.name, contributions);
-    const needs = layer.inputs.map((name) => differentiated.has(name));
-    const inputGradients = lowered.get(layer.name)!.backward!(gradient, needs);
-    layer.inputs.forEach((name, i) => {
+  for (const { name, inputs } of units.toReversed()) {
+    const contributions = gradients.get(name);
+    if (contributions === undefined || !differentiated.has(name)) continue;
+    const gradient = contributions.length === 1 ? contributions[0]! : program.sum(name, contributions);
+    const needs = inputs.map((input) => differentiated.has(input));
+    const inputGradients = lowered.get(name)!.backward!(gradient, needs);
+    inputs.forEach((input, i) => {
       const contribution = inputGradients[i];
       if (needs[i] !== true || contribution === undefined) return;
-      gradients.set(name, [...(gradients.get(name) ?? []), contribution]);
+      gradients.set(input, [...(gradients.get(input) ?? []), contribution]);
     });
   }
 }

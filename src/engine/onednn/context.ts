@@ -21,12 +21,16 @@ export interface CompileSettings {
   readonly batchSize: number;
   readonly precision: Precision;
   readonly training: boolean;
+  /** OpenMP's: they share the work of every kernel. */
+  readonly threads: number;
   /** In training, where batch normalization works over several processes. */
   readonly sharedBatch?: SharedBatch | undefined;
 }
 
 export class LoweringContext {
   readonly program: ProgramBuilder;
+  readonly settings: CompileSettings;
+  readonly analysis: NetworkAnalysis;
   readonly batchSize: number;
   readonly training: boolean;
   /** Of the plan; a layer may need float32 in bf16 (`dataTypeOf`). */
@@ -35,15 +39,17 @@ export class LoweringContext {
   readonly parameters: PlacedParameter[] = [];
   /** Layers whose lowering has applied the ReLU that follows them. */
   readonly rectified = new Set<string>();
-  readonly #analysis: NetworkAnalysis;
+  /** Copies of parameters in other layouts than the arena's. */
+  readonly #copies = new Map<PlacedParameter, Value[]>();
 
-  constructor(program: ProgramBuilder, options: CompileSettings, analysis: NetworkAnalysis) {
+  constructor(program: ProgramBuilder, settings: CompileSettings, analysis: NetworkAnalysis) {
     this.program = program;
-    this.batchSize = options.batchSize;
-    this.training = options.training;
-    this.sharedBatch = options.sharedBatch;
-    this.precision = options.precision;
-    this.#analysis = analysis;
+    this.settings = settings;
+    this.analysis = analysis;
+    this.batchSize = settings.batchSize;
+    this.training = settings.training;
+    this.sharedBatch = settings.sharedBatch;
+    this.precision = settings.precision;
   }
 
   /**
@@ -55,7 +61,7 @@ export class LoweringContext {
    * @param kernels those of a data type, undefined where oneDNN has none, in the same order for each. By default they are not compared.
    */
   dataTypeOf(layer: string, kernels: (dataType: Precision) => readonly (Primitive | undefined)[] = () => []): Precision {
-    if (this.precision === 'f32' || this.#analysis.logits === layer) return 'f32';
+    if (this.precision === 'f32' || this.analysis.logits === layer) return 'f32';
     const float32 = kernels('f32');
     const isSlow = kernels('bf16').some((kernel, i) => !isMadeForShape(kernel) && isMadeForShape(float32[i]));
     return isSlow ? 'f32' : 'bf16';
@@ -63,32 +69,34 @@ export class LoweringContext {
 
   /** Whether anything in training wants the gradient of a layer's input. */
   wantsInputGradient(layer: Layer): boolean {
-    return this.training && layer.inputs.some((name) => this.#analysis.differentiated.has(name));
+    return this.training && layer.inputs.some((name) => this.analysis.differentiated.has(name));
   }
 
   /** Whether only a ReLU reads a batch normalization's output, so that its kernel may apply it. */
   mayRectify(layer: string): boolean {
-    return this.#analysis.rectified.has(layer);
+    return this.analysis.rectified.has(layer);
   }
 
   /** Whether a layer's fused ReLU masks the gradient in the layer's own backward pass, and not later in the network. */
   masksOwnRelu(layer: string): boolean {
-    return !this.#analysis.unmasked.has(layer);
+    return !this.analysis.unmasked.has(layer);
   }
 
   /** Whether a layer masks the gradient of its output for the ReLUs before it. */
   masksEarlierRelus(layer: string): boolean {
-    return this.#analysis.masking.has(layer);
+    return this.analysis.masking.has(layer);
   }
 
   /**
-   * Places a parameter of `layer` in the arena in the given layout.
+   * Places a parameter of `layer` in the arena in the given layout, or finds it there.
    *
    * @returns undefined where the layer has no parameter of that role.
    */
   parameter(layer: Layer, role: ParameterRole, descriptor: MemoryDescriptor): PlacedParameter | undefined {
     const spec = layer.parameters.find((candidate) => candidate.role === role);
     if (spec === undefined) return undefined;
+    const known = this.parameters.find((parameter) => parameter.spec === spec);
+    if (known !== undefined) return known;
     const hasGradient = this.training && spec.kind !== 'statistic';
     const placed: PlacedParameter = {
       spec,
@@ -100,9 +108,46 @@ export class LoweringContext {
     return placed;
   }
 
+  /** A parameter's values in another layout: copied once in a step, as they do not change in it. */
+  valuesIn(layer: Layer, parameter: PlacedParameter, descriptor: MemoryDescriptor): Value {
+    const { program } = this;
+    const known = [parameter.values, ...(this.#copies.get(parameter) ?? [])];
+    const found = known.find((value) => program.dnnl.equal(value.descriptor, descriptor));
+    if (found !== undefined) return found;
+    const copy = { ...program.inLayout(layer.name, parameter.values, descriptor), shared: true };
+    this.#copies.set(parameter, [...(this.#copies.get(parameter) ?? []), copy]);
+    return copy;
+  }
+
   /** Where a backward pass puts a parameter's gradient: the arena, or for a frozen parameter memory that nobody reads. */
   gradientTarget(parameter: PlacedParameter): Value {
     return parameter.spec.kind === 'trainable' ? parameter.gradients! : this.program.value(parameter.descriptor);
+  }
+}
+
+/**
+ * For layers that are lowered once for each part of the batch. Their parameters are placed once, by the first part; the gradients of each part
+ * have memory of their own until `sumGradients`.
+ */
+export class PartContext extends LoweringContext {
+  readonly #gradients = new Map<PlacedParameter, Value[]>();
+
+  /** @param examples in a part */
+  constructor({ program, settings, analysis }: LoweringContext, examples: number) {
+    super(program, { ...settings, batchSize: examples }, analysis);
+  }
+
+  override gradientTarget(parameter: PlacedParameter): Value {
+    const target = this.program.value(parameter.descriptor);
+    this.#gradients.set(parameter, [...(this.#gradients.get(parameter) ?? []), target]);
+    return target;
+  }
+
+  /** The gradients of the whole batch: those of all parts, summed into the arena. */
+  sumGradients(layer: Layer): void {
+    for (const [parameter, gradients] of this.#gradients) {
+      if (parameter.spec.kind === 'trainable') this.program.sum(layer.name, gradients, parameter.gradients);
+    }
   }
 }
 

@@ -52,7 +52,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
     if (precision === 'bf16') requireBf16(probe);
     const dnnl = openDnnl(library, libraryVersion);
     try {
-      const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, sharedBatch });
+      const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, threads, sharedBatch });
       return {
         ...planOf(network, batchSize, precision, compiled),
         vectorMath: createVectorMath(dnnl),

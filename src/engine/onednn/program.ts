@@ -15,6 +15,9 @@ export type Pass = 'forward' | 'backwardData' | 'backwardWeights' | 'elementwise
 export interface Storage {
   readonly sizeBytes: number;
   fixed: Uint8Array | undefined;
+  /** The storage whose bytes from `offset` on these are. */
+  within: { readonly whole: Storage; readonly offset: number } | undefined;
+  /** Positions of the first and last operations; of a part those of its whole count. */
   firstUse: number;
   lastUse: number;
 }
@@ -66,14 +69,16 @@ export class ProgramBuilder {
 
   /** A new tensor in planned memory. */
   value(descriptor: MemoryDescriptor): Value {
-    const storage: Storage = { sizeBytes: descriptor.sizeBytes, fixed: undefined, firstUse: Infinity, lastUse: -1 };
+    const { sizeBytes } = descriptor;
+    const storage: Storage = { sizeBytes, fixed: undefined, within: undefined, firstUse: Infinity, lastUse: -1 };
     this.#storages.push(storage);
     return { descriptor, storage, shared: false };
   }
 
   /** A tensor in memory that outlives the program's run: inputs, outputs, parameters. The bytes may be given later, before `finish`. */
   persistent(descriptor: MemoryDescriptor, bytes?: Uint8Array): Value {
-    const storage: Storage = { sizeBytes: descriptor.sizeBytes, fixed: bytes, firstUse: 0, lastUse: Infinity };
+    const { sizeBytes } = descriptor;
+    const storage: Storage = { sizeBytes, fixed: bytes, within: undefined, firstUse: 0, lastUse: Infinity };
     return { descriptor, storage, shared: true };
   }
 
@@ -123,6 +128,49 @@ export class ProgramBuilder {
     return result;
   }
 
+  /** The element-wise sum of tensors of one shape, in the layout of `target`, by default that of the first. */
+  sum(layer: string, values: readonly Value[], target = this.value(values[0]!.descriptor)): Value {
+    const addends = values.map((value) => this.inLayout(layer, value, target.descriptor));
+    const srcs = addends.map((value) => value.descriptor);
+    const primitive = this.primitive(layer, [{ kind: 'sum', srcs, scales: srcs.map(() => 1), dst: target.descriptor }]);
+    const sources = Object.fromEntries(addends.map((value, i) => [`multipleSrc${String(i)}`, value]));
+    this.emit(layer, 'elementwise', primitive, { ...sources, dst: target });
+    return target;
+  }
+
+  /** A tensor of images cut into parts of `examples` images, which share its memory. `examples` must divide the batch. */
+  cutBatch(layer: string, value: Value, examples: number): readonly Value[] {
+    const [batch, ...image] = value.descriptor.dims as readonly [number, ...number[]];
+    const whole = this.inLayout(layer, value, this.#batchOutermost(value.descriptor));
+    const descriptor = this.dnnl.withLayoutOf(whole.descriptor, [examples, ...image])!;
+    const { sizeBytes } = descriptor;
+    return Array.from({ length: batch / examples }, (_, i): Value => {
+      const within = { whole: whole.storage, offset: i * sizeBytes };
+      return { ...whole, descriptor, storage: { sizeBytes, fixed: undefined, within, firstUse: Infinity, lastUse: -1 } };
+    });
+  }
+
+  /** The tensor of images of which `parts`, all of them as large as the first, are the batch. It takes over their memory. */
+  joinBatch(layer: string, parts: readonly Value[]): Value {
+    const first = parts[0]!.descriptor;
+    const partDescriptor = this.#batchOutermost(first);
+    const [examples, ...image] = first.dims as readonly [number, ...number[]];
+    const whole = this.value(this.dnnl.withLayoutOf(partDescriptor, [parts.length * examples, ...image])!);
+    parts.forEach((part, i) => {
+      const { storage } = this.inLayout(layer, part, partDescriptor);
+      if (storage.within !== undefined || storage.fixed !== undefined) throw new Error('a part of a batch has its place already');
+      storage.within = { whole: whole.storage, offset: i * partDescriptor.sizeBytes };
+      extendLife(whole.storage, storage.firstUse, storage.lastUse);
+    });
+    return whole;
+  }
+
+  /** The layout itself, if the images of the batch follow each other in it; otherwise plain. */
+  #batchOutermost(descriptor: MemoryDescriptor): MemoryDescriptor {
+    const isSimple = this.dnnl.withLayoutOf(descriptor, descriptor.dims) !== undefined;
+    return isSimple ? descriptor : this.dnnl.plain(descriptor.dims, descriptor.dataType);
+  }
+
   /** The position of the last operation that uses `value`; -1 if none does. */
   lastUseOf(value: Value | undefined): number {
     return this.#pending.findLastIndex(({ work }) => {
@@ -133,7 +181,7 @@ export class ProgramBuilder {
 
   /** Allocates memory and binds the operations. */
   finish(): { readonly operations: readonly Operation[]; readonly memoryBytes: number } {
-    const planned = this.#storages.filter((storage) => storage.lastUse >= 0);
+    const planned = this.#storages.filter((storage) => storage.lastUse >= 0 && storage.within === undefined);
     const layout = planMemory(planned);
     const block = allocateAligned(layout.totalBytes, alignment);
     const bytesOf = new Map<Storage, Uint8Array>();
@@ -141,7 +189,11 @@ export class ProgramBuilder {
       bytesOf.set(storage, block.subarray(layout.offsets[i], layout.offsets[i]! + storage.sizeBytes));
     });
     const scratchpad = allocateAligned(this.#scratchpadBytes, alignment);
-    const resolve = (storage: Storage): Uint8Array => bytesOf.get(storage) ?? storage.fixed ?? missing();
+    const resolve = (storage: Storage): Uint8Array => {
+      const { within } = storage;
+      if (within === undefined) return bytesOf.get(storage) ?? storage.fixed ?? missing();
+      return resolve(within.whole).subarray(within.offset, within.offset + storage.sizeBytes);
+    };
     const memories = new Map<Storage, { readonly descriptor: MemoryDescriptor; readonly memory: Memory }[]>();
     const memoryOf = (value: Value): Memory => {
       const known = memories.get(value.storage) ?? [];
@@ -186,18 +238,36 @@ export class ProgramBuilder {
 
   /** After `finish`: lets every operation that uses `value` work on `bytes` instead. */
   bind(value: Value, bytes: Uint8Array): void {
-    this.#memories.get(value.storage)?.forEach(({ memory }) => {
-      memory.bind(bytes);
-    });
+    for (const [storage, memories] of this.#memories) {
+      const offset = offsetWithin(storage, value.storage);
+      if (offset === undefined) continue;
+      for (const { memory } of memories) memory.bind(bytes.subarray(offset, offset + storage.sizeBytes));
+    }
   }
 
   #append(operation: PendingOperation, values: Iterable<Value>): void {
     const position = this.#pending.push(operation) - 1;
-    for (const { storage } of values) {
-      storage.firstUse = Math.min(storage.firstUse, position);
-      storage.lastUse = Math.max(storage.lastUse, position);
-    }
+    for (const { storage } of values) extendLife(storage, position, position);
   }
+}
+
+function wholeOf(storage: Storage): Storage {
+  return storage.within === undefined ? storage : wholeOf(storage.within.whole);
+}
+
+/** Lets a storage, or the one that it is a part of, live from `first` to `last` at least. */
+function extendLife(storage: Storage, first: number, last: number): void {
+  const whole = wholeOf(storage);
+  whole.firstUse = Math.min(whole.firstUse, first);
+  whole.lastUse = Math.max(whole.lastUse, last);
+}
+
+/** Where `storage` begins in `whole`; undefined if it is no part of it. */
+function offsetWithin(storage: Storage, whole: Storage): number | undefined {
+  if (storage === whole) return 0;
+  const { within } = storage;
+  const offset = within && offsetWithin(within.whole, whole);
+  return offset === undefined ? undefined : offset + within!.offset;
 }
 
 export function asFloat32(bytes: Uint8Array): Float32Array {

@@ -34,7 +34,7 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
   const output = program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
-    weights: program.inLayout(layer.name, weights.values, forward.descriptor('weights')),
+    weights: context.valuesIn(layer, weights, forward.descriptor('weights')),
     ...(bias === undefined ? {} : { bias: bias.values }),
     dst: output,
   });
@@ -181,7 +181,7 @@ function backwardData(
   const specs = gradients.map((diffDst) => backwardDataSpec(context, layer, inputDims, diffDst));
   const primitive = program.primitive(layer.name, forEach(algorithms, specs), { forward });
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));
-  const transposed = program.inLayout(layer.name, weights.values, primitive.descriptor('weights'));
+  const transposed = context.valuesIn(layer, weights, primitive.descriptor('weights'));
   const dx = program.value(primitive.descriptor('diffSrc'));
   program.emit(layer.name, 'backwardData', primitive, { diffDst, weights: transposed, diffSrc: dx });
   return dx;

@@ -30,7 +30,7 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   const output = program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
-    weights: program.inLayout(layer.name, weights.values, forward.descriptor('weights')),
+    weights: context.valuesIn(layer, weights, forward.descriptor('weights')),
     ...(bias === undefined ? {} : { bias: bias.values }),
     dst: output,
   });
@@ -53,7 +53,7 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
           })),
           { forward },
         );
-        const transposed = program.inLayout(layer.name, weights.values, primitive.descriptor('weights'));
+        const transposed = context.valuesIn(layer, weights, primitive.descriptor('weights'));
         dx = program.value(primitive.descriptor('diffSrc'));
         program.emit(layer.name, 'backwardData', primitive, { diffDst: dz, weights: transposed, diffSrc: dx });
       }

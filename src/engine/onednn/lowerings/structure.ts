@@ -52,21 +52,9 @@ function channelRange(program: ProgramBuilder, layer: string, whole: Value, firs
 
 /** y = the sum of the inputs; every input's gradient is dy itself. */
 export const lowerAdd: Lowering<'add'> = (context, layer, inputs) => ({
-  output: sumOf(context.program, layer.name, inputs),
+  output: context.program.sum(layer.name, inputs),
   backward: (gradient, needs) => needs.map((needed) => (needed ? { ...gradient, shared: true } : undefined)),
 });
-
-/** The element-wise sum of tensors, in the layout of the first. */
-export function sumOf(program: ProgramBuilder, layer: string, values: readonly Value[]): Value {
-  const first = values[0]!;
-  const addends = values.map((value) => program.inLayout(layer, value, first.descriptor));
-  const srcs = addends.map((value) => value.descriptor);
-  const primitive = program.primitive(layer, [{ kind: 'sum', srcs, scales: srcs.map(() => 1), dst: first.descriptor }]);
-  const output = program.value(first.descriptor);
-  const sources = Object.fromEntries(addends.map((value, i) => [`multipleSrc${String(i)}`, value]));
-  program.emit(layer, 'elementwise', primitive, { ...sources, dst: output });
-  return output;
-}
 
 /** `[C, H, W]` to `[C * H * W]`: plain layout, read with other dimensions. */
 export const lowerFlatten: Lowering<'flatten'> = (context, layer, [x]) => {
