@@ -9,6 +9,7 @@ import { format, resolveConfig as resolveFormat } from 'prettier';
 import { buildModel } from '../src/models/registry.ts';
 import { countOperations, countParameters } from '../src/nn/network.ts';
 import { markdownTable } from '../src/report/markdown-parts.ts';
+import { experimentIdentity } from '../src/study/identity.ts';
 import { estimateMean } from '../src/study/statistics.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
@@ -30,10 +31,16 @@ interface Reproduced extends Result {
   readonly study: number;
 }
 
-interface Experiment extends Result {
+interface RecordedExperiment extends Result {
   readonly config: TrainingConfig;
   /** Side, in pixels. */
   readonly inputSize: number;
+}
+
+/** Runs of any precision: what they reach is the same, as docs/performance.md shows. */
+interface Experiment extends RecordedExperiment {
+  /** How many of the runs are in bf16. */
+  readonly inBf16: number;
 }
 
 /** In the order of what they need: the study's families, then what came after. */
@@ -55,7 +62,7 @@ function readResults(name: string): unknown {
 
 function resultsTable(): string {
   const reproduced = readResults('study-2017') as readonly Reproduced[];
-  const experiments = readResults('accuracies') as readonly Experiment[];
+  const experiments = ofAnyPrecision(readResults('accuracies') as readonly RecordedExperiment[]);
   const rows = models.flatMap((model) => {
     const then = reproduced.find((result) => result.model === model && result.name === 'augmentation and moving average');
     const now = longest(experiments.filter(({ config }) => config.model === model && isOfNewerRecipe(config)));
@@ -70,7 +77,7 @@ function resultsTable(): string {
         ...(then ? [percent(then.study), accuracyOf(then), timeOf(then)] : ['', '', '']),
         later === undefined ? '' : percent(later / 100),
         ...(now
-          ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now, now.config.precision), timeOf(now)]
+          ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now, now.inBf16), timeOf(now)]
           : ['', '', '', '']),
       ],
     ];
@@ -95,9 +102,23 @@ function longest(experiments: readonly Experiment[]): Experiment | undefined {
   return [...experiments].sort((a, b) => b.config.steps - a.config.steps || b.runs.length - a.runs.length)[0];
 }
 
-function accuracyOf({ runs }: Result, precision: TrainingConfig['precision'] = 'f32'): string {
+/** Experiments that differ in nothing but their precision, as one. */
+function ofAnyPrecision(recorded: readonly RecordedExperiment[]): readonly Experiment[] {
+  const experiments = new Map<string, Experiment>();
+  for (const experiment of recorded) {
+    const { config, runs } = experiment;
+    const identity = experimentIdentity({ ...config, precision: 'f32' });
+    const { runs: others, inBf16 } = experiments.get(identity) ?? { runs: [], inBf16: 0 };
+    const ownInBf16 = config.precision === 'bf16' ? runs.length : 0;
+    experiments.set(identity, { ...experiment, runs: [...others, ...runs], inBf16: inBf16 + ownInBf16 });
+  }
+  return [...experiments.values()];
+}
+
+function accuracyOf({ runs }: Result, inBf16 = 0): string {
   const { mean } = estimateMean(runs.map(({ accuracy }) => accuracy));
-  const notes = [...(runs.length > 1 ? [`${runs.length} seeds`] : []), ...(precision === 'f32' ? [] : [precision])];
+  const precision = inBf16 === runs.length ? 'bf16' : `${inBf16} in bf16`;
+  const notes = [...(runs.length > 1 ? [`${runs.length} seeds`] : []), ...(inBf16 > 0 ? [precision] : [])];
   return `${percent(mean)}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`;
 }
 
