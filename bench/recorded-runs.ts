@@ -11,15 +11,20 @@ export interface RecordedRun {
   /** Stepping alone; earlier records have none. */
   readonly trainingSeconds?: number;
   readonly threads: number;
+  /** Earlier records have none: float32, or that of their experiment. */
+  readonly precision?: TrainingConfig['precision'];
   readonly processor: string | undefined;
   readonly versions?: Readonly<Record<string, string>>;
   readonly commit: string | undefined;
 }
 
-export function recordRun(run: Run, { seed, batchSize, threads }: TrainingConfig, accuracy: number): RecordedRun {
+export function recordRun(run: Run, { seed, batchSize, threads, precision }: TrainingConfig, accuracy: number): RecordedRun {
   const { cpu, versions, git } = readEnvironment(run);
   const { trainingSeconds } = readRunResults(run, batchSize);
-  return { run: runName(run), seed, accuracy, trainingSeconds, threads, processor: cpu.model, versions, commit: git?.commit };
+  return {
+    ...{ run: runName(run), seed, accuracy, trainingSeconds, threads, precision },
+    ...{ processor: cpu.model, versions, commit: git?.commit },
+  };
 }
 
 /** The runs of both, in order of their seeds; of one seed the new one. */

@@ -68,7 +68,7 @@ interface EarlierRecord {
 
 const before = existsSync(options.out) ? (JSON.parse(readFileSync(options.out, 'utf8')) as EarlierRecord) : undefined;
 
-/** Runs of the study's recipe and nothing else. */
+/** Runs of the study's recipe and nothing else, in any precision. */
 const runs = allRuns(options['runs-dir']).flatMap((run) => {
   const config = readConfig(run) as TrainingConfig;
   const { model, augment, seed } = config;
@@ -76,7 +76,7 @@ const runs = allRuns(options['runs-dir']).flatMap((run) => {
   // As the trainer records it: without augmentation the network sees whole images.
   const whole = augment ? {} : { inputSize: 32 };
   const expected = resolveConfig({ model, recipe: '2017', steps: 10_000, augment, seed, ...whole });
-  return runIdentity(config) === runIdentity(expected) ? [{ run, config }] : [];
+  return runIdentity({ ...config, precision: expected.precision }) === runIdentity(expected) ? [{ run, config }] : [];
 });
 
 interface FinishedRun {

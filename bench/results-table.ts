@@ -31,16 +31,10 @@ interface Reproduced extends Result {
   readonly study: number;
 }
 
-interface RecordedExperiment extends Result {
+interface Experiment extends Result {
   readonly config: TrainingConfig;
   /** Side, in pixels. */
   readonly inputSize: number;
-}
-
-/** Runs of any precision: what they reach is the same, as docs/performance.md shows. */
-interface Experiment extends RecordedExperiment {
-  /** How many of the runs are in bf16. */
-  readonly inBf16: number;
 }
 
 /** In the order of what they need: the study's families, then what came after. */
@@ -62,7 +56,7 @@ function readResults(name: string): unknown {
 
 function resultsTable(): string {
   const reproduced = readResults('study-2017') as readonly Reproduced[];
-  const experiments = ofAnyPrecision(readResults('accuracies') as readonly RecordedExperiment[]);
+  const experiments = ofAnyPrecision(readResults('accuracies') as readonly Experiment[]);
   const rows = models.flatMap((model) => {
     const then = reproduced.find((result) => result.model === model && result.name === 'augmentation and moving average');
     const now = longest(experiments.filter(({ config }) => config.model === model && isOfNewerRecipe(config)));
@@ -76,9 +70,7 @@ function resultsTable(): string {
         ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],
         ...(then ? [percent(then.study), accuracyOf(then), timeOf(then)] : ['', '', '']),
         later === undefined ? '' : percent(later / 100),
-        ...(now
-          ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now, now.inBf16), timeOf(now)]
-          : ['', '', '', '']),
+        ...(now ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
       ],
     ];
   });
@@ -102,21 +94,21 @@ function longest(experiments: readonly Experiment[]): Experiment | undefined {
   return [...experiments].sort((a, b) => b.config.steps - a.config.steps || b.runs.length - a.runs.length)[0];
 }
 
-/** Experiments that differ in nothing but their precision, as one. */
-function ofAnyPrecision(recorded: readonly RecordedExperiment[]): readonly Experiment[] {
+/** Experiments that differ in nothing but their precision as one: what they reach is the same, as docs/performance.md shows. */
+function ofAnyPrecision(recorded: readonly Experiment[]): readonly Experiment[] {
   const experiments = new Map<string, Experiment>();
   for (const experiment of recorded) {
-    const { config, runs } = experiment;
+    const { config } = experiment;
     const identity = experimentIdentity({ ...config, precision: 'f32' });
-    const { runs: others, inBf16 } = experiments.get(identity) ?? { runs: [], inBf16: 0 };
-    const ownInBf16 = config.precision === 'bf16' ? runs.length : 0;
-    experiments.set(identity, { ...experiment, runs: [...others, ...runs], inBf16: inBf16 + ownInBf16 });
+    const runs = experiment.runs.map((run) => ({ precision: config.precision, ...run }));
+    experiments.set(identity, { ...experiment, runs: [...(experiments.get(identity)?.runs ?? []), ...runs] });
   }
   return [...experiments.values()];
 }
 
-function accuracyOf({ runs }: Result, inBf16 = 0): string {
+function accuracyOf({ runs }: Result): string {
   const { mean } = estimateMean(runs.map(({ accuracy }) => accuracy));
+  const inBf16 = runs.filter(({ precision }) => precision === 'bf16').length;
   const precision = inBf16 === runs.length ? 'bf16' : `${inBf16} in bf16`;
   const notes = [...(runs.length > 1 ? [`${runs.length} seeds`] : []), ...(inBf16 > 0 ? [precision] : [])];
   return `${percent(mean)}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`;
