@@ -227,6 +227,24 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       const j = b.concat('j', left, b.conv('right', x, { kernel: 3, filters: 16 }));
       return b.concat('k', b.conv('c', j, { kernel: 1, filters: 16 }), left);
     }),
+    between('concat that a 1x1 convolution alone reads', [10, 5, 4], 2, (b, x) => {
+      const left = b.conv('left', x, { kernel: 1, filters: 5, relu: true });
+      return b.conv('c', b.concat('j', left, b.conv('right', x, { kernel: 3, filters: 10 })), {
+        kernel: 1,
+        filters: 6,
+        relu: true,
+      });
+    }),
+    between('concat that pools and 1x1 convolutions read', [16, 6, 5], 2, (b, x) => {
+      const left = b.conv('left', x, { kernel: 1, filters: 16, relu: true });
+      const j = b.concat('j', x, left, b.conv('right', x, { kernel: 3, filters: 16, relu: true }));
+      const c = b.conv('c', b.maxPool('p', j, { kernel: 2, stride: 2 }), { kernel: 1, filters: 8, bias: false });
+      const d = b.conv('d', j, { kernel: 1, filters: 6, relu: true });
+      return b.concat('k', c, b.maxPool('q', d, { kernel: 2, stride: 2 }));
+    }),
+    between('concat of a tensor with itself, pooled', [10, 6, 6], 2, (b, x) =>
+      b.conv('c', b.maxPool('p', b.concat('j', x, x), { kernel: 2, stride: 2 }), { kernel: 1, filters: 4 }),
+    ),
     bare('concat with the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.concat('j', x, b.conv('c', x, { kernel: 3, filters: 5 })), { features: 4 }),
     ),

@@ -172,7 +172,11 @@ function timeOptimizer(
 /** Multiplications and additions for one image in all the passes of the convolutions and dense layers that a step runs. */
 function operationsPerStep(network: Network, layers: readonly OperationTime[]): number {
   const multiplyAdds = new Map(network.layers.map((layer) => [layer.name, layer.multiplyAdds]));
-  return sum(layers.filter((layer) => layer.ceilingMs !== undefined).map(({ layer }) => 2 * multiplyAdds.get(layer)!));
+  // Once for each pass, whatever kernels it takes.
+  const passesOf = new Map(
+    layers.filter((time) => time.ceilingMs !== undefined).map(({ layer, pass }) => [`${pass} ${layer}`, layer]),
+  );
+  return sum([...passesOf.values()].map((layer) => 2 * multiplyAdds.get(layer)!));
 }
 
 /** Milliseconds of each of `count` calls. */

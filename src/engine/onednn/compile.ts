@@ -11,16 +11,18 @@ import { lowerDropout, lowerGelu, lowerRelu, lowerScale } from './lowerings/acti
 import { lowerBatchNorm } from './lowerings/batch-norm.ts';
 import { lowerConv } from './lowerings/conv.ts';
 import { lowerDense } from './lowerings/dense.ts';
+import { lowerJoinedConv } from './lowerings/joined-conv.ts';
 import { lowerLrn } from './lowerings/lrn.ts';
 import { lowerAvgPool, lowerGlobalAvgPool, lowerMaxPool } from './lowerings/pool.ts';
 import { examplesAtATime, lowerPooledConv } from './lowerings/pooled-conv.ts';
 import { lowerAdd, lowerConcat, lowerFlatten } from './lowerings/structure.ts';
 import { alignment } from './memory-planner.ts';
 import { allocateAligned } from './native.ts';
+import { spreadConcats } from './spread-concats.ts';
 import { asFloat32, ProgramBuilder, type Operation, type Value } from './program.ts';
 
 const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
-  conv: lowerConv,
+  conv: (context, layer, inputs) => (inputs.length === 1 ? lowerConv : lowerJoinedConv)(context, layer, inputs),
   dense: lowerDense,
   maxPool: lowerMaxPool,
   avgPool: lowerAvgPool,
@@ -49,9 +51,10 @@ export interface CompiledNetwork {
   readonly memoryBytes: number;
 }
 
-export function compileNetwork(dnnl: Dnnl, network: Network, settings: CompileSettings): CompiledNetwork {
+export function compileNetwork(dnnl: Dnnl, described: Network, settings: CompileSettings): CompiledNetwork {
   const { batchSize, training, precision } = settings;
   const program = new ProgramBuilder(dnnl);
+  const network = spreadConcats(described);
   const analysis = analyse(network);
   const context = new LoweringContext(program, settings, analysis);
   const inputBytes = allocateAligned(4 * batchSize * sizeOf(network.inputShape), alignment);

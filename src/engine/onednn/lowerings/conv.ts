@@ -1,7 +1,15 @@
 /** Convolution, with its bias and ReLU fused into the forward kernel. */
 import type { LayerOf } from '../../../nn/layer.ts';
-import { asGiven, type LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
-import type { ConvolutionAlgorithm, ConvolutionGeometry, DataType, MemoryDescriptor, Primitive, PrimitiveSpec } from '../dnnl.ts';
+import { asGiven, type Lowered, type LoweringContext, type PlacedParameter } from '../context.ts';
+import type {
+  ConvolutionAlgorithm,
+  ConvolutionGeometry,
+  DataType,
+  MemoryDescriptor,
+  PostOperation,
+  Primitive,
+  PrimitiveSpec,
+} from '../dnnl.ts';
 import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
 import { winogradSpeedup } from './winograd.ts';
@@ -9,29 +17,43 @@ import { winogradSpeedup } from './winograd.ts';
 /** Winograd is taken where it should be faster than direct kernels by this much: what is lost in rounding should buy something. */
 const worthwhileSpeedup = { f32: 1.1, bf16: 1.8 } as const satisfies Record<DataType, number>;
 
-export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
+/** What becomes of a convolution's result beside bias and ReLU. */
+interface ConvolutionResult {
+  /** Add it to what this tensor holds. */
+  readonly addTo?: Value | undefined;
+  readonly postOperations?: readonly PostOperation[];
+}
+
+export function lowerConv(
+  context: LoweringContext,
+  layer: LayerOf<'conv'>,
+  [x]: readonly Value[],
+  { addTo, postOperations = [] }: ConvolutionResult = {},
+): Lowered {
   const { program } = context;
   const { dnnl } = program;
   const { relu } = layer.attributes;
   const inputDims = x!.descriptor.dims;
   const algorithms = algorithmsFor(context, layer, inputDims);
-  const dataType = algorithms.includes('winograd')
-    ? 'f32'
-    : context.dataTypeOf(layer.name, (candidate) => kernelsIn(candidate, context, layer, inputDims));
+  const dataType =
+    addTo?.descriptor.dataType ??
+    (algorithms.includes('winograd')
+      ? 'f32'
+      : context.dataTypeOf(layer.name, (candidate) => kernelsIn(candidate, context, layer, inputDims)));
   // First in the layout that the input has (images with few channels stay plain), else in the one oneDNN prefers.
   const asIs = asGiven(x!.descriptor, dataType);
   const preferred = dnnl.any(inputDims, dataType);
   const isImage = layer.inputShapes[0]![0]! < 16;
   const sources = isImage ? [...asIs, preferred] : [preferred, ...asIs];
-  const specs = sources.map((src) => forwardSpec(context, layer, src));
+  const specs = sources.map((src) => ({ ...forwardSpec(context, layer, src), ...(addTo && { dst: addTo.descriptor }) }));
   const forward = program.primitive(layer.name, forEach(algorithms, specs), {
-    postOperations: relu ? reluPostOperation : [],
+    postOperations: [...(addTo ? [{ type: 'sum' } as const] : []), ...(relu ? reluPostOperation : []), ...postOperations],
   });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
   const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const biasDescriptor = biasOf(context, layer);
   const bias = biasDescriptor && context.parameter(layer, 'bias', biasDescriptor);
-  const output = program.value(forward.descriptor('dst'));
+  const output = addTo ?? program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
     weights: context.valuesIn(layer, weights, forward.descriptor('weights')),
@@ -48,7 +70,7 @@ export const lowerConv: Lowering<'conv'> = (context, layer, [x]) => {
       return [dx];
     },
   };
-};
+}
 
 type ConvolutionSpec = Extract<PrimitiveSpec, { readonly kind: `convolution${string}` }>;
 

@@ -1,0 +1,83 @@
+/** A convolution of tensors side by side that are never joined: the sum of the convolutions of each with its channels of the weights. */
+import type { Layer, LayerOf } from '../../../nn/layer.ts';
+import type { ParameterRole } from '../../../nn/parameter.ts';
+import { LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
+import type { MemoryDescriptor } from '../dnnl.ts';
+import type { Value } from '../program.ts';
+import { reluBackward, reluPostOperation } from './activation.ts';
+import { lowerConv } from './conv.ts';
+
+export const lowerJoinedConv: Lowering<'conv'> = (context, layer, inputs) => {
+  const { program } = context;
+  const { relu, filters, kernel, bias } = layer.attributes;
+  const channels = layer.inputShapes.reduce((sum, [count]) => sum + count!, 0);
+  const weights = context.parameter(layer, 'weight', program.dnnl.plain([filters, channels, ...kernel], 'f32'))!;
+  let firstChannel = 0;
+  let output: Value | undefined;
+  const parts = inputs.map((input, i) => {
+    const inputShape = layer.inputShapes[i]!;
+    const partContext = new InputPartContext(context, weights, firstChannel, inputShape[0]!);
+    firstChannel += inputShape[0]!;
+    const isLast = i === inputs.length - 1;
+    const part: LayerOf<'conv'> = {
+      ...layer,
+      inputs: [layer.inputs[i]!],
+      inputShapes: [inputShape],
+      attributes: { ...layer.attributes, bias: bias && i === 0, relu: false },
+    };
+    const lowered = lowerConv(partContext, part, [input], {
+      addTo: output,
+      postOperations: relu && isLast ? reluPostOperation : [],
+    });
+    output = lowered.output;
+    return { part, partContext, lowered };
+  });
+  return {
+    output: output!,
+    backward: (gradient, needs) => {
+      const masked = relu && context.masksOwnRelu(layer.name);
+      const dz = masked ? reluBackward(program, layer.name, output!, gradient) : gradient;
+      return parts.map(({ part, partContext, lowered }, i) => {
+        const [dx] = lowered.backward!(dz, [needs[i]!]);
+        partContext.writeGradients(part);
+        return dx;
+      });
+    },
+  };
+};
+
+/** For the convolution of one input: its weights are a range of channels of the layer's, copied forward, and their gradient is copied back. */
+class InputPartContext extends LoweringContext {
+  readonly #whole: LoweringContext;
+  readonly #weights: PlacedParameter;
+  /** The part's channels of the layer's weights. */
+  readonly #range: MemoryDescriptor;
+  #gradient: Value | undefined;
+
+  /** @param weights of the layer, in plain layout */
+  constructor(whole: LoweringContext, weights: PlacedParameter, firstChannel: number, channels: number) {
+    super(whole.program, whole.settings, whole.analysis);
+    this.#whole = whole;
+    this.#weights = weights;
+    this.#range = whole.program.dnnl.channelRange(weights.descriptor, firstChannel, channels)!;
+  }
+
+  override parameter(layer: Layer, role: ParameterRole, descriptor: MemoryDescriptor): PlacedParameter | undefined {
+    if (role !== 'weight') return this.#whole.parameter(layer, role, descriptor);
+    const { spec, values } = this.#weights;
+    const copy = this.program.inLayout(layer.name, { ...values, descriptor: this.#range }, descriptor);
+    return { spec, descriptor, values: { ...copy, shared: true }, gradients: undefined };
+  }
+
+  override gradientTarget(parameter: PlacedParameter): Value {
+    if (parameter.spec !== this.#weights.spec) return this.#whole.gradientTarget(parameter);
+    this.#gradient = this.program.value(parameter.descriptor);
+    return this.#gradient;
+  }
+
+  writeGradients(layer: Layer): void {
+    const { spec, gradients } = this.#weights;
+    if (this.#gradient === undefined || spec.kind !== 'trainable') return;
+    this.program.inLayout(layer.name, this.#gradient, this.#range, { ...gradients!, descriptor: this.#range });
+  }
+}
