@@ -77,13 +77,14 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
     standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
   },
   'batch normalization': { batchNorm: true },
+  'batch normalization alone': { batchNorm: true, lrn: false },
   'batch normalization and cutout 8': { batchNorm: true, 'augmentation.cutout': 8 },
   'He initialization': { initializer: 'heNormal' },
   'batch size 64': { batchSize: 64, learningRate: 0.04 },
 };
 
 /** Settings that not every model has: such a candidate is tried on those that do. */
-const settingsOfSomeModels = ['dense.dropout'];
+const settingsOfSomeModels = ['dense.dropout', 'lrn'];
 
 function appliesTo(candidate: string, model: string): boolean {
   const { settings } = modelDefinition(model);
