@@ -1,5 +1,5 @@
 /**
- * The first convolution and the max pool that alone reads its output, some images at a time. Between them is the largest tensor of many small
+ * A convolution whose input needs no gradient (in training a first one) and the max pool that alone reads its output, some images at a time. Between them is the largest tensor of many small
  * networks, and neither of their backward passes needs it: by parts it stays in the cache, and memory never holds it whole.
  */
 import type { LayerOf } from '../../../nn/layer.ts';
@@ -35,8 +35,8 @@ export function imagesPerPart(batchSize: number, exampleBytes: number, bytesPerE
 }
 
 /**
- * How many images of the batch to take at a time through `conv` and its pool. The whole batch, too, where the gradient of the input is wanted:
- * deeper in a network parts gain nothing, since their kernels prepare the weights for each part anew.
+ * How many images of the batch to take at a time through `conv` and its pool. The whole batch, too, where the gradient of the input is wanted, so
+ * that in training only first convolutions go by parts: deeper ones gain nothing, since their kernels prepare the weights for each part anew.
  */
 export function examplesAtATime(context: LoweringContext, conv: LayerOf<'conv'>): number {
   const { batchSize, settings, precision } = context;
