@@ -2,10 +2,11 @@
  * Turns one stored image (0-255 bytes) into one network input (float32): geometry, augmentation and standardization.
  *
  * Brightness, contrast and standardization are affine in every channel, and the statistics they need follow from each channel's sum
- * and sum of squares. So an image takes two passes: gather the pixels (crop, mirror, reflection) while summing, then scale and
- * shift. The sums are of integers, hence exact. Nothing is allocated per image.
+ * and sum of squares. So the pixels are gathered (crop, mirror, reflection) and summed, then scaled and shifted. The sums are of
+ * integers, hence exact.
  */
 import { integer, streamKey, uint32, uniform } from '../util/random.ts';
+import { createPixelPlanes } from './pixels.ts';
 import { checkPreprocessing, type Preprocessing } from './preprocessing.ts';
 
 /** The random streams of one epoch's augmentation; the draw of an image is the one at its position in the data set. */
@@ -72,43 +73,35 @@ export function createTransform(shape: readonly [number, number, number], prepro
   checkPreprocessing(shape, preprocessing);
   const [channels, height, width] = shape;
   const { inputSize, standardization, augmentation } = preprocessing;
-  const imageLength = channels * height * width;
   const planeLength = inputSize * inputSize;
   const inputLength = channels * planeLength;
   const minimumDeviation = 1 / Math.sqrt(inputLength);
   const centreY = (height - inputSize) >> 1;
   const centreX = (width - inputSize) >> 1;
 
-  // Scratch, refilled for every image: where each row (offset in its plane) and column comes from, and statistics per channel.
+  const planes = createPixelPlanes(shape, inputSize);
+
+  // Scratch, refilled for every image: the image's row and column of each of the input's, and what becomes of each channel.
   const rows = new Int32Array(inputSize);
   const columns = new Int32Array(inputSize);
   const means = new Float64Array(channels);
   const variances = new Float64Array(channels);
+  const scales = new Float64Array(channels);
+  const shifts = new Float64Array(channels);
 
   /** The input's pixel (y, x) shows the image at (top + y, left + x), reflected into it where it falls outside. */
   function place(top: number, left: number, mirror: boolean): void {
     for (let i = 0; i < inputSize; i++) {
-      rows[i] = reflect(top + i, height) * width;
+      rows[i] = reflect(top + i, height);
       columns[mirror ? inputSize - 1 - i : i] = reflect(left + i, width);
     }
   }
 
-  /** Copies the placed pixels of one image and takes the mean and variance of each channel. */
-  function gather(images: Uint8Array, position: number, output: Float32Array, offset: number): void {
-    let target = offset;
+  /** Takes the placed pixels of one image, and the mean and variance of each channel. */
+  function gather(images: Uint8Array, position: number): void {
+    planes.gather(images, position, rows, columns);
     for (let channel = 0; channel < channels; channel++) {
-      const plane = position * imageLength + channel * height * width;
-      let sum = 0;
-      let squares = 0;
-      for (let y = 0; y < inputSize; y++) {
-        const row = plane + rows[y]!;
-        for (let x = 0; x < inputSize; x++) {
-          const value = images[row + columns[x]!]!;
-          sum += value;
-          squares += value * value;
-          output[target++] = value;
-        }
-      }
+      const { sum, squares } = planes.sums(channel);
       const mean = sum / planeLength;
       means[channel] = mean;
       variances[channel] = squares / planeLength - mean * mean;
@@ -129,17 +122,16 @@ export function createTransform(shape: readonly [number, number, number], prepro
       imageMean += brightness;
       deviation = Math.max(Math.sqrt(Math.max(variance, 0)), minimumDeviation);
     }
-    let target = offset;
     for (let channel = 0; channel < channels; channel++) {
       let mean = imageMean;
       if (standardization.type === 'channel') {
         mean = 255 * standardization.mean[channel]!;
         deviation = 255 * standardization.deviation[channel]!;
       }
-      const scale = contrast / deviation;
-      const shift = (means[channel]! * (1 - contrast) + brightness - mean) / deviation;
-      for (const end = target + planeLength; target < end; target++) output[target] = output[target]! * scale + shift;
+      scales[channel] = contrast / deviation;
+      shifts[channel] = (means[channel]! * (1 - contrast) + brightness - mean) / deviation;
     }
+    planes.writeAffine(scales, shifts, output, offset);
   }
 
   /** Sets the square of `side` around (centreRow, centreColumn) to zero. */
@@ -158,7 +150,7 @@ export function createTransform(shape: readonly [number, number, number], prepro
 
   function evaluation(images: Uint8Array, position: number, view: EvaluationView, output: Float32Array, offset: number): void {
     place(centreY - view.shift[0], centreX - view.shift[1], view.mirror);
-    gather(images, position, output, offset);
+    gather(images, position);
     standardize(1, 0, output, offset);
   }
 
@@ -181,7 +173,7 @@ export function createTransform(shape: readonly [number, number, number], prepro
     const factor = contrast[0] + (contrast[1] - contrast[0]) * uniform(keys.contrast, position);
 
     place(top, left, mirror);
-    gather(images, position, output, offset);
+    gather(images, position);
     standardize(factor, added, output, offset);
     if (cutout > 0) {
       const centreRow = integer(keys.cutoutY, position, inputSize);
