@@ -77,6 +77,7 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
     standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
   },
   'batch normalization': { batchNorm: true },
+  'batch normalization, dense layers too': { batchNorm: true, 'dense.batchNorm': true },
   'batch normalization alone': { batchNorm: true, lrn: false },
   'batch normalization and cutout 8': { batchNorm: true, 'augmentation.cutout': 8 },
   'He initialization': { initializer: 'heNormal' },
@@ -84,7 +85,7 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
 };
 
 /** Settings that not every model has: such a candidate is tried on those that do. */
-const settingsOfSomeModels = ['dense.dropout', 'lrn'];
+const settingsOfSomeModels = ['dense.batchNorm', 'dense.dropout', 'lrn'];
 
 function appliesTo(candidate: string, model: string): boolean {
   const { settings } = modelDefinition(model);

@@ -40,7 +40,10 @@ function between(name: string, shape: readonly [number, number, number], batchSi
 
 /** `[5]` -> dense to `features` -> the layers of `build` -> dense to 4. */
 function betweenDense(name: string, features: number, batchSize: number, build: Build): LayerCase {
-  return bare(name, [5], batchSize, (b, x) => b.dense('head', build(b, b.dense('stem', x, { features })), { features: 4 }));
+  return bare(name, [5], batchSize, (b, x) => {
+    const stem = b.dense('stem', x, { features, bias: false });
+    return b.dense('head', build(b, stem), { features: 4 });
+  });
 }
 
 export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
@@ -178,6 +181,14 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       const n = b.batchNorm('n', x);
       return b.add('a', b.relu('r', n), n);
     }),
+    betweenDense('batch norm of a vector', 17, 5, (b, x) => b.batchNorm('n', x)),
+    betweenDense('batch norm of a vector, without scale and shift', 16, 4, (b, x) =>
+      b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
+    ),
+    betweenDense('batch norm of a vector with a ReLU behind it', 40, 6, (b, x) => b.relu('r', b.batchNorm('n', x))),
+    between('batch norm of averages over the pixels', [10, 4, 5], 4, (b, x) =>
+      b.relu('r', b.batchNorm('n', b.globalAvgPool('p', x))),
+    ),
     between('batch norm between convolution, pool and ReLU', [10, 8, 6], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 3, filters: 16, bias: false });
       return b.conv('d', b.relu('r', b.batchNorm('n', b.maxPool('p', c, { kernel: 2 }))), { kernel: 3, filters: 5 });

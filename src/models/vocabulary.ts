@@ -101,6 +101,7 @@ export interface HeadSettings extends CommonSettings {
   readonly 'dense1.features': number;
   readonly dense2: boolean;
   readonly 'dense2.features': number;
+  readonly 'dense.batchNorm': boolean;
   readonly 'dense.dropout': number;
 }
 
@@ -108,6 +109,7 @@ export function headSettings(dense1: DenseDefaults, dense2: DenseDefaults) {
   return {
     ...denseSettings('dense1', dense1.features, dense1.enabled),
     ...denseSettings('dense2', dense2.features, dense2.enabled),
+    'dense.batchNorm': flag(false, 'batch normalization between each hidden dense layer and its ReLU, in place of its bias'),
     'dense.dropout': dropoutRate(0, 'dropout after each hidden dense layer'),
   };
 }
@@ -118,12 +120,15 @@ interface DenseDefaults {
   readonly enabled?: boolean;
 }
 
-/** Up to two hidden dense layers with ReLU and weight decay, then the linear `logits`. */
+/** Up to two hidden dense layers with ReLU and weight decay, perhaps normalized in between, then the linear `logits`. */
 export function denseHead(b: NetworkBuilder, x: Tensor, settings: HeadSettings, classes: number): Tensor {
   const initializer = { type: settings.initializer };
+  const normalized = settings['dense.batchNorm'];
   for (const name of ['dense1', 'dense2'] as const) {
     if (!settings[name]) continue;
-    x = b.dense(name, x, { features: settings[`${name}.features`], relu: true, starred: true, initializer });
+    const options = { features: settings[`${name}.features`], starred: true, initializer };
+    x = b.dense(name, x, { ...options, relu: !normalized, bias: !normalized });
+    if (normalized) x = b.relu(`${name}/relu`, b.batchNorm(`${name}/norm`, x));
     x = dropout(b, `${name}/dropout`, x, settings['dense.dropout']);
   }
   return b.dense('logits', x, { features: classes, initializer });

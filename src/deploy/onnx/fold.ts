@@ -1,4 +1,4 @@
-/** Takes batch normalizations into the convolutions before them, which at inference are one affine map after another. */
+/** Takes batch normalizations into the convolutions and dense layers before them, which at inference are one affine map after another. */
 import type { Layer, LayerOf } from '../../nn/layer.ts';
 import type { Network } from '../../nn/network.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
@@ -12,47 +12,54 @@ export interface FoldedNetwork {
 }
 
 /**
- * Each normalization whose input is a convolution that has no ReLU and feeds nothing else becomes that convolution with other weights:
+ * Each normalization whose input is a convolution or dense layer that has no ReLU and feeds nothing else becomes that layer with other weights:
  *
  *     f = scale / sqrt(variance + epsilon),   weight' = f * weight,   bias' = (bias - mean) * f + shift
  *
- * per filter, in float64. The convolution takes the normalization's place and name; its parameters keep their names. Other
+ * per filter or feature, in float64. The layer takes the normalization's place and name; its parameters keep their names. Other
  * normalizations stay.
  */
 export function foldBatchNorms(network: Network, weights: Weights): FoldedNetwork {
-  const folded = new Map<string, LayerOf<'conv'>>();
+  const folded = new Map<string, LinearLayer>();
   for (const layer of network.layers) {
     if (layer.kind !== 'batchNorm') continue;
     const source = network.layers.find((candidate) => candidate.name === layer.inputs[0]);
-    if (source?.kind === 'conv' && !source.attributes.relu && isOnlyFor(source, layer, network)) folded.set(layer.name, source);
+    if (source === undefined || !isLinear(source) || !isOnlyFor(source, layer, network)) continue;
+    folded.set(layer.name, source);
   }
-  const gone = new Set([...folded.values()].map((conv) => conv.name));
+  const gone = new Set([...folded.values()].map(({ name }) => name));
   const changed = new Map(weights);
   const layers = network.layers.flatMap((layer): Layer[] => {
     if (gone.has(layer.name)) return [];
-    const conv = folded.get(layer.name);
-    if (layer.kind !== 'batchNorm' || conv === undefined) return [layer];
+    const source = folded.get(layer.name);
+    if (layer.kind !== 'batchNorm' || source === undefined) return [layer];
     for (const { name } of layer.parameters) changed.delete(name);
-    const { weight, bias } = foldInto(conv, layer, weights);
-    changed.set(`${conv.name}.weight`, weight).set(`${conv.name}.bias`, bias);
-    return [withBias(conv, layer.name)];
+    const { weight, bias } = foldInto(source, layer, weights);
+    changed.set(`${source.name}.weight`, weight).set(`${source.name}.bias`, bias);
+    return [withBias(source, layer.name)];
   });
   return { layers, weights: changed };
 }
 
-function isOnlyFor(conv: Layer, user: Layer, network: Network): boolean {
-  return network.output !== conv.name && network.layers.every((layer) => layer === user || !layer.inputs.includes(conv.name));
+type LinearLayer = LayerOf<'conv'> | LayerOf<'dense'>;
+
+function isLinear(layer: Layer): layer is LinearLayer {
+  return (layer.kind === 'conv' || layer.kind === 'dense') && !layer.attributes.relu;
 }
 
-function foldInto(conv: LayerOf<'conv'>, norm: LayerOf<'batchNorm'>, weights: Weights) {
+function isOnlyFor(source: Layer, user: Layer, network: Network): boolean {
+  return network.output !== source.name && network.layers.every((layer) => layer === user || !layer.inputs.includes(source.name));
+}
+
+function foldInto(source: LinearLayer, norm: LayerOf<'batchNorm'>, weights: Weights) {
   const values = (layer: Layer, role: string) => weights.get(`${layer.name}.${role}`)?.data;
-  const weight = weights.get(`${conv.name}.weight`)!;
-  const bias = values(conv, 'bias');
+  const weight = weights.get(`${source.name}.weight`)!;
+  const bias = values(source, 'bias');
   const scale = values(norm, 'scale');
   const shift = values(norm, 'shift');
   const mean = values(norm, 'mean')!;
   const variance = values(norm, 'variance')!;
-  const { filters } = conv.attributes;
+  const filters = weight.shape[0]!;
   const filterLength = weight.data.length / filters;
   const foldedWeight = new Float32Array(weight.data.length);
   const foldedBias = new Float32Array(filters);
@@ -68,9 +75,12 @@ function foldInto(conv: LayerOf<'conv'>, norm: LayerOf<'batchNorm'>, weights: We
   };
 }
 
-/** The convolution under another layer's name, with a bias. */
-function withBias(conv: LayerOf<'conv'>, name: string): LayerOf<'conv'> {
-  const weight = conv.parameters.find((spec) => spec.role === 'weight')!;
-  const bias: ParameterSpec = { ...weight, name: `${conv.name}.bias`, role: 'bias', shape: [conv.attributes.filters] };
-  return { ...conv, name, attributes: { ...conv.attributes, bias: true }, parameters: [weight, bias] };
+/** The layer under another name, with a bias. */
+function withBias(source: LinearLayer, name: string): LinearLayer {
+  const weight = source.parameters.find((spec) => spec.role === 'weight')!;
+  const bias: ParameterSpec = { ...weight, name: `${source.name}.bias`, role: 'bias', shape: [weight.shape[0]!] };
+  const changes = { name, parameters: [weight, bias] };
+  return source.kind === 'conv'
+    ? { ...source, ...changes, attributes: { ...source.attributes, bias: true } }
+    : { ...source, ...changes, attributes: { ...source.attributes, bias: true } };
 }

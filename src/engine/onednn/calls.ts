@@ -275,6 +275,7 @@ export function openThrough(calls: VersionCalls, library: NativeLibrary, version
   return {
     version,
     plain: (extents, dataType) => calls.descriptorByTag(extents, dataType, calls.plainTags[extents.length]!),
+    channelsLast: (extents, dataType) => calls.descriptorByTag(extents, dataType, nhwc),
     any: (extents, dataType) => calls.descriptorByTag(extents, dataType, anyTag),
     withLayoutOf(like, extents) {
       const layout = imageLayoutOf(like);

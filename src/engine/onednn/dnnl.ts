@@ -202,6 +202,8 @@ export interface Dnnl {
   readonly version: string;
   /** Plain row-major layout. */
   plain(dims: readonly number[], dataType: DataType): MemoryDescriptor;
+  /** Images with the channels of each pixel side by side. */
+  channelsLast(dims: readonly number[], dataType: DataType): MemoryDescriptor;
   /** Layout left to the primitive. */
   any(dims: readonly number[], dataType: DataType): MemoryDescriptor;
   /** The layout of `like`, a blocked image, for other dimensions; undefined where that layout is not a simple one. */

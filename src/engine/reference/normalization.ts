@@ -1,4 +1,5 @@
 import type { BatchNormAttributes, LayerOf, LrnAttributes } from '../../nn/layer.ts';
+import { sizeOf } from '../../nn/shape.ts';
 import type { SharedBatch } from '../engine.ts';
 import { only, type LayerParameters, type ReferenceLayer } from './layer.ts';
 
@@ -56,10 +57,10 @@ export const lrn: ReferenceLayer<'lrn'> = {
   },
 };
 
-/** The offsets of a channel's elements in a batch. */
+/** The offsets of a channel's elements in a batch; the features of a vector are channels of one pixel. */
 function channelElements(layer: LayerOf<'batchNorm'>, batchSize: number, channel: number): readonly number[] {
-  const [channels, height, width] = layer.outputShape as readonly [number, number, number];
-  const pixels = height * width;
+  const [channels, ...plane] = layer.outputShape as readonly [number, ...number[]];
+  const pixels = sizeOf(plane);
   const elements: number[] = [];
   for (let n = 0; n < batchSize; n++) {
     for (let pixel = 0; pixel < pixels; pixel++) elements.push((n * channels + channel) * pixels + pixel);

@@ -1,4 +1,4 @@
-import { imageInput, requirePositiveInteger, requireThat } from '../checks.ts';
+import { imageInput, requirePositiveInteger, requireThat, singleInput } from '../checks.ts';
 import type { Inferred } from '../layer.ts';
 import type { ParameterRole, ParameterSpec } from '../parameter.ts';
 import { sizeOf, type Shape } from '../shape.ts';
@@ -37,13 +37,13 @@ export interface BatchNormOptions {
   readonly shift?: boolean;
 }
 
-/** Operations: 2 per element (a multiplication and an addition at inference). */
+/** Of the channels of an image or the features of a vector. Operations: 2 per element (a multiplication and an addition at inference). */
 export function inferBatchNorm(name: string, options: BatchNormOptions, inputs: readonly Shape[]): Inferred<'batchNorm'> {
-  const shape = imageInput(inputs, name);
+  const shape = singleInput(inputs, name);
   const { epsilon = 1e-5, momentum = 0.9, scale = true, shift = true } = options;
   requireThat(epsilon > 0, name, 'epsilon', epsilon, 'greater than 0');
   requireThat(momentum >= 0 && momentum < 1, name, 'momentum', momentum, 'in [0, 1)');
-  const channels = shape[0];
+  const channels = shape[0]!;
   const parameter = (role: ParameterRole, value: number): ParameterSpec => ({
     name: `${name}.${role}`,
     layer: name,

@@ -2,16 +2,41 @@
  * Batch normalization: batch statistics in training (running ones updated on the way), running statistics at inference. A ReLU behind it is part
  * of the kernel where oneDNN has one for that.
  */
-import type { Lowering, LoweringContext, PlacedParameter } from '../context.ts';
+import type { LayerOf } from '../../../nn/layer.ts';
+import type { Lowered, Lowering, LoweringContext, PlacedParameter } from '../context.ts';
 import type { MemoryDescriptor, Primitive } from '../dnnl.ts';
-import { isReference } from '../program.ts';
+import { isReference, type Value } from '../program.ts';
 import { synchronizedBatchNorm } from './synchronized-batch-norm.ts';
 
 export const lowerBatchNorm: Lowering<'batchNorm'> = (context, layer, inputs) => {
   const { sharedBatch } = context;
   const lower = sharedBatch === undefined ? lowerOwnBatchNorm : synchronizedBatchNorm(sharedBatch);
-  return lower(context, layer, inputs);
+  const isVector = inputs[0]!.descriptor.dims.length === 2;
+  return isVector ? asPixels(lower, context, layer, inputs) : lower(context, layer, inputs);
 };
+
+/** oneDNN's fast kernels are for images, and a vector's features are the channels of a single pixel: the same bytes. */
+function asPixels(
+  lower: Lowering<'batchNorm'>,
+  context: LoweringContext,
+  layer: LayerOf<'batchNorm'>,
+  [x]: readonly Value[],
+): Lowered {
+  const { program } = context;
+  const { dnnl } = program;
+  const { dims, dataType } = x!.descriptor;
+  const vector = dnnl.plain(dims, dataType);
+  const pixel = dnnl.channelsLast([...dims, 1, 1], dataType);
+  const toPixel = (value: Value): Value => ({ ...program.inLayout(layer.name, value, vector), descriptor: pixel });
+  const toVector = (value: Value): Value => ({ ...program.inLayout(layer.name, value, pixel), descriptor: vector });
+  const { output, backward } = lower(context, layer, [toPixel(x!)]);
+  return {
+    output: toVector(output),
+    ...(backward && {
+      backward: (gradient, needs) => backward(toPixel(gradient), needs).map((dx) => dx && toVector(dx)),
+    }),
+  };
+}
 
 const lowerOwnBatchNorm: Lowering<'batchNorm'> = (context, layer, [x]) => {
   const { program, training } = context;

@@ -65,7 +65,7 @@ export function synchronizedBatchNorm(sharedBatch: SharedBatch): Lowering<'batch
           ...{ src: x!, diffDst: dy, diffSrc: dx, diffScale, diffShift },
           ...{ ...inputs, shift: shiftValues },
         });
-        const perChannel = dnnl.plain([1, channels, ...pixels.map(() => 1)], 'f32');
+        const perChannel = dnnl.plain([1, channels, ...x!.descriptor.dims.slice(2).map(() => 1)], 'f32');
         const slope = program.value(perChannel);
         const intercept = program.value(perChannel);
         const elements = batchSize * sizeOf(pixels) * sharedBatch.processes;
