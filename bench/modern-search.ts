@@ -44,6 +44,7 @@ const start: ConfigOverrides = {
   inputSize: 24,
   standardization: { type: 'image' },
   batchNorm: false,
+  'dense.batchNorm': false,
 };
 
 const candidates: Readonly<Record<string, ConfigOverrides>> = {
@@ -85,11 +86,14 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
 };
 
 /** Settings that not every model has: such a candidate is tried on those that do. */
-const settingsOfSomeModels = ['dense.batchNorm', 'dense.dropout', 'lrn'];
+const settingsOfSomeModels: readonly string[] = ['dense.batchNorm', 'dense.dropout', 'lrn'];
+
+function isKnownTo(model: string, key: string): boolean {
+  return !settingsOfSomeModels.includes(key) || Object.hasOwn(modelDefinition(model).settings, key);
+}
 
 function appliesTo(candidate: string, model: string): boolean {
-  const { settings } = modelDefinition(model);
-  return settingsOfSomeModels.every((key) => !Object.hasOwn(candidates[candidate]!, key) || Object.hasOwn(settings, key));
+  return Object.keys(candidates[candidate]!).every((key) => isKnownTo(model, key));
 }
 
 interface RecordedRun {
@@ -182,9 +186,10 @@ async function main(): Promise<void> {
   }
 }
 
-function configOf(candidate: string, fixed: ConfigOverrides): TrainingConfig {
+function configOf(candidate: string, fixed: ConfigOverrides & { readonly model: string }): TrainingConfig {
   const quiet = { val: true, evalEvery: 0, saveEvery: 0, keepCheckpoints: 1, dataset: options.data };
-  return resolveConfig({ ...fixed, recipe: 'modern' }, start, candidates[candidate]!, quiet);
+  const startOfModel = Object.fromEntries(Object.entries(start).filter(([key]) => isKnownTo(fixed.model, key)));
+  return resolveConfig({ ...fixed, recipe: 'modern' }, startOfModel, candidates[candidate]!, quiet);
 }
 
 async function trainOne(

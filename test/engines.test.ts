@@ -26,7 +26,7 @@ describe.skipIf(onednn === undefined)('the oneDNN engine agrees with the referen
   });
 
   test.each([
-    ['alex4', { batchNorm: true }],
+    ['alex4', { batchNorm: true, 'dense.batchNorm': true }],
     ['squeeze1', { batchNorm: true, bypass: true }],
     ['tuto', { 'lrn.alpha': 0.1, 'lrn.depthRadius': 2, 'dense.dropout': 0.5 }],
     ['inception', { batchNorm: false, dropout: 0.5 }],

@@ -35,6 +35,7 @@ const variants: readonly (readonly [string, Readonly<Record<string, unknown>>])[
     .slice(0, 3)
     .map((model) => [model, { 'model.batchNorm': true }] as const),
   ['tuto', { standardization: { type: 'channel', mean: [0.49, 0.48, 0.45], deviation: [0.2, 0.21, 0.26] }, inputSize: 32 }],
+  ['alex3', { 'model.batchNorm': true, 'model.dense.batchNorm': true }],
   ['squeeze1', { 'model.bypass': true, 'model.logitsRelu': false }],
 ];
 

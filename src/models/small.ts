@@ -6,10 +6,10 @@ import {
   convSettings,
   denseHead,
   denseSettings,
-  dropout,
-  dropoutRate,
   halvingPool,
   headSettings,
+  hiddenDense,
+  hiddenDenseSettings,
   kernelSetting,
   lrnSettings,
   overlappingPool,
@@ -26,18 +26,14 @@ const cs231n = defineModel({
     ...convSettings('conv1', 64, 3),
     ...lrnSettings(true, 5),
     ...denseSettings('dense1', 500),
-    'dense.dropout': dropoutRate(0, 'dropout after the hidden dense layer'),
+    ...hiddenDenseSettings,
   },
   layers(b, s, classes) {
-    const initializer = { type: s.initializer };
     const conv1 = { filters: s['conv1.filters'], kernel: s['conv1.kernel'], starred: true };
     let x = convolution(b, 'conv1', b.input, conv1, s);
     x = responseNormalization(b, 'lrn1', halvingPool(b, 'pool1', x), s);
-    if (s.dense1) {
-      x = b.dense('dense1', x, { features: s['dense1.features'], relu: true, starred: true, initializer });
-      x = dropout(b, 'dense1/dropout', x, s['dense.dropout']);
-    }
-    return b.dense('logits', x, { features: classes, initializer });
+    if (s.dense1) x = hiddenDense(b, 'dense1', x, s['dense1.features'], s);
+    return b.dense('logits', x, { features: classes, initializer: { type: s.initializer } });
   },
 });
 

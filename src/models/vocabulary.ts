@@ -95,22 +95,36 @@ export function denseSettings<N extends string>(name: N, features: number, enabl
   } as Record<N, BooleanSetting> & Record<`${N}.features`, NumberSetting>;
 }
 
+/** Settings of every hidden dense layer of a model. */
+export const hiddenDenseSettings = {
+  'dense.batchNorm': flag(false, 'batch normalization between each hidden dense layer and its ReLU, in place of its bias'),
+  'dense.dropout': dropoutRate(0, 'dropout after each hidden dense layer'),
+} satisfies Settings;
+
+type HiddenDenseSettings = CommonSettings & Resolved<typeof hiddenDenseSettings>;
+
+/** A dense layer with weight decay and ReLU; with `dense.batchNorm` there is a batch normalization between the two. */
+export function hiddenDense(b: NetworkBuilder, name: string, x: Tensor, features: number, settings: HiddenDenseSettings): Tensor {
+  const options = { features, starred: true, initializer: { type: settings.initializer } };
+  const rectified = settings['dense.batchNorm']
+    ? b.relu(`${name}/relu`, b.batchNorm(`${name}/norm`, b.dense(name, x, { ...options, bias: false })))
+    : b.dense(name, x, { ...options, relu: true });
+  return dropout(b, `${name}/dropout`, rectified, settings['dense.dropout']);
+}
+
 /** What follows the convolutions of a model that ends in dense layers. */
-export interface HeadSettings extends CommonSettings {
+export interface HeadSettings extends HiddenDenseSettings {
   readonly dense1: boolean;
   readonly 'dense1.features': number;
   readonly dense2: boolean;
   readonly 'dense2.features': number;
-  readonly 'dense.batchNorm': boolean;
-  readonly 'dense.dropout': number;
 }
 
 export function headSettings(dense1: DenseDefaults, dense2: DenseDefaults) {
   return {
     ...denseSettings('dense1', dense1.features, dense1.enabled),
     ...denseSettings('dense2', dense2.features, dense2.enabled),
-    'dense.batchNorm': flag(false, 'batch normalization between each hidden dense layer and its ReLU, in place of its bias'),
-    'dense.dropout': dropoutRate(0, 'dropout after each hidden dense layer'),
+    ...hiddenDenseSettings,
   };
 }
 
@@ -120,18 +134,12 @@ interface DenseDefaults {
   readonly enabled?: boolean;
 }
 
-/** Up to two hidden dense layers with ReLU and weight decay, perhaps normalized in between, then the linear `logits`. */
+/** Up to two hidden dense layers, then the linear `logits`. */
 export function denseHead(b: NetworkBuilder, x: Tensor, settings: HeadSettings, classes: number): Tensor {
-  const initializer = { type: settings.initializer };
-  const normalized = settings['dense.batchNorm'];
   for (const name of ['dense1', 'dense2'] as const) {
-    if (!settings[name]) continue;
-    const options = { features: settings[`${name}.features`], starred: true, initializer };
-    x = b.dense(name, x, { ...options, relu: !normalized, bias: !normalized });
-    if (normalized) x = b.relu(`${name}/relu`, b.batchNorm(`${name}/norm`, x));
-    x = dropout(b, `${name}/dropout`, x, settings['dense.dropout']);
+    if (settings[name]) x = hiddenDense(b, name, x, settings[`${name}.features`], settings);
   }
-  return b.dense('logits', x, { features: classes, initializer });
+  return b.dense('logits', x, { features: classes, initializer: { type: settings.initializer } });
 }
 
 /** Dropout, or nothing at rate 0. */

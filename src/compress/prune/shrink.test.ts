@@ -65,7 +65,15 @@ const cases: [name: string, model: string, settings: Record<string, boolean | nu
   [
     'the same with batch normalization',
     'alex1',
-    { 'conv1.filters': 8, 'conv2.filters': 12, 'conv3.filters': 6, 'dense1.features': 20, lrn: false, batchNorm: true },
+    {
+      'conv1.filters': 8,
+      'conv2.filters': 12,
+      'conv3.filters': 6,
+      'dense1.features': 20,
+      lrn: false,
+      batchNorm: true,
+      'dense.batchNorm': true,
+    },
   ],
   ['concats', 'squeeze1', { 'conv1.filters': 16, batchNorm: true }],
   ['concats that are added', 'squeeze0', { 'conv1.filters': 16, bypass: true }],
