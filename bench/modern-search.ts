@@ -78,7 +78,7 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
     standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
   },
   'batch normalization': { batchNorm: true },
-  'batch normalization, dense layers too': { batchNorm: true, 'dense.batchNorm': true },
+  'batch normalization of dense layers too': { batchNorm: true, 'dense.batchNorm': true },
   'batch normalization alone': { batchNorm: true, lrn: false },
   'batch normalization and cutout 8': { batchNorm: true, 'augmentation.cutout': 8 },
   'He initialization': { initializer: 'heNormal' },
