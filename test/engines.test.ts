@@ -25,15 +25,18 @@ describe.skipIf(onednn === undefined)('the oneDNN engine agrees with the referen
     expect(disagreements(compareEngines(onednn!, referenceEngine, modelCase(name)), tolerance)).toEqual({});
   });
 
-  test.each([
-    ['alex4', { batchNorm: true, 'dense.batchNorm': true }],
+  test.each<[model: string, settings: Record<string, unknown>, batchSize?: number]>([
+    ['alex4', { batchNorm: true }],
     ['squeeze1', { batchNorm: true, bypass: true }],
     ['tuto', { 'lrn.alpha': 0.1, 'lrn.depthRadius': 2, 'dense.dropout': 0.5 }],
     ['inception', { batchNorm: false, dropout: 0.5 }],
     ['xception', { 'stage3.halve': true, 'stage1.repeats': 0, dropout: 0.2, 'stage3.filters': 48 }],
     ['air94', { whitening: false, 'norm.scale': true }],
-  ])('model %s with %j', (name, settings) => {
-    expect(disagreements(compareEngines(onednn!, referenceEngine, modelCase(name, settings)), tolerance)).toEqual({});
+    // Two values are normalized to -1 and 1 whatever they are, with hardly a gradient: vectors want a larger batch.
+    ['alex3', { batchNorm: true, 'dense.batchNorm': true }, 8],
+  ])('model %s with %j', (name, settings, batchSize) => {
+    const errors = compareEngines(onednn!, referenceEngine, modelCase(name, settings, batchSize));
+    expect(disagreements(errors, tolerance)).toEqual({});
   });
 });
 
@@ -97,9 +100,9 @@ function inceptionOf(filters: number): Record<string, unknown> {
   return Object.fromEntries([1, 2, 3, 4].flatMap((module) => parts.map((part) => [`inception${module}.${part}`, filters])));
 }
 
-function modelCase(model: string, settings: Record<string, unknown> = {}): LayerCase {
+function modelCase(model: string, settings: Record<string, unknown> = {}, batchSize = 2): LayerCase {
   const { input, settings: small } = normalized[model] ?? { input: 8, settings: {} };
-  return { name: model, network: buildModel(model, { settings: { ...small, ...settings }, input }), batchSize: 2 };
+  return { name: model, network: buildModel(model, { settings: { ...small, ...settings }, input }), batchSize };
 }
 
 /** The reference engine with every gradient, or every inference, a thousandth too large. */
