@@ -56,7 +56,21 @@ interface FailedRun {
   readonly augment: boolean;
   readonly step: number;
   readonly reason: string | undefined;
-  readonly evaluations: readonly { readonly step: number; readonly average: number; readonly raw: number | undefined }[];
+  readonly evaluations: readonly Evaluation[];
+}
+
+/** Accuracies on the way, of averages and of the weights themselves. */
+interface Evaluation {
+  readonly step: number;
+  readonly average: number;
+  readonly raw: number | undefined;
+}
+
+function evaluationsOf(run: Run): Evaluation[] {
+  return readMetrics(metricsPath(run)).flatMap(({ step, metrics }) => {
+    const { 'test/accuracy': average, 'test/rawAccuracy': raw } = metrics;
+    return average === undefined ? [] : [{ step, average, raw }];
+  });
 }
 
 interface EarlierRecord {
@@ -96,12 +110,7 @@ const finished = runs.flatMap(({ run, config }): FinishedRun[] => {
 const failedNow = runs.flatMap(({ run, config: { model, seed, augment } }): FailedRun[] => {
   const { status, step, reason } = readStatus(run);
   if (status !== 'failed') return [];
-  // The accuracies on the way there.
-  const evaluations = readMetrics(metricsPath(run)).flatMap((record) => {
-    const { 'test/accuracy': average, 'test/rawAccuracy': raw } = record.metrics;
-    return average === undefined ? [] : [{ step: record.step, average, raw }];
-  });
-  return [{ model, run: runName(run), seed, augment, step, reason, evaluations }];
+  return [{ model, run: runName(run), seed, augment, step, reason, evaluations: evaluationsOf(run) }];
 });
 const failedEarlier = (before?.failed ?? []).filter(
   (earlier) =>
@@ -113,7 +122,10 @@ const failedEarlier = (before?.failed ?? []).filter(
 const results = settings.flatMap(({ model, name, augment, weights, study }) => {
   const now = finished
     .filter(({ config }) => config.model === model && config.augment === augment)
-    .map(({ run, config, last }) => recordRun(run, config, last[weights === 'raw' ? 'test/rawAccuracy' : 'test/accuracy']!));
+    .map(({ run, config, last }) => {
+      const accuracy = last[weights === 'raw' ? 'test/rawAccuracy' : 'test/accuracy']!;
+      return { ...recordRun(run, config, accuracy), evaluations: evaluationsOf(run) };
+    });
   const earlier = before?.results.find((result) => result.model === model && result.name === name)?.runs ?? [];
   const all = mergeRuns(earlier, now);
   if (all.length === 0) return [];
