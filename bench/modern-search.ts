@@ -4,7 +4,7 @@
  * images without the last 5,000, compared on those 5,000, and recorded in docs/results/modern-search.json. The test images are never
  * read. What keeps a network from overfitting may cost accuracy in short trainings and bring some in long ones.
  *
- *     npx tsx bench/modern-search.ts [--models tuto,squeeze1] [--steps 10000] [--seeds 1,2] [--candidates name,...] [--threads 2] [--list]
+ *     npx tsx bench/modern-search.ts [--models tuto,squeeze1] [--steps 10000] [--seeds 1,2] [--candidates name,...] [--threads 2] [--precision f32] [--list]
  *                                    [--data cifar10] [--data-dir folder] [--runs-dir runs/modern-search] [--out file]
  *
  * The file is written after every run. Started again, the search goes on with the runs that are not in it.
@@ -80,6 +80,13 @@ const candidates: Readonly<Record<string, ConfigOverrides>> = {
   'batch normalization': { batchNorm: true },
   'batch normalization of dense layers too': { batchNorm: true, 'dense.batchNorm': true },
   'batch normalization alone': { batchNorm: true, lrn: false },
+  'batch normalization everywhere alone': { batchNorm: true, 'dense.batchNorm': true, lrn: false },
+  'batch normalization everywhere and dense dropout 0.2': {
+    batchNorm: true,
+    'dense.batchNorm': true,
+    lrn: false,
+    'dense.dropout': 0.2,
+  },
   'batch normalization and cutout 8': { batchNorm: true, 'augmentation.cutout': 8 },
   'He initialization': { initializer: 'heNormal' },
   'batch size 64': { batchSize: 64, learningRate: 0.04 },
@@ -139,6 +146,7 @@ const { values: options } = parseArgs({
     seeds: { type: 'string', default: '1,2' },
     candidates: { type: 'string', default: Object.keys(candidates).join(',') },
     threads: { type: 'string' },
+    precision: { type: 'string', default: 'f32' },
     data: { type: 'string', default: 'cifar10' },
     'data-dir': { type: 'string' },
     'runs-dir': { type: 'string', default: 'runs/modern-search' },
@@ -163,7 +171,12 @@ async function main(): Promise<void> {
     names.flatMap((candidate) =>
       models
         .filter((model) => appliesTo(candidate, model))
-        .map((model) => ({ candidate, model, seed, config: configOf(candidate, { model, seed, steps, ...threads }) })),
+        .map((model) => ({
+          candidate,
+          model,
+          seed,
+          config: configOf(candidate, { model, seed, steps, precision: options.precision, ...threads }),
+        })),
     ),
   );
   const dataDir = options['data-dir'];

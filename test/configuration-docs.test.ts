@@ -30,11 +30,11 @@ test('the table of recipes has their values', () => {
   expect(table[0]![1]).toHaveLength(recipes.length);
 });
 
-const modelSettings = ['batchNorm', 'dense.batchNorm', 'dropout'];
+const modelSettings = ['batchNorm', 'dense.batchNorm', 'lrn', 'dropout'];
 
 /** One of the study's models that has the key. */
 function studyModel(key: string): string {
-  return key === 'dense.batchNorm' ? 'tuto' : 'nin2';
+  return ['dense.batchNorm', 'lrn'].includes(key) ? 'tuto' : 'nin2';
 }
 
 /** As the table shows it: a group by its type or rule, `-` where there is none. */
