@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { format, resolveConfig as resolveFormat } from 'prettier';
-import { buildModel } from '../src/models/registry.ts';
+import { buildModel, modelDefinition } from '../src/models/registry.ts';
+import { resolveSettings } from '../src/models/settings.ts';
 import { countOperations, countParameters } from '../src/nn/network.ts';
 import { markdownTable } from '../src/report/markdown-parts.ts';
 import { experimentIdentity } from '../src/study/identity.ts';
@@ -86,7 +87,10 @@ function resultsTable(): string {
 
 /** Whether the network is the one that the recipe, as it is now, would train. */
 function isOfNewerRecipe({ model, recipe, modelSettings }: TrainingConfig): boolean {
-  return recipe !== '2017' && isDeepStrictEqual(modelSettings, resolveConfig({ model, recipe }).modelSettings);
+  if (recipe === '2017') return false;
+  // Older runs lack younger settings.
+  const complete = resolveSettings(model, modelDefinition(model).settings, modelSettings);
+  return isDeepStrictEqual(complete, resolveConfig({ model, recipe }).modelSettings);
 }
 
 /** Of those of equal length, the one with the most runs. */

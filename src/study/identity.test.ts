@@ -21,6 +21,13 @@ test('keys that are younger than some runs count only where they are used', () =
   expect(runIdentity(resolveConfig(config, { pruning: 'magnitude', 'pruning.sparsity': 0.5 }))).not.toBe(runIdentity(config));
 });
 
+test('so do younger settings of models', () => {
+  const { 'dense.batchNorm': dense, ...older } = config.modelSettings;
+  expect(dense).toBe(false);
+  expect(runIdentity({ ...config, modelSettings: older })).toBe(runIdentity(config));
+  expect(runIdentity({ ...config, modelSettings: { ...older, 'dense.batchNorm': true } })).not.toBe(runIdentity(config));
+});
+
 test('of a teacher its name, weight and temperature count, without one none of them', () => {
   expect(runIdentity({ ...config, teacherWeight: 0.9 })).toBe(runIdentity(config));
   const taught = { ...config, teacher: 'nin2/1' };

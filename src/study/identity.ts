@@ -11,6 +11,9 @@ const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => k
 /** Younger keys, with the value that means that they are not used: a run from before them is the same experiment. */
 const unused: Readonly<Record<string, string>> = { init: '"none"', pruning: '{"type":"none"}', teacher: '"none"', tta: '"none"' };
 
+/** Younger settings of models, likewise. */
+const unusedSettings: Readonly<Record<string, unknown>> = { 'dense.batchNorm': false };
+
 /** Names the rules by which identities are made: those made by others cannot be compared with these. */
 export const identityFormat = `ablate-identity-2 ${digestOf([[...ignored], unused, configKeys])}`;
 
@@ -34,10 +37,9 @@ export function experimentIdentity(config: TrainingConfig): string {
 }
 
 function digest(config: TrainingConfig, without: ReadonlySet<string>): string {
-  const relevant = Object.fromEntries(
-    Object.entries(config).filter((entry) => !without.has(entry[0]) && isRelevant(entry, config)),
-  );
-  return digestOf(sorted(relevant));
+  const relevant = Object.entries(config).filter((entry) => !without.has(entry[0]) && isRelevant(entry, config));
+  const settings = Object.entries(config.modelSettings).filter(([key, value]) => value !== unusedSettings[key]);
+  return digestOf(sorted({ ...Object.fromEntries(relevant), modelSettings: Object.fromEntries(settings) }));
 }
 
 function digestOf(value: unknown): string {
