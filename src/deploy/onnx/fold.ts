@@ -79,8 +79,6 @@ function foldInto(source: LinearLayer, norm: LayerOf<'batchNorm'>, weights: Weig
 function withBias(source: LinearLayer, name: string): LinearLayer {
   const weight = source.parameters.find((spec) => spec.role === 'weight')!;
   const bias: ParameterSpec = { ...weight, name: `${source.name}.bias`, role: 'bias', shape: [weight.shape[0]!] };
-  const changes = { name, parameters: [weight, bias] };
-  return source.kind === 'conv'
-    ? { ...source, ...changes, attributes: { ...source.attributes, bias: true } }
-    : { ...source, ...changes, attributes: { ...source.attributes, bias: true } };
+  // Of the same kind as before, which the compiler cannot see through the union.
+  return { ...source, name, attributes: { ...source.attributes, bias: true }, parameters: [weight, bias] } as LinearLayer;
 }
