@@ -65,8 +65,9 @@ export function lowerConv(
     backward: (gradient, [needsInput]) => {
       const masked = relu && context.masksOwnRelu(layer.name);
       const dz = masked ? reluBackward(program, layer.name, output, gradient) : gradient;
-      const dx = needsInput === true ? backwardData(context, layer, algorithms, forward, inputDims, weights, dz) : undefined;
+      // The gradient of the input comes last: the layer before reads it next, while it is in the cache.
       backwardWeights(context, layer, algorithms, forward, source, dz, weights, bias);
+      const dx = needsInput === true ? backwardData(context, layer, algorithms, forward, inputDims, weights, dz) : undefined;
       return [dx];
     },
   };

@@ -41,6 +41,8 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
       const dz = masked
         ? reluBackward(program, layer.name, output, gradient)
         : program.inLayout(layer.name, gradient, output.descriptor);
+      // As in convolutions, the gradient of the input comes last.
+      backwardWeights(context, layer.name, forward, source, dz, weights, bias);
       let dx: Value | undefined;
       if (needsInput === true) {
         const primitive = program.primitive(
@@ -57,7 +59,6 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
         dx = program.value(primitive.descriptor('diffSrc'));
         program.emit(layer.name, 'backwardData', primitive, { diffDst: dz, weights: transposed, diffSrc: dx });
       }
-      backwardWeights(context, layer.name, forward, source, dz, weights, bias);
       return [dx];
     },
   };
