@@ -3,14 +3,24 @@
  */
 import koffi from 'koffi';
 
+import { cpuInfo } from '../../util/cpu.ts';
 import { environmentVariable } from '../../util/env.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 
-/** Shared objects that may be oneDNN, newest version first. */
-const libraryNames: Readonly<Record<string, readonly string[]>> = {
-  linux: ['libdnnl.so.3', 'libdnnl.so.2'],
-  darwin: ['libdnnl.3.dylib', '/opt/homebrew/lib/libdnnl.3.dylib', '/usr/local/lib/libdnnl.3.dylib', 'libdnnl.2.dylib'],
-};
+/**
+ * Shared objects that may be oneDNN, the better one first: version 3, but version 2 on processors with AVX-512, for which only that one has
+ * Winograd's kernels (docs/performance.md).
+ */
+function libraryNames(): readonly string[] {
+  switch (process.platform) {
+    case 'linux':
+      return cpuInfo().instructionSets.includes('avx512f') ? ['libdnnl.so.2', 'libdnnl.so.3'] : ['libdnnl.so.3', 'libdnnl.so.2'];
+    case 'darwin':
+      return ['libdnnl.3.dylib', '/opt/homebrew/lib/libdnnl.3.dylib', '/usr/local/lib/libdnnl.3.dylib', 'libdnnl.2.dylib'];
+    default:
+      return [];
+  }
+}
 
 export type NativeLibrary = ReturnType<typeof koffi.load>;
 
@@ -36,7 +46,7 @@ export const installHint =
 export function loadLibrary(): LoadedLibrary {
   const given = environmentVariable('ABLATE_ONEDNN');
   const failures: string[] = [];
-  for (const name of given === undefined ? (libraryNames[process.platform] ?? []) : [given]) {
+  for (const name of given === undefined ? libraryNames() : [given]) {
     try {
       pin(name);
       return { library: koffi.load(name), path: name };
