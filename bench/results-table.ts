@@ -71,7 +71,7 @@ function resultsTable(): string {
         ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],
         ...(then ? [percent(then.study), accuracyOf(then), timeOf(then)] : ['', '', '']),
         later === undefined ? '' : percent(later / 100),
-        ...(now ? [now.config.recipe, formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
+        ...(now ? [recipeOf(now), formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
       ],
     ];
   });
@@ -91,6 +91,11 @@ function isOfNewerRecipe({ model, recipe, modelSettings }: TrainingConfig): bool
   // Older runs lack younger settings.
   const complete = resolveSettings(model, modelDefinition(model).settings, modelSettings);
   return isDeepStrictEqual(complete, resolveConfig({ model, recipe }).modelSettings);
+}
+
+/** With the size of the batches where it is not the recipe's own. */
+function recipeOf({ config: { model, recipe, batchSize } }: Experiment): string {
+  return batchSize === resolveConfig({ model, recipe }).batchSize ? recipe : `${recipe}, batches of ${batchSize}`;
 }
 
 /** Of those of equal length, the one with the most runs. */
