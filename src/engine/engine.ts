@@ -78,13 +78,15 @@ export interface TrainingPlan extends Plan {
 
 /**
  * Arithmetic on arrays in the arena's layout (or equal parts of them), one pass over memory each. Every method prepares an operation on
- * given arrays once; the function it returns runs it with a factor of the moment.
+ * given arrays once; the function it returns runs it with the factors of the moment. A result may overwrite an operand.
  */
 export interface VectorMath {
-  /** y = y + factor * x */
-  readonly addScaled: (x: Float32Array, y: Float32Array) => (factor: number) => void;
-  /** y = factor * y + x */
-  readonly scaleAndAdd: (x: Float32Array, y: Float32Array) => (factor: number) => void;
+  /** y = (((x * factors[0] + addends[0]) * factors[1] + addends[1]) ...) * factors.at(-1): one factor more than addends. */
+  readonly multiplyAdd: (
+    x: Float32Array,
+    addends: readonly Float32Array[],
+    y: Float32Array,
+  ) => (factors: readonly number[]) => void;
   /** y = y + share * (x - y): y goes the given share of the way to x. */
   readonly approach: (x: Float32Array, y: Float32Array) => (share: number) => void;
   /** y = x * y, element by element; no factor. */

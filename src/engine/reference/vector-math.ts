@@ -2,11 +2,14 @@ import type { VectorMath } from '../engine.ts';
 
 /** Arithmetic on whole arrays in plain loops: float64, rounded to float32 when stored. */
 export const vectorMath: VectorMath = {
-  addScaled: (x, y) => (factor) => {
-    for (let i = 0; i < y.length; i++) y[i] = factor * x[i]! + y[i]!;
-  },
-  scaleAndAdd: (x, y) => (factor) => {
-    for (let i = 0; i < y.length; i++) y[i] = factor * y[i]! + x[i]!;
+  multiplyAdd: (x, addends, y) => (factors) => {
+    for (let i = 0; i < y.length; i++) {
+      let value = x[i]! * factors[0]!;
+      addends.forEach((addend, k) => {
+        value = (value + addend[i]!) * factors[k + 1]!;
+      });
+      y[i] = value;
+    }
   },
   approach: (x, y) => (share) => {
     for (let i = 0; i < y.length; i++) y[i] = share * (x[i]! - y[i]!) + y[i]!;

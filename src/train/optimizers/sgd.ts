@@ -18,8 +18,7 @@ export interface SgdOptions {
  *     w = (1 - r * decoupledDecay) * w - r * d
  *     average = average + (1 - averageDecay) * (w - average)
  *
- * Each line is a pass of the engine's vector arithmetic, in place: the decay goes into the plan's gradients. Padding of blocked layouts
- * stays zero, as its gradient and its value are zero.
+ * Padding of blocked layouts stays zero, as its gradient and its value are zero.
  *
  * @param average moving average of the parameters in the arena's layout, or undefined to keep none
  */
@@ -48,23 +47,36 @@ export function createSgd(
   };
 }
 
-/** The passes over one segment, as a function of the learning rate. Those that would change nothing are left out. */
+/**
+ * The passes over one segment, as a function of the learning rate: one for the velocity, one for the parameters. A decay is no pass of its
+ * own, since w - r * (d + decay * w) = (1 - r * decay) * w - r * d.
+ */
 function createUpdate(
-  { addScaled, scaleAndAdd }: VectorMath,
+  { multiplyAdd }: VectorMath,
   { coupledDecay, decoupledDecay }: Segment,
   { momentum, nesterov }: SgdOptions,
   { w, g, m }: { readonly w: Float32Array; readonly g: Float32Array; readonly m: Float32Array | undefined },
 ): (rate: number) => void {
-  const decayGradient = coupledDecay > 0 ? addScaled(w, g) : undefined;
-  const decayValue = decoupledDecay > 0 ? addScaled(w, w) : undefined;
-  const roll = m && scaleAndAdd(g, m);
-  const followGradient = m === undefined || nesterov ? addScaled(g, w) : undefined;
-  const followVelocity = m && addScaled(m, w);
+  if (m === undefined) {
+    const descend = multiplyAdd(g, [w], w);
+    return (rate) => {
+      descend(descentFactors(rate, coupledDecay + decoupledDecay));
+    };
+  }
+  const decays = coupledDecay > 0;
+  const roll = multiplyAdd(m, decays ? [w, g] : [g], m);
+  const rollFactors = decays ? [momentum / coupledDecay, coupledDecay, 1] : [momentum, 1];
+  const descend = multiplyAdd(m, nesterov ? [g, w] : [w], w);
   return (rate) => {
-    decayGradient?.(coupledDecay);
-    roll?.(momentum);
-    decayValue?.(-rate * decoupledDecay);
-    followGradient?.(-rate);
-    followVelocity?.(nesterov ? -rate * momentum : -rate);
+    roll(rollFactors);
+    if (nesterov) descend([momentum, ...descentFactors(rate, coupledDecay + decoupledDecay)]);
+    else descend(descentFactors(rate, decoupledDecay));
   };
+}
+
+/** The factors a and b with which (d * a + w) * b = (1 - rate * decay) * w - rate * d. */
+function descentFactors(rate: number, decay: number): [number, number] {
+  // A rate so high that nothing is kept is no error: then next to nothing is.
+  const kept = 1 - rate * decay || 1e-20;
+  return [-rate / kept, kept];
 }
