@@ -1,7 +1,7 @@
 /**
  * Where the time of a training step goes, and how near it is to the sum of oneDNN's kernels, for several models; and what a second thread
  * brings. Each measurement is `ablate bench train` in a process of its own, the models in turn, several rounds; of each figure the
- * median over the rounds is recorded.
+ * median over the rounds is recorded, and besides what the steps were in those rounds before and after which the cores were near each other.
  *
  * $ABLATE_ONEDNN chooses another oneDNN than the one that is found.
  *
@@ -16,6 +16,7 @@ import { describeEnvironment } from '../src/runs/environment.ts';
 import type { TrainingBenchmark } from '../src/train/benchmark.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { percentile } from '../src/util/percentile.ts';
+import { exchangeNs } from './core-exchange.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -51,23 +52,50 @@ function measure(model: string, threadCount: number): TrainingBenchmark {
 const median = (values: readonly number[]) => percentile(values, 0.5);
 const spread = (values: readonly number[]) => ({ median: median(values), min: Math.min(...values), max: Math.max(...values) });
 
-const measured = new Map<string, TrainingBenchmark[]>(models.map((model) => [model, []]));
+/** Two threads that share a cache exchange a number in about 100 ns, others in 300 to 500. */
+const nearNs = 200;
+
+interface Round extends TrainingBenchmark {
+  /** Before and after. */
+  readonly exchangeNs: readonly [number, number];
+}
+
+const measured = new Map<string, Round[]>(models.map((model) => [model, []]));
 const singleThread: number[] = [];
 const allThreads: number[] = [];
 for (let round = 1; round <= rounds; round++) {
-  for (const [model, results] of measured) results.push(measure(model, threads));
+  for (const [model, results] of measured) {
+    const before = await exchangeNs();
+    const result = measure(model, threads);
+    results.push({ ...result, exchangeNs: [before, await exchangeNs()] });
+  }
   singleThread.push(measure(options.scaling, 1).msPerStep.median);
   allThreads.push(measure(options.scaling, threads).msPerStep.median);
   process.stderr.write(`${round}/${rounds}\n`);
 }
 
+const steps = (each: readonly Round[]) => ({
+  n: each.length,
+  msPerStep: spread(each.map(({ msPerStep }) => msPerStep.median)),
+  ceilingMs: median(each.map(({ ceilingMs }) => ceilingMs)),
+  ceilingFraction: spread(each.map(({ ceilingFraction }) => ceilingFraction)),
+});
+
+const isNear = (round: Round) => round.exchangeNs.every((ns) => ns < nearNs);
+const isFar = (round: Round) => round.exchangeNs.every((ns) => ns >= nearNs);
+
 const results = [...measured].map(([model, each]) => ({
   model,
   batchSize: model === 'air94' ? 512 : 128,
-  msPerStep: spread(each.map(({ msPerStep }) => msPerStep.median)),
+  ...steps(each),
+  coresNear: each.some(isNear) ? steps(each.filter(isNear)) : undefined,
+  coresFar: each.some(isFar) ? steps(each.filter(isFar)) : undefined,
+  rounds: each.map(({ msPerStep, ceilingFraction, exchangeNs: [before, after] }) => ({
+    msPerStep: msPerStep.median,
+    ceilingFraction,
+    exchangeNs: [Math.round(before), Math.round(after)],
+  })),
   gflops: median(each.map(({ gflops }) => gflops)),
-  ceilingMs: median(each.map(({ ceilingMs }) => ceilingMs)),
-  ceilingFraction: spread(each.map(({ ceilingFraction }) => ceilingFraction)),
   breakdownMs: Object.fromEntries(
     Object.keys(each[0]!.breakdown).map((part) => [
       part,
@@ -82,7 +110,7 @@ const results = [...measured].map(([model, each]) => ({
 const record = {
   what: 'milliseconds of a training step by what they are spent on, and the sum of its kernels alone and hot (ceiling)',
   command: `npx tsx bench/step-breakdown.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: { precision: options.precision, threads },
+  configuration: { precision: options.precision, threads, nearNs },
   n: rounds,
   environment: describeEnvironment({ threads, libraries: { onednn } }),
   results,
@@ -95,7 +123,12 @@ const record = {
   },
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
-for (const { model, msPerStep, ceilingFraction } of results) {
-  console.log(`${model}: ${msPerStep.median.toFixed(1)} ms, ${(100 * ceilingFraction.median).toFixed(0)}% of the ceiling`);
+for (const { model, coresNear, coresFar, ...all } of results) {
+  const groups = Object.entries({ 'all rounds': all, 'cores near': coresNear, 'cores far': coresFar });
+  for (const [group, found] of groups) {
+    if (found === undefined) continue;
+    const share = `${(100 * found.ceilingFraction.median).toFixed(1)}% of the ceiling`;
+    console.log(`${model}, ${group} (${found.n}): ${found.msPerStep.median.toFixed(1)} ms, ${share}`);
+  }
 }
 console.log(`${options.scaling}: ${threads} threads are ${record.scaling.speedup.median.toFixed(2)} times as fast as one`);
