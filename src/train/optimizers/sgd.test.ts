@@ -147,6 +147,36 @@ test.each<[string, SgdOptions, WeightDecay, number[][]]>([
       [1.57, 1.939],
     ],
   ],
+  // g1 = 2, m1 = 2, d1 = 2 + 1.8, w1 = 1.62; g2 = 0.5 + 0.81, m2 = 1.8 + 1.31, d2 = 1.31 + 2.799, w2 = 1.2091
+  [
+    'nesterov, coupled',
+    { momentum: 0.9, nesterov: true },
+    { rule: 'coupled', value: 0.5 },
+    [
+      [1.62, 1.962],
+      [1.2091, 1.88671],
+    ],
+  ],
+  // m1 = 1, d1 = 1.9, w1 = 1.9 - 0.19 = 1.71; m2 = 1.4, d2 = 1.76, w2 = 1.71 * 0.95 - 0.176 = 1.4485
+  [
+    'nesterov, decoupled',
+    { momentum: 0.9, nesterov: true },
+    { rule: 'decoupled', value: 0.5 },
+    [
+      [1.71, 1.971],
+      [1.4485, 1.91875],
+    ],
+  ],
+  // A rate of 0.1 times 10 takes everything off: w1 = -0.1 * 1; w2 = -0.1 * 0.5
+  [
+    'a decay that keeps nothing',
+    { momentum: 0, nesterov: false },
+    { rule: 'decoupled', value: 10 },
+    [
+      [-0.1, 1.79],
+      [-0.05, 1.606],
+    ],
+  ],
 ])('two steps: %s', (_, options, decay, expected) => {
   expect(twoSteps(options, decay)).toEqual(expected);
   expect(twoSteps(options, decay, false)).toEqual(expected.map(([value]) => [value]));

@@ -64,8 +64,8 @@ function createUpdate(
     };
   }
   const decays = coupledDecay > 0;
-  const roll = multiplyAdd(m, decays ? [w, g] : [g], m);
-  const rollFactors = decays ? [momentum / coupledDecay, coupledDecay, 1] : [momentum, 1];
+  const roll = decays ? multiplyAdd(w, [m, g], m) : multiplyAdd(m, [g], m);
+  const rollFactors = decays ? [coupledDecay / momentum, momentum, 1] : [momentum, 1];
   const descend = multiplyAdd(m, nesterov ? [g, w] : [w], w);
   return (rate) => {
     roll(rollFactors);
