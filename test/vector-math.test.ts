@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { VectorMath } from '../src/engine/engine.ts';
 import { vectorMath as reference } from '../src/engine/reference/vector-math.ts';
 import { NetworkBuilder } from '../src/nn/network.ts';
+import { createSgd } from '../src/train/optimizers/sgd.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import { loadOnednn } from './load-onednn.ts';
 
@@ -59,6 +60,20 @@ describe.skipIf(plan === undefined)('oneDNN', () => {
       });
     },
   );
+
+  test.each([
+    { momentum: 0, nesterov: false },
+    { momentum: 0.5, nesterov: true },
+  ])('a decay and a gradient that are too small by themselves change a parameter together: %o', (options) => {
+    const { parameters } = plan!;
+    parameters.values.fill(1);
+    // Below 1, float32 has steps of 6e-8: less than half of one is lost.
+    const small = 2e-8 / (1 + options.momentum);
+    parameters.gradients.fill(small);
+    const decayed = { start: 0, end: parameters.trainableLength, coupledDecay: small, decoupledDecay: 0 };
+    createSgd(plan!, [{ ...decayed, rateMultiplier: 1, trainedUntil: 1 }], options, undefined).step(1, 0, 0);
+    expect(new Set(parameters.values)).toEqual(new Set([1 - 2 ** -24]));
+  });
 
   test('arrays of different lengths are refused', () => {
     const multiply = () => plan!.vectorMath.multiply(new Float32Array(3), new Float32Array(4));

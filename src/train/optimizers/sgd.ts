@@ -49,7 +49,7 @@ export function createSgd(
 
 /**
  * The passes over one segment, as a function of the learning rate: one for the velocity, one for the parameters. A decay is no pass of its
- * own, since w - r * (d + decay * w) = (1 - r * decay) * w - r * d.
+ * own, but is added before the sum is rounded: taken off a parameter by itself it would often be too small to change it.
  */
 function createUpdate(
   { multiplyAdd }: VectorMath,
@@ -57,26 +57,17 @@ function createUpdate(
   { momentum, nesterov }: SgdOptions,
   { w, g, m }: { readonly w: Float32Array; readonly g: Float32Array; readonly m: Float32Array | undefined },
 ): (rate: number) => void {
+  const decay = coupledDecay + decoupledDecay;
   if (m === undefined) {
-    const descend = multiplyAdd(g, [w], w);
+    const descend = multiplyAdd(w, [g, w], w);
     return (rate) => {
-      descend(descentFactors(rate, coupledDecay + decoupledDecay));
+      descend([decay, -rate, 1]);
     };
   }
-  const decays = coupledDecay > 0;
-  const roll = decays ? multiplyAdd(w, [m, g], m) : multiplyAdd(m, [g], m);
-  const rollFactors = decays ? [coupledDecay / momentum, momentum, 1] : [momentum, 1];
-  const descend = multiplyAdd(m, nesterov ? [g, w] : [w], w);
+  const roll = multiplyAdd(w, [m, g], m);
+  const descend = multiplyAdd(w, nesterov ? [m, g, w] : [m, w], w);
   return (rate) => {
-    roll(rollFactors);
-    if (nesterov) descend([momentum, ...descentFactors(rate, coupledDecay + decoupledDecay)]);
-    else descend(descentFactors(rate, decoupledDecay));
+    roll([coupledDecay / momentum, momentum, 1]);
+    descend(nesterov ? [decay / momentum, momentum, -rate, 1] : [decoupledDecay, -rate, 1]);
   };
-}
-
-/** The factors a and b with which (d * a + w) * b = (1 - rate * decay) * w - rate * d. */
-function descentFactors(rate: number, decay: number): [number, number] {
-  // A rate so high that nothing is kept is no error: then next to nothing is.
-  const kept = 1 - rate * decay || 1e-20;
-  return [-rate / kept, kept];
 }
