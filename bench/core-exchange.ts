@@ -1,5 +1,5 @@
 /**
- * How near to each other the cores are on which two threads run. A host may give a virtual machine cores that share a cache, and some minutes
+ * How near to each other the cores are on which two threads run. A host may give a virtual machine cores that share a cache, and some seconds
  * later cores that do not: whatever moves memory between threads is then several times slower, without anything else running.
  */
 import { Worker } from 'node:worker_threads';
