@@ -2,7 +2,7 @@ export interface Optimizer {
   /** State beside the parameters, by name, each an array in the arena's layout. Saved in checkpoints as `opt.<slot>.<parameter>`. */
   readonly slots: Readonly<Record<string, Float32Array>>;
   /**
-   * Updates the arena's values from its gradients, and the moving average (where the optimizer was made with one) in the same pass.
+   * Updates the arena's values from its gradients, then the moving average, where the optimizer was made with one.
    *
    * @param learningRate of this step
    * @param averageDecay of this step; not used without a moving average
