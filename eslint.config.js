@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'coverage/', 'runs/', 'node_modules/'] },
+  { ignores: ['dist/', 'coverage/', 'runs/', 'reports/', 'node_modules/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -39,7 +39,7 @@ export default tseslint.config(
   },
   {
     // The place for it, and what starts processes.
-    files: ['src/util/env.ts', 'src/**/*.test.ts', 'test/**', 'bench/**'],
+    files: ['src/util/env.ts', 'src/**/*.test.ts', 'test/**', 'bench/**', '*.config.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

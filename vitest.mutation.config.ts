@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config';
+
+/** The tests that mutation testing runs: those that scripts/mutate.mjs names, in one process that loads each module once. */
+export default defineConfig({
+  test: {
+    include: (process.env['MUTATION_TESTS'] ?? 'src/**/*.test.ts').split(','),
+    setupFiles: ['test/set-up.ts'],
+    testTimeout: 60_000,
+  },
+});
