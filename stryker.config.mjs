@@ -9,7 +9,8 @@ export default {
   coverageAnalysis: 'perTest',
   // Code that runs once, when its module loads, has no test of its own: each such change would need all tests in a new process.
   ignoreStatic: true,
-  ignorePatterns: ['runs', 'dist', 'coverage', 'reports'],
+  // Of the root: src/runs is code.
+  ignorePatterns: ['/runs', '/dist', '/coverage', '/reports'],
   concurrency: 1,
   timeoutMS: 20_000,
   timeoutFactor: 3,
