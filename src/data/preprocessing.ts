@@ -3,6 +3,7 @@
  * The work itself is in transform.ts.
  */
 import { ConfigurationError } from '../util/errors.ts';
+import { showValue } from '../util/show-value.ts';
 
 /** Random changes of training images. A field that is zero (or `none`) is off. Fields are applied in the order given here. */
 export interface Augmentation {
@@ -94,5 +95,5 @@ function isInteger(value: number, low: number, high: number): boolean {
 }
 
 function requireValid(name: string, value: unknown, valid: boolean, allowed: string): void {
-  if (!valid) throw new ConfigurationError(`${name} (=${JSON.stringify(value)}) must be ${allowed}`);
+  if (!valid) throw new ConfigurationError(`${name} (=${showValue(value)}) must be ${allowed}`);
 }

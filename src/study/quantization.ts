@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { calibrationMethods, quantizationSchemes } from '../deploy/metadata.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
 
 const percentileAllowed = 'a number above 50 and at most 100';
@@ -102,8 +103,7 @@ function describeIssue(issue: z.core.$ZodIssue, given: Group): string {
       .join('\n');
   }
   const [name] = issue.path;
-  const value = given[String(name)];
-  return `quantization.${String(name)} (=${typeof value === 'string' ? value : JSON.stringify(value)}) must be ${issue.message}`;
+  return `quantization.${String(name)} (=${showValue(given[String(name)])}) must be ${issue.message}`;
 }
 
 function knownKeys({ scheme }: Group): readonly string[] {

@@ -1,7 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import { planStudy, type StudyPlan } from './plan.ts';
-import { parseStudyFile } from './study-file.ts';
+import { parseStudyFile, readStudyFile } from './study-file.ts';
 
 const facts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
 
@@ -394,7 +397,48 @@ describe('a wrong file names the line and what is allowed', () => {
       5,
       /halving must be left out with quantization/,
     ],
-    ['broken YAML', study('factors: [\n'), 6, /./],
+    ['broken YAML', study('factors: [\n'), 6, /^study\.yaml:6: Flow sequence in block collection must be .*\]$/],
+    [
+      'an alias of what it is a part of',
+      study('title: &x { a: *x }'),
+      5,
+      /the alias "\*x" stands for something that it is a part of$/,
+    ],
+    ['aliases of aliases of aliases', study(`a: &a [x, x]\n${aliasBomb('a', 8)}`), 1, /the aliases stand for far more than/],
+    [
+      'lists in lists without end',
+      study(`title: ${'['.repeat(20_000)}`),
+      5,
+      /^study\.yaml:5: lists and groups are nested too deeply$/,
+    ],
+    ['an unknown tag', study('title: !!foo 3'), 5, /Unresolved tag: tag:yaml\.org,2002:foo/],
+    ['a key that is a list', study('? [a, b]\n: 3'), 5, /a key must be a word/],
+    [
+      'the prototype of objects',
+      factor('{ name: x, set: { augment: false, __proto__: { steps: 3 } } }'),
+      7,
+      /there is no key "__proto__"$/,
+    ],
+    [
+      'a key of the prototype of objects',
+      factor('{ name: x, set: { __proto__.learningRate: 0.5 } }'),
+      7,
+      /there is no key "__proto__\.learningRate"\.$/m,
+    ],
+    ['a number in quotes', study('trials: "3"'), 5, /^study\.yaml:5: trials \(="3"\) must be a positive integer$/],
+    ['what is not a number', study('trials: .nan'), 5, /^study\.yaml:5: trials \(=NaN\) must be a positive integer$/],
+    [
+      'what is not a number, as the value of a key',
+      factor('{ name: x, set: { learningRate: .nan } }'),
+      7,
+      /learningRate \(=NaN\) must be a number above 0/,
+    ],
+    [
+      'a number in quotes, as the value of a key',
+      factor('{ name: x, set: { batchSize: "64" } }'),
+      7,
+      /batchSize \(="64"\) must be a positive integer/,
+    ],
     ['a key twice', study('name: again\n'), 5, /keys must be unique/],
     ['another kind of file', 'hello', 1, /a study must be keys with their values: name, title/],
     ['an empty file', '', 1, /a study must be keys with their values/],
@@ -403,10 +447,32 @@ describe('a wrong file names the line and what is allowed', () => {
   test.each(cases)('%s', (_, text, line, message) => {
     const error = thrownBy(() => plan(text));
     expect(error).toBeInstanceOf(ConfigurationError);
-    const { message: said, fix = '', exitCode } = error as ConfigurationError;
+    const { message: said, fix, exitCode } = error as ConfigurationError;
     expect(exitCode).toBe(2);
-    expect(`${said}\n${fix}`).toMatch(message);
+    expect([said, ...(fix === undefined ? [] : [fix])].join('\n')).toMatch(message);
     expect(said.split('\n')[0]).toMatch(new RegExp(`^study\\.yaml:${line}: `));
+    // Each is about one place, and said once.
+    expect(new Set(said.split('\n')).size).toBe(said.split('\n').length);
+  });
+
+  test('a file that is not text in UTF-8', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ablate-study-file-'));
+    try {
+      const path = join(folder, 'study.yaml');
+      writeFileSync(path, Buffer.from(study('title: \u00e4'), 'latin1'));
+      expect(thrownBy(() => readStudyFile(path))).toMatchObject({
+        message: `${path} is not text in UTF-8`,
+        exitCode: 2,
+        fix: 'give a study file, saved as UTF-8 (docs/studies.md)',
+      });
+      writeFileSync(path, study('title: \u00e4'));
+      expect(readStudyFile(path).source.title).toBe('\u00e4');
+      expect(thrownBy(() => readStudyFile(join(folder, 'none.yaml')))).toMatchObject({
+        message: `cannot read ${join(folder, 'none.yaml')}: no such file or folder (ENOENT)`,
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('all wrong keys at once', () => {
@@ -414,6 +480,14 @@ describe('a wrong file names the line and what is allowed', () => {
     expect(message.split('\n').map((each) => each.slice(0, 14))).toEqual(['study.yaml:5: ', 'study.yaml:6: ']);
   });
 });
+
+/** Lists of ten times what the list before holds. */
+function aliasBomb(first: string, levels: number): string {
+  return Array.from({ length: levels }, (_, i) => {
+    const before = i === 0 ? first : `${first}${i}`;
+    return `${first}${i + 1}: &${first}${i + 1} [${Array(10).fill(`*${before}`).join(', ')}]`;
+  }).join('\n');
+}
 
 function thrownBy(action: () => unknown): unknown {
   try {

@@ -1,9 +1,11 @@
 /** Reads and checks a study file. Every error names the line it is about, and what is allowed there. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, visit } from 'yaml';
 import type * as z from 'zod';
 import { ConfigurationError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
+import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { knownKeysAt, valueAt } from './schema-keys.ts';
 import { studySchema, type StudySource } from './study-schema.ts';
@@ -24,13 +26,16 @@ export interface StudyFile {
  * @throws AblateError if the file cannot be read; ConfigurationError naming each wrong line
  */
 export function readStudyFile(path: string, dataset?: string): StudyFile {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(path, 'utf8');
+    bytes = readFileSync(path);
   } catch (error) {
     throw fileError('read', path, error);
   }
-  return parseStudyFile(text, path, dataset);
+  if (!isUtf8(bytes)) {
+    throw new ConfigurationError(`${path} is not text in UTF-8`, { fix: 'give a study file, saved as UTF-8 (docs/studies.md)' });
+  }
+  return parseStudyFile(bytes.toString('utf8'), path, dataset);
 }
 
 /**
@@ -40,17 +45,9 @@ export function readStudyFile(path: string, dataset?: string): StudyFile {
 export function parseStudyFile(text: string, path: string, dataset?: string): StudyFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
-  const problems = document.errors.map((error) => `${path}:${error.linePos?.[0].line ?? 1}: ${firstLine(error.message)}`);
-  visit(document, {
-    Alias(_, alias) {
-      if (alias.resolve(document) !== undefined) return;
-      problems.push(
-        `${path}:${lines.linePos(alias.range?.[0] ?? 0).line}: there is no anchor "&${alias.source}" before this alias`,
-      );
-    },
-  });
+  const problems = problemsOf(document, lines).map(({ line, what }) => `${path}:${line}: ${what}`);
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
-  const value: unknown = document.toJS();
+  const value = valueOf(document, path);
   const where = (at: Path) => `${path}:${lineOf(document, lines, at)}`;
   const { success, data, error } = studySchema.safeParse(value, { reportInput: true });
   if (!success) throw new ConfigurationError(error.issues.flatMap((issue) => describeIssue(issue, value, where)).join('\n'));
@@ -60,6 +57,47 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
     source: dataset === undefined ? data : { ...data, dataset },
     error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, fix === undefined ? {} : { fix }),
   };
+}
+
+interface Problem {
+  readonly line: number;
+  readonly what: string;
+}
+
+/** What is wrong with a file as YAML, whatever its keys mean: each message once, where it is said first. */
+function problemsOf(document: Document.Parsed, lines: LineCounter): readonly Problem[] {
+  const said = [...document.errors, ...document.warnings];
+  const found: Problem[] = said.map(({ message, linePos }) => ({ line: linePos?.[0].line ?? 1, what: firstLine(message) }));
+  // What is said beside it comes of the parser's giving up.
+  const tooDeep = said.findIndex(({ code }) => code === 'RESOURCE_EXHAUSTION');
+  if (tooDeep >= 0) return [{ line: found[tooDeep]!.line, what: 'lists and groups are nested too deeply' }];
+  if (document.errors.length === 0) {
+    const add = (node: unknown, what: string) => found.push({ line: lineOfNode(node, lines) ?? 1, what });
+    visit(document, {
+      Alias(_, alias, path) {
+        const target = alias.resolve(document);
+        if (target === undefined) add(alias, `there is no anchor "&${alias.source}" before this alias`);
+        else if (path.includes(target)) add(alias, `the alias "*${alias.source}" stands for something that it is a part of`);
+      },
+      Pair(_, { key }) {
+        if (!isScalar(key)) add(key, 'a key must be a word');
+        else if (key.value === '__proto__') add(key, 'there is no key "__proto__"');
+      },
+    });
+  }
+  return found.filter(({ what }, i) => found.findIndex((other) => other.what === what) === i);
+}
+
+/** Aliases that stand for aliases, and so on, may ask for more than any memory holds: the parser refuses to follow them. */
+function valueOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new ConfigurationError(`${path}:1: the aliases stand for far more than the file itself holds`, {
+      fix: 'write out what the aliases stand for',
+      cause: error,
+    });
+  }
 }
 
 /** `factors[1].levels`: how a place in the file is called. */
@@ -78,29 +116,27 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown, where: (at: Path
   }
   if (at.length === 0)
     return [`${where(at)}: a study must be keys with their values: ${knownKeysAt(studySchema, []).join(', ')}`];
-  const found = valueAt(value, at);
-  const shown = found === undefined ? 'missing' : typeof found === 'string' ? found : JSON.stringify(found);
-  return [`${where(at)}: ${describePath(at)} (=${shown}) must be ${issue.message}`];
+  return [`${where(at)}: ${describePath(at)} (=${showValue(valueAt(value, at))}) must be ${issue.message}`];
 }
 
 /** The line of the node at a path: of its key in a map; of the nearest node above it that exists. Counted from 1. */
 function lineOf(document: Document, lines: LineCounter, at: Path): number {
   for (let length = at.length; length > 0; length--) {
-    const offset = offsetOf(document, at.slice(0, length));
-    if (offset !== undefined) return lines.linePos(offset).line;
+    const line = lineOfNode(nodeAt(document, at.slice(0, length)), lines);
+    if (line !== undefined) return line;
   }
   return 1;
 }
 
-function offsetOf(document: Document, at: Path): number | undefined {
+function nodeAt(document: Document, at: Path): unknown {
   const parent: unknown = at.length === 1 ? document.contents : document.getIn(at.slice(0, -1), true);
-  const key = at.at(-1);
-  if (isMap(parent)) {
-    const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
-    return isNode(pair?.key) ? pair.key.range?.[0] : undefined;
-  }
-  const node: unknown = document.getIn(at, true);
-  return isNode(node) ? node.range?.[0] : undefined;
+  if (!isMap(parent)) return document.getIn(at, true);
+  return parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(at.at(-1)))?.key;
+}
+
+function lineOfNode(node: unknown, lines: LineCounter): number | undefined {
+  const offset = isNode(node) ? node.range?.[0] : undefined;
+  return offset === undefined ? undefined : lines.linePos(offset).line;
 }
 
 /** The parser's message goes on with a picture of the place. */

@@ -8,6 +8,7 @@ import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings, widthPrefix } from '../models/settings.ts';
 import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
 import type { Recipe } from './recipes/recipe.ts';
@@ -52,11 +53,12 @@ const plainGroups: ReadonlySet<string> = new Set(['augmentation', 'learningRateM
  */
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingConfig {
   const model = lastOf(layers, 'model');
-  if (typeof model !== 'string') throw new ConfigurationError(`model (=${show(model)}) must be the name of a model`);
+  if (typeof model !== 'string') throw new ConfigurationError(`model (=${showValue(model)}) must be the name of a model`);
   const definition = modelDefinition(model);
   const given = layers.map((layer) => expandLayer(layer, model, Object.keys(definition.settings)));
   const recipeName = lastOf(given, 'recipe') ?? defaultRecipe;
-  if (typeof recipeName !== 'string') throw new ConfigurationError(`recipe (=${show(recipeName)}) must be the name of a recipe`);
+  if (typeof recipeName !== 'string')
+    throw new ConfigurationError(`recipe (=${showValue(recipeName)}) must be the name of a recipe`);
   const recipe = recipeByName(recipeName);
   const merged = mergeLayers([defaults, recipeLayer(recipe, definition), ...given]);
   return checkConfig({
@@ -147,7 +149,7 @@ function locate(key: string, model: string, settings: readonly string[]): readon
   const rest = key.slice(dot + 1);
   if (dot > 0 && (head === 'model' || head === 'modelSettings')) return ['modelSettings', rest];
   if (settings.includes(key) || key.startsWith(widthPrefix)) return ['modelSettings', key];
-  if (dot > 0 && (head in tagOf || plainGroups.has(head))) return [head, rest];
+  if (dot > 0 && (Object.hasOwn(tagOf, head) || plainGroups.has(head))) return [head, rest];
   const known = [...configKeys.filter((name) => name !== 'modelSettings'), ...settings];
   throw new ConfigurationError(`there is no key "${key}".${didYouMean(key, known)}`, {
     fix: `The keys are: ${configKeys.join(', ')}; settings of ${model}: ${settings.join(', ')}`,
@@ -208,7 +210,7 @@ function describeIssue(issue: z.core.$ZodIssue, config: unknown): string {
       .map((name) => `there is no key "${name}"${where}.${didYouMean(name, known)} Allowed: ${known.join(', ')}`)
       .join('\n');
   }
-  return `${key} (=${show(valueAt(issue.path, config))}) must be ${issue.message}`;
+  return `${key} (=${showValue(valueAt(issue.path, config))}) must be ${issue.message}`;
 }
 
 function describeTag(key: string, config: unknown): string {
@@ -239,8 +241,4 @@ function valueAt(path: readonly PropertyKey[], config: unknown): unknown {
     (value, key) => (isGroup(value) || Array.isArray(value) ? (value as Record<PropertyKey, unknown>)[key] : undefined),
     config,
   );
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'missing' : typeof value === 'string' ? value : JSON.stringify(value);
 }
