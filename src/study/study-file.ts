@@ -1,14 +1,16 @@
 /** Reads and checks a study file. Every error names the line it is about, and what is allowed there. */
 import { isUtf8 } from 'node:buffer';
-import { readFileSync } from 'node:fs';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, visit } from 'yaml';
 import type * as z from 'zod';
 import { ConfigurationError } from '../util/errors.ts';
-import { fileError } from '../util/file-error.ts';
+import { readRegularFile } from '../util/regular-file.ts';
 import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { knownKeysAt, valueAt } from './schema-keys.ts';
 import { studySchema, type StudySource } from './study-schema.ts';
+
+/** In bytes: far above what the largest study needs. */
+const largestStudyFile = 10e6;
 
 type Path = readonly PropertyKey[];
 
@@ -26,12 +28,7 @@ export interface StudyFile {
  * @throws AblateError if the file cannot be read; ConfigurationError naming each wrong line
  */
 export function readStudyFile(path: string, dataset?: string): StudyFile {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
+  const bytes = readRegularFile(path, largestStudyFile);
   if (!isUtf8(bytes)) {
     throw new ConfigurationError(`${path} is not text in UTF-8`, { fix: 'give a study file, saved as UTF-8 (docs/studies.md)' });
   }

@@ -101,6 +101,16 @@ test('what a recipe sets in models holds for those that have it, until said othe
 test.each([
   [{ model: 'tuta' }, 'there is no model "tuta". Did you mean "tuto"?'],
   [{ model: 'tuto', recipe: '2018' }, 'there is no recipe "2018". Did you mean "2017"?'],
+  // Of every object, and of none of the groups.
+  [{ model: 'tuto', '__proto__.learningRate': 0.5 }, 'there is no key "__proto__.learningRate".'],
+  [{ model: 'tuto', 'constructor.learningRate': 0.5 }, 'there is no key "constructor.learningRate".'],
+  [{ model: 'tuto', ['__proto__']: { learningRate: 0.5 } }, 'there is no key "__proto__".'],
+  [
+    { model: 'tuto', 'schedule.__proto__': { type: 'cosine' } },
+    'there is no key "__proto__" in schedule of type "constant". Allowed: type',
+  ],
+  [{ model: 'tuto', learningRate: Infinity }, 'learningRate (=Infinity) must be a number above 0'],
+  [{ model: 'tuto', batchSize: '64' }, 'batchSize (="64") must be a positive integer'],
   [{ model: 'tuto', learningRat: 1 }, 'there is no key "learningRat". Did you mean "learningRate"?'],
   [{ model: 'tuto', 'model.lnr': true }, 'model "tuto" has no setting "lnr". Did you mean "lrn"?'],
   [{ model: 'tuto', lrn: 3 }, 'lrn (=3) must be true or false for model "tuto"'],

@@ -42,7 +42,7 @@ export function commandScheduler({ submit, status, cancel }: CommandOptions): Sc
 /** Runs a command line with its places filled in, each as one word. */
 function shell(command: string, values: Readonly<Record<string, string>>): Promise<string> {
   const line = command.replaceAll(/\{(\w+)\}/g, (place, name: string) =>
-    name in values ? `"$ABLATE_${name.toUpperCase()}"` : place,
+    Object.hasOwn(values, name) ? `"$ABLATE_${name.toUpperCase()}"` : place,
   );
   const variables = Object.entries(values).map(([name, value]) => `ABLATE_${name.toUpperCase()}=${value}`);
   return runProgram('env', [...variables, 'sh', '-c', line], fix);
