@@ -19,7 +19,7 @@ export interface RunReference {
   readonly run: Run | undefined;
   readonly seed: number;
   /** What the study decided on; else the run's own status counts. */
-  readonly decided?: { readonly state: 'failed' | 'stopped'; readonly reason: string | undefined };
+  readonly decided?: { readonly state: 'diverged' | 'failed' | 'stopped'; readonly reason: string | undefined };
 }
 
 /** @param quantization of the file whose accuracy counts; undefined: that of the run counts */
@@ -31,18 +31,19 @@ export function gatherRun(
   const nothing = { accuracy: undefined, loss: undefined, step: 0, trainingSeconds: undefined, curve: [] };
   if (run === undefined)
     return { run: undefined, seed, state: decided?.state ?? 'unfinished', reason: decided?.reason, ...nothing };
-  const { status, step, reason } = readStatus(run);
+  const { status, step, reason, diverged } = readStatus(run);
   const { curve, loss, trainingSeconds } = readRunResults(run, batchSize);
   const reached =
     quantization === undefined ? { accuracy: curve.at(-1)?.accuracy, loss } : readFileResult(run, quantization)?.evaluation;
   const isComplete = status === 'finished' && reached !== undefined;
-  const state = isComplete || status === 'failed' ? status : (decided?.state ?? 'unfinished');
+  const failure = diverged === true ? 'diverged' : 'failed';
+  const state = isComplete ? 'finished' : status === 'failed' ? failure : (decided?.state ?? 'unfinished');
   const finished = state === 'finished';
   return {
     run: runName(run),
     seed,
     state,
-    reason: state === 'failed' || state === 'stopped' ? (decided?.reason ?? reason) : undefined,
+    reason: state === 'finished' || state === 'unfinished' ? undefined : (decided?.reason ?? reason),
     accuracy: finished ? reached?.accuracy : undefined,
     loss: finished ? reached?.loss : undefined,
     step,

@@ -21,8 +21,8 @@ export interface ReportRun {
   /** `tuto/3`; undefined if it was never started. */
   readonly run: string | undefined;
   readonly seed: number;
-  readonly state: 'finished' | 'failed' | 'stopped' | 'unfinished';
-  /** Why it failed or was stopped. */
+  readonly state: 'finished' | 'diverged' | 'failed' | 'stopped' | 'unfinished';
+  /** Why it diverged, failed or was stopped. */
   readonly reason: string | undefined;
   /** Of the last evaluation, if the run is finished; where frozen files are compared, of the file. */
   readonly accuracy: number | undefined;

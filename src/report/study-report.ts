@@ -12,7 +12,7 @@ import type { StudyRun, StudyState } from '../study/study-state.ts';
 import { checkConfig } from '../train/config.ts';
 import { DataError } from '../util/errors.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
-import type { ReportData, ReportVariant } from './report-data.ts';
+import type { ReportData, ReportRun, ReportVariant } from './report-data.ts';
 
 const designWords: Readonly<Record<DesignName, string>> = {
   'one-at-a-time': 'the baseline, and one change at a time',
@@ -37,8 +37,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
       requireSameRun(run, plan, { variant, seed });
       opened.push(run);
     }
-    const decided = recorded?.state === 'failed' || recorded?.state === 'stopped' ? recorded.state : undefined;
-    return { run, seed, ...(decided && { decided: { state: decided, reason: recorded?.reason } }) };
+    return { run, seed, ...(recorded && decisionOf(recorded)) };
   };
   const { design } = plan;
   const choicesOf = (variant: string) => plan.runs.find((run) => run.variant === variant)!;
@@ -68,6 +67,11 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     studyText: state.file.text,
     notes: notesOf(plan, variants, state, environments),
   };
+}
+
+/** What the study decided on a run that is not finished. */
+function decisionOf({ state, reason }: StudyRun): Pick<RunReference, 'decided'> {
+  return state === 'diverged' || state === 'failed' || state === 'stopped' ? { decided: { state, reason } } : {};
 }
 
 /** A number may be given again after a run was removed, and a run may be trained further than the study wanted it. */
@@ -100,10 +104,11 @@ function notesOf(
   environments: readonly EnvironmentRecord[],
 ): string[] {
   const runs = variants.flatMap((variant) => variant.runs);
-  const count = (state: string) => runs.filter((run) => run.state === state).length;
+  const count = (state: ReportRun['state']) => runs.filter((run) => run.state === state).length;
   const notes = [...commonNotes(dataset.synthetic, design.seeds.length), ...versionNotes(environments)];
-  const [unfinished, failed, stopped] = [count('unfinished'), count('failed'), count('stopped')];
+  const [unfinished, diverged, failed, stopped] = [count('unfinished'), count('diverged'), count('failed'), count('stopped')];
   if (unfinished > 0) notes.push(`${unfinished} of ${runs.length} runs are not finished: what is said here is of the others.`);
+  if (diverged > 0) notes.push(`${diverged} of ${runs.length} runs diverged, which is their result: they have no accuracy.`);
   if (failed > 0) notes.push(`${failed} of ${runs.length} runs failed; the table of runs says why.`);
   if (stopped > 0)
     notes.push(`${stopped} of ${runs.length} runs were stopped early, as they were not among the best (successive halving).`);

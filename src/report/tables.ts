@@ -111,7 +111,9 @@ export function runsTable({ variants }: ReportData): Table {
   };
 }
 
-/** Best first; those without a finished run last. */
+/** Best first; behind them those that diverged with any seed, whatever the others reached; those without a finished run last. */
 export function byAccuracy(variants: readonly ReportVariant[]): readonly ReportVariant[] {
-  return [...variants].sort((a, b) => (b.accuracy?.mean ?? -1) - (a.accuracy?.mean ?? -1));
+  const rank = ({ accuracy, runs }: ReportVariant) =>
+    accuracy === undefined ? -2 : accuracy.mean - (runs.some(({ state }) => state === 'diverged') ? 1 : 0);
+  return [...variants].sort((a, b) => rank(b) - rank(a));
 }

@@ -18,6 +18,8 @@ export interface RunProgress {
   readonly accuracy?: number;
   /** Why the run failed or was interrupted. */
   readonly reason?: string;
+  /** Whether it failed because its training diverged: that is its result, and another try would come to the same. */
+  readonly diverged?: boolean;
 }
 
 /** Progress, and who reported it when. */

@@ -234,18 +234,39 @@ test('a run that fails is recorded with its reason, and tried again only on requ
   let works = false;
   const launcher = fakeLauncher((run, config) => {
     if (works || config.learningRate !== 0.01) return finishing(run, config);
-    writeStatus(run, { status: 'failed', step: 5, steps: config.steps, reason: 'training diverged' });
+    writeStatus(run, { status: 'failed', step: 5, steps: config.steps, reason: 'the disk is full' });
     return { how: 'failed', detail: 'exit code 1' };
   });
   const failures = (runs: Awaited<ReturnType<typeof start>>) =>
     runs.filter(({ state }) => state === 'failed').map(({ variant, reason }) => `${variant}: ${reason}`);
-  expect(failures(await start(launcher))).toEqual(['slow: training diverged', 'slow: training diverged']);
+  expect(failures(await start(launcher))).toEqual(['slow: the disk is full', 'slow: the disk is full']);
   expect(launcher.launched).toHaveLength(6);
   works = true;
   expect(failures(await start(launcher))).toHaveLength(2);
   expect(launcher.launched).toHaveLength(6);
   expect(failures(await start(launcher, { retryFailed: true }))).toEqual([]);
   expect(launcher.launched).toHaveLength(8);
+});
+
+test('a run that diverged has its result: it is not tried again, and stands in the way of nothing', async () => {
+  const reason = 'training diverged: the loss is 2e+6 at step 5';
+  const launcher = fakeLauncher((run, config) => {
+    if (config.learningRate !== 0.01) return finishing(run, config);
+    writeStatus(run, { status: 'failed', step: 4, steps: config.steps, reason, diverged: true });
+    return { how: 'failed', detail: 'exit code 1' };
+  });
+  const ended: RunProgress[] = [];
+  const runs = await start(launcher, { hooks: { onRunEnd: (run) => ended.push(run) }, retryFailed: true });
+  const expected = ['finished', 'finished', 'diverged', 'finished', 'finished', 'diverged'];
+  expect(runs.map(({ state }) => state)).toEqual(expected);
+  expect(runs.map((run) => run.reason)).toEqual(expected.map((state) => (state === 'diverged' ? reason : undefined)));
+  expect(ended.map(({ state }) => state)).toEqual(expected);
+  expect(launcher.launched).toHaveLength(6);
+  const again = fakeLauncher(finishing);
+  const seen: (readonly RunProgress[])[] = [];
+  expect(await start(again, { retryFailed: true, hooks: { onProgress: (each) => seen.push(each) } })).toEqual(runs);
+  expect(again.launched).toEqual([]);
+  expect(seen[0]!.every(({ reused }) => reused)).toBe(true);
 });
 
 test('where nothing can be trained at all, it stops and says why', async () => {

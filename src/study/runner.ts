@@ -13,7 +13,7 @@ import { describeEnvironment } from '../runs/environment.ts';
 import { readMetrics } from '../runs/metrics.ts';
 import { createRun, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder, runHolder } from '../runs/run-lock.ts';
-import { readStatus, writeStatus } from '../runs/run-status.ts';
+import { readStatus, writeStatus, type RunStatus } from '../runs/run-status.ts';
 import { AblateError, DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { processState } from '../util/process-identity.ts';
@@ -23,7 +23,7 @@ import type { Job, Launcher } from './launcher.ts';
 import type { PlannedRun, StudyPlan } from './plan.ts';
 import { createRunFinder, type RunFinder } from './run-finder.ts';
 import { readRunResults } from './run-results.ts';
-import { studyFolder, writeStudyState, type StudyRun, type StudyRunState, type StudyState } from './study-state.ts';
+import { isOver, studyFolder, writeStudyState, type StudyRun, type StudyRunState, type StudyState } from './study-state.ts';
 
 export interface StudyOptions {
   readonly plan: StudyPlan;
@@ -46,7 +46,7 @@ export interface StudyOptions {
 export interface StudyHooks {
   /** About once a second, and when a run starts or ends: of the trainings of the plan. */
   onProgress?(runs: readonly RunProgress[]): void;
-  /** A run is finished, failed or stopped. */
+  /** There is nothing more to do about a run. */
   onRunEnd?(run: RunProgress): void;
 }
 
@@ -58,7 +58,7 @@ export interface RunProgress extends StudyRun {
   readonly accuracy: number | undefined;
   /** While it runs, once there is a record. */
   readonly imagesPerSecond: number | undefined;
-  /** Whether it was finished before this study looked. */
+  /** Whether its result was there before this study looked. */
   readonly reused: boolean;
 }
 
@@ -128,11 +128,11 @@ export function isUsefulFor({ config, identity }: PlannedRun, { design, runs }: 
 function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finder: RunFinder): Entry[] {
   return plan.trainings.map((planned) => {
     const run = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan));
-    const found = run === undefined ? undefined : readStatus(run);
-    const finished = found?.status === 'finished';
-    const failed = found?.status === 'failed' && !retryFailed;
-    const state = finished ? 'finished' : failed ? 'failed' : 'waiting';
-    return { planned, run, state, reason: failed ? found.reason : undefined, reused: finished };
+    const status = run === undefined ? undefined : readStatus(run);
+    const result = status === undefined ? undefined : resultOf(status);
+    const state = result === 'failed' && retryFailed ? 'waiting' : (result ?? 'waiting');
+    const reason = state === 'failed' || state === 'diverged' ? status?.reason : undefined;
+    return { planned, run, state, reason, reused: state === 'finished' || state === 'diverged' };
   });
 }
 
@@ -156,7 +156,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
     entry.state = state;
     entry.reason = reason;
     save();
-    if (state === 'finished' || state === 'failed' || state === 'stopped') hooks.onRunEnd?.(progressOf(entry));
+    if (isOver(state)) hooks.onRunEnd?.(progressOf(entry));
   }
 
   /** Works through entries, as many at a time as the launcher has slots. */
@@ -186,12 +186,13 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
     while (!signal.aborted) {
       const run = (entry.run ??= runFor(entry));
       const before = readStatus(run);
-      if (before.status === 'finished') {
+      const result = resultOf(before);
+      if (result === 'finished') {
         settle(entry, 'finished');
         return;
       }
-      if (before.status === 'failed' && !(options.retryFailed === true && !retried.has(entry))) {
-        settle(entry, 'failed', before.reason ?? 'the reason was not recorded');
+      if (result === 'diverged' || (result === 'failed' && !(options.retryFailed === true && !retried.has(entry)))) {
+        settle(entry, result, before.reason ?? 'the reason was not recorded');
         return;
       }
       if (until !== undefined && accuracyAt(entry, until) !== undefined) {
@@ -203,7 +204,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
       const end = await launch(entry, run, until);
       settle(entry, 'waiting');
       const after = readStatus(run);
-      if (after.step > before.step || after.status === 'finished' || after.status === 'failed') failuresInARow = 0;
+      if (after.step > before.step || resultOf(after) !== undefined) failuresInARow = 0;
       // What ends while the study stops has not failed of itself.
       if (isStopped() || end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
       kills = after.step > before.step ? 0 : kills + 1;
@@ -272,6 +273,12 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
   }
 
   return { save, advanceAll, halve };
+}
+
+/** What a run has come to; undefined if there is more to train. */
+function resultOf({ status, diverged }: RunStatus): 'finished' | 'diverged' | 'failed' | undefined {
+  if (status === 'failed') return diverged === true ? 'diverged' : 'failed';
+  return status === 'finished' ? status : undefined;
 }
 
 /** Accuracy of the evaluation at a step, once there is one. */

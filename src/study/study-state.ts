@@ -9,8 +9,13 @@ import { DataError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import type { DatasetFacts } from './plan.ts';
 
-/** `waiting`: not started or interrupted. `stopped`: by a search, as it was not among the best. */
-export type StudyRunState = 'waiting' | 'running' | 'finished' | 'failed' | 'stopped';
+/** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
+export type StudyRunState = 'waiting' | 'running' | 'finished' | 'diverged' | 'failed' | 'stopped';
+
+/** Whether there is nothing more to do about a run. */
+export function isOver(state: StudyRunState): boolean {
+  return state !== 'waiting' && state !== 'running';
+}
 
 export interface StudyRun {
   readonly variant: string;
@@ -18,7 +23,7 @@ export interface StudyRun {
   /** `tuto/3`; undefined until it is started. */
   readonly run?: string | undefined;
   readonly state: StudyRunState;
-  /** Why it failed, or was stopped. */
+  /** Why it failed, diverged or was stopped. */
   readonly reason?: string | undefined;
 }
 

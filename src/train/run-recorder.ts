@@ -26,8 +26,12 @@ export interface RunRecorder {
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
   /** Reports that the run goes on, at most every few seconds. Cheap. */
   alive(step: number): void;
-  /** Records how the run ended and closes its files, even if one of them cannot be written. The first call decides, others do nothing. */
-  end(status: RunState, step: number, reason?: string): void;
+  /**
+   * Records how the run ended and closes its files, even if one of them cannot be written. The first call decides, others do nothing.
+   *
+   * @param diverged whether it failed because its training diverged
+   */
+  end(status: RunState, step: number, reason?: string, diverged?: boolean): void;
 }
 
 export const silentRecorder: RunRecorder = {
@@ -64,9 +68,10 @@ export function openRecorder(
   let reportedAt = 0;
   let ended = false;
 
-  function report(status: RunState, step: number, reason?: string): void {
+  function report(status: RunState, step: number, reason?: string, diverged = false): void {
     const accuracy = latestAccuracy === undefined ? {} : { accuracy: latestAccuracy };
-    writeStatus(run, { status, step, steps: config.steps, ...accuracy, ...(reason !== undefined && { reason }) });
+    const why = { ...(reason !== undefined && { reason }), ...(diverged && { diverged }) };
+    writeStatus(run, { status, step, steps: config.steps, ...accuracy, ...why });
     reportedAt = performance.now();
   }
 
@@ -96,7 +101,7 @@ export function openRecorder(
     alive(step) {
       if (performance.now() - reportedAt >= statusEveryMs) report('running', step);
     },
-    end(status, step, reason) {
+    end(status, step, reason, diverged) {
       if (ended) return;
       ended = true;
       try {
@@ -106,7 +111,7 @@ export function openRecorder(
           events.close();
           metricsFile.close();
         } finally {
-          report(status, step, reason);
+          report(status, step, reason, diverged);
         }
       }
     },

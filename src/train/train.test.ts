@@ -179,7 +179,7 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
     expect((failure as DivergenceError).message).toMatch(/^training diverged: .* at step \d+; .* in tuto\/\d+$/);
     expect((failure as DivergenceError).what).toMatch(what);
     expect((failure as DivergenceError).exitCode).toBe(1);
-    expect(readStatus(run!)).toMatchObject({ status: 'failed', reason: (failure as Error).message });
+    expect(readStatus(run!)).toMatchObject({ status: 'failed', reason: (failure as Error).message, diverged: true });
     for (const { path } of listCheckpoints(run!)) {
       for (const { data } of loadCheckpoint(path).tensors.values()) expect(data.every(Number.isFinite)).toBe(true);
     }
@@ -266,6 +266,7 @@ describe('a failure to write', () => {
     const started = train({ config: { ...config, init: path }, engine: referenceEngine, dataset, record: { resume: run } });
     await expect(started).rejects.toThrow(/metrics\.jsonl/);
     expect(readStatus(run)).toMatchObject({ status: 'failed', reason: expect.stringContaining('metrics.jsonl') as string });
+    expect(readStatus(run)).not.toHaveProperty('diverged');
   });
 
   test('how it ended does not hide why', async () => {

@@ -188,7 +188,8 @@ async function trainPlan(
     } catch (error) {
       const explained = explainDivergence(error, run);
       try {
-        recorder.end(error instanceof CommunicationError ? 'interrupted' : 'failed', trainer.step, messageOf(explained));
+        const status = error instanceof CommunicationError ? 'interrupted' : 'failed';
+        recorder.end(status, trainer.step, messageOf(explained), error instanceof DivergenceError);
       } catch {
         // What ended the training is what must be told.
       }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
+import type { RunStatus } from '../../runs/run-status.ts';
 import type { StudyPlan } from '../../study/plan.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
-import type { StudyRun } from '../../study/study-state.ts';
+import { isOver, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
@@ -92,7 +93,7 @@ async function study(path: string, options: Options): Promise<void> {
   } finally {
     display.finish();
   }
-  const open = runs.filter(({ state }) => state === 'waiting' || state === 'running').length;
+  const open = runs.filter(({ state }) => !isOver(state)).length;
   if (open > 0) {
     throw new Interruption(`${open} of ${runs.length} runs are not finished; all that was trained is saved`, {
       fix: `ablate study ${path} goes on from there`,
@@ -177,7 +178,7 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
     const { variant, seed, config, identity } = planned;
     const found = finder.find(identity, undefined, isUsefulFor(planned, plan));
     const status = found && readStatus(found);
-    const left = status === undefined ? 1 : status.status === 'finished' ? 0 : 1 - Math.min(status.step / config.steps, 1);
+    const left = status === undefined ? 1 : isDone(status, options) ? 0 : 1 - Math.min(status.step / config.steps, 1);
     const seconds = plan.trainings.includes(planned) ? left * predictor.seconds(config, threads) : 0;
     return {
       variant,
@@ -220,6 +221,11 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   if (plan.design.halving !== undefined) print('Fewer steps in truth: the search stops trials early.');
 }
 
+/** Whether nothing more is trained of a run. */
+function isDone({ status, diverged }: RunStatus, { retryFailed }: Options): boolean {
+  return status === 'finished' || (status === 'failed' && (diverged === true || retryFailed !== true));
+}
+
 /** Progress on stderr: a bar over the predicted time of all runs, and a line for each run that ends. */
 function studyDisplay(
   plan: StudyPlan,
@@ -235,7 +241,7 @@ function studyDisplay(
   let progress: ReturnType<typeof createProgress> | undefined;
   const hooks = {
     onProgress(runs: readonly RunProgress[]) {
-      const done = runs.reduce((sum, run, i) => sum + weights[i]! * (isOver(run) ? 1 : run.step / run.steps), 0);
+      const done = runs.reduce((sum, run, i) => sum + weights[i]! * (isOver(run.state) ? 1 : run.step / run.steps), 0);
       if (progress === undefined) {
         const reused = runs.filter((run) => run.reused).length;
         if (reused > 0) note(`${reused} of ${runs.length} runs are finished already`);
@@ -260,10 +266,6 @@ function studyDisplay(
   return { hooks, finish: () => progress?.finish() };
 }
 
-function isOver({ state }: RunProgress): boolean {
-  return state === 'finished' || state === 'failed' || state === 'stopped';
-}
-
 /** `5/24 runs  no-lrn, seed 1: step 400/2000, 45.1%, 812 images/s` */
 function describeRunning(runs: readonly RunProgress[]): string {
   const running = runs.filter(({ state }) => state === 'running');
@@ -274,5 +276,5 @@ function describeRunning(runs: readonly RunProgress[]): string {
       ...(imagesPerSecond === undefined ? [] : [`${formatCount(Math.round(imagesPerSecond))} images/s`]),
     ].join(', '),
   );
-  return [`${runs.filter(isOver).length}/${runs.length} runs`, ...details].join('  ');
+  return [`${runs.filter(({ state }) => isOver(state)).length}/${runs.length} runs`, ...details].join('  ');
 }
