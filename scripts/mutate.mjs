@@ -58,7 +58,8 @@ const stryker = join(root, 'node_modules', '@stryker-mutator', 'core', 'bin', 's
 const { status } = spawnSync(process.execPath, [stryker, 'run', settings], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, MUTATION_TESTS: tests.join(',') },
+  // Tests run in a worker thread, which cannot set for native code what deploy/onnx-runtime.ts sets.
+  env: { ...process.env, MUTATION_TESTS: tests.join(','), ORT_DISABLE_TELEMETRY: '1' },
 });
 if (status !== 0) process.exit(status ?? 1);
 if (record) writeRecord();

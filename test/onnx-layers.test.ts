@@ -1,9 +1,9 @@
 /** Every layer of the shared table, exported and run in ONNX Runtime, against the reference engine. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { buildGraph } from '../src/deploy/onnx/graph.ts';
 import { addLayers } from '../src/deploy/onnx/export.ts';
 import { encodeModel } from '../src/deploy/onnx/schema.ts';
+import { InferenceSession, Tensor } from '../src/deploy/onnx-runtime.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import type { Network } from '../src/nn/network.ts';
 import type { Tensor as NamedTensor } from '../src/runs/safetensors.ts';

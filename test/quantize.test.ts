@@ -2,7 +2,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import protobuf from 'protobufjs/light.js';
 import { afterAll, describe, expect, test } from 'vitest';
 import { compareOnTest } from '../src/compress/quantize/compare.ts';
@@ -13,7 +12,7 @@ import type { Dataset, ImageSet } from '../src/data/dataset.ts';
 import { generateSynthetic } from '../src/data/synthetic.ts';
 import { readFrozenMetadata, type QuantizationScheme } from '../src/deploy/metadata.ts';
 import { decodeModel, encodeModel } from '../src/deploy/onnx/schema.ts';
-import { openSession } from '../src/deploy/onnx-runtime.ts';
+import { InferenceSession, openSession, Tensor } from '../src/deploy/onnx-runtime.ts';
 import { imageBatches, toInterleaved } from '../src/deploy/pixels.ts';
 import { freezeUntrained } from '../src/deploy/untrained.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';

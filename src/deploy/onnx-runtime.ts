@@ -1,7 +1,28 @@
-/** ONNX Runtime for Node, which nothing else imports. */
-import { env, InferenceSession, Tensor } from 'onnxruntime-node';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+/**
+ * ONNX Runtime for Node, which nothing else imports: by itself it would send to Microsoft what it runs and on which machine, the metadata of
+ * each file included, and leave files in the user's cache and the temporary folder. It asks the environment once, when it is loaded.
+ */
+import { isMainThread } from 'node:worker_threads';
+import { environmentVariable, setEnvironmentVariable } from '../util/env.ts';
+import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { imageInput, logitsOutput, probabilitiesOutput } from './tensor-names.ts';
+
+silenceTelemetry();
+const { env, InferenceSession, Tensor } = await import('onnxruntime-node');
+
+/** For tests that run something else than a frozen file; they too must not import the package. */
+export { InferenceSession, Tensor };
+
+/** @throws AblateError in a worker thread, whose environment is a copy that native code does not see, if the main thread has not done it */
+function silenceTelemetry(): void {
+  const variable = 'ORT_DISABLE_TELEMETRY';
+  if (isMainThread) setEnvironmentVariable(variable, '1');
+  else if (environmentVariable(variable) !== '1') {
+    throw new AblateError(`a worker thread cannot keep ONNX Runtime from sending telemetry: ${variable} is not set`, {
+      fix: `start the program with ${variable}=1`,
+    });
+  }
+}
 
 export interface RuntimeOptions {
   /** Threads within an operator, a positive integer; default 1: networks this small gain little from more at batch 1. */
@@ -42,7 +63,7 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
   if (!Number.isInteger(threads) || threads < 1) {
     throw new ConfigurationError(`threads (=${threads}) must be a positive integer`);
   }
-  let session: InferenceSession;
+  let session: Awaited<ReturnType<typeof InferenceSession.create>>;
   try {
     session = await InferenceSession.create(bytes, {
       executionProviders: ['cpu'],
