@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { delimiter } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export interface Finished {
@@ -20,13 +21,16 @@ export const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)
 /** An address, so that it is found whatever the working directory. */
 export const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
+/** As if installed: commands in errors then begin with `ablate`. */
+const installed = fileURLToPath(new URL('bin', import.meta.url));
+
 /** Runs the command line from source, in a process of its own. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<Finished> {
   const { cwd, environment = {}, onStderr } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--import', tsx, main, ...args], {
       cwd,
-      env: { ...process.env, ...environment },
+      env: { ...process.env, PATH: `${installed}${delimiter}${process.env['PATH'] ?? ''}`, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';

@@ -1,4 +1,5 @@
 import { AblateError } from '../util/errors.ts';
+import { asTyped } from './invocation.ts';
 import { note, styles } from './output.ts';
 
 /** The user stopped a command (Ctrl-C) and it ended in order; the message says what was saved. */
@@ -23,6 +24,6 @@ export function reportError(error: unknown, heading?: string): number {
     return 1;
   }
   const message = error instanceof Interruption ? `interrupted: ${error.message}` : `${bold(red('error:'))} ${error.message}`;
-  report(message, error.fix);
+  report(message, error.fix === undefined ? undefined : asTyped(error.fix));
   return error.exitCode;
 }

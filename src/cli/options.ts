@@ -1,5 +1,6 @@
 /** How the values of options are read. What a value may be is decided where it is used; here only what is not even a number fails. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
+import { ConfigurationError } from '../util/errors.ts';
 
 /** For options that take a number. */
 export function parseNumber(text: string): number {
@@ -13,6 +14,15 @@ export function parsePositiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It must be a positive integer.');
   return value;
+}
+
+/** For options that take a number of bytes: `96000`, `96kB`, `1.5 MB`; `KiB`, `MiB` and `GiB` are powers of 1024. */
+export function parseBytes(text: string): number {
+  const [, digits, prefix = '', binary] = /^\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*(?:([kmg]?)(i?)b?)?\s*$/i.exec(text) ?? [];
+  const value =
+    Number(digits) * (binary === 'i' || binary === 'I' ? 1024 : 1000) ** ['', 'k', 'm', 'g'].indexOf(prefix.toLowerCase());
+  if (!Number.isFinite(value)) throw new InvalidArgumentError('It must be a number of bytes, for example 96000, 96kB or 1.5MB.');
+  return Math.round(value);
 }
 
 /** For options that take a TCP port; 0 stands for any that is free. */
@@ -40,3 +50,24 @@ export const jsonOption = ['--json', 'print one JSON document on stdout, everyth
 
 /** Where runs are kept, the same for every command. */
 export const runsDirOption = ['--runs-dir <folder>', 'folder of the runs', 'runs'] as const;
+
+/**
+ * An empty value, as a variable of a shell script that is not set makes it, is refused everywhere: as a folder it would be the working
+ * directory, as a name it would match nothing.
+ *
+ * @throws ConfigurationError naming the option or argument
+ */
+export function requireValues(command: Command): void {
+  const emptyArgument = command.args.indexOf('');
+  if (emptyArgument >= 0) {
+    const { registeredArguments } = command;
+    const name = (registeredArguments[emptyArgument] ?? registeredArguments.at(-1))?.name() ?? '';
+    throw new ConfigurationError(`<${name}> is empty`, { fix: 'give a value; a variable of the shell may not be set' });
+  }
+  const emptyOption = command.options.find((option) => command.opts<Record<string, unknown>>()[option.attributeName()] === '');
+  if (emptyOption !== undefined) {
+    throw new ConfigurationError(`the value of ${emptyOption.long ?? emptyOption.flags} is empty`, {
+      fix: 'give a value, or leave the option out; a variable of the shell may not be set',
+    });
+  }
+}

@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { frozenFileName } from '../util/file-names.ts';
+import { quoted } from '../util/shell.ts';
 
 /**
  * That a result cannot be written where `-o` says is told before the work, not after it.
@@ -11,9 +12,9 @@ import { frozenFileName } from '../util/file-names.ts';
 export function requireWritableFolder(file: string): void {
   const folder = dirname(file);
   if (!existsSync(folder))
-    throw new AblateError(`cannot write ${file}: there is no folder ${folder}`, { fix: `mkdir -p ${folder}` });
+    throw new AblateError(`cannot write ${file}: there is no folder ${folder}`, { fix: `mkdir -p ${quoted(folder)}` });
   if (existsSync(file) && statSync(file).isDirectory()) {
-    throw new AblateError(`cannot write ${file}: it is a folder`, { fix: `name a file: -o ${join(file, 'model.onnx')}` });
+    throw new AblateError(`cannot write ${file}: it is a folder`, { fix: `name a file: -o ${quoted(join(file, 'model.onnx'))}` });
   }
 }
 

@@ -1,22 +1,39 @@
 /**
  * What goes where: results on stdout (with `--json` one document and nothing else), everything a person reads meanwhile on stderr.
+ * All of it passes `shown`, so that no name that a file, a folder or a user gave can steer the terminal.
  */
+import { randomUUID } from 'node:crypto';
 import type { WriteStream } from 'node:tty';
 import { environmentVariable } from '../util/env.ts';
+import { printable } from '../util/printable.ts';
+
+/** Stands for the escape character in what `styles` writes, until `shown` puts it there. No other text can hold it: it is drawn at random. */
+const styleMark = randomUUID();
+
+/** Text as it may be written to a terminal: escape sequences are those of `styles` alone, all others are made visible. */
+export function shown(text: string): string {
+  return printable(text).replaceAll(styleMark, '\u001b');
+}
+
+/** Writes text of any length, with its own ends of lines. */
+export function write(stream: 'stdout' | 'stderr', text: string): void {
+  process[stream].write(shown(text));
+}
 
 /** A line of the result, on stdout. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+  write('stdout', `${line}\n`);
 }
 
 /** The result as one JSON document, on stdout. Numbers that JSON does not have (NaN, infinities) become null. */
 export function printJson(value: unknown): void {
+  // What `shown` escapes inside of JSON's strings are JSON's own escapes.
   print(JSON.stringify(value, undefined, 2));
 }
 
 /** A line about the work, on stderr. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
+  write('stderr', `${line}\n`);
 }
 
 export interface Styles {
@@ -27,10 +44,11 @@ export interface Styles {
   readonly yellow: (text: string) => string;
 }
 
-/** Colours for a terminal; the text as it is elsewhere, and where NO_COLOR is set (https://no-color.org). */
+/** Colours for a terminal, to be written through `shown`; the text as it is elsewhere, and where NO_COLOR is set (https://no-color.org). */
 export function styles(stream: WriteStream): Styles {
   const inColour = stream.isTTY && environmentVariable('NO_COLOR') === undefined && environmentVariable('TERM') !== 'dumb';
-  const style = (start: number, end: number) => (text: string) => (inColour ? `\u001b[${start}m${text}\u001b[${end}m` : text);
+  const style = (start: number, end: number) => (text: string) =>
+    inColour ? `${styleMark}[${start}m${text}${styleMark}[${end}m` : text;
   return { bold: style(1, 22), dim: style(2, 22), red: style(31, 39), green: style(32, 39), yellow: style(33, 39) };
 }
 

@@ -16,7 +16,8 @@ import { addRunsCommand } from './commands/runs.ts';
 import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { reportError } from './errors.ts';
-import { surviveClosedOutput } from './output.ts';
+import { requireValues } from './options.ts';
+import { surviveClosedOutput, write } from './output.ts';
 
 /**
  * The commands in the order of the help. A command's file holds its options and prints its result; what is heavy is imported when
@@ -40,13 +41,25 @@ const commands: readonly ((program: Command) => void)[] = [
   addDoctorCommand,
 ];
 
-function buildProgram(): Command {
+export function buildProgram(): Command {
   const program = new Command('ablate')
     .description('A lab for small convolutional networks: trains fast on a plain CPU, and says what each change buys.')
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
-    .showHelpAfterError('(add --help for the options)')
+    .configureOutput({
+      writeOut: (text) => {
+        write('stdout', text);
+      },
+      writeErr: (text) => {
+        write('stderr', text);
+      },
+      // Reported by `run`, with what helps.
+      outputError: () => undefined,
+    })
+    .hook('preAction', (_, command) => {
+      requireValues(command);
+    })
     .exitOverride();
   for (const add of commands) add(program);
   return program;
@@ -59,13 +72,17 @@ function buildProgram(): Command {
  */
 export async function run(args: readonly string[]): Promise<number> {
   surviveClosedOutput();
+  const program = buildProgram();
   try {
-    await buildProgram().parseAsync(args, { from: 'user' });
+    await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    // Commander has already printed its message: help and version end with 0, everything else is wrong usage.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return reportError(error);
+    if (!(error instanceof CommanderError)) return reportError(error);
+    // Help and version end with 0; help where a command is missing is wrong usage, and has been printed too.
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return 2;
+    const { usageError } = await import('./suggestions.ts');
+    return reportError(usageError(error, program, args));
   }
 }
 

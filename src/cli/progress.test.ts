@@ -73,3 +73,16 @@ test('steps done before a resume do not count for the time left', () => {
   progress.update(75, '');
   expect(written.join('')).toContain('0:10 left');
 });
+
+test.each([true, false])('what is shown cannot steer the terminal (terminal: %s)', (isTTY) => {
+  const { progress, written, clock } = recorded({ lineEvery: 1 }, { isTTY, columns: 80 });
+  progress.update(1, 'class \u001b[31m\u009b2J\r\n');
+  progress.log('file \u001b]0;x\u0007');
+  clock.ms = 1000;
+  progress.finish();
+  const own = /\r\p{Cc}\[2K|\p{Cc}\[(?:32|39|2|22)m|\n$/gu;
+  const text = written.map((line) => line.replaceAll(own, '')).join('');
+  expect(text).toContain(String.raw`class \u001b[31m\u009b2J\u000d\u000a`);
+  expect(text).toContain(String.raw`file \u001b]0;x\u0007`);
+  expect(text).not.toMatch(/\p{Cc}/u);
+});

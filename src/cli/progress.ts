@@ -1,6 +1,7 @@
 import type { WriteStream } from 'node:tty';
 import { formatDuration } from '../util/format.ts';
-import { styles } from './output.ts';
+import { printableLine } from '../util/printable.ts';
+import { shown, styles } from './output.ts';
 
 /** How far a long work is, shown on stderr: a bar that stays in its line on a terminal, lines of text elsewhere. */
 export interface Progress {
@@ -50,10 +51,10 @@ function terminalProgress(options: ProgressOptions, stream: WriteStream): Progre
     const { done, detail } = current;
     const fraction = options.total > 0 ? Math.min(done / options.total, 1) : 0;
     const percent = options.total > 0 ? ` ${String(Math.floor(100 * fraction)).padStart(3)}%  ` : '';
-    const text = percent + describe(options, done, detail, timeLeft);
+    const text = percent + printableLine(describe(options, done, detail, timeLeft));
     const cells = options.total > 0 ? Math.max(0, Math.min(30, stream.columns - text.length - 3)) : 0;
     const filled = Math.round(fraction * cells);
-    const bar = cells < 5 ? '' : green('━'.repeat(filled)) + dim('─'.repeat(cells - filled));
+    const bar = cells < 5 ? '' : shown(green('━'.repeat(filled)) + dim('─'.repeat(cells - filled)));
     // A line longer than the terminal would wrap, and then not be redrawn in place.
     stream.write(`\r\u001b[2K${bar}${text.slice(0, Math.max(0, stream.columns - 1))}`);
     drawnAt = now();
@@ -65,7 +66,7 @@ function terminalProgress(options: ProgressOptions, stream: WriteStream): Progre
       if (now() - drawnAt >= redrawMs || done === options.total) draw();
     },
     log(line) {
-      stream.write(`\r\u001b[2K${line}\n`);
+      stream.write(`\r\u001b[2K${shown(line)}\n`);
       draw();
     },
     finish() {
@@ -84,7 +85,7 @@ function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
   let pending: string | undefined;
   return {
     update(done, detail) {
-      pending = `${unit} ${describe(options, done, detail, timeLeft)}\n`;
+      pending = `${unit} ${printableLine(describe(options, done, detail, timeLeft))}\n`;
       const due = lineEvery === undefined ? now() - shownAt >= lineMs : done % lineEvery === 0;
       if (!due) return;
       stream.write(pending);
@@ -92,7 +93,7 @@ function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
       shownAt = now();
     },
     log(line) {
-      stream.write(`${line}\n`);
+      stream.write(`${shown(line)}\n`);
     },
     finish() {
       if (pending !== undefined) stream.write(pending);

@@ -11,6 +11,7 @@ import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
+import { quoted } from '../util/shell.ts';
 import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
 import { commonNotes, outcomesOf, versionNotes } from './study-report.ts';
 import type { ReportData } from './report-data.ts';
@@ -92,7 +93,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
     variants,
     effects,
     environments,
-    command: `npx ablate runs compare ${references.join(' ')}`,
+    command: `npx ablate runs compare ${references.map(quoted).join(' ')}`,
     studyText: undefined,
     notes: [
       ...commonNotes(first.dataset === 'synthetic', seeds.length),

@@ -11,6 +11,7 @@ import type { DesignName } from '../study/study-schema.ts';
 import type { StudyRun, StudyState } from '../study/study-state.ts';
 import { checkConfig } from '../train/config.ts';
 import { DataError } from '../util/errors.ts';
+import { quoted } from '../util/shell.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
 import type { ReportData, ReportRun, ReportVariant } from './report-data.ts';
 
@@ -63,7 +64,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     variants,
     effects: estimateEffects(design.contrasts, outcomes),
     environments,
-    command: `npx ablate study ${state.file.path}${otherImages}`,
+    command: `npx ablate study ${quoted(state.file.path)}${otherImages}`,
     studyText: state.file.text,
     notes: notesOf(plan, variants, state, environments),
   };

@@ -10,6 +10,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { removeTemporary, syncFolder, temporaryPath } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
+import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import type { EnvironmentRecord } from './environment.ts';
 import { firstStatus } from './run-status.ts';
@@ -93,7 +94,9 @@ export function findRun(root: string, reference: string): Run {
   if (number === undefined && latest !== undefined) return openRun(join(root, model, String(latest)));
   const problem = `there is no run "${reference}" in ${root}`;
   if (latest !== undefined && more.length === 0) {
-    throw new DataError(`${problem}: the runs of ${model} are ${ranges(numbers)}`, { fix: `ablate runs list --model ${model}` });
+    throw new DataError(`${problem}: the runs of ${model} are ${ranges(numbers)}`, {
+      fix: `ablate runs list --model ${quoted(model)}`,
+    });
   }
   const models = modelsWithRuns(root);
   if (models.length === 0) throw new DataError(`${problem}: it holds no runs`, { fix: 'ablate train <model>' });

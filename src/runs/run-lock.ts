@@ -10,6 +10,7 @@ import { removeTemporary, removeTemporaryFiles, temporaryPath } from '../util/at
 import { AblateError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+import { quoted } from '../util/shell.ts';
 import { checkpointsFolder, runName, type Run } from './run-folder.ts';
 
 export interface RunLock {
@@ -101,7 +102,7 @@ function readLock(folder: LockedFolder, generation: number): ProcessIdentity | '
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return 'released';
     const problem = `${folder.name} is locked, and its lock ${path} cannot be read`;
-    throw new AblateError(problem, { fix: `rm ${path}    (if no process uses it)`, cause: error });
+    throw new AblateError(problem, { fix: `rm ${quoted(path)}    (if no process uses it)`, cause: error });
   }
 }
 
@@ -133,6 +134,8 @@ function inUse(folder: LockedFolder, generation: number, holder: ProcessIdentity
   const state = processState(holder);
   return new AblateError(`${folder.name} is in use by process ${holder.pid} on ${holder.host}`, {
     fix:
-      state === 'unknown' ? `rm ${path}    (if that process is gone)` : `wait until it ends, or stop it: kill -INT ${holder.pid}`,
+      state === 'unknown'
+        ? `rm ${quoted(path)}    (if that process is gone)`
+        : `wait until it ends, or stop it: kill -INT ${holder.pid}`,
   });
 }

@@ -5,6 +5,7 @@ import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { preprocessingOf } from '../train/preprocessing.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
+import { quoted } from '../util/shell.ts';
 import { designOf, type Design, type Layer, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
@@ -152,7 +153,7 @@ function checkReferences({ init, teacher, pruning }: TrainingConfig): void {
   for (const [key, value] of Object.entries({ init, teacher, 'pruning.rewind': rewind })) {
     if (!modelNames().includes(value)) continue;
     throw new ConfigurationError(`${key} (=${value}) must be one run or a file, not the newest run of a model`, {
-      fix: `${key}: ${value}/1, or another run (ablate runs list --model ${value})`,
+      fix: `${key}: ${value}/1, or another run (ablate runs list --model ${quoted(value)})`,
     });
   }
 }

@@ -10,6 +10,7 @@ import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
+import { keyMeantBy } from './config-names.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
 import type { Recipe } from './recipes/recipe.ts';
 import { defaultRecipe, recipeByName } from './recipes/registry.ts';
@@ -151,7 +152,9 @@ function locate(key: string, model: string, settings: readonly string[]): readon
   if (settings.includes(key) || key.startsWith(widthPrefix)) return ['modelSettings', key];
   if (dot > 0 && (Object.hasOwn(tagOf, head) || plainGroups.has(head))) return [head, rest];
   const known = [...configKeys.filter((name) => name !== 'modelSettings'), ...settings];
-  throw new ConfigurationError(`there is no key "${key}".${didYouMean(key, known)}`, {
+  const meant = keyMeantBy(key);
+  const suggestion = meant === undefined ? didYouMean(key, known) : ` Did you mean "${meant}"?`;
+  throw new ConfigurationError(`there is no key "${key}".${suggestion}`, {
     fix: `The keys are: ${configKeys.join(', ')}; settings of ${model}: ${settings.join(', ')}`,
   });
 }

@@ -2,6 +2,7 @@ import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensorsMetadata } from '../runs/safetensors.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { quoted } from '../util/shell.ts';
 import { checkConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 
@@ -39,7 +40,7 @@ export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConf
     if (key === 'steps' && recorded.pruning.type !== 'none') {
       throw new ConfigurationError(
         `steps (=${asked.steps}) must be ${recorded.steps}, which the rounds of pruning of ${runName(run)} divide into equal parts`,
-        { fix: `Prune ${runName(run)} further in a new run: ablate prune ${runName(run)}` },
+        { fix: `Prune ${runName(run)} further in a new run: ablate prune ${quoted(runName(run))}` },
       );
     }
     resumed[key] = asked[key];

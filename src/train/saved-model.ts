@@ -5,6 +5,7 @@ import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { frozenFileName, weightsFileName } from '../util/file-names.ts';
+import { quoted } from '../util/shell.ts';
 import { checkConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { modelOf } from './weights.ts';
@@ -39,7 +40,7 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
   const latest = latestCheckpoint(run);
   if (latest === undefined) {
     throw new DataError(`${runName(run)} has no checkpoint yet`, {
-      fix: `wait for the first, as ablate eval ${runName(run)} --watch does`,
+      fix: `wait for the first, as ablate eval ${quoted(runName(run))} --watch does`,
     });
   }
   return { path: latest.path, run };

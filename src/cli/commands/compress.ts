@@ -11,12 +11,13 @@ import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
+import { quoted } from '../../util/shell.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
+import { jsonOption, parseAssignment, parseBytes, parseNumber, runsDirOption, type Assignments } from '../options.ts';
 import { requireFrozenOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
@@ -49,7 +50,7 @@ export function addCompressCommand(program: Command): void {
     )
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('--operations <part>', 'part of the operations that is left at most, in (0, 1)', parseNumber)
-    .option('--bytes <n>', 'largest size of the file', parseNumber)
+    .option('--bytes <n>', 'largest size of the file: 96000, 96kB or 1.5MB', parseBytes)
     .option('--latency <ms>', 'longest median time of one image, with one thread in ONNX Runtime', parseNumber)
     .option('--max-drop <points>', 'accuracy that may be lost on validation images; alone: as small as that allows', parseNumber)
     .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, 0.7)
@@ -138,11 +139,8 @@ function interruption({ stopped: { round, run, step } }: Stopped, steps: number)
 
 /** The command as it was given, but for a name that may mean another run later. */
 function commandLine(given: string, reference: string): string {
-  const quoted = process.argv.slice(2).map((argument) => {
-    const text = argument === given ? reference : argument;
-    return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-  });
-  return `npx ablate ${quoted.join(' ')}`;
+  const words = process.argv.slice(2).map((argument) => quoted(argument === given ? reference : argument));
+  return `npx ablate ${words.join(' ')}`;
 }
 
 interface About {

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { AblateError, messageOf } from '../../util/errors.ts';
+import { asTyped } from '../invocation.ts';
 import { jsonOption } from '../options.ts';
 import { print, printJson, styles } from '../output.ts';
 
@@ -49,7 +50,7 @@ function printChecks(checks: readonly Check[]): void {
   for (const { name, ok, required, detail, fix } of checks) {
     const mark = ok ? green('ok     ') : required ? red('missing') : yellow('absent ');
     print(`${mark}  ${name.padEnd(width)}  ${detail}`);
-    if (fix !== null) print(`${' '.repeat(width + 11)}-> ${fix}`);
+    if (fix !== null) print(`${' '.repeat(width + 11)}-> ${asTyped(fix)}`);
   }
 }
 

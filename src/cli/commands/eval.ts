@@ -12,6 +12,7 @@ import type { WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
+import { quoted } from '../../util/shell.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -242,7 +243,7 @@ async function watch(run: Run, evaluator: LazyEvaluator, options: Options, signa
       if (evaluatedStep < 0) {
         const { runName } = await import('../../runs/run-folder.ts');
         throw new DataError(`${runName(run)} has no checkpoint, and is not being trained`, {
-          fix: `ablate train --resume ${runName(run)}`,
+          fix: `ablate train --resume ${quoted(runName(run))}`,
         });
       }
       break;

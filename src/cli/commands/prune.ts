@@ -6,6 +6,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
+import { quoted } from '../../util/shell.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -129,7 +130,7 @@ async function resume(reference: string | undefined, options: Options) {
     throw new ConfigurationError(
       `${given === undefined ? 'the network to prune' : `--${given}`} was settled when the run was started`,
       {
-        fix: `ablate prune --resume ${options.resume!} continues it`,
+        fix: `ablate prune --resume ${quoted(options.resume!)} continues it`,
       },
     );
   }
@@ -217,7 +218,7 @@ function interruption({ run, step, steps }: PruneResult): Interruption {
   if (run === undefined) return new Interruption('the pruning was stopped, nothing is written');
   const path = shortPath(run.path);
   return new Interruption(`stopped after step ${step} of ${steps}, which is saved in ${path}`, {
-    fix: `ablate prune --resume ${path} continues, and evaluates at the end`,
+    fix: `ablate prune --resume ${quoted(path)} continues, and evaluates at the end`,
   });
 }
 

@@ -8,7 +8,7 @@ import { didYouMean } from '../../util/suggest.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { jsonOption, runsDirOption } from '../options.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, write } from '../output.ts';
 import { describeReport, latencyOptions, printReport, type ReportOptions } from '../study-report.ts';
 
 interface ListOptions {
@@ -175,6 +175,6 @@ async function compareRuns(references: readonly string[], options: CompareOption
   const report =
     output === undefined ? undefined : await (await import('../../report/write-report.ts')).writeReport(measured, output);
   if (options.json === true) printJson(describeReport(measured, report));
-  else if (options.csv === true) process.stdout.write((await import('../../report/csv.ts')).runsCsv(measured));
+  else if (options.csv === true) write('stdout', (await import('../../report/csv.ts')).runsCsv(measured));
   else await printReport(measured, report);
 }

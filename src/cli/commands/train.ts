@@ -6,6 +6,7 @@ import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import type { TrainResult } from '../../train/train.ts';
 import { ConfigurationError } from '../../util/errors.ts';
+import { quoted } from '../../util/shell.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -115,7 +116,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   if (result.status === 'interrupted') {
     const path = shortPath(result.run.path);
     throw new Interruption(`stopped after step ${result.step} of ${config.steps}, which is saved in ${path}`, {
-      fix: `ablate train --resume ${path} continues, and evaluates at the end`,
+      fix: `ablate train --resume ${quoted(path)} continues, and evaluates at the end`,
     });
   }
 }

@@ -32,6 +32,7 @@ import { train, type NamedWeights, type TrainHooks, type TrainOptions, type Trai
 import { preferredWeights } from '../../train/weights.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { quoted } from '../../util/shell.ts';
 import { weightsMetadata } from '../weights-file.ts';
 import { measureAccuracy } from './accuracy.ts';
 import type { FilterScope } from './filter-order.ts';
@@ -229,7 +230,7 @@ function readRecord(run: Run): PruningRecord {
     return JSON.parse(readFileSync(recordPath(run), 'utf8')) as PruningRecord;
   } catch (error) {
     throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
-      fix: `ablate train --resume ${runName(run)}`,
+      fix: `ablate train --resume ${quoted(runName(run))}`,
       cause: error,
     });
   }

@@ -1,0 +1,71 @@
+import { CommanderError } from 'commander';
+import { expect, test } from 'vitest';
+import { parsed } from '../../test/parse-command.ts';
+import { buildProgram } from './program.ts';
+import { suggestedCommands, usageError } from './suggestions.ts';
+
+/** What is said of a wrong command line. */
+function said(...args: readonly string[]): readonly [message: string, fix: string | undefined] {
+  try {
+    parsed(args);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const { message, fix, exitCode } = usageError(error, buildProgram(), args);
+    expect(exitCode).toBe(2);
+    return [message, fix];
+  }
+  throw new Error('it was understood');
+}
+
+test.each([
+  [['train', 'tuto', '--lr', '0.1'], "unknown option '--lr'", 'it is called --learning-rate <rate> here'],
+  [
+    ['train', 'tuto', '--batch_size', '8'],
+    "unknown option '--batch_size'\n(Did you mean --batch-size?)",
+    'ablate train --help lists the options',
+  ],
+  [['train', 'tuto', '--bs=8'], "unknown option '--bs=8'", 'it is called --batch-size <n> here'],
+  [['train', 'tuto', '--dataset', 'x'], "unknown option '--dataset'", 'it is called --data <name> here'],
+  [['train', 'tuto', '--momentum', '0.9'], "unknown option '--momentum'", 'it is set with --set optimizer.momentum=<value>'],
+  [['train', 'tuto', '--weight-decay', '0'], "unknown option '--weight-decay'", 'it is set with --set weightDecay=<value>'],
+  [
+    ['train', 'tuto', '--epochs', '3'],
+    "unknown option '--epochs'",
+    'the length of a training is given in steps: --steps <n>; an epoch of CIFAR-10 is 391 steps of 128 images',
+  ],
+  [
+    ['train', 'tuto', '--device', 'cuda'],
+    "unknown option '--device'",
+    'leave it out: ablate computes on the processor, with as many threads as --threads says',
+  ],
+  [['label', 'x.onnx', 'y.png', '--topk', '3'], "unknown option '--topk'", 'it is called --top <n> here'],
+  [['runs', 'list', '--lr', '1'], "unknown option '--lr'", 'ablate runs list --help lists the options'],
+  [['compare', 'tuto/1', 'tuto/2'], "unknown command 'compare'", 'ablate runs compare <run> <run>'],
+  [['list'], "unknown command 'list'", 'ablate runs list'],
+  [['predict', 'photo.jpg'], "unknown command 'predict'", 'ablate label <model.onnx> <image>'],
+  [['trian'], "unknown command 'trian'\n(Did you mean train?)", 'ablate --help lists the options'],
+  [['runs', 'delete'], "unknown command 'delete'", 'the commands of ablate runs are: list, show, compare'],
+  [['constructor'], "unknown command 'constructor'", /^the commands of ablate are: train, eval, /],
+  [
+    ['info', 'tuto', 'alex2'],
+    "too many arguments for 'info'. Expected 1 argument but got 2.",
+    'ablate info --help lists the options',
+  ],
+  [
+    ['train', 'tuto', '--steps', 'ten'],
+    "option '--steps <n>' argument 'ten' is invalid. It must be a number.",
+    'ablate train --help lists the options',
+  ],
+])('%j', (args, message, fix) => {
+  const [saidMessage, saidFix] = said(...args);
+  expect(saidMessage).toBe(message);
+  if (typeof fix === 'string') expect(saidFix).toBe(fix);
+  else expect(saidFix).toMatch(fix);
+});
+
+test.each(suggestedCommands)('ablate %s is a command', (command) => {
+  // What stands for the user's own words is replaced by some.
+  const args = command.replaceAll(/<([^>]*)>/g, '$1').split(' ');
+  if (command === '--version') return;
+  expect(parsed(args)).toBeDefined();
+});
