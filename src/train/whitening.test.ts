@@ -4,7 +4,7 @@ import { createPlainArena } from '../engine/reference/arena.ts';
 import { buildModel } from '../models/registry.ts';
 import { patchMoments, whitenFirstLayers, whiteningFilters } from './whitening.ts';
 
-const { train: images, shape } = generateSynthetic({ trainCount: 200, testCount: 10 });
+const { train: images, shape } = generateSynthetic({ trainCount: 20, testCount: 10 });
 const preprocessing = {
   inputSize: 32,
   standardization: { type: 'channel', mean: [0.5, 0.5, 0.5], deviation: [0.25, 0.25, 0.25] },
