@@ -1,0 +1,349 @@
+/** Trainers against the formulas of test/plain-training.ts, which are written independently: a deterministic error shows, too. */
+import { describe, expect, test } from 'vitest';
+import { noiseDataset } from '../../test/noise-dataset.ts';
+import { plainTraining, type PlainStep } from '../../test/plain-training.ts';
+import { singleProcess, type Collective } from '../cluster/collective.ts';
+import type { Batch } from '../data/batch.ts';
+import { createFill } from '../data/fill.ts';
+import { splitOf } from '../data/image-set.ts';
+import type { ForwardOptions, TrainingPlan } from '../engine/engine.ts';
+import { referenceEngine } from '../engine/reference/engine.ts';
+import { buildModel } from '../models/registry.ts';
+import { resolveConfig } from './config.ts';
+import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
+import { initializeParameters } from './initialize.ts';
+import { preprocessingOf } from './preprocessing.ts';
+import type { Teacher } from './teacher.ts';
+import { createTrainer, DivergenceError, type Trainer } from './trainer.ts';
+
+const dataset = noiseDataset(8, { train: 10, test: 4 });
+
+const tiny: ConfigOverrides = {
+  model: 'tuto',
+  dataset: 'noise',
+  'conv1.filters': 2,
+  'conv1.kernel': 3,
+  'conv2.filters': 3,
+  'conv2.kernel': 3,
+  'dense1.features': 5,
+  'dense2.features': 4,
+  batchSize: 4,
+  steps: 7,
+  inputSize: 6,
+  threads: 1,
+};
+
+interface Made {
+  readonly config: TrainingConfig;
+  readonly plan: TrainingPlan;
+  readonly trainer: Trainer;
+  batch(step: number): Batch;
+}
+
+/** A trainer on the reference engine, with the batches that its data loader would give it. */
+function make(config: TrainingConfig, more: { teacher?: Teacher; collective?: Collective; batchSize?: number } = {}): Made {
+  const { collective = singleProcess, batchSize = config.batchSize } = more;
+  const preprocessing = preprocessingOf(config, dataset.shape);
+  const { inputSize } = preprocessing;
+  const network = buildModel(config.model, {
+    settings: config.modelSettings,
+    input: [3, inputSize, inputSize],
+    classes: dataset.classes.length,
+  });
+  const plan = referenceEngine.compileTraining(network, { batchSize });
+  initializeParameters(plan.parameters, config.seed, config.initializer);
+  const { rank, worldSize } = collective;
+  const fill = createFill({
+    images: splitOf(dataset, 'train', config.val),
+    shape: dataset.shape,
+    preprocessing,
+    batchSize,
+    task: { type: 'training', seed: config.seed, firstStep: 0, rank, worldSize },
+  });
+  return {
+    config,
+    plan,
+    trainer: createTrainer(plan, config, collective, more.teacher),
+    batch(step) {
+      const slot = { inputs: new Float32Array(plan.input.length), labels: new Uint8Array(batchSize) };
+      fill(step, slot);
+      return { ...slot, count: batchSize };
+    },
+  };
+}
+
+/** That float32 arrays are those of the formulas, to what rounding leaves. */
+function expectTensors(trainer: Trainer, expected: PlainStep): void {
+  const state = trainer.state();
+  expect([...state.keys()].sort()).toEqual([...expected.tensors.keys()].sort());
+  for (const [name, { data }] of state) {
+    const values = expected.tensors.get(name)!;
+    const scale = Math.max(1e-3, ...values.map(Math.abs));
+    const distance = data.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]!)), 0);
+    expect(distance / scale, name).toBeLessThan(2e-5);
+  }
+}
+
+function follow({ config, trainer, batch }: Made, expected: readonly PlainStep[], from = 0): void {
+  for (let step = from; step < config.steps; step++) {
+    expect(trainer.step).toBe(step);
+    expect(trainer.learningRate()).toBeCloseTo(expected[step]!.learningRate, 9);
+    const { loss, stop } = trainer.train(batch(step), false);
+    expect(stop).toBe(false);
+    expect(Math.abs(loss / expected[step]!.loss - 1)).toBeLessThan(1e-5);
+    const decay = expected[step]!.weightDecayLoss;
+    expect(Math.abs(trainer.weightDecayLoss() - decay)).toBeLessThanOrEqual(1e-5 * decay);
+    expectTensors(trainer, expected[step]!);
+  }
+}
+
+const momentum = { 'optimizer.momentum': 0.9 };
+const nesterov = { ...momentum, 'optimizer.nesterov': true };
+const pruning = { pruning: 'magnitude', 'pruning.sparsity': 0.6, 'pruning.rounds': 3, steps: 9 };
+
+/** Each with what it is for. Together they use every key that decides an update. */
+const cases: readonly (readonly [string, ConfigOverrides])[] = [
+  ['the 2017 recipe: plain steps, decay of starred weights, averages', {}],
+  ['the modern recipe with dropout', { recipe: 'modern', batchNorm: true, 'dense.dropout': 0.4 }],
+  ['every augmentation, constants by channel', augmented()],
+  ['whole images, one average without a warm-up', { augment: false, 'movingAverage.decay': 0.7, 'movingAverage.warmup': false }],
+  ['an average whose warm-up ends', { 'movingAverage.decay': 0.2, steps: 9 }],
+  ['momentum, decay of all weights in the loss', { ...momentum, weightDecay: { rule: 'coupled', value: 0.1 } }],
+  ['Nesterov, decoupled decay', { ...nesterov, weightDecay: { rule: 'decoupled', value: 0.5 }, learningRate: 0.05 }],
+  [
+    'decoupled rate and decay, multipliers',
+    {
+      ...nesterov,
+      ...{ 'optimizer.decoupled': true, weightDecay: { rule: 'independent', value: 0.3 }, learningRate: 20 },
+      learningRateMultipliers: { weight: 1.5, bias: 3, scale: 0.5, shift: 0 },
+      batchNorm: true,
+    },
+  ],
+  [
+    'label smoothing, steps of the rate',
+    { labelSmoothing: 0.3, schedule: { type: 'step', milestones: [0.25, 0.5], factor: 0.3 } },
+  ],
+  ['a cosine', { schedule: { type: 'cosine', warmup: 0.4, final: 0.1 }, steps: 10 }],
+  ['one cycle', { schedule: { type: 'oneCycle', warmup: 0.3, initial: 0.1, final: 0.02 }, steps: 10 }],
+  ['a triangle, linear scaling', { schedule: { type: 'triangular', warmup: 0.5, initial: 0.1, final: 0.2 }, ...scaled() }],
+  ['slow weights every second step', { lookahead: { type: 'lookahead', every: 2, decay: 0.9, power: 1 }, ...momentum }],
+  ['slow weights every fifth of 23 steps', { lookahead: true, steps: 23, movingAverage: false }],
+  ['another seed, validation images kept out', { seed: 7, val: true }],
+  ['pruning that starts over, momentum and all', { ...pruning, ...momentum, lookahead: true, 'lookahead.every': 2 }],
+  [
+    'pruning over the whole run, by layer',
+    { ...pruning, ...nesterov, learningRate: 0.02, 'pruning.rewind': 'none', 'pruning.scope': 'layer' },
+  ],
+  ['pruning of equal parts', { ...pruning, ...momentum, 'pruning.growth': 'geometric', schedule: 'cosine' }],
+];
+
+function augmented(): ConfigOverrides {
+  const augmentation = { translate: 1, randomCrop: true, flip: 'alternating', brightness: 30, contrast: [0.5, 1.5], cutout: 3 };
+  return { augmentation, standardization: { type: 'channel', mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.3, 0.4] } };
+}
+
+function scaled(): ConfigOverrides {
+  return { learningRateScaling: { type: 'linear', referenceBatchSize: 2, warmup: 0.4 }, learningRate: 0.05, steps: 10 };
+}
+
+describe('is what the formulas say', () => {
+  test.each(cases)('%s', (_, overrides) => {
+    const config = resolveConfig(tiny, overrides);
+    follow(make(config), plainTraining(config, dataset));
+  });
+
+  test.each(cases)('taken up from what was saved in between: %s', (_, overrides) => {
+    const config = resolveConfig(tiny, overrides);
+    const expected = plainTraining(config, dataset);
+    const first = make(config);
+    for (let step = 0; step < 4; step++) first.trainer.train(first.batch(step), false);
+    const second = make(config);
+    second.trainer.restore(first.trainer.state(), 4, 'the first');
+    expectTensors(second.trainer, expected[3]!);
+    follow(second, expected, 4);
+  });
+
+  test.each([
+    [0.3, 1],
+    [0.8, 3],
+  ])('a teacher of weight %f at temperature %f', (teacherWeight, teacherTemperature) => {
+    const config = { ...resolveConfig(tiny, { labelSmoothing: 0.1 }), teacherWeight, teacherTemperature };
+    const logits = (inputs: Float32Array): Float32Array => Float32Array.from({ length: 16 }, (_, i) => 3 * inputs[7 * i]!);
+    const made = make(config, { teacher: { logits, dispose: () => undefined } });
+    follow(made, plainTraining(config, dataset, { teacher: logits }));
+  });
+
+  test('weights that pruning goes back to', () => {
+    const config = resolveConfig(tiny, { ...pruning, ...momentum, 'pruning.rewind': 'tuto/1' });
+    const origin = make(resolveConfig(tiny, { seed: 9 })).trainer.state();
+    const rewindTo = new Map([...origin].map(([name, { data }]) => [name, data]));
+    const made = make(config);
+    made.trainer.takeRewind(origin, 'the origin');
+    follow(made, plainTraining(config, dataset, { rewindTo }));
+  });
+
+  test.each(['heNormal', 'xavierUniform', 'uniformFanIn', 'dirac', 'truncatedNormal'])('first values: %s', (initializer) => {
+    const config = resolveConfig(tiny, { initializer, steps: 2 });
+    follow(make(config), plainTraining(config, dataset));
+  });
+});
+
+/** One of two processes: what the other one adds to a sum is said beforehand. */
+function halfOf(rank: number, other: (buffer: Float32Array | Float64Array) => ArrayLike<number> | undefined): Collective {
+  return {
+    ...singleProcess,
+    rank,
+    worldSize: 2,
+    backgroundSum: (buffer) => ({
+      advance: () => undefined,
+      finish() {
+        const theirs = other(buffer) ?? [];
+        for (let i = 0; i < theirs.length; i++) buffer[i]! += theirs[i]!;
+      },
+    }),
+  };
+}
+
+describe('one of two processes', () => {
+  const config = resolveConfig(tiny, { 'dense.dropout': 0.5, augment: false, inputSize: 6, labelSmoothing: 0.1 });
+
+  test('gives its part of the gradient of the mean loss, with its own dropout masks', () => {
+    const whole = make(config);
+    const { loss } = whole.trainer.train(whole.batch(0), false);
+    const parts = [0, 1].map((rank) => {
+      const drawn: ForwardOptions[] = [];
+      const made = make(config, { batchSize: 2, collective: halfOf(rank, () => undefined) });
+      const forward = made.plan.forward.bind(made.plan);
+      made.plan.forward = (draws) => {
+        drawn.push(draws);
+        forward(draws);
+      };
+      const result = made.trainer.train(made.batch(0), false);
+      expect(drawn).toEqual([{ seed: config.seed, step: 0, firstExample: 2 * rank }]);
+      return { loss: result.loss, gradients: made.plan.parameters.gradients.slice() };
+    });
+    expect(parts[0]!.loss + parts[1]!.loss).toBeCloseTo(loss, 6);
+    whole.plan.parameters.gradients.forEach((gradient, i) => {
+      expect(parts[0]!.gradients[i]! + parts[1]!.gradients[i]!).toBeCloseTo(gradient, 6);
+    });
+  });
+
+  test('with the sums of both takes the step of one process alone; statistics are the mean of theirs', () => {
+    const normalized = resolveConfig(tiny, { batchNorm: true, augment: false, inputSize: 6, movingAverage: true });
+    // Both processes see the same two images, so that their batch normalization is that of both together.
+    const made = make(normalized, { batchSize: 2, collective: halfOf(1, (buffer) => buffer.slice()) });
+    const alone = make({ ...normalized, batchSize: 2 }, { batchSize: 2 });
+    for (let step = 0; step < 3; step++) {
+      const batch = alone.batch(step);
+      const result = made.trainer.train(batch, false);
+      expect(result.loss).toBeCloseTo(alone.trainer.train(batch, false).loss, 6);
+    }
+    const expected = alone.trainer.state();
+    for (const [name, { data }] of made.trainer.state()) {
+      data.forEach((value, i) => expect(value, name).toBeCloseTo(expected.get(name)!.data[i]!, 5));
+    }
+  });
+
+  test('stops when the other is asked to, and says so to it', () => {
+    const asks = (mine: boolean, theirs: number): [boolean, number] => {
+      let told = 0;
+      const listen = (buffer: Float32Array | Float64Array): number[] | undefined => {
+        if (!(buffer instanceof Float64Array)) return undefined;
+        told = buffer[1]!;
+        return [0, theirs];
+      };
+      const made = make(config, { batchSize: 2, collective: halfOf(0, listen) });
+      return [made.trainer.train(made.batch(0), mine).stop, told];
+    };
+    expect(asks(false, 0)).toEqual([false, 0]);
+    expect(asks(true, 0)).toEqual([true, 1]);
+    expect(asks(false, 1)).toEqual([true, 0]);
+    expect(asks(true, 1)).toEqual([true, 1]);
+  });
+
+  test('announces gradients by layer and in the precision of the configuration', () => {
+    const sums: { length: number; options: unknown }[] = [];
+    const collective: Collective = {
+      ...singleProcess,
+      backgroundSum(buffer, options) {
+        sums.push({ length: buffer.length, options });
+        return singleProcess.backgroundSum(buffer);
+      },
+    };
+    const { plan } = make({ ...config, gradientPrecision: 'bf16' }, { collective });
+    const boundaries = plan.parameters.entries.map(({ offset }) => offset);
+    expect(sums).toEqual([
+      { length: 2, options: undefined },
+      { length: 0, options: undefined },
+      { length: plan.parameters.trainableLength, options: { boundaries, precision: 'bf16' } },
+    ]);
+  });
+
+  test('gets the whole state of process 0', () => {
+    const overrides = { ...pruning, ...momentum, lookahead: true, 'lookahead.every': 2, 'pruning.rewind': 'tuto/1' };
+    const { trainer: first, batch } = make(resolveConfig(tiny, overrides));
+    for (let step = 0; step < 4; step++) first.train(batch(step), false);
+    const sent: Uint8Array[] = [];
+    const sender = make(resolveConfig(tiny, overrides), {
+      collective: { ...singleProcess, broadcast: (bytes) => sent.push(bytes.slice()) },
+    });
+    sender.trainer.restore(first.state(), 4, 'the first');
+    sender.trainer.synchronize();
+    const receiver = make(resolveConfig(tiny, { ...overrides, seed: 5 }), {
+      collective: { ...singleProcess, broadcast: (bytes) => bytes.set(sent.shift()!) },
+    });
+    receiver.trainer.synchronize();
+    expect(sent).toEqual([]);
+    expect(receiver.trainer.step).toBe(4);
+    expect(receiver.trainer.state()).toEqual(first.state());
+    expect(receiver.trainer.masks()).toEqual(first.masks());
+  });
+});
+
+describe('stops a training that is lost', () => {
+  test.each([
+    ['no number', NaN, 'the loss is NaN'],
+    ['without bound', Infinity, 'the loss is NaN'],
+    ['beyond hope', 2e7, /the loss is \d/],
+  ])('with a loss that is %s, before the weights change', (_, bias, message) => {
+    const { trainer, plan, batch } = make(resolveConfig(tiny));
+    trainer.train(batch(0), false);
+    const entry = plan.parameters.entries.find(({ spec }) => spec.name === 'logits.bias')!;
+    plan.parameters.write(entry, Float32Array.of(bias, 0, 0, 0), plan.parameters.values);
+    const before = plan.parameters.values.slice();
+    let failure: unknown;
+    try {
+      trainer.train(batch(1), false);
+    } catch (error) {
+      failure = error;
+    }
+    expect(failure).toBeInstanceOf(DivergenceError);
+    expect((failure as DivergenceError).message).toMatch(message);
+    expect((failure as DivergenceError).message).toMatch(/^training diverged: .* at step 2$/);
+    expect((failure as DivergenceError).fix).toBe('Lower the learning rate, or give the schedule a warm-up');
+    expect((failure as DivergenceError).step).toBe(2);
+    expect(plan.parameters.values).toEqual(before);
+    expect(trainer.step).toBe(1);
+  });
+
+  test('with a loss just below what is hopeless it goes on', () => {
+    const { trainer, plan, batch } = make(resolveConfig(tiny));
+    const entry = plan.parameters.entries.find(({ spec }) => spec.name === 'logits.bias')!;
+    plan.parameters.write(entry, Float32Array.of(9e5, 0, 0, 0), plan.parameters.values);
+    expect(trainer.train(batch(0), false).loss).toBeGreaterThan(1e5);
+  });
+
+  test('with a parameter that is not finite, when it would be saved', () => {
+    const { trainer, plan } = make(resolveConfig(tiny));
+    plan.parameters.values[3] = Infinity;
+    expect(() => trainer.state()).toThrow('training diverged: a parameter is not finite at step 0');
+  });
+});
+
+test('the weights to evaluate: as trained, and averages where they are kept', () => {
+  const { trainer, plan, batch } = make(resolveConfig(tiny));
+  trainer.train(batch(0), false);
+  expect(trainer.weights('raw')).toBe(plan.parameters.values);
+  expect(trainer.weights('ema')).not.toEqual(plan.parameters.values);
+  expect(make(resolveConfig(tiny, { movingAverage: false })).trainer.weights('ema')).toBeUndefined();
+});

@@ -1,0 +1,304 @@
+/**
+ * A training by its formulas: written again from the documents, in float64 and one parameter at a time, to compare runs with. Nothing of
+ * src/train is used. Gradients are the reference engine's, whose layers are checked against central differences; images come from the
+ * loader's own function of (seed, step).
+ */
+import type { Dataset } from '../src/data/dataset.ts';
+import { createFill } from '../src/data/fill.ts';
+import { splitOf } from '../src/data/image-set.ts';
+import type { TrainingPlan } from '../src/engine/engine.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { buildModel } from '../src/models/registry.ts';
+import type { Initializer, ParameterSpec } from '../src/nn/parameter.ts';
+import { initialValues } from '../src/nn/parameter.ts';
+import type { TrainingConfig } from '../src/train/config-schema.ts';
+
+type Values = Map<string, Float64Array>;
+
+/** What is known after a step. */
+export interface PlainStep {
+  readonly loss: number;
+  readonly learningRate: number;
+  /** At the weights after the step. */
+  readonly weightDecayLoss: number;
+  /** Tensors as a checkpoint names them: `conv1.weight`, `ema.conv1.weight`, `opt.momentum.conv1.weight`, `mask.conv1.weight`. */
+  readonly tensors: Values;
+}
+
+export interface PlainOptions {
+  /** Logits of the teacher for a batch of inputs. */
+  readonly teacher?: (inputs: Float32Array) => Float32Array;
+  /** First values of parameters by name, in place of draws. */
+  readonly firstValues?: ReadonlyMap<string, ArrayLike<number>>;
+  /** Weights that pruning goes back to. */
+  readonly rewindTo?: ReadonlyMap<string, ArrayLike<number>>;
+}
+
+/** All steps of the run that the configuration describes. */
+export function plainTraining(config: TrainingConfig, dataset: Dataset, options: PlainOptions = {}): PlainStep[] {
+  const side = config.inputSize === 'full' ? Math.min(dataset.shape[1], dataset.shape[2]) : config.inputSize;
+  const network = buildModel(config.model, {
+    settings: config.modelSettings,
+    input: [dataset.shape[0], side, side],
+    classes: dataset.classes.length,
+  });
+  const plan = referenceEngine.compileTraining(network, { batchSize: config.batchSize });
+  const specs = network.parameters;
+  const trained = specs.filter(({ kind }) => kind === 'trainable');
+  const prunable = trained.filter(({ role }) => role === 'weight');
+  const whitened = new Set(specs.filter(({ initializer }) => initializer.type === 'whitening').map(({ layer }) => layer));
+  const w: Values = new Map(specs.map((spec) => [spec.name, firstValuesOf(spec, config, options)]));
+  const rewind: Values = copyOf(w);
+  for (const name of w.keys()) rewind.set(name, Float64Array.from(options.rewindTo?.get(name) ?? w.get(name)!));
+  const average = copyOf(w);
+  const slow = copyOf(w);
+  const momentum: Values = new Map(trained.map(({ name }) => [name, new Float64Array(w.get(name)!.length)]));
+  const masks: Values = new Map(prunable.map(({ name }) => [name, new Float64Array(w.get(name)!.length).fill(1)]));
+  const fill = createFill({
+    images: splitOf(dataset, 'train', config.val),
+    shape: dataset.shape,
+    preprocessing: {
+      inputSize: side,
+      standardization: config.standardization,
+      ...(config.augment && { augmentation: config.augmentation }),
+    },
+    batchSize: config.batchSize,
+    task: { type: 'training', seed: config.seed, firstStep: 0, rank: 0, worldSize: 1 },
+  });
+  const { pruning } = config;
+  const rounds = pruning.type === 'none' ? 1 : pruning.rounds;
+  const roundLength = config.steps / rounds;
+  const startsOver = pruning.type !== 'none' && pruning.rewind !== 'none';
+  const length = startsOver ? roundLength : config.steps;
+
+  return Array.from({ length: config.steps }, (_, step): PlainStep => {
+    if (pruning.type !== 'none' && step % roundLength === 0) {
+      chooseMasks(prunable, w, masks, pruning, step / roundLength);
+      if (startsOver) {
+        for (const [name, values] of w) {
+          if (pruning.rewind !== 'rate') values.set(rewind.get(name)!);
+          average.get(name)!.set(values);
+          slow.get(name)!.set(values);
+          momentum.get(name)?.fill(0);
+        }
+      }
+      for (const [name, mask] of masks) {
+        for (const values of [w, average, slow, momentum])
+          values.get(name)!.forEach((value, i, all) => (all[i] = value * mask[i]!));
+      }
+    }
+    const t = startsOver ? step % roundLength : step;
+    const batch = {
+      inputs: new Float32Array(config.batchSize * dataset.shape[0] * side * side),
+      labels: new Uint8Array(config.batchSize),
+    };
+    fill(step, batch);
+    const { loss, gradients } = gradientsOf(plan, w, batch, config, step, options.teacher);
+    const learningRate = rateOf(config, t, length);
+    const decayOfAverage = averageDecay(config, t);
+    for (const spec of trained) {
+      if (spec.role === 'bias' && whitened.has(spec.layer) && t / length >= config.trainWhiteningBias) continue;
+      const values = w.get(spec.name)!;
+      const velocity = momentum.get(spec.name)!;
+      const coupled = coupledDecay(spec, config);
+      const multiplier = config.learningRateMultipliers[spec.role as 'weight'];
+      const rate = learningRate * multiplier;
+      const taken = config.weightDecay.rule === 'decoupled' && spec.role === 'weight' ? rate * config.weightDecay.value : 0;
+      const { momentum: kept, nesterov } = config.optimizer;
+      for (let i = 0; i < values.length; i++) {
+        const gradient = gradients.get(spec.name)![i]! * (masks.get(spec.name)?.[i] ?? 1) + coupled * values[i]!;
+        velocity[i] = kept * velocity[i]! + gradient;
+        const direction = nesterov ? gradient + kept * velocity[i]! : velocity[i]!;
+        values[i] = values[i]! - taken * values[i]! - rate * direction;
+      }
+    }
+    for (const [name, values] of w) {
+      const averaged = average.get(name)!;
+      values.forEach((value, i) => (averaged[i] = decayOfAverage * averaged[i]! + (1 - decayOfAverage) * value));
+    }
+    if (config.lookahead.type === 'lookahead') followSlowly(w, slow, config.lookahead, t + 1, length);
+
+    const named = (prefix: string, from: Values): [string, Float64Array][] =>
+      [...copyOf(from)].map(([name, values]) => [prefix + name, values]);
+    return {
+      loss,
+      learningRate,
+      weightDecayLoss: trained.reduce((sum, spec) => {
+        const squares = w.get(spec.name)!.reduce((total, value) => total + value * value, 0);
+        return sum + (coupledDecay(spec, config) * squares) / 2;
+      }, 0),
+      tensors: new Map([
+        ...named('', w),
+        ...(config.movingAverage.type === 'none' ? [] : named('ema.', average)),
+        ...(config.optimizer.momentum === 0 ? [] : named('opt.momentum.', momentum)),
+        ...(config.lookahead.type === 'none' ? [] : named('opt.lookahead.', slow)),
+        ...(startsOver && pruning.rewind !== 'rate' ? named('opt.rewind.', rewind) : []),
+        ...(pruning.type === 'none' ? [] : named('mask.', masks)),
+      ]),
+    };
+  });
+}
+
+function copyOf(values: Values): Values {
+  return new Map([...values].map(([name, array]) => [name, array.slice()]));
+}
+
+function firstValuesOf(spec: ParameterSpec, { initializer, seed }: TrainingConfig, { firstValues }: PlainOptions): Float64Array {
+  const given = firstValues?.get(spec.name);
+  if (given !== undefined) return Float64Array.from(given);
+  let rule: Initializer = spec.initializer;
+  if (spec.role === 'weight' && spec.kind === 'trainable' && initializer.type !== 'model') {
+    // Channels are passed through by convolutions only.
+    rule = initializer.type === 'dirac' && spec.shape.length === 2 ? { type: 'uniformFanIn' } : initializer;
+  }
+  return Float64Array.from(initialValues(spec, seed, rule));
+}
+
+/** The mean loss of a batch and its gradients by parameter; running statistics move on in `w`. */
+function gradientsOf(
+  plan: TrainingPlan,
+  w: Values,
+  { inputs, labels }: { readonly inputs: Float32Array; readonly labels: Uint8Array },
+  { seed, labelSmoothing, teacherWeight, teacherTemperature }: TrainingConfig,
+  step: number,
+  teacher: PlainOptions['teacher'],
+): { loss: number; gradients: Values } {
+  const { parameters: arena, output, outputGradient } = plan;
+  for (const entry of arena.entries) arena.write(entry, Float32Array.from(w.get(entry.spec.name)!), arena.values);
+  plan.bindInput(inputs);
+  plan.forward({ seed, step, firstExample: 0 });
+  const examples = labels.length;
+  const classes = output.length / examples;
+  const teacherLogits = teacher?.(inputs).slice();
+  let loss = 0;
+  for (let n = 0; n < examples; n++) {
+    const row = (logits: Float32Array, temperature: number) =>
+      softmax([...logits.subarray(n * classes, (n + 1) * classes)].map((logit) => logit / temperature));
+    const p = row(output, 1);
+    const taught = teacherLogits && { q: row(teacherLogits, teacherTemperature), p: row(output, teacherTemperature) };
+    const labelsPart = taught === undefined ? 1 : 1 - teacherWeight;
+    for (let k = 0; k < classes; k++) {
+      const target = (k === labels[n] ? 1 - labelSmoothing : 0) + labelSmoothing / classes;
+      loss -= (labelsPart * target * Math.log(p[k]!)) / examples;
+      let gradient = labelsPart * (p[k]! - target);
+      if (taught !== undefined) {
+        loss += (teacherWeight * teacherTemperature ** 2 * taught.q[k]! * Math.log(taught.q[k]! / taught.p[k]!)) / examples;
+        gradient += teacherWeight * teacherTemperature * (taught.p[k]! - taught.q[k]!);
+      }
+      outputGradient[n * classes + k] = gradient / examples;
+    }
+  }
+  plan.backward();
+  for (const entry of arena.entries) {
+    if (entry.spec.kind === 'statistic') w.set(entry.spec.name, Float64Array.from(arena.read(entry, arena.values)));
+  }
+  const gradients = new Map(
+    arena.entries.map((entry) => [entry.spec.name, Float64Array.from(arena.read(entry, arena.gradients))]),
+  );
+  return { loss, gradients };
+}
+
+function softmax(z: readonly number[]): number[] {
+  const powers = z.map((logit) => Math.exp(logit));
+  const sum = powers.reduce((a, b) => a + b);
+  return powers.map((power) => power / sum);
+}
+
+/** The learning rate after `t` of `length` steps: straight lines and half a cosine between the points that the documents name. */
+function rateOf(
+  { schedule, learningRate, learningRateScaling: scaling, batchSize, optimizer }: TrainingConfig,
+  t: number,
+  length: number,
+): number {
+  let peak = learningRate;
+  if (optimizer.decoupled) peak = (learningRate * batchSize) / 1024 / (1 + 1 / (1 - optimizer.momentum));
+  if (scaling.type === 'linear') {
+    const whole = (peak * batchSize) / scaling.referenceBatchSize;
+    const rising = scaling.warmup * length;
+    peak = t + 1 >= rising ? whole : peak + ((whole - peak) * (t + 1)) / rising;
+  }
+  const line = (x: number, [x0, y0]: readonly [number, number], [x1, y1]: readonly [number, number]) =>
+    y0 + ((y1 - y0) * (x - x0)) / (x1 - x0);
+  switch (schedule.type) {
+    case 'constant':
+      return peak;
+    case 'step': {
+      let rate = peak;
+      for (const milestone of schedule.milestones) if (t >= milestone * length) rate *= schedule.factor;
+      return rate;
+    }
+    case 'cosine': {
+      const warm = schedule.warmup * length;
+      if (t < warm) return peak * Math.min(1, (t + 1) / warm);
+      const angle = line(t, [warm, 0], [length, Math.PI]);
+      return peak * line(Math.cos(angle), [1, 1], [-1, schedule.final]);
+    }
+    case 'oneCycle': {
+      const warm = schedule.warmup * length;
+      if (t < warm) return peak * Math.min(1, line(t + 1, [0, schedule.initial], [warm, 1]));
+      return peak * line(t, [warm, 1], [length, schedule.final]);
+    }
+    case 'triangular': {
+      const warm = Math.floor(schedule.warmup * length);
+      if (t < warm) return peak * line(t, [0, schedule.initial], [warm, 1]);
+      return peak * line(t, [warm, 1], [length, schedule.final]);
+    }
+  }
+}
+
+function averageDecay({ movingAverage }: TrainingConfig, t: number): number {
+  if (movingAverage.type === 'none') return 0;
+  return movingAverage.warmup ? Math.min(movingAverage.decay, (1 + t) / (10 + t)) : movingAverage.decay;
+}
+
+/** Times the weight, what a decay in the loss adds to its gradient. */
+function coupledDecay({ role, starred, shape }: ParameterSpec, config: TrainingConfig): number {
+  const { rule, value } = config.weightDecay;
+  if (rule === 'study') return starred ? value / shape.reduce((a, b) => a * b) : 0;
+  if (rule === 'coupled') return role === 'weight' ? value : 0;
+  if (rule !== 'independent') return 0;
+  const peak = config.learningRate * config.learningRateMultipliers[role as 'weight'];
+  return peak === 0 ? 0 : value / peak;
+}
+
+/** Every so many steps the weights and their slow copy meet in between; at the end the slow ones are the result. */
+function followSlowly(
+  w: Values,
+  slow: Values,
+  { every, decay, power }: { readonly every: number; readonly decay: number; readonly power: number },
+  taken: number,
+  length: number,
+): void {
+  const old = decay * (taken / length) ** power;
+  for (const [name, values] of w) {
+    const behind = slow.get(name)!;
+    for (let i = 0; i < values.length; i++) {
+      if (taken % every === 0) values[i] = behind[i] = old * behind[i]! + (1 - old) * values[i]!;
+      if (taken === length) values[i] = behind[i]!;
+    }
+  }
+}
+
+/** Zeros for the weights of least magnitude, of all layers together or of each; each layer keeps its largest. */
+function chooseMasks(
+  prunable: readonly ParameterSpec[],
+  w: Values,
+  masks: Values,
+  { sparsity, rounds, growth, scope }: Extract<TrainingConfig['pruning'], { type: 'magnitude' }>,
+  round: number,
+): void {
+  const left = 1 - (round + 1) / rounds;
+  const part = growth === 'cubic' ? sparsity * (1 - left ** 3) : 1 - (1 - sparsity) ** (1 - left);
+  const weights = prunable.map(({ name }) => {
+    const values = [...w.get(name)!];
+    const largest = values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]!) ? i : best), 0);
+    return values.map((value, i) => {
+      const pruned = masks.get(name)![i] === 0;
+      return { name, i, size: pruned ? -1 : i === largest ? Infinity : Math.abs(value) };
+    });
+  });
+  for (const group of scope === 'global' ? [weights.flat()] : weights) {
+    const ascending = group.toSorted((a, b) => a.size - b.size);
+    for (const { name, i } of ascending.slice(0, Math.round(part * group.length))) masks.get(name)![i] = 0;
+  }
+}
