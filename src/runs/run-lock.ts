@@ -1,15 +1,15 @@
 /**
- * One process trains into a run at a time. A lock is a file that names its process; the lock of a process that is gone is taken
- * over. No lock is ever replaced in place (of two processes that find the same stale lock, the slower would replace the
- * faster's): the next generation is made beside it, `lock-1`, `lock-2`, ..., which the file system lets only one process do. The
- * highest generation holds.
+ * One process trains into a run at a time. `lock/` in the run's folder always has exactly one file, and its name says who holds the
+ * run: `free`, or `held.<pid>.<start>.<token>.<host>`. Taking, taking over from a process that is gone, and giving back all rename
+ * this file. The file system lets only one process rename a name away: one that was delayed after looking finds the name gone and
+ * looks again, however much happened in between.
  */
-import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeTemporary, removeTemporaryFiles, temporaryPath } from '../util/atomic-file.ts';
 import { AblateError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
-import { processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+import { isSameProcess, processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
 import { quoted } from '../util/shell.ts';
 import { checkpointsFolder, runName, type Run } from './run-folder.ts';
 
@@ -25,7 +25,12 @@ export interface RunLock {
  */
 export function lockRun(run: Run): RunLock {
   const lock = lockFolder(run.path, runName(run));
-  removeTemporaryFiles(checkpointsFolder(run));
+  try {
+    removeTemporaryFiles(checkpointsFolder(run));
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
   return lock;
 }
 
@@ -35,107 +40,113 @@ export function lockRun(run: Run): RunLock {
  * @param name What it is called in errors.
  */
 export function lockFolder(path: string, name: string): RunLock {
-  const folder = { path, name };
-  const generation = acquire(folder);
-  let held = true;
-  return {
-    release: () => {
-      if (held) removeUpTo(folder, generation);
-      held = false;
-    },
-  };
+  const folder = lockFolderOf(path);
+  const mine = acquire(folder, name);
+  return { release: () => void changeState(folder, mine, free) };
 }
 
 /** The process that holds a run now; undefined if none does. One on another host counts, as nothing else can be known of it. */
 export function runHolder(run: Run): ProcessIdentity | undefined {
-  const folder = { path: run.path, name: runName(run) };
-  const highest = generations(folder).at(-1);
-  const holder = highest === undefined ? 'released' : readLock(folder, highest);
-  return holder === 'released' || processState(holder) === 'dead' ? undefined : holder;
+  const state = stateOf(lockFolderOf(run.path), runName(run));
+  const holder = state === undefined ? undefined : holderOf(state);
+  return holder === undefined || processState(holder) === 'dead' ? undefined : holder;
 }
 
-/** Gives a run free whose process is known to be gone, though it was on another machine: a scheduler may say so of its job. */
-export function breakLock(run: Run): void {
-  const folder = { path: run.path, name: runName(run) };
-  removeUpTo(folder, generations(folder).at(-1) ?? 0);
+/** Gives a run free whose holder is known to be gone, though it was on another machine: a scheduler may say so of its job. */
+export function breakLock(run: Run, holder: ProcessIdentity): void {
+  const folder = lockFolderOf(run.path);
+  const state = stateOf(folder, runName(run));
+  const found = state === undefined ? undefined : holderOf(state);
+  if (found !== undefined && isSameProcess(found, holder)) changeState(folder, state!, free);
 }
 
-interface LockedFolder {
-  readonly path: string;
-  readonly name: string;
+const free = 'free';
+
+/** More often than others can change the state while it is read. */
+const attempts = 100;
+
+function lockFolderOf(path: string): string {
+  return join(path, 'lock');
 }
 
-/** The generation now held by this process. */
-function acquire(folder: LockedFolder): number {
+/** @returns the state in which this process holds the folder: no other call makes the same */
+function acquire(folder: string, name: string): string {
+  const mine = heldState(thisProcess());
   for (;;) {
-    const highest = generations(folder).at(-1) ?? 0;
-    const holder = highest > 0 ? readLock(folder, highest) : undefined;
-    if (holder === 'released') continue;
-    if (holder !== undefined && processState(holder) !== 'dead') throw inUse(folder, highest, holder);
-    const mine = highest + 1;
-    if (!tryCreate(folder, mine)) continue;
-    // Between the look and the creation, others may have taken over and given back: the highest generation decides.
-    if (generations(folder).at(-1) === mine) return mine;
-    rmSync(lockPath(folder, mine), { force: true });
+    const state = stateOf(folder, name);
+    if (state === undefined) prepare(folder);
+    else {
+      const holder = holderOf(state);
+      if (holder !== undefined && processState(holder) !== 'dead') throw inUse(folder, name, holder);
+      if (changeState(folder, state, mine)) return mine;
+    }
   }
 }
 
-function lockPath(folder: LockedFolder, generation: number): string {
-  return join(folder.path, `lock-${generation}`);
-}
-
-/** The generations of locks in a folder, ascending. */
-function generations(folder: LockedFolder): number[] {
-  let names: string[];
-  try {
-    names = readdirSync(folder.path);
-  } catch (error) {
-    throw fileError('read', folder.path, error);
+/** The state; undefined if the folder is missing or empty. */
+function stateOf(folder: string, name: string): string | undefined {
+  let names: string[] = [];
+  // A look during a change may find both names, or none.
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    try {
+      names = readdirSync(folder);
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw fileError('read', folder, error);
+    }
+    const [state, ...more] = names;
+    if (state !== undefined && more.length === 0 && (state === free || holderOf(state) !== undefined)) return state;
   }
-  return names.flatMap((name) => (/^lock-\d+$/.test(name) ? Number(name.slice('lock-'.length)) : [])).sort((a, b) => a - b);
+  if (names.length === 0) return undefined;
+  throw new AblateError(`${name} is locked, and what its lock says cannot be read: ${folder} has ${names.join(', ')}`, {
+    fix: `rm -r ${quoted(folder)}    (if no process uses it)`,
+  });
 }
 
-function readLock(folder: LockedFolder, generation: number): ProcessIdentity | 'released' {
-  const path = lockPath(folder, generation);
+/** @returns whether it was this call that changed the state: false if it is another by now */
+function changeState(folder: string, from: string, to: string): boolean {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 'released';
-    const problem = `${folder.name} is locked, and its lock ${path} cannot be read`;
-    throw new AblateError(problem, { fix: `rm ${quoted(path)}    (if no process uses it)`, cause: error });
-  }
-}
-
-/** Makes a lock with its content at once: a hard link, unlike a rename, never replaces a file. */
-function tryCreate(folder: LockedFolder, generation: number): boolean {
-  const path = lockPath(folder, generation);
-  const temporary = temporaryPath(path);
-  try {
-    writeFileSync(temporary, JSON.stringify(thisProcess()));
-    linkSync(temporary, path);
+    renameSync(join(folder, from), join(folder, to));
     return true;
   } catch (error) {
-    if (errorCode(error) === 'EEXIST') return false;
-    throw fileError('create', path, error);
-  } finally {
-    removeTemporary(temporary);
+    if (errorCode(error) === 'ENOENT') return false;
+    throw fileError('change', folder, error);
   }
 }
 
-/** Own lock last, so that no stale one beneath it is ever the highest. */
-function removeUpTo(folder: LockedFolder, own: number): void {
-  for (const generation of generations(folder)) {
-    if (generation <= own) rmSync(lockPath(folder, generation), { force: true });
+/** Makes the folder with its first state at once: a folder that has a state is never replaced. */
+function prepare(folder: string): void {
+  const prepared = temporaryPath(folder);
+  try {
+    mkdirSync(prepared);
+    writeFileSync(join(prepared, free), '');
+    renameSync(prepared, folder);
+  } catch (error) {
+    removeTemporary(prepared);
+    const code = errorCode(error);
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw fileError('create', folder, error);
   }
 }
 
-function inUse(folder: LockedFolder, generation: number, holder: ProcessIdentity): AblateError {
-  const path = lockPath(folder, generation);
-  const state = processState(holder);
-  return new AblateError(`${folder.name} is in use by process ${holder.pid} on ${holder.host}`, {
+function heldState({ pid, startTicks = '', host }: ProcessIdentity): string {
+  const token = process.hrtime.bigint().toString(36);
+  return `held.${pid}.${startTicks}.${token}.${host.replaceAll('/', '_')}`;
+}
+
+/** Undefined for `free`, and for what is no state. */
+function holderOf(state: string): ProcessIdentity | undefined {
+  const match = /^held\.(\d+)\.(\d*)\.\w+\.(.+)$/.exec(state);
+  if (match === null) return undefined;
+  const [, pid, startTicks, host] = match as unknown as [string, string, string, string];
+  return { pid: Number(pid), host, ...(startTicks !== '' && { startTicks }) };
+}
+
+function inUse(folder: string, name: string, holder: ProcessIdentity): AblateError {
+  const { pid, host } = holder;
+  return new AblateError(`${name} is in use by process ${pid} on ${host}`, {
     fix:
-      state === 'unknown'
-        ? `rm ${quoted(path)}    (if that process is gone)`
-        : `wait until it ends, or stop it: kill -INT ${holder.pid}`,
+      processState(holder) === 'unknown'
+        ? `rm -r ${quoted(folder)}    (if that process is gone)`
+        : `wait until it ends, or stop it: kill -INT ${pid}`,
   });
 }

@@ -24,6 +24,10 @@ export function processState(identity: ProcessIdentity): 'alive' | 'dead' | 'unk
   return another || found.ended ? 'dead' : 'alive';
 }
 
+export function isSameProcess(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  return a.pid === b.pid && a.host === b.host && a.startTicks === b.startTicks;
+}
+
 function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -13,6 +13,7 @@ import { readStatus, recordedStatus } from '../../runs/run-status.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
+import type { ProcessIdentity } from '../../util/process-identity.ts';
 import { trainArguments, type Job, type JobEnd, type Launcher } from '../launcher.ts';
 import { ablateCommand } from './ablate-command.ts';
 import { lastLines } from './last-lines.ts';
@@ -61,7 +62,8 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
         if (askedWhile === 'waiting') return stopped;
         const end = await endOf(scheduler, run, ticket, options);
         if (end !== undefined) {
-          if (isLockLeftBy(run, ticket)) breakLock(run);
+          const left = lockLeftBy(run, ticket);
+          if (left !== undefined) breakLock(run, left);
           return askedWhile === undefined ? end : stopped;
         }
       } else if (signal.aborted && askedWhile === undefined && (await askToStop(scheduler, ticket.id, state))) {
@@ -78,7 +80,7 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
     async run(job, signal) {
       const earlier = readTicket(job.run);
       if (earlier?.scheduler === scheduler.name) {
-        const isOpen = (await stateOf(earlier.id)) !== undefined || isLockLeftBy(job.run, earlier);
+        const isOpen = (await stateOf(earlier.id)) !== undefined || lockLeftBy(job.run, earlier) !== undefined;
         if (isOpen) return await follow(job.run, earlier, signal);
       }
       for (let again = 0; ; again++) {
@@ -279,11 +281,11 @@ function readTicket(run: Run): Ticket | undefined {
   }
 }
 
-/** Whether the run's lock is that of a task on another machine: once the task is gone, nothing there takes the lock away. */
-function isLockLeftBy(run: Run, { folder, task }: Ticket): boolean {
+/** The holder of the run, if it is a process of a task on another machine: once the task is gone, nothing there gives the run free. */
+function lockLeftBy(run: Run, { folder, task }: Ticket): ProcessIdentity | undefined {
   const holder = runHolder(run);
-  if (holder === undefined || holder.host === hostname()) return false;
-  return begunProcesses(folder, task).includes(`${holder.host} ${holder.pid}`);
+  if (holder === undefined || holder.host === hostname()) return undefined;
+  return begunProcesses(folder, task).includes(`${holder.host} ${holder.pid}`) ? holder : undefined;
 }
 
 /** The processes that a task has begun, one after the other, as machine and number. */
