@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -119,8 +119,9 @@ test('a job that the scheduler does not know, but whose training goes on reporti
 
 /** A lock as a process on another machine makes it. */
 function lockFrom(run: Run, host: string, pid: number): string {
-  const path = join(run.path, 'lock-1');
-  writeFileSync(path, JSON.stringify({ host, pid }));
+  const path = join(run.path, 'lock', `held.${pid}..a.${host}`);
+  mkdirSync(join(run.path, 'lock'));
+  writeFileSync(path, '');
   return path;
 }
 
