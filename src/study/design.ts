@@ -3,11 +3,12 @@
  */
 import { modelDefinition } from '../models/registry.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
+import { formatCount } from '../util/text-table.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import type { Contrast } from './contrast.ts';
 import { factorialCells, factorialContrasts } from './factorial.ts';
 import { describePath, type StudyFile } from './study-file.ts';
-import type { DesignName, FactorSource, HalvingRule } from './study-schema.ts';
+import type { DesignName, FactorSource, HalvingRule, StudySource } from './study-schema.ts';
 
 /** A group of changes, and where in the study file it stands. */
 export interface Layer {
@@ -44,6 +45,7 @@ interface Level extends Layer {
 /** @throws ConfigurationError naming the line, for what does not go together */
 export function designOf(file: StudyFile): Design {
   const { design: name, halving } = file.source;
+  requireFewRuns(file);
   checkTogether(file);
   const seeds = seedsOf(file);
   return { name, seeds, halving, ...builders[name](file) };
@@ -153,11 +155,12 @@ const drawSeed = 0;
 
 function random(file: StudyFile): Built {
   const { factors, trials = 0 } = file.source;
+  const levels = factors.map(searchLevels);
   const combinations = new Map<string, Level[]>();
   // Discrete factors have only so many combinations: after enough repeats there are no more to find.
   for (let trial = 0; combinations.size < trials && trial < 100 * trials; trial++) {
     const key = streamKey(drawSeed, 'study:random', trial);
-    const chosen = factors.map((factor, i) => drawLevel(factor, i, key));
+    const chosen = factors.map((factor, i) => drawLevel(factor, levels[i]!, i, key));
     const name = trialName(chosen);
     if (!combinations.has(name)) combinations.set(name, chosen);
   }
@@ -180,12 +183,8 @@ function trialName(chosen: readonly Level[]): string {
   return chosen.map(({ ownLabel }) => ownLabel).join(', ');
 }
 
-function drawLevel(factor: FactorSource, index: number, key: number): Level {
-  const { range } = factor;
-  if (range === undefined) {
-    const levels = searchLevels(factor, index);
-    return levels[integer(key, index, levels.length)]!;
-  }
+function drawLevel({ range }: FactorSource, levels: readonly Level[], index: number, key: number): Level {
+  if (range === undefined) return levels[integer(key, index, levels.length)]!;
   const { low, high, scale } = range;
   const fraction = uniform(key, index);
   const exact = scale === 'log' ? low * (high / low) ** fraction : low + (high - low) * fraction;
@@ -253,6 +252,45 @@ function seedsOf({ source, error }: StudyFile): readonly number[] {
     if (seeds.indexOf(seed) !== i) throw error(['seeds', i], `seeds[${i}] (=${seed}) must be different from the seeds before it`);
   });
   return seeds;
+}
+
+/** More runs than this are a mistake in the file. */
+const mostRuns = 10_000;
+
+/** How many variants a design has, without making them: the combinations of a few dozen factors do not fit into any memory. */
+const variantCounts: Readonly<Record<DesignName, (source: StudySource) => number>> = {
+  'one-at-a-time': ({ factors }) => factors.reduce((sum, factor) => sum + changeCount(factor), 1),
+  'leave-one-out': ({ factors }) => factors.length + 1,
+  factorial: ({ factors }) => factors.reduce((product, factor) => product * (changeCount(factor) + 1), 1),
+  grid: ({ factors }) => factors.reduce((product, factor) => product * (changeCount(factor) + (factor.set ? 1 : 0)), 1),
+  random: ({ trials = 0 }) => trials,
+  models: ({ models: listed }) => listed.length,
+};
+
+/** The changes that a factor stands for. */
+function changeCount({ levels }: FactorSource): number {
+  return levels?.length ?? 1;
+}
+
+function requireFewRuns(file: StudyFile): void {
+  const { design, seeds } = file.source;
+  const variants = variantCounts[design](file.source);
+  const repetitions = typeof seeds === 'number' ? seeds : seeds.length;
+  if (variants * repetitions <= mostRuns) return;
+  const [runs, each] = [variants * repetitions, variants].map(countInWords);
+  const isProduct = design === 'factorial' || design === 'grid';
+  throw file.error(
+    [design === 'random' ? 'trials' : design === 'models' ? 'models' : 'factors'],
+    `a study may have at most ${formatCount(mostRuns)} runs, and this one has ${runs}: ${each} variants, ${repetitions} ${repetitions === 1 ? 'seed' : 'seeds'}`,
+    isProduct
+      ? 'leave factors or levels out, or draw some of the combinations: design: random'
+      : 'leave some out, or give fewer seeds',
+  );
+}
+
+/** Counts beyond all digits too. */
+function countInWords(count: number): string {
+  return count < 1e15 ? formatCount(count) : `some ${Math.min(count, Number.MAX_VALUE).toExponential(0)}`;
 }
 
 /** Keys that the study itself decides. */

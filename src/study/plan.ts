@@ -56,11 +56,12 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
   const { name, title = name, description = '', dataset } = file.source;
   const design = designOf(file);
   const [first] = design.seeds;
-  requireNoHalving(file, design);
+  const withFiles = comparesFiles(design);
+  if (withFiles) requireNoHalving(file, design);
   const planned = new Map<string, PlannedRun>();
   const repeated: string[] = [];
   const variants = design.variants.filter((variant) => {
-    const run = planRun(file, variant, first!, facts, design);
+    const run = planRun(file, variant, first!, facts, design, withFiles);
     const outcome = JSON.stringify([run.identity, run.quantization]);
     const same = planned.get(outcome);
     if (same !== undefined) {
@@ -78,12 +79,15 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
     planned.set(outcome, run);
     return true;
   });
-  const doubled = variants.find(({ name: one }, i) => variants.findIndex(({ name: other }) => other === one) < i);
+  const names = new Set<string>();
+  const doubled = variants.find(({ name: each }) => names.size === names.add(each).size);
   if (doubled !== undefined) {
     throw file.error(['factors'], `two variants are called "${doubled.name}"`, 'give the factors or levels other names');
   }
-  const runs = design.seeds.flatMap((seed) => variants.map((variant) => planRun(file, variant, seed, facts, design)));
-  const trainings = runs.filter(({ identity }, i) => runs.findIndex((other) => other.identity === identity) === i);
+  const ofFirstSeed = [...planned.values()];
+  const runs = design.seeds.flatMap((seed) => ofFirstSeed.map((run) => withSeed(run, seed)));
+  const identities = new Set<string>();
+  const trainings = runs.filter(({ identity }) => identities.size < identities.add(identity).size);
   const notes = [
     ...(repeated.length === 0
       ? []
@@ -102,8 +106,8 @@ function comparesFiles({ variants }: Design): boolean {
   return variants.some(({ layers }) => layers.some(({ overrides }) => asksForQuantization(overrides)));
 }
 
-function requireNoHalving(file: StudyFile, design: Design): void {
-  if (design.halving === undefined || !comparesFiles(design)) return;
+function requireNoHalving(file: StudyFile, { halving }: Design): void {
+  if (halving === undefined) return;
   throw file.error(
     ['halving'],
     'halving must be left out with quantization: it compares accuracies while the networks are trained, and files are quantized when they are',
@@ -116,21 +120,35 @@ export function networkOf(config: TrainingConfig, { shape, classes }: DatasetFac
   return buildModel(config.model, { settings: config.modelSettings, input: [shape[0], inputSize, inputSize], classes });
 }
 
-function planRun(file: StudyFile, variant: Variant, seed: number, facts: DatasetFacts, design: Design): PlannedRun {
+/** @param withFiles whether the accuracies of frozen files are compared */
+function planRun(
+  file: StudyFile,
+  variant: Variant,
+  seed: number,
+  facts: DatasetFacts,
+  design: Design,
+  withFiles: boolean,
+): PlannedRun {
   const resolve = (layers: readonly ConfigOverrides[]) => {
-    const config = resolveConfig(...layers.map(withoutQuantization), { dataset: file.source.dataset, seed });
+    const config = resolveConfig(...layers.map(withoutQuantization), { dataset: file.source.dataset, seed, threads: 1 });
     // As the trainer records it, which knows the images.
     const settled = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
     checkInput(settled, facts);
     checkReferences(settled);
     networkOf(settled, facts);
-    const quantization = comparesFiles(design) ? quantizationOf(layers) : undefined;
+    const quantization = withFiles ? quantizationOf(layers) : undefined;
     if (quantization !== undefined) checkSingleView(settled);
     return { settled, quantization };
   };
   const { settled, quantization } = resolveLayers(file, variant.layers, resolve);
   const config = withStudyDefaults(settled, variant.layers, design);
   return { variant: variant.name, seed, config, identity: runIdentity(config), quantization };
+}
+
+/** A seed changes nothing else of what is planned. */
+function withSeed(run: PlannedRun, seed: number): PlannedRun {
+  const config = { ...run.config, seed };
+  return { ...run, seed, config, identity: runIdentity(config) };
 }
 
 function checkSingleView({ tta }: TrainingConfig): void {

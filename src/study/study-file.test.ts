@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
+import { designOf } from './design.ts';
 import { planStudy, type StudyPlan } from './plan.ts';
 import { parseStudyFile, readStudyFile } from './study-file.ts';
 
@@ -353,6 +354,57 @@ describe('a wrong file names the line and what is allowed', () => {
       5,
       /trials \(=9\) must be at most 2/,
     ],
+    [
+      'more combinations than fit into memory',
+      study(
+        `factors:\n${Array.from({ length: 30 }, (_, i) => `  - { name: f${i}, set: { learningRate: ${i + 1} } }`).join('\n')}`,
+        undefined,
+        'factorial',
+      ),
+      5,
+      /a study may have at most 10,000 runs, and this one has 2,147,483,648: 1,073,741,824 variants, 2 seeds\nleave factors or levels out, or draw/,
+    ],
+    [
+      'a grid beyond all numbers',
+      study(
+        `factors:\n${Array.from({ length: 400 }, (_, i) => `  - { name: f${i}, levels: [${Array.from({ length: 10 }, (_, k) => `{ learningRate: ${k + 1} }`).join(', ')}] }`).join('\n')}`,
+        undefined,
+        'grid',
+      ),
+      5,
+      /and this one has some 2e\+308: some 2e\+308 variants, 2 seeds/,
+    ],
+    [
+      'more trials than anyone trains',
+      study('trials: 1000000000\nfactors: [{ name: x, set: { augment: false } }]', undefined, 'random'),
+      5,
+      /at most 10,000 runs, and this one has 2,000,000,000: 1,000,000,000 variants, 2 seeds\nleave some out, or give fewer seeds/,
+    ],
+    [
+      'more factors than anyone trains',
+      study(`factors: [${Array.from({ length: 5000 }, (_, i) => `{ name: f${i}, set: { steps: ${i + 1} } }`).join(', ')}]`),
+      5,
+      /at most 10,000 runs, and this one has 10,002: 5,001 variants, 2 seeds$/m,
+    ],
+    [
+      'left out one by one, likewise',
+      study(
+        `factors: [${Array.from({ length: 5000 }, (_, i) => `{ name: f${i}, set: { steps: ${i + 1} } }`).join(', ')}]`,
+        undefined,
+        'leave-one-out',
+      ),
+      5,
+      /and this one has 10,002: 5,001 variants, 2 seeds$/m,
+    ],
+    [
+      'more seeds than anyone trains with, for the models',
+      study(`models: [${Array.from({ length: 11 }, (_, i) => `m${i}`).join(', ')}]`, undefined, 'models').replace(
+        '[1, 2]',
+        '1000',
+      ),
+      5,
+      /and this one has 11,000: 11 variants, 1000 seeds/,
+    ],
     ['a single model', study('models: [tuto]', undefined, 'models'), 5, /models must be a list of at least two models/],
     [
       'an unknown model in the list',
@@ -473,6 +525,19 @@ describe('a wrong file names the line and what is allowed', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  test('as many runs as a study may have are not refused for their number', () => {
+    const trials = (count: number) =>
+      study(
+        `trials: ${count}\nfactors: [{ name: x, range: { key: learningRate, low: 1.0e-9, high: 1, scale: log } }]`,
+        undefined,
+        'random',
+      );
+    expect(designOf(parseStudyFile(trials(5000), 'study.yaml')).variants).toHaveLength(5000);
+    expect(thrownBy(() => designOf(parseStudyFile(trials(5001), 'study.yaml')))).toMatchObject({
+      message: expect.stringContaining('10,002') as string,
+    });
   });
 
   test('all wrong keys at once', () => {
