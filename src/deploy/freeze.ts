@@ -109,9 +109,8 @@ function classesOf({ saved, classes }: FreezeOptions): readonly string[] {
   });
 }
 
-function imageSizeOf({ file, config }: SavedModel): number {
-  const shape = file.metadata['imageShape'];
-  if (shape !== undefined) return (JSON.parse(shape) as readonly [number, number, number])[1];
+function imageSizeOf({ imageShape, config }: SavedModel): number {
+  if (imageShape !== undefined) return imageShape[1];
   return config.inputSize === 'full' ? usualImageSize : Math.max(usualImageSize, config.inputSize);
 }
 

@@ -22,7 +22,7 @@ export async function freezeUntrained(engine: Engine, keys: ConfigOverrides & { 
     initializeParameters(plan.parameters, config.seed, config.initializer);
     const tensors = tensorsOf(plan.parameters, plan.parameters.values, '');
     const file = { tensors, metadata: { model: config.model } };
-    const saved = { path: `an untrained ${config.model}`, file, config, step: 0, classes: undefined };
+    const saved = { path: `an untrained ${config.model}`, file, config, step: 0, classes: undefined, imageShape: undefined };
     return await freeze({ saved, weights: 'raw', engine });
   } finally {
     plan.dispose();

@@ -1,7 +1,7 @@
 /** The same report for runs that belong to no study: repetitions (runs that differ in their seed only) are put together. */
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
-import { readSafetensorsMetadata } from '../runs/safetensors.ts';
+import { readWeightsMetadata } from '../runs/weights-metadata.ts';
 import type { Contrast } from '../study/contrast.ts';
 import { estimateEffects } from '../study/effects.ts';
 import { experimentIdentity } from '../study/identity.ts';
@@ -157,9 +157,7 @@ function factsOf(run: Run): DatasetFacts & { readonly classNames: readonly strin
       fix: 'wait for its first checkpoint, or leave it out',
     });
   }
-  const { classes, imageShape } = readSafetensorsMetadata(checkpoint.path);
-  const classNames = JSON.parse(classes ?? '[]') as string[];
-  const shape = imageShape === undefined ? ([3, 32, 32] as const) : (JSON.parse(imageShape) as [number, number, number]);
+  const { classes: classNames = [], imageShape: shape = [3, 32, 32] } = readWeightsMetadata(checkpoint.path) ?? {};
   return { shape, classes: classNames.length, classNames, evaluationImages: readEvaluation(run)?.images ?? 0 };
 }
 

@@ -100,20 +100,25 @@ test('weights of another program are not a checkpoint', () => {
   expect(() => loadCheckpoint(path)).toThrow('is not a checkpoint of the format "ablate-checkpoint-1": its format is undefined');
 });
 
-test('weights are raw, or moving averages with the raw statistics', () => {
-  const checkpoint = checkpointAt(1);
+test('weights are raw, or the moving averages of all of them', () => {
+  const { tensors } = checkpointAt(1);
+  const whole = new Map(tensors).set('ema.norm1.mean', { shape: [1], data: Float32Array.of(8) });
   const values = (kind: 'ema' | 'raw') =>
-    [...checkpointWeights(checkpoint, kind, 'c')].map(([name, { data }]) => [name, ...data]);
+    [...checkpointWeights({ tensors: whole }, kind, 'c')].map(([name, { data }]) => [name, ...data]);
   expect(values('raw')).toEqual([
     ['conv1.weight', 1, 2],
     ['norm1.mean', 3],
   ]);
   expect(values('ema')).toEqual([
     ['conv1.weight', 4, 5],
-    ['norm1.mean', 3],
+    ['norm1.mean', 8],
   ]);
-  const tensors = new Map([['conv1.weight', checkpoint.tensors.get('conv1.weight')!]]);
-  expect(() => checkpointWeights({ ...checkpoint, tensors }, 'ema', 'step-1')).toThrow('step-1 has no moving averages');
+  const without = new Map([['conv1.weight', tensors.get('conv1.weight')!]]);
+  expect(() => checkpointWeights({ tensors: without }, 'ema', 'step-1')).toThrow('step-1 has no moving averages');
+  // Never the averages of some and the last values of others.
+  const averages = () => checkpointWeights({ tensors }, 'ema', 'step-1');
+  expect(averages).toThrow(DataError);
+  expect(averages).toThrow('step-1 lacks moving averages of some weights: ema.norm1.mean');
 });
 
 test('a folder that cannot be written gives the path, the reason and a fix', () => {

@@ -120,10 +120,11 @@ export function loadLatestCheckpoint(run: Run): Checkpoint {
 }
 
 /**
- * The weights of a network by parameter name. `ema`: moving averages, with the raw values of whatever has none (statistics).
+ * The weights of a network by parameter name. `ema`: their moving averages, of which a checkpoint has one for every parameter, running
+ * statistics included.
  *
  * @param source What to call the checkpoint in errors.
- * @throws DataError if moving averages are asked for and the checkpoint has none.
+ * @throws DataError if moving averages are asked for and the checkpoint has none, or not those of every parameter.
  */
 export function checkpointWeights(
   checkpoint: Pick<Checkpoint, 'tensors'>,
@@ -131,14 +132,17 @@ export function checkpointWeights(
   source: string,
 ): Map<string, Tensor> {
   const { tensors } = checkpoint;
-  const names = [...tensors.keys()];
-  const averaged = names.some((name) => name.startsWith('ema.'));
-  if (kind === 'ema' && !averaged) {
+  const weights = [...tensors].filter(([name]) => !/^(ema|opt|mask)\./.test(name));
+  if (kind === 'raw') return new Map(weights);
+  const averages = weights.map(([name]) => [name, tensors.get(`ema.${name}`)] as const);
+  const missing = averages.filter(([, average]) => average === undefined).map(([name]) => `ema.${name}`);
+  if (missing.length === 0) return new Map(averages as [string, Tensor][]);
+  if (missing.length === weights.length) {
     throw new DataError(`${source} has no moving averages of the weights`, { fix: '--weights raw' });
   }
-  const parameters = names.filter((name) => !/^(ema|opt|mask)\./.test(name));
-  const averageOf = (name: string) => (kind === 'ema' ? tensors.get(`ema.${name}`) : undefined);
-  return new Map(parameters.map((name) => [name, averageOf(name) ?? tensors.get(name)!]));
+  throw new DataError(`${source} lacks moving averages of some weights: ${missing.slice(0, 4).join(', ')}`, {
+    fix: '--weights raw, or an earlier checkpoint',
+  });
 }
 
 /** Removes all but the newest `keep` checkpoints, and final ones. */

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { DataError } from '../util/errors.ts';
-import { decodeSafetensors, encodeSafetensors, readSafetensors, type Tensor } from './safetensors.ts';
+import { decodeSafetensors, encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
 
 const tensors = new Map<string, Tensor>([
-  ['conv1.weight', { shape: [2, 1, 1, 3], data: Float32Array.of(1, -2, 3.5, NaN, Infinity, -0) }],
+  ['conv1.weight', { shape: [2, 1, 1, 3], data: Float32Array.of(1, -2, 3.5, 3e38, -1e-45, -0) }],
   ['conv1.bias', { shape: [2], data: Float32Array.of(0.1, 1e-40) }],
   ['scale', { shape: [], data: Float32Array.of(7) }],
   ['empty', { shape: [0, 3], data: new Float32Array() }],
@@ -60,18 +60,30 @@ function file(header: unknown, dataBytes: number | Uint8Array): Uint8Array {
 }
 
 test('widens F16 and BF16 exactly', () => {
-  const half = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x03ff, 0x7bff, 0x7c00, 0xfc00, 0x7e00, 0x8000);
-  const brain = Uint16Array.of(0x3f80, 0xc040, 0xff80, 0x0001);
+  const half = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x03ff, 0x7bff, 0x8000);
+  const brain = Uint16Array.of(0x3f80, 0xc040, 0x0001);
   const data = new Uint8Array(half.byteLength + brain.byteLength);
   data.set(new Uint8Array(half.buffer));
   data.set(new Uint8Array(brain.buffer), half.byteLength);
   const header = {
-    half: { dtype: 'F16', shape: [9], data_offsets: [0, 18] },
-    brain: { dtype: 'BF16', shape: [4], data_offsets: [18, 26] },
+    half: { dtype: 'F16', shape: [6], data_offsets: [0, 12] },
+    brain: { dtype: 'BF16', shape: [3], data_offsets: [12, 18] },
   };
   const decoded = decodeSafetensors(file(header, data), 'file').tensors;
-  expect([...decoded.get('half')!.data]).toEqual([1, -2, 2 ** -24, 1023 * 2 ** -24, 65504, Infinity, -Infinity, NaN, -0]);
-  expect([...decoded.get('brain')!.data]).toEqual([1, -3, -Infinity, 2 ** -133]);
+  expect([...decoded.get('half')!.data]).toEqual([1, -2, 2 ** -24, 1023 * 2 ** -24, 65504, -0]);
+  expect([...decoded.get('brain')!.data]).toEqual([1, -3, 2 ** -133]);
+});
+
+test.each<[string, Uint8Array]>([
+  ['F32', new Uint8Array(Float32Array.of(1, NaN).buffer)],
+  ['F32', new Uint8Array(Float32Array.of(-Infinity, 1).buffer)],
+  ['F16', new Uint8Array(Uint16Array.of(0x3c00, 0x7c00).buffer)],
+  ['F16', new Uint8Array(Uint16Array.of(0x7e00, 0x3c00).buffer)],
+  ['BF16', new Uint8Array(Uint16Array.of(0x3f80, 0xff80).buffer)],
+])('values of %s that are not finite are refused', (dtype, data) => {
+  const header = { 'conv1.bias': { dtype, shape: [2], data_offsets: [0, data.length] } };
+  expect(() => decodeSafetensors(file(header, data), 'w')).toThrow('w has values in conv1.bias that are not finite');
+  expect(() => decodeSafetensors(file(header, data), 'w')).toThrow(DataError);
 });
 
 describe('damaged files give a DataError that names the file and what is wrong', () => {
@@ -80,6 +92,7 @@ describe('damaged files give a DataError that names the file and what is wrong',
     a: { dtype: 'F32', shape: [2], data_offsets: a },
     b: { dtype: 'F32', shape: [2], data_offsets: b },
   });
+  const entry = '{"dtype":"F32","shape":[2],"data_offsets":[0,8]}';
   const cases: readonly (readonly [string, Uint8Array, string])[] = [
     ['empty', new Uint8Array(), 'it has 0 bytes'],
     ['header cut', file('{}', 0).subarray(0, 9), 'it is truncated: it has 9 bytes, and its header ends at 10'],
@@ -101,7 +114,45 @@ describe('damaged files give a DataError that names the file and what is wrong',
     ['type', file(one({ dtype: 'I64' }), 8), 'tensor "w" has the type "I64"; this program reads F32, F16, BF16'],
     ['shape', file(one({ shape: [-2] }), 8), 'tensor "w" has the shape [-2]'],
     ['offsets', file(one({ data_offsets: [8, 0] }), 8), 'tensor "w" has the offsets [8,0]'],
-    ['no entry', file({ w: 1 }, 8), 'tensor "w" has the type undefined'],
+    ['no entry', file({ w: 1 }, 8), 'tensor "w" has the type missing'],
+    [
+      'a header of gigabytes',
+      file('{}', 0).fill(0xff, 2, 5),
+      'its header would have 1099511562242 bytes, more than the 10000000 allowed',
+    ],
+    [
+      'a header of 10 MB and a byte',
+      file('{}', 0)
+        .fill(0, 0, 8)
+        .map((byte, i) => [0x81, 0x96, 0x98][i] ?? byte),
+      'would have 10000001 bytes',
+    ],
+    [
+      'a header of 10 MB',
+      file('{}', 0)
+        .fill(0, 0, 8)
+        .map((byte, i) => [0x80, 0x96, 0x98][i] ?? byte),
+      'it is truncated',
+    ],
+    [
+      'a shape whose product overflows',
+      file(one({ shape: [2 ** 53 - 1, 2 ** 53 - 1, 2 ** 53 - 1] }), 8),
+      'tensor "w" [9007199254740991',
+    ],
+    ['an overflow of 64 bits', file(one({ shape: [2 ** 32, 2 ** 32, 2] }), 8), 'has 8'],
+    ['an integer that JSON rounds', file(one({ shape: [2 ** 53] }), 8), 'tensor "w" has the shape [9007199254740992]'],
+    ['nine dimensions', file(one({ shape: [2, 1, 1, 1, 1, 1, 1, 1, 1] }), 8), 'tensor "w" has the shape [2,1,1,1,1,1,1,1,1]'],
+    ['a long shape', file(one({ shape: new Array(1000).fill(1) }), 8), `has the shape [${'1,'.repeat(29)}1...`],
+    ['offsets beyond the end', file(one({ data_offsets: [2 ** 52, 2 ** 52 + 8] }), 8), 'ends at byte 4503599627370504'],
+    ['the same place twice', file(pair([0, 8], [0, 8]), 8), 'tensor "b" overlaps the one before it by 8 bytes'],
+    ['a name twice', file(`{"w":${entry},"w":${entry}}`, 8), 'its header has "w" twice'],
+    ['a name twice, written otherwise', file(`{"w":${entry},"\\u0077" :${entry}}`, 8), 'its header has "w" twice'],
+    ['metadata twice', file('{"__metadata__":{"a":"{","a":"b"}}', 0), 'its header has "a" twice'],
+    [
+      'nested',
+      file(`{"w":{"dtype":"F32","shape":${'['.repeat(100_000)}${']'.repeat(100_000)},"data_offsets":[0,8]}}`, 8),
+      'nested deeper',
+    ],
     ['overlap', file(pair([0, 8], [4, 12]), 12), 'tensor "b" overlaps the one before it by 4 bytes'],
     ['gap', file(pair([0, 8], [12, 20]), 20), 'there is a gap of 4 bytes before tensor "b"'],
     ['metadata', file({ __metadata__: { step: 1 } }, 0), 'its __metadata__ is not an object of strings'],
@@ -121,6 +172,15 @@ describe('damaged files give a DataError that names the file and what is wrong',
   });
 });
 
+test('keys of different objects may be the same, and values may look like keys', () => {
+  const header = '{"__metadata__":{"a":"\\"a\\":{[","b":"b","dtype":"a"},"a":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}';
+  const decoded = decodeSafetensors(file(header, 4), 'w');
+  expect(decoded.metadata).toEqual({ a: '"a":{[', b: 'b', dtype: 'a' });
+  expect(decoded.tensors.get('a')!.shape).toEqual([1, 1]);
+  const eight = { w: { dtype: 'F32', shape: [1, 1, 1, 1, 1, 1, 1, 2], data_offsets: [0, 8] } };
+  expect(decodeSafetensors(file(eight, 8), 'w').tensors.get('w')!.data).toHaveLength(2);
+});
+
 test('a file that is not there is named', () => {
   expect(() => readSafetensors('/nowhere/w.safetensors')).toThrow('cannot read /nowhere/w.safetensors: no such file');
 });
@@ -134,6 +194,14 @@ test('a file compressed with gzip reads as it is; a damaged one is refused, and 
     expect(readSafetensors(path)).toEqual({ tensors, metadata: { step: '1' } });
     writeFileSync(path, zipped.subarray(0, 40));
     expect(() => readSafetensors(path)).toThrow(/the gzip data of .*w\.safetensors\.gz are damaged: unexpected end of file/);
+    // 10 MB of zeros in 10 kB, behind a file that says that it ends before them: what is allowed is what it says, to the byte.
+    const whole = encodeSafetensors(tensors, {});
+    writeFileSync(path, gzipSync(Buffer.concat([whole, Buffer.alloc(10_000_000)])));
+    expect(() => readSafetensors(path)).toThrow(/unpack to more than the \d+ B that are allowed/);
+    writeFileSync(path, gzipSync(Buffer.concat([whole, Buffer.alloc(1)])));
+    expect(() => readSafetensors(path)).toThrow(DataError);
+    writeFileSync(path, gzipSync('plain text of more than eight bytes'));
+    expect(() => readSafetensors(path)).toThrow(/its header would have/);
     // A header of 0x8b1f bytes, whose length starts as a gzip file does.
     const header = `{"__metadata__":{}${' '.repeat(0x8b1f - 19)}}`;
     const length = Buffer.alloc(8);
@@ -143,5 +211,12 @@ test('a file compressed with gzip reads as it is; a damaged one is refused, and 
     expect(readSafetensors(path).tensors.size).toBe(0);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('neither a file nor its metadata is read from what is no regular file', () => {
+  for (const read of [readSafetensors, readSafetensorsMetadata]) {
+    expect(() => read('/dev/zero')).toThrow('cannot read /dev/zero: it is a device, not a file');
+    expect(() => read(tmpdir())).toThrow('it is a folder, not a file');
   }
 });

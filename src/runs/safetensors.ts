@@ -2,10 +2,11 @@
  * The safetensors format (github.com/huggingface/safetensors): the header's length in 8 bytes, little-endian; the header, a JSON
  * object from tensor names to type, shape and place, padded with blanks; then the tensors' bytes, little-endian, without gaps.
  */
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { DataError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { decompress, startsAsGzip } from '../util/gzip.ts';
+import { openRegularFile, readRegularFile, readStart } from '../util/regular-file.ts';
 
 /** One tensor in plain layout. */
 export interface Tensor {
@@ -19,8 +20,12 @@ export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The format's own limit, which keeps a damaged length from asking for all memory. */
-const maximumHeaderBytes = 100_000_000;
+/** Keeps a damaged length from asking for all memory. The format itself allows ten times as much; the largest networks need less than a tenth. */
+const maximumHeaderBytes = 10_000_000;
+/** Of a tensor's shape. */
+const mostDimensions = 8;
+/** The header, an entry, its shape. */
+const deepestNesting = 3;
 const lengthBytes = 8;
 const metadataKey = '__metadata__';
 
@@ -58,19 +63,22 @@ export function encodeSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata
  * Decodes a file of F32, F16 or BF16 tensors; the latter two are widened to float32, exactly. The result shares nothing with `bytes`.
  *
  * @param source What to call the file in errors, usually its path.
- * @throws DataError if the file is truncated, too long, not JSON, has tensors that overlap or leave gaps, or another type.
+ * @throws DataError if the file is truncated, too long, not JSON, has tensors that overlap or leave gaps, another type, or values that are
+ *   not finite: no training goes on from those, and no network computes with them.
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensors {
   const { header, dataStart } = decodeHeader(bytes, source);
   const data = bytes.subarray(dataStart);
-  const { [metadataKey]: metadata, ...rest } = header;
-  const entries = Object.entries(rest).map(([name, value]) => checkEntry(name, value, data.length, source));
+  const entries = entriesOf(header, data.length, source);
   checkPlacement(entries, data.length, source);
   const tensors = new Map<string, Tensor>();
   for (const { name, type, shape, begin, end } of entries) {
-    tensors.set(name, { shape, data: decoders[type](new Uint8Array(data.subarray(begin, end))) });
+    const values = decoders[type](new Uint8Array(data.subarray(begin, end)));
+    if (!values.every(Number.isFinite))
+      throw new DataError(`${source} has values in ${name} that are not finite`, { fix: otherFile });
+    tensors.set(name, { shape, data: values });
   }
-  return { tensors, metadata: checkMetadata(metadata, source) };
+  return { tensors, metadata: checkMetadata(header[metadataKey], source) };
 }
 
 /**
@@ -79,13 +87,17 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
  * @throws AblateError if it cannot be read; DataError as `decodeSafetensors`, or if the compressed data are damaged.
  */
 export function readSafetensors(path: string): Safetensors {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
-  return decodeSafetensors(isGzip(bytes) ? decompress(bytes, path) : bytes, path);
+  const bytes = readRegularFile(path);
+  const announcedBytes = (start: Uint8Array) => announcedLength(start, path);
+  return decodeSafetensors(isGzip(bytes) ? decompress(bytes, path, { announcedBytes }) : bytes, path);
+}
+
+/** Of a file that begins so: undefined as long as the header is not whole. */
+function announcedLength(start: Uint8Array, source: string): number | undefined {
+  if (start.length < lengthBytes || start.length < lengthBytes + headerLength(start, source)) return undefined;
+  const { header, dataStart } = decodeHeader(start, source);
+  const ends = entriesOf(header, Infinity, source).map(({ end }) => end);
+  return ends.reduce((last, end) => Math.max(last, end), 0) + dataStart;
 }
 
 /** The first bytes could also be a header's length; then a brace follows them, which a gzip file never has there (RFC 1952: XFL). */
@@ -99,32 +111,18 @@ function isGzip(bytes: Uint8Array): boolean {
  * @throws AblateError if it cannot be read; DataError if its header is damaged.
  */
 export function readSafetensorsMetadata(path: string): Readonly<Record<string, string>> {
+  const { descriptor } = openRegularFile(path);
   let start: Uint8Array;
   try {
-    const descriptor = openSync(path, 'r');
-    try {
-      const length = readStart(descriptor, lengthBytes);
-      const headerBytes = length.length < lengthBytes ? 0 : headerLength(length, path);
-      start = readStart(descriptor, lengthBytes + headerBytes);
-    } finally {
-      closeSync(descriptor);
-    }
+    const length = readStart(descriptor, lengthBytes);
+    const headerBytes = length.length < lengthBytes ? 0 : headerLength(length, path);
+    start = readStart(descriptor, lengthBytes + headerBytes);
   } catch (error) {
     throw fileError('read', path, error);
+  } finally {
+    closeSync(descriptor);
   }
   return checkMetadata(decodeHeader(start, path).header[metadataKey], path);
-}
-
-/** The first `count` bytes of a file, or all if it has less. */
-function readStart(descriptor: number, count: number): Uint8Array {
-  const bytes = new Uint8Array(count);
-  let filled = 0;
-  while (filled < count) {
-    const read = readSync(descriptor, bytes, filled, count - filled, filled);
-    if (read === 0) break;
-    filled += read;
-  }
-  return bytes.subarray(0, filled);
 }
 
 const elementBytes = { F32: 4, F16: 2, BF16: 2 } as const;
@@ -159,10 +157,10 @@ interface Entry {
   readonly end: number;
 }
 
+const otherFile = 'use another file, or an earlier checkpoint';
+
 function damaged(source: string, problem: string): DataError {
-  return new DataError(`${source} is not a valid safetensors file: ${problem}`, {
-    fix: 'use another file, or an earlier checkpoint',
-  });
+  return new DataError(`${source} is not a valid safetensors file: ${problem}`, { fix: otherFile });
 }
 
 function decodeHeader(
@@ -176,14 +174,36 @@ function decodeHeader(
   if (dataStart > bytes.length) {
     throw damaged(source, `it is truncated: it has ${bytes.length} bytes, and its header ends at ${dataStart}`);
   }
+  let text: string;
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(lengthBytes, dataStart)));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(lengthBytes, dataStart));
+    header = JSON.parse(text);
   } catch (error) {
     throw damaged(source, `its header is not JSON: ${messageOf(error)}`);
   }
   if (!isObject(header)) throw damaged(source, 'its header is not a JSON object');
+  checkKeys(text, source);
   return { header, dataStart };
+}
+
+/** Of a key that is there twice, JSON.parse forgets the first. @param json valid JSON */
+function checkKeys(json: string, source: string): void {
+  const objects: Set<string>[] = [];
+  for (let i = 0; i < json.length; i++) {
+    const character = json[i]!;
+    if (character === '{' || character === '[') {
+      if (objects.push(new Set()) > deepestNesting) throw damaged(source, 'its header is nested deeper than the format allows');
+    } else if (character === '}' || character === ']') objects.pop();
+    else if (character === '"') {
+      const start = i;
+      for (i++; json[i] !== '"'; i++) if (json[i] === '\\') i++;
+      const isKey = /^\s*:/.test(json.slice(i + 1, i + 100));
+      const name = isKey ? (JSON.parse(json.slice(start, i + 1)) as string) : '';
+      if (isKey && objects.at(-1)!.has(name)) throw damaged(source, `its header has ${shortened(name)} twice`);
+      if (isKey) objects.at(-1)!.add(name);
+    }
+  }
 }
 
 /** The first eight bytes. */
@@ -195,15 +215,21 @@ function headerLength(bytes: Uint8Array, source: string): number {
   return headerBytes;
 }
 
+function entriesOf(header: Readonly<Record<string, unknown>>, dataBytes: number, source: string): Entry[] {
+  const tensors = Object.entries(header).filter(([name]) => name !== metadataKey);
+  return tensors.map(([name, value]) => checkEntry(name, value, dataBytes, source));
+}
+
 function checkEntry(name: string, value: unknown, dataBytes: number, source: string): Entry {
   const { dtype, shape, data_offsets: offsets } = isObject(value) ? value : {};
   if (!isElementType(dtype)) {
     const allowed = Object.keys(elementBytes).join(', ');
-    throw damaged(source, `tensor "${name}" has the type ${JSON.stringify(dtype)}; this program reads ${allowed}`);
+    throw damaged(source, `tensor "${name}" has the type ${shortened(dtype)}; this program reads ${allowed}`);
   }
-  if (!isIntegers(shape)) throw damaged(source, `tensor "${name}" has the shape ${JSON.stringify(shape)}`);
+  if (!isIntegers(shape) || shape.length > mostDimensions)
+    throw damaged(source, `tensor "${name}" has the shape ${shortened(shape)}`);
   if (!isIntegers(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    throw damaged(source, `tensor "${name}" has the offsets ${JSON.stringify(offsets)}`);
+    throw damaged(source, `tensor "${name}" has the offsets ${shortened(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
   if (end > dataBytes) {
@@ -232,6 +258,11 @@ function checkMetadata(metadata: unknown = {}, source: string): Record<string, s
     throw damaged(source, `its ${metadataKey} is not an object of strings`);
   }
   return metadata as Record<string, string>;
+}
+
+function shortened(value: unknown): string {
+  const text = value === undefined ? 'missing' : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

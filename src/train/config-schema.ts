@@ -4,6 +4,7 @@
  * than some recorded configurations, which do not have them.
  */
 import * as z from 'zod';
+import { mostThreads } from '../util/cpu.ts';
 import { ttaLevels } from './test-time-augmentation.ts';
 
 const aboveZero = 'a number above 0';
@@ -18,6 +19,8 @@ const positive = z.number(aboveZero).positive(aboveZero);
 const nonNegative = z.number('a number of at least 0').min(0, 'a number of at least 0');
 const flag = z.boolean('true or false');
 const name = z.string('a name').min(1, 'a name');
+
+const threadsText = `an integer from 1 to ${mostThreads}`;
 
 /** A number from 0 to below 1. */
 const share = z.number('a number in [0, 1)').min(0, 'a number in [0, 1)').lt(1, 'a number in [0, 1)');
@@ -229,7 +232,7 @@ export const trainingConfigSchema = z.strictObject({
   /** Batch normalization over the batch of all processes; by default each process normalizes with the statistics of its own part. */
   syncBatchNorm: flag.default(false),
   /** OpenMP threads of this process. */
-  threads: integer(1),
+  threads: z.int(threadsText).min(1, threadsText).max(mostThreads, threadsText),
   /** Keep the last 5,000 training images out of training and evaluate on them rather than on the test set. */
   val: flag,
   /** Test-time augmentation: the views of each image whose logits an evaluation averages. */

@@ -7,7 +7,7 @@ import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings, widthPrefix } from '../models/settings.ts';
 import { defaultThreads } from '../util/cpu.ts';
-import { ConfigurationError } from '../util/errors.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
 import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { keyMeantBy } from './config-names.ts';
@@ -96,6 +96,21 @@ export function checkConfig(complete: unknown): TrainingConfig {
     throw new ConfigurationError(`steps (=${data.steps}) must be a multiple of pruning.rounds (=${data.pruning.rounds})`);
   }
   return data;
+}
+
+/**
+ * Checks the configuration that a file records.
+ *
+ * @param source what to call the file in errors, usually its path
+ * @throws DataError if it is not one that can be used
+ */
+export function checkRecordedConfig(config: unknown, source: string): TrainingConfig {
+  try {
+    return checkConfig(config);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new DataError(`the configuration recorded in ${source} cannot be used: ${error.message}`, { cause: error });
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { readConfig, runName, type Run } from '../runs/run-folder.ts';
-import { readSafetensorsMetadata } from '../runs/safetensors.ts';
+import { readWeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
-import { checkConfig, resolveConfig } from './config.ts';
+import { checkConfig, checkRecordedConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 
 /** Keys that do not change what a step computes: a resumed run may change them. */
@@ -51,6 +51,6 @@ export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConf
 /** The configuration a run was last trained with. */
 export function recordedConfig(run: Run): TrainingConfig {
   const checkpoint = latestCheckpoint(run);
-  const text = checkpoint === undefined ? undefined : readSafetensorsMetadata(checkpoint.path)['config'];
-  return checkConfig(text === undefined ? readConfig(run) : (JSON.parse(text) as unknown));
+  const metadata = checkpoint && readWeightsMetadata(checkpoint.path);
+  return metadata === undefined ? checkConfig(readConfig(run)) : checkRecordedConfig(metadata.config, checkpoint!.path);
 }

@@ -1,6 +1,11 @@
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { encodeSafetensors } from '../runs/safetensors.ts';
 import { DataError } from '../util/errors.ts';
-import { findWeights, settledReference } from './saved-model.ts';
+import { resolveConfig } from './config.ts';
+import { findWeights, readSavedModel, settledReference } from './saved-model.ts';
 
 test('a frozen file has no weights to train on, whether it is there or not', () => {
   for (const name of ['small.onnx', 'nowhere/small.onnx.gz']) {
@@ -13,4 +18,44 @@ test('a frozen file has no weights to train on, whether it is there or not', () 
 
 test('a file of weights that is not there is named', () => {
   expect(() => findWeights('nowhere/w.safetensors.gz', 'runs')).toThrow('there is no file nowhere/w.safetensors.gz');
+});
+
+describe('what a file says of its network is checked when it is read', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-saved-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const config = resolveConfig({ model: 'tuto', threads: 1 });
+  const metadata = { model: 'tuto', config: JSON.stringify(config), step: '7', classes: '["a","b"]', imageShape: '[3,24,24]' };
+  const tensors = new Map([['logits.bias', { shape: [2], data: Float32Array.of(1, 2) }]]);
+  const write = (changes: object, values = tensors): string => {
+    const path = join(folder, 'w.safetensors');
+    writeFileSync(path, encodeSafetensors(values, { ...metadata, ...changes }));
+    return path;
+  };
+
+  test('what is right is known', () => {
+    const path = write({});
+    const file = { tensors, metadata };
+    expect(readSavedModel(path, {})).toEqual({ path, file, config, step: 7, classes: ['a', 'b'], imageShape: [3, 24, 24] });
+  });
+
+  test.each([
+    [{ classes: 'null' }, 'the metadata of PATH is damaged: classes (=null) must be a list of 2 to 256 different names'],
+    [{ imageShape: 'junk' }, 'the metadata of PATH is damaged: imageShape (=junk) must be JSON'],
+    [{ config: 'null' }, 'the metadata of PATH is damaged: config (=null) must be an object of keys'],
+    [{ config: '{"model":"tuto"}' }, 'the configuration recorded in PATH cannot be used: modelSettings (=missing) must be'],
+    [
+      { config: JSON.stringify({ ...config, threads: 100_000 }) },
+      'the configuration recorded in PATH cannot be used: threads (=100000) must be',
+    ],
+  ])('%j is refused', (changes, problem) => {
+    const path = write(changes);
+    const read = () => readSavedModel(path, {});
+    expect(read).toThrow(DataError);
+    expect(read).toThrow(problem.replace('PATH', path));
+  });
+
+  test('values that are not finite are refused', () => {
+    const path = write({}, new Map([['logits.bias', { shape: [2], data: Float32Array.of(1, NaN) }]]));
+    expect(() => readSavedModel(path, {})).toThrow(`${path} has values in logits.bias that are not finite`);
+  });
 });

@@ -3,10 +3,11 @@ import { existsSync, statSync } from 'node:fs';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { parseWeightsMetadata } from '../runs/weights-metadata.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
 import { frozenFileName, weightsFileName } from '../util/file-names.ts';
 import { quoted } from '../util/shell.ts';
-import { checkConfig, resolveConfig } from './config.ts';
+import { checkRecordedConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { modelOf } from './weights.ts';
 
@@ -19,6 +20,8 @@ export interface SavedModel {
   readonly step: number | undefined;
   /** Names of the classes; undefined for weights from elsewhere. */
   readonly classes: readonly string[] | undefined;
+  /** `[C, H, W]` of the images it was trained on; undefined for weights from elsewhere. */
+  readonly imageShape: readonly [number, number, number] | undefined;
 }
 
 /**
@@ -61,18 +64,18 @@ export function settledReference(reference: string, runsFolder: string): string 
  * Reads a checkpoint, or a safetensors file from elsewhere, of which `given` must name the model.
  *
  * @param given the model and other keys, as far as the user gave them; a checkpoint knows its own and only its model may be repeated
- * @throws DataError for a file that is no safetensors file or of another model; ConfigurationError if the model is not known
+ * @throws DataError for a file that is no safetensors file, is damaged, or of another model; ConfigurationError if the model is not known
  */
 export function readSavedModel(path: string, given: ConfigOverrides): SavedModel {
   const file = readSafetensors(path);
-  const { config, step, classes } = file.metadata;
+  const metadata = parseWeightsMetadata(file.metadata, path);
   const model = modelOf(file);
   if (given['model'] !== undefined && model !== undefined && given['model'] !== model) {
     throw new DataError(`${path} is of model ${model}, not ${JSON.stringify(given['model'])}`, {
       fix: `leave --model out, or give --model ${model}`,
     });
   }
-  if (config === undefined) {
+  if (metadata === undefined) {
     if (given['model'] === undefined && model === undefined) {
       throw new ConfigurationError(`${path} does not say which model its weights are for`, { fix: 'add --model <name>' });
     }
@@ -82,6 +85,7 @@ export function readSavedModel(path: string, given: ConfigOverrides): SavedModel
       config: resolveConfig({ ...given, model: given['model'] ?? model }),
       step: undefined,
       classes: undefined,
+      imageShape: undefined,
     };
   }
   const changed = Object.keys(given).find((key) => key !== 'model');
@@ -90,15 +94,6 @@ export function readSavedModel(path: string, given: ConfigOverrides): SavedModel
       fix: `leave ${changed} out`,
     });
   }
-  try {
-    return {
-      path,
-      file,
-      config: checkConfig(JSON.parse(config)),
-      step: step === undefined ? undefined : Number(step),
-      classes: classes === undefined ? undefined : (JSON.parse(classes) as string[]),
-    };
-  } catch (error) {
-    throw new DataError(`the configuration recorded in ${path} cannot be used: ${messageOf(error)}`, { cause: error });
-  }
+  const { step, classes, imageShape } = metadata;
+  return { path, file, config: checkRecordedConfig(metadata.config, path), step, classes, imageShape };
 }

@@ -229,7 +229,7 @@ describe('refuses', () => {
     const changed = new Map(tensors).set('ema.logits.bias', { ...bias, data: bias.data.map(() => NaN) });
     writeFileSync(broken, encodeSafetensors(changed, metadata));
     const runs = allRuns(runsFolder).length;
-    await expect(start({}, broken)).rejects.toThrow(`${broken} has values in logits.bias that are not finite`);
+    await expect(start({}, broken)).rejects.toThrow(`${broken} has values in ema.logits.bias that are not finite`);
     expect(allRuns(runsFolder)).toHaveLength(runs);
   });
 

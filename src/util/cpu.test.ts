@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { expect, test } from 'vitest';
-import { cpuInfo, defaultThreads, parseProcCpuinfo, parseSysctl } from './cpu.ts';
+import { cpuInfo, defaultThreads, parseProcCpuinfo, parseSysctl, threadsAsRecorded } from './cpu.ts';
 
 const processor = (number: number, core: number, socket = 0) =>
   [
@@ -53,4 +53,6 @@ test('threads are shared out among processes, and every process has one', () => 
   expect(defaultThreads()).toBe(Math.min(physicalCores, availableCores));
   expect(defaultThreads(2)).toBeLessThanOrEqual(Math.max(1, physicalCores / 2));
   expect(defaultThreads(10_000)).toBe(1);
+  expect(threadsAsRecorded(1)).toBe(1);
+  expect(threadsAsRecorded(100_000)).toBe(availableCores);
 });

@@ -17,6 +17,9 @@ export const instructionSets = [
   'bf16',
 ] as const;
 
+/** More threads than any machine runs at a time: native libraries crash on absurd numbers. */
+export const mostThreads = 1024;
+
 export type InstructionSet = (typeof instructionSets)[number];
 
 export interface CpuInfo {
@@ -50,6 +53,11 @@ export function defaultThreads(processes = 1): number {
   const { physicalCores, availableCores } = cpuInfo();
   const shared = Math.min(physicalCores, cpuLimit() ?? Infinity);
   return Math.max(1, Math.min(Math.floor(shared / processes), availableCores));
+}
+
+/** As many threads as a network was trained with, perhaps on another machine, where there are as many here. */
+export function threadsAsRecorded(threads: number): number {
+  return Math.min(threads, cpuInfo().availableCores);
 }
 
 export interface ParsedCpu {

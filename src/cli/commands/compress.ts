@@ -6,7 +6,7 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
-import { defaultThreads } from '../../util/cpu.ts';
+import { defaultThreads, threadsAsRecorded } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
@@ -86,7 +86,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { compress } = await import('../../compress/pipeline.ts');
-  const engine = createOnednnEngine({ threads: options.threads ?? source.config.threads });
+  const engine = createOnednnEngine({ threads: options.threads ?? threadsAsRecorded(source.config.threads) });
   const { hooks, finish } = compressionDisplay();
   const threads = options.threads ?? defaultThreads();
   const libraries = { onednn: engine.libraryVersion };

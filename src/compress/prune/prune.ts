@@ -31,6 +31,7 @@ import type { Evaluation } from '../../train/tally.ts';
 import { train, type NamedWeights, type TrainHooks, type TrainOptions, type TrainResult } from '../../train/train.ts';
 import { preferredWeights } from '../../train/weights.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
+import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { quoted } from '../../util/shell.ts';
 import { weightsMetadata } from '../weights-file.ts';
@@ -128,7 +129,7 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
   const pruning = method.type === 'weights' && steps > 0 ? { type: 'magnitude', ...method.pruning } : { type: 'none' };
   const config = resolveConfig(
     { ...source.config, init: 'none', teacher: 'none', teacherChecksum: '' },
-    { init: reference },
+    { init: reference, threads: threadsAsRecorded(source.config.threads) },
     overrides,
     { pruning, steps: steps === 0 ? source.config.steps : steps * rounds },
   );

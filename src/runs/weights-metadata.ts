@@ -1,0 +1,79 @@
+/** What a file of weights says of its network: strings by name in the header of the safetensors format, JSON where they are more than a word. */
+import * as z from 'zod';
+import { DataError } from '../util/errors.ts';
+import { readSafetensorsMetadata } from './safetensors.ts';
+
+/** Longest side of images, in pixels, that is believed. */
+export const largestImageSide = 8192;
+
+/** Classes that are believed: a label is one byte. */
+const mostClasses = 256;
+
+/** Of JSON text. What follows is what the text must hold. */
+function json<T extends z.ZodType>(schema: T) {
+  const parse = (text: string, context: z.RefinementCtx<string>): unknown => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue('JSON');
+      return z.NEVER;
+    }
+  };
+  return z.string().transform(parse).pipe(schema);
+}
+
+const stepText = 'an integer of at least 0';
+const shapeText = `[3, height, width] in pixels, at most ${largestImageSide} each`;
+const classesText = `a list of 2 to ${mostClasses} different names`;
+const side = z.int(shapeText).min(1, shapeText).max(largestImageSide, shapeText);
+
+const schema = z.object({
+  /** The complete configuration; train/config.ts says what it holds. */
+  config: json(z.record(z.string(), z.unknown(), 'an object of keys')),
+  model: z.string('a name').min(1, 'a name'),
+  /** Steps taken. */
+  step: json(z.int(stepText).min(0, stepText)).optional(),
+  /** Names, in the order of the outputs. */
+  classes: json(
+    z
+      .array(z.string(classesText).min(1, classesText), classesText)
+      .min(2, classesText)
+      .max(mostClasses, classesText)
+      .refine((names) => new Set(names).size === names.length, classesText),
+  ).optional(),
+  /** `[C, H, W]` of the images that it was trained on. */
+  imageShape: json(z.tuple([z.literal(3, shapeText), side, side], shapeText)).optional(),
+  /** Name of the data set and its fingerprint. */
+  dataset: z.string().optional(),
+  datasetFingerprint: z.string().optional(),
+});
+
+export type WeightsMetadata = Readonly<z.output<typeof schema>>;
+
+/**
+ * Checks the metadata of a file of weights, and reads what they hold.
+ *
+ * @param source what to call the file in errors, usually its path
+ * @returns undefined for weights from elsewhere, which record no configuration
+ * @throws DataError naming the entry that is damaged and what it must be
+ */
+export function parseWeightsMetadata(metadata: Readonly<Record<string, string>>, source: string): WeightsMetadata | undefined {
+  if (metadata['config'] === undefined) return undefined;
+  const { success, data, error } = schema.safeParse(metadata);
+  const problems = success ? [] : error.issues.map(({ path, message }) => problemOf(String(path[0]), metadata, message));
+  if (success && data.config['model'] !== data.model) problems.push(problemOf('model', metadata, 'the same as in config'));
+  if (success && problems.length === 0) return data;
+  throw new DataError(`the metadata of ${source} is damaged: ${problems.join('; ')}`, {
+    fix: 'use another file, or an earlier checkpoint',
+  });
+}
+
+function problemOf(key: string, metadata: Readonly<Record<string, string>>, allowed: string): string {
+  const { [key]: text = 'missing' } = metadata;
+  return `${key} (=${text.length > 60 ? `${text.slice(0, 60)}...` : text}) must be ${allowed}`;
+}
+
+/** The same of a file, of which no more is read; not of a compressed one. */
+export function readWeightsMetadata(path: string): WeightsMetadata | undefined {
+  return parseWeightsMetadata(readSafetensorsMetadata(path), path);
+}
