@@ -43,7 +43,7 @@ describe('label', () => {
     writeFileSync(inFolder('images/grey.png'), await picture.greyscale().png().toBuffer());
     writeFileSync(inFolder('images/notes.txt'), 'not an image');
     const { code, stdout, stderr } = await ablate('label', 'model.onnx', 'images', '--runs', '2', '--top', '3', '--json');
-    expect(stderr).toBe('');
+    expect(stderr).toBe('Passed over in images: 1 .txt (images are .png, .jpg, .jpeg or .webp files directly in the folder)\n');
     expect(code).toBe(0);
     const results = JSON.parse(stdout) as Labelled[];
     expect(results.map(({ image }) => image)).toEqual(
@@ -71,7 +71,7 @@ describe('label', () => {
   const hugePng = () => encodePng({ width: 10_000, height: 10_000, channels: 1, samples: new Uint8Array(100_000_000) });
 
   test.each([
-    ['text.png', () => Buffer.from('this is no image'), 'is not an image, or is damaged'],
+    ['text.png', () => Buffer.from('this is no image'), 'is not an image, and must be PNG, JPEG or WebP'],
     ['truncated.png', () => png(64, 64).subarray(0, 3000), 'cannot be decoded'],
     ['empty.png', () => new Uint8Array(), 'is empty (0 bytes)'],
     ['small.png', () => png(40, 23), 'is 40x23 pixels, and the network sees 24x24'],
@@ -79,7 +79,7 @@ describe('label', () => {
     [
       'drawing.svg',
       () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>'),
-      'is SVG, and must be PNG',
+      'is an SVG drawing, and must be PNG',
     ],
   ])('%s is refused', async (name, content, message) => {
     writeFileSync(inFolder(name), content());

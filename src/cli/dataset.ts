@@ -20,7 +20,7 @@ export async function loadImages(name: string, { dataDir, dataUrl }: SourceOptio
   const { loadDataset } = await import('../data/registry.ts');
   const source = { ...(dataDir !== undefined && { dataDir }), ...(dataUrl !== undefined && { dataUrl }) };
   if (quiet) return await loadDataset(name, source);
-  const dataset = await withDataProgress((onProgress) => loadDataset(name, { ...source, onProgress }));
+  const dataset = await withDataProgress((onProgress) => loadDataset(name, { ...source, onProgress, onNote: note }));
   if (dataset.synthetic) note('The images are synthetic: drawn by this program, not photographs.');
   return dataset;
 }

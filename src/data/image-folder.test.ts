@@ -1,10 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readImage } from '../deploy/read-image.ts';
+import { DataError } from '../util/errors.ts';
 import { uint32 } from '../util/random.ts';
+import type { DataProgress } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
 import { loadDataset } from './registry.ts';
 
@@ -107,8 +110,90 @@ test('a link to a class folder that is gone is named', async () => {
   await expect(loadImageFolder(folder)).rejects.toThrow(`cannot read ${link}: no such file or folder (ENOENT)`);
 });
 
-test('an image that cannot be decoded is named', async () => {
+test('all images that cannot be used are named at once, of both splits', async () => {
   await writeTwoClasses();
   writeFileSync(join(folder, 'train/ant/broken.png'), 'not a picture');
-  await expect(loadImageFolder(folder)).rejects.toThrow(`${join(folder, 'train/ant/broken.png')} cannot be decoded`);
+  writeFileSync(join(folder, 'train/zebra/empty.jpg'), '');
+  await write('test/zebra/2.gif', red);
+  renameSync(join(folder, 'test/zebra/2.gif'), join(folder, 'test/zebra/2.png'));
+  symlinkSync(join(folder, 'gone'), join(folder, 'test/ant/link.png'));
+  execFileSync('mkfifo', [join(folder, 'test/ant/pipe.png')]);
+  const error = (await loadImageFolder(folder).catch((reason: unknown) => reason)) as DataError;
+  expect(error).toBeInstanceOf(DataError);
+  const lines = [
+    `${join(folder, 'test/zebra/2.png')} is a GIF image, and must be PNG, JPEG or WebP`,
+    `${join(folder, 'train/ant/broken.png')} is not an image, and must be PNG, JPEG or WebP`,
+    `${join(folder, 'train/zebra/empty.jpg')} is empty (0 bytes)`,
+    `cannot read ${join(folder, 'test/ant/link.png')}: no such file or folder (ENOENT)`,
+    `cannot read ${join(folder, 'test/ant/pipe.png')}: it is a pipe, not a file`,
+  ];
+  expect(error.message).toBe(`5 of 11 images in ${folder} cannot be used:\n  ${lines.join('\n  ')}`);
+  expect(error.fix).toBe('replace or remove these files');
+});
+
+test('what is passed over is counted in one line; hidden files are not', async () => {
+  await writeTwoClasses();
+  const notes: string[] = [];
+  const load = () => loadDataset(`images:${folder}`, { onNote: (text) => notes.push(text) });
+  const { fingerprint } = await load();
+  expect(notes).toEqual([]);
+  await write('train/ant/nested/1.png', blue);
+  await write('train/ant/folder.png/1.png', blue);
+  symlinkSync(join(folder, 'train/zebra'), join(folder, 'test/ant/linked'));
+  symlinkSync(join(folder, 'gone'), join(folder, 'test/ant/dangling'));
+  for (const name of [
+    'train/ant/a.bmp',
+    'train/ant/b.GIF',
+    'test/zebra/c.gif',
+    'test/ant/d.jfif',
+    'train/zebra/README',
+    'train/1.png',
+  ]) {
+    writeFileSync(join(folder, name), 'x');
+  }
+  writeFileSync(join(folder, 'train/zebra/.hidden'), 'x');
+  expect((await load()).fingerprint).toBe(fingerprint);
+  expect(notes).toEqual([
+    `Passed over in ${folder}: 2 without an ending, 1 .bmp, 2 .gif, 1 .jfif, 1 file outside of the class folders, 3 folders ` +
+      '(the layout is <folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp})',
+  ]);
+  rmSync(join(folder, 'test/zebra/1.png'));
+  await expect(load()).rejects.toThrow(`${join(folder, 'test/zebra')} holds no image (.png, .jpg, .jpeg or .webp), only 1 .gif`);
+});
+
+test('class names match in whatever Unicode form the system stores them', async () => {
+  const [composed, decomposed] = ['caf\u00e9', 'cafe\u0301'];
+  await write(`train/${decomposed}/1.png`, red);
+  await write('train/caff/1.png', blue);
+  await write(`test/${composed}/1.png`, red);
+  await write('test/caff/1.png', blue);
+  const dataset = await loadImageFolder(folder);
+  // In the order of the composed names, in which \u00e9 comes behind every ASCII letter.
+  expect(dataset.classes).toEqual(['caff', composed]);
+  const at = dataset.train.labels.indexOf(1);
+  expect(dataset.train.images[at * 3072]).toBe(200);
+  await write(`test/${decomposed}/2.png`, red);
+  await expect(loadImageFolder(folder)).rejects.toThrow(
+    `${join(folder, 'test')} holds two folders called ${composed}, which differ in their Unicode form only`,
+  );
+});
+
+test('a size that is none is refused', async () => {
+  await writeTwoClasses();
+  for (const size of [0, -1, 1.5, NaN]) {
+    await expect(loadImageFolder(folder, { size })).rejects.toThrow(`image size (=${size}) must be an integer of at least 1`);
+  }
+  expect((await loadImageFolder(folder, { size: 1 })).shape).toEqual([3, 1, 1]);
+});
+
+test('progress tells both splits, up to all of their images', async () => {
+  for (let i = 0; i < 9; i++) await write(`train/ant/${i}.png`, blue, 4, 4);
+  await writeTwoClasses();
+  const reports: DataProgress[] = [];
+  await loadImageFolder(folder, { onProgress: (progress) => reports.push(progress) });
+  expect(reports).toEqual([
+    { activity: 'decoding train images', done: 8, total: 12, unit: 'images' },
+    { activity: 'decoding train images', done: 12, total: 12, unit: 'images' },
+    { activity: 'decoding test images', done: 2, total: 2, unit: 'images' },
+  ]);
 });

@@ -13,6 +13,8 @@ export interface LoadOptions {
   /** Where downloads are kept; default the user's cache folder. */
   readonly cacheDir?: string;
   readonly onProgress?: OnDataProgress | undefined;
+  /** Is told in a line what else there is to know: what of a folder was passed over. */
+  readonly onNote?: ((text: string) => void) | undefined;
 }
 
 interface DatasetKind {
@@ -27,7 +29,7 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
   synthetic: { pattern: 'synthetic', load: () => Promise.resolve(generateSynthetic()) },
   images: {
     pattern: 'images:<folder>',
-    load: (folder, { onProgress }) => loadImageFolder(folder, { onProgress }),
+    load: (folder, { onProgress, onNote }) => loadImageFolder(folder, { onProgress, onNote }),
   },
 };
 

@@ -1,7 +1,6 @@
 /** Labels images with a frozen file, and says how long the network took. */
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { imageFileName } from '../data/decode-image.ts';
+import { statSync } from 'node:fs';
+import { describePassedOver, pictureEndings, picturesIn, type PassedOver } from '../data/picture-files.ts';
 import { DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { percentile } from '../util/percentile.ts';
@@ -60,17 +59,28 @@ export async function labelImage(model: FrozenModel, path: string, { top, runs }
 /**
  * The image files that paths stand for: a file for itself, a folder for the images in it, by name.
  *
+ * @param onNote is told in a line what of a folder was passed over
  * @throws AblateError for a path that does not exist; DataError for a folder without images
  */
-export function imageFiles(paths: readonly string[]): string[] {
+export function imageFiles(paths: readonly string[], onNote?: (text: string) => void): string[] {
   return paths.flatMap((path) => {
-    try {
-      if (!statSync(path).isDirectory()) return [path];
-      const names = readdirSync(path).filter((name) => imageFileName.test(name) && !name.startsWith('.'));
-      if (names.length > 0) return names.sort().map((name) => join(path, name));
-    } catch (error) {
-      throw fileError('read', path, error);
+    if (!isFolder(path)) return [path];
+    const passedOver: PassedOver = new Map();
+    const pictures = picturesIn(path, passedOver);
+    const others = describePassedOver(passedOver);
+    if (pictures.length === 0) {
+      const instead = others === '' ? '' : `, only ${others}`;
+      throw new DataError(`${path} holds no image (${pictureEndings})${instead}`, { fix: 'check the folder' });
     }
-    throw new DataError(`${path} holds no image (.png, .jpg, .jpeg or .webp)`, { fix: 'check the folder' });
+    if (others !== '') onNote?.(`Passed over in ${path}: ${others} (images are ${pictureEndings} files directly in the folder)`);
+    return pictures;
   });
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
 }

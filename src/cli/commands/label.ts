@@ -29,7 +29,7 @@ export function addLabelCommand(program: Command): void {
 async function labelImages(modelPath: string, paths: string[], options: Options): Promise<void> {
   const { openFrozenModel } = await import('../../deploy/frozen-model.ts');
   const { imageFiles, labelImage } = await import('../../deploy/label.ts');
-  const files = imageFiles(paths);
+  const files = imageFiles(paths, note);
   const model = await openFrozenModel(modelPath, { threads: options.threads });
   const labelled: Labelled[] = [];
   const failures: unknown[] = [];
