@@ -1,15 +1,151 @@
-import { expect, test } from 'vitest';
+/** The figures of a benchmark by a clock that moves only while work is done: each pass and operation takes the time that it is given here. */
+import { afterEach, expect, test, vi } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
-import type { OnednnEngine } from '../engine/onednn/engine.ts';
+import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
+import type { Operation, Pass } from '../engine/onednn/program.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { benchmarkTraining } from './benchmark.ts';
+import { benchmarkTraining, type TrainingBenchmarkOptions } from './benchmark.ts';
 import { resolveConfig } from './config.ts';
+import type { ConfigOverrides } from './config-schema.ts';
+
+const dataset = noiseDataset(16, { train: 12, test: 2 });
+
+const tiny: ConfigOverrides = {
+  model: 'tuto',
+  'conv1.filters': 2,
+  'conv1.kernel': 3,
+  'conv2.filters': 3,
+  'conv2.kernel': 3,
+  'dense1.features': 5,
+  dense2: false,
+  lrn: false,
+  batchSize: 4,
+  inputSize: 8,
+  threads: 1,
+};
+
+afterEach(() => vi.restoreAllMocks());
+
+/** Milliseconds that pass in work alone. */
+let clock = 0;
+
+/** What a step runs: each with the milliseconds that it takes the first time, the second, and so on; the last ones again. */
+const operations: readonly (readonly [layer: string, pass: Pass, implementation: string, ms: readonly number[]])[] = [
+  ['conv1', 'forward', 'direct', [3, 1, 2, 0.5, 4]],
+  ['pool1', 'forward', 'pool', [1]],
+  ['conv2', 'forward', 'winograd', [2, 2, 2, 6]],
+  ['conv2', 'forward', 'winograd', [4, 4, 4, 3]],
+  ['dense1', 'reorder', 'reorder', [0.25]],
+  ['dense1', 'elementwise', 'host', [0.5]],
+  ['logits', 'backwardData', 'gemm', [5]],
+  ['logits', 'backwardWeights', 'gemm', [7]],
+];
+
+/** Milliseconds of the forward passes of steps, first of those that warm up. Backward passes take 20. */
+const forwardMs = [1000, 500, 10, 30, 20, 60];
+
+/** The reference engine with a clock, and operations that are made up. */
+function clocked(seen: unknown[]): OnednnEngine {
+  return {
+    ...referenceEngine,
+    threads: 1,
+    libraryVersion: 'none',
+    compileTraining(network, options) {
+      seen.push(options);
+      const plan = referenceEngine.compileTraining(network, options);
+      let step = 0;
+      const forward = plan.forward.bind(plan);
+      const backward = plan.backward.bind(plan);
+      plan.forward = (draws) => {
+        clock += forwardMs[step++] ?? 0;
+        forward(draws);
+      };
+      plan.backward = (onProgress) => {
+        clock += 20;
+        backward(onProgress);
+      };
+      plan.dispose = () => seen.push('disposed of');
+      const profiled = operations.map(([layer, pass, implementation, ms]): Operation => {
+        let run = 0;
+        return { layer, pass, implementation, run: () => (clock += ms[run++] ?? ms.at(-1)!) };
+      });
+      return Object.assign(plan, {
+        forwardOperations: profiled.slice(0, 6),
+        backwardOperations: profiled.slice(6),
+      } satisfies ProfiledPlan);
+    },
+    compileInference: () => {
+      throw new Error('a benchmark of training compiles nothing else');
+    },
+  };
+}
+
+function benchmark(overrides: ConfigOverrides = {}, options: Partial<TrainingBenchmarkOptions> = {}, seen: unknown[] = []) {
+  clock = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => clock);
+  const config = resolveConfig(tiny, overrides);
+  return benchmarkTraining({ engine: clocked(seen), config, dataset, warmUpSteps: 2, steps: 4, repetitions: 3, ...options });
+}
+
+test('times of steps without those that warm up, rates, and where the time goes', async () => {
+  const seen: unknown[] = [];
+  const result = await benchmark({}, {}, seen);
+  // Steps of 30, 50, 40 and 80 ms.
+  expect(result.msPerStep.median).toBeCloseTo(45, 9);
+  expect(result.msPerStep.min).toBeCloseTo(30, 9);
+  // Between the third and the fourth of them: 0.95 * 3 = 2.85.
+  expect(result.msPerStep.p95).toBeCloseTo(50 + 0.85 * 30, 9);
+  expect(result.imagesPerSecond).toBeCloseTo((4 * 1000) / 45, 9);
+  expect(result.layers).toEqual([
+    // Median of three in place; the least of these and three alone.
+    { layer: 'conv1', pass: 'forward', implementation: 'direct', ms: 2, ceilingMs: 0.5 },
+    { layer: 'pool1', pass: 'forward', implementation: 'pool', ms: 1 },
+    // Two parts of the batch: 2 + 4, and 2 + 3.
+    { layer: 'conv2', pass: 'forward', implementation: 'winograd', ms: 6, ceilingMs: 5 },
+    { layer: 'dense1', pass: 'reorder', implementation: 'reorder', ms: 0.25 },
+    { layer: 'dense1', pass: 'elementwise', implementation: 'host', ms: 0.5 },
+    { layer: 'logits', pass: 'backwardData', implementation: 'gemm', ms: 5, ceilingMs: 5 },
+    { layer: 'logits', pass: 'backwardWeights', implementation: 'gemm', ms: 7, ceilingMs: 7 },
+  ]);
+  const { breakdown } = result;
+  expect(breakdown).toMatchObject({ forward: 9, backwardData: 5, backwardWeights: 7, elementwise: 0.5, reorder: 0.25 });
+  // The clock stands still in them.
+  expect([breakdown.loss, breakdown.optimizer, breakdown.inputWait]).toEqual([0, 0, 0]);
+  expect(breakdown.other).toBeCloseTo(45 - 21.75, 9);
+  expect(result.ceilingMs).toBeCloseTo(17.5, 9);
+  expect(result.ceilingFraction).toBeCloseTo(17.5 / 45, 9);
+  // conv1: 8 * 8 pixels, 3 * 3 * 3 weights, 2 filters. conv2: 4 * 4, 3 * 3 * 2, 3. logits twice: 5 features, 4 classes.
+  const multiplyAdds = 64 * 27 * 2 + 16 * 18 * 3 + 2 * 20;
+  expect(result.gflops).toBeCloseTo((2 * multiplyAdds * 4) / 0.045 / 1e9, 12);
+  expect(result.memoryBytes).toBeGreaterThan(4 * 2 * (56 + 57 + 65 + 24)); // Values and gradients of four layers.
+  expect(result.residentBytes).toBeGreaterThan(1e7);
+  expect(seen).toEqual([{ batchSize: 4, precision: 'f32' }, 'disposed of']);
+});
+
+test('the loss and the updates take the time that they take', async () => {
+  // Every look at the clock takes a millisecond: what is timed by itself lasts one.
+  clock = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => clock++);
+  const config = resolveConfig(tiny, { recipe: 'modern', inputSize: 8 });
+  const result = await benchmarkTraining({ engine: clocked([]), config, dataset, warmUpSteps: 0, steps: 3, repetitions: 2 });
+  expect([result.breakdown.loss, result.breakdown.optimizer]).toEqual([1, 1]);
+});
+
+test('the plan is disposed of when a step fails', async () => {
+  const seen: unknown[] = [];
+  await expect(benchmark({ learningRate: 1e30 }, {}, seen)).rejects.toThrow('training diverged');
+  expect(seen.at(-1)).toBe('disposed of');
+});
 
 test('a teacher is refused, not silently left out of the steps timed', async () => {
-  const config = resolveConfig({ model: 'tuto', teacher: 'nin2' });
-  const dataset = noiseDataset(32, { train: 2, test: 2 });
   // Refused before the engine is asked for anything.
-  const engine = referenceEngine as OnednnEngine;
-  const timing = benchmarkTraining({ engine, config, dataset, warmUpSteps: 0, steps: 1, repetitions: 1 });
-  await expect(timing).rejects.toThrow('teacher (=nin2) must be none');
+  const seen: unknown[] = [];
+  const timing = benchmark({ teacher: 'nin2' }, {}, seen);
+  await expect(timing).rejects.toThrow(
+    expect.objectContaining({
+      message: 'teacher (=nin2) must be none: steps are timed without one',
+      fix: 'leave the teacher out',
+    }) as Error,
+  );
+  expect(seen).toEqual([]);
 });

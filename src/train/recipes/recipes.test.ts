@@ -1,0 +1,123 @@
+/** What each recipe says, from its source: the 2017 study, airbench94 and, for modern, docs/configuration.md. Every key, none left to defaults. */
+import { expect, test } from 'vitest';
+import { resolveConfig } from '../config.ts';
+import { defaultRecipe, recipeByName, recipes } from './registry.ts';
+
+/** What a recipe does not say: where and how a run goes. */
+const circumstances = {
+  dataset: 'cifar10',
+  seed: 1,
+  init: 'none',
+  pruning: { type: 'none' },
+  teacher: 'none',
+  teacherChecksum: '',
+  teacherWeight: 0.5,
+  teacherTemperature: 4,
+  precision: 'f32',
+  gradientPrecision: 'f32',
+  syncBatchNorm: false,
+  threads: 1,
+  val: false,
+  evalEvery: 2000,
+  saveEvery: 1000,
+  saveEverySeconds: 0,
+  logEvery: 50,
+  keepCheckpoints: 3,
+  learningRateScaling: { type: 'none' },
+};
+
+const none = { translate: 0, randomCrop: false, flip: 'none', brightness: 0, contrast: [1, 1], cutout: 0 };
+const alike = { weight: 1, bias: 1, scale: 1, shift: 1 };
+
+test.each<[string, string, Record<string, unknown>]>([
+  [
+    '2017',
+    'nin2',
+    {
+      steps: 10_000,
+      batchSize: 128,
+      learningRate: 0.1,
+      schedule: { type: 'constant' },
+      optimizer: { type: 'sgd', momentum: 0, nesterov: false, decoupled: false },
+      learningRateMultipliers: alike,
+      weightDecay: { rule: 'study', value: 500 },
+      labelSmoothing: 0,
+      movingAverage: { type: 'exponential', decay: 0.9999, warmup: true },
+      lookahead: { type: 'none' },
+      trainWhiteningBias: 1,
+      augment: true,
+      augmentation: { ...none, randomCrop: true, flip: 'random', brightness: 63, contrast: [0.2, 1.8] },
+      inputSize: 24,
+      standardization: { type: 'image' },
+      initializer: { type: 'model' },
+      tta: 'none',
+    },
+  ],
+  [
+    'modern',
+    'nin2',
+    {
+      steps: 10_000,
+      batchSize: 128,
+      learningRate: 0.08,
+      schedule: { type: 'oneCycle', warmup: 0.15, initial: 0, final: 0.001 },
+      optimizer: { type: 'sgd', momentum: 0.9, nesterov: true, decoupled: false },
+      learningRateMultipliers: alike,
+      weightDecay: { rule: 'coupled', value: 5e-4 },
+      labelSmoothing: 0.1,
+      movingAverage: { type: 'exponential', decay: 0.998, warmup: true },
+      lookahead: { type: 'none' },
+      trainWhiteningBias: 1,
+      augment: true,
+      augmentation: { ...none, randomCrop: true, flip: 'random' },
+      inputSize: 24,
+      standardization: { type: 'image' },
+      initializer: { type: 'model' },
+      tta: 'none',
+    },
+  ],
+  [
+    'airbench',
+    'air94',
+    {
+      steps: 476,
+      batchSize: 1024,
+      learningRate: 11.5,
+      schedule: { type: 'triangular', warmup: 0.23, initial: 0.2, final: 0.07 },
+      optimizer: { type: 'sgd', momentum: 0.85, nesterov: true, decoupled: true },
+      learningRateMultipliers: { ...alike, shift: 64 },
+      weightDecay: { rule: 'independent', value: 0.0153 },
+      labelSmoothing: 0.2,
+      movingAverage: { type: 'none' },
+      lookahead: { type: 'lookahead', every: 5, decay: 0.95 ** 5, power: 3 },
+      // Three epochs of 48 steps.
+      trainWhiteningBias: 0.3025,
+      augment: true,
+      augmentation: { ...none, flip: 'alternating', translate: 2 },
+      inputSize: 'full',
+      standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
+      initializer: { type: 'dirac' },
+      tta: 'mirror+shift',
+    },
+  ],
+])('%s', (recipe, model, expected) => {
+  const { modelSettings, ...config } = resolveConfig({ model, recipe, threads: 1 });
+  expect(config).toEqual({ model, recipe, ...circumstances, ...expected });
+  const dropout = { '2017': 0.5, modern: 0 }[recipe];
+  const batchNorm = { '2017': false, modern: true }[recipe];
+  expect([modelSettings['dropout'], modelSettings['batchNorm']]).toEqual([dropout, batchNorm]);
+  expect(Math.ceil(0.3025 * 476)).toBe(3 * 48);
+});
+
+test('recipes by name; the default is the study; an unknown name says which there are', () => {
+  expect(recipes.map(({ name }) => name)).toEqual(['2017', 'modern', 'airbench']);
+  expect(defaultRecipe).toBe('2017');
+  for (const recipe of recipes) expect(recipeByName(recipe.name)).toBe(recipe);
+  for (const { summary } of recipes) expect(summary).not.toBe('');
+  expect(() => recipeByName('moderm')).toThrow(
+    expect.objectContaining({
+      message: 'there is no recipe "moderm". Did you mean "modern"?',
+      fix: 'The recipes are: 2017, modern, airbench',
+    }) as Error,
+  );
+});
