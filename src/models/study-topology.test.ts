@@ -55,14 +55,14 @@ function wordFor(layer: Layer, { output }: Network): string | undefined {
       return `F${layer.attributes.features}${star}`;
     case 'maxPool': {
       const { kernel, stride } = layer.attributes;
-      const pool = { '3,3 2,2': 'P', '2,2 2,2': 'M' }[`${kernel.join()} ${stride.join()}`];
+      const pools: Readonly<Record<string, string>> = { '3,3 2,2': 'P', '2,2 2,2': 'M' };
       expect(layer.outputShape.slice(1)).toEqual(layer.inputShapes[0]!.slice(1).map((side) => Math.ceil(side / 2)));
-      return pool ?? '?';
+      return pools[`${kernel.join()} ${stride.join()}`] ?? '?';
     }
     case 'lrn': {
       const { depthRadius, ...others } = layer.attributes;
       expect(others).toEqual({ bias: 1, alpha: 0.001 / 9, beta: 0.75 });
-      return { 4: 'L', 5: "L'" }[depthRadius] ?? '?';
+      return depthRadius === 4 ? 'L' : depthRadius === 5 ? "L'" : '?';
     }
     case 'dropout':
       expect(layer.attributes.rate).toBe(0.5);
