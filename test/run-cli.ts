@@ -18,6 +18,8 @@ export interface CliOptions {
 }
 
 export const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+/** The module that takes command lines within a process. */
+export const program = fileURLToPath(new URL('../src/cli/program.ts', import.meta.url));
 /** An address, so that it is found whatever the working directory. */
 export const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 

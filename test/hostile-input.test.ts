@@ -1,0 +1,73 @@
+/** Bad input of every kind at every command (test/hostile); and that its watchers notice what can go wrong, which is planted here. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { uncovered } from './hostile/families/flags.ts';
+import { judge } from './hostile/judge.ts';
+import { inOwnProcess, SharedProcess, type RunCommand } from './hostile/run-command.ts';
+import { changed, snapshot } from './hostile/snapshot.ts';
+import { tsx } from './run-cli.ts';
+
+const planted = join(import.meta.dirname, 'hostile', 'planted.mjs');
+const shared = new SharedProcess(['--import', tsx], planted);
+let folder = '';
+let cases = 0;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ablate-hostile-test-'));
+});
+
+afterAll(() => {
+  shared.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function problemsOf(run: RunCommand, fault: string, prepared: { refused?: boolean } = {}): Promise<string[]> {
+  const scratch = join(folder, String(cases++));
+  const cwd = join(scratch, 'work');
+  mkdirSync(cwd, { recursive: true });
+  writeFileSync(join(cwd, 'input'), 'as it was');
+  const before = snapshot(cwd);
+  const ended = await run({ args: [fault], cwd, scratch, serves: false }, { seconds: 1, bytes: 500e6 });
+  return judge({ what: fault, args: [fault], ...prepared }, ended, changed(before, snapshot(cwd)));
+}
+
+const ways: readonly (readonly [string, RunCommand])[] = [
+  ['a process of its own', inOwnProcess([planted])],
+  ['a shared process', shared.run],
+];
+
+const faults: readonly (readonly [fault: string, noticed: readonly string[]])[] = [
+  ['none', []],
+  ['refuses', []],
+  ['says nothing', ['failed without a word']],
+  ['prints a trace', ['stack trace']],
+  ['throws later', ['stack trace']],
+  ['exits with 3', ['exit code 3']],
+  ['segmentation fault', ['ended by SIGSEGV']],
+  ['waits for ever', ['more than 1 s']],
+  ['computes for ever', ['more than 1 s']],
+  ['takes memory', ['more than 500 MB of memory']],
+  ['has a child take memory', ['more than 500 MB of memory']],
+  ['changes its input', ['changed: input']],
+  ['removes its input', ['changed: input']],
+  ['leaves a file', ['left in the temporary folder: left']],
+  ['colours a name', ['control characters in the output']],
+];
+
+for (const [way, run] of ways) {
+  for (const [fault, noticed] of faults) {
+    test(`in ${way}, a command that ${fault}: ${noticed.join() || 'nothing wrong'}`, async () => {
+      expect(await problemsOf(run, fault)).toEqual(noticed);
+    });
+  }
+}
+
+test('input that must be refused and is not', async () => {
+  expect(await problemsOf(inOwnProcess([planted]), 'none', { refused: true })).toEqual(['accepted']);
+});
+
+test('only commands that need the network are left out', () => {
+  expect(uncovered()).toEqual(['data fetch', 'data verify']);
+});

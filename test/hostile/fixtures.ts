@@ -1,0 +1,72 @@
+/** Valid input of every kind, from which the bad input is made: made once, by the commands themselves. */
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { runCli } from '../run-cli.ts';
+
+export interface Fixtures {
+  /** Holds `pictures`, `runs/tuto/1`, `model.onnx` and `study.yaml`. */
+  readonly folder: string;
+  readonly weights: Uint8Array;
+  readonly frozen: Uint8Array;
+  readonly picture: Uint8Array;
+  readonly study: string;
+}
+
+/** A network of a thousand parameters. */
+export const tinyNetwork: readonly string[] = ['conv1.filters=4', 'conv2.filters=4', 'dense1=false', 'dense2=false'];
+export const checkpointName = 'step-000000004.safetensors';
+
+const study = `name: odd
+dataset: images:pictures
+baseline: { model: tuto, recipe: '2017', steps: 4, batchSize: 4, model.conv1.filters: 4, model.conv2.filters: 4, model.dense1: false, model.dense2: false }
+design: one-at-a-time
+factors:
+  - { name: no LRN, set: { model.lrn: false } }
+  - name: rate
+    levels:
+      - { label: low, set: { learningRate: 0.01 } }
+      - { label: high, set: { learningRate: 0.1 } }
+seeds: [1]
+`;
+
+export async function makeFixtures(folder: string): Promise<Fixtures> {
+  await makePictures(join(folder, 'pictures'));
+  writeFileSync(join(folder, 'study.yaml'), study);
+  const network = tinyNetwork.flatMap((setting) => ['--set', setting]);
+  const training = ['--data', 'images:pictures', '--steps', '4', '--batch-size', '4', '--threads', '1', '--save-every', '2'];
+  await succeed(folder, 'train', 'tuto', ...training, ...network);
+  await succeed(folder, 'freeze', 'tuto/1', '-o', 'model.onnx');
+  const read = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
+  return {
+    folder,
+    weights: read(`runs/tuto/1/checkpoints/${checkpointName}`),
+    frozen: read('model.onnx'),
+    picture: read('pictures/train/a/0.png'),
+    study,
+  };
+}
+
+/** Copies parts of the fixtures into the folder of a case. */
+export function copyFixtures(fixtures: Fixtures, folder: string, ...names: readonly string[]): void {
+  for (const name of names) cpSync(join(fixtures.folder, name), join(folder, name), { recursive: true });
+}
+
+async function makePictures(folder: string): Promise<void> {
+  for (const split of ['train', 'test']) {
+    for (const [label, name] of ['a', 'b'].entries()) {
+      mkdirSync(join(folder, split, name), { recursive: true });
+      for (let i = 0; i < 4; i++) {
+        const pixels = Buffer.from(Array.from({ length: 32 * 32 * 3 }, (_, at) => (at * (7 + 90 * label) + 31 * i) % 256));
+        await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
+          .png()
+          .toFile(join(folder, split, name, `${i}.png`));
+      }
+    }
+  }
+}
+
+async function succeed(folder: string, ...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await runCli(args, { cwd: folder });
+  if (code !== 0) throw new Error(`ablate ${args.join(' ')}: exit code ${code ?? '?'}\n${stderr}`);
+}
