@@ -3,7 +3,6 @@
  * them again by it, so that what is finished is not trained twice, and what was interrupted goes on.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -18,6 +17,7 @@ import { recordedConfig } from '../train/resume.ts';
 import { train, type NamedWeights, type TrainHooks } from '../train/train.ts';
 import { weightsChecksum } from '../train/weights.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
+import { readTextFile } from '../util/regular-file.ts';
 
 export interface RoundTraining {
   readonly config: TrainingConfig;
@@ -85,7 +85,7 @@ function startRound(run: Run, identity: string): Run {
 /** Undefined for a run that is no round of compression. */
 function recordedIdentity(run: Run): string | undefined {
   try {
-    const record = JSON.parse(readFileSync(recordPath(run), 'utf8')) as {
+    const record = JSON.parse(readTextFile(recordPath(run))) as {
       readonly format?: unknown;
       readonly identity?: unknown;
     };

@@ -1,8 +1,9 @@
 /** What all reports have in common as files: a folder with a page and a text, and in `figures/` each figure with its specification. */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
 import { completeSpec, renderSvg, type DrawnFigure, type Figure } from './render.ts';
 
 const specSuffix = '.vl.json';
@@ -44,7 +45,7 @@ export async function drawAll(figures: readonly (Figure | undefined)[]): Promise
 
 function prepareFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     for (const name of readdirSync(folder)) {
       if (!name.endsWith(specSuffix)) continue;
       rmSync(join(folder, name));

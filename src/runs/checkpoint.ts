@@ -1,9 +1,10 @@
 /** Checkpoints: all that is needed to go on training, and the weights for everything else, in one safetensors file. */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
 import { checkpointsFolder, runName, type Run } from './run-folder.ts';
 import { encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
 
@@ -80,7 +81,7 @@ export function saveCheckpoint(run: Run, checkpoint: Checkpoint, options: SaveOp
     final: String(final),
   };
   try {
-    mkdirSync(checkpointsFolder(run), { recursive: true });
+    makeFolder(checkpointsFolder(run));
   } catch (error) {
     throw fileError('write', path, error);
   }

@@ -3,11 +3,12 @@
  * each an Event message. Field numbers are those of tensorboard/compat/proto/{event,summary,tensor}.proto and
  * tensorboard/plugins/hparams/{api,plugin_data}.proto.
  */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { crc32c } from '../util/checksum.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
 import type { ImageGrid } from './image-grid.ts';
 import type { Metrics } from './metrics.ts';
 import { bytesField, doubleField, floatField, integerField, message, messageField, stringField, type Field } from './protobuf.ts';
@@ -125,7 +126,7 @@ function masked(crc: number): number {
 function createFile(folder: string): { readonly path: string; readonly descriptor: number } {
   const path = join(folder, `events.out.tfevents.${Math.floor(Date.now() / 1000)}.${hostname()}`);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     for (let attempt = 0; ; attempt++) {
       const name = attempt === 0 ? path : `${path}.${attempt}`;
       try {

@@ -2,10 +2,11 @@
  * metrics.jsonl: the record of a run, one JSON object a line: `{"step":10,"time":"2026-01-31T12:00:00.000Z","train/loss":2.1}`.
  * Numbers that JSON lacks are written as the strings "NaN", "Infinity" and "-Infinity".
  */
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
+import { readTextFile } from '../util/regular-file.ts';
 
 /** Values by key: `train/loss`, `train/learningRate`, `train/imagesPerSecond`, `test/accuracy`, ... */
 export type Metrics = Readonly<Record<string, number>>;
@@ -84,7 +85,8 @@ function parseMetrics(text: string, path: string): Parsed {
 }
 
 function keepUpTo(path: string, lastStep: number): void {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return;
+  // A device takes records, and has none to keep.
+  if (!existsSync(path) || statSync(path).isCharacterDevice()) return;
   const parsed = parseMetrics(read(path), path);
   const kept = parsed.records.filter(({ step }) => step <= lastStep);
   if (parsed.whole && kept.length === parsed.records.length) return;
@@ -128,7 +130,7 @@ function parseNumber(value: unknown): number | undefined {
 
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readTextFile(path);
   } catch (error) {
     throw fileError('read', path, error);
   }

@@ -5,11 +5,13 @@
  *
  * This file makes and finds them; run-status.ts, run-lock.ts, metrics.ts, event-file.ts and checkpoint.ts own what is inside.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { removeTemporary, syncFolder, temporaryPath } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
+import { readTextFile, statIfReachable } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import type { EnvironmentRecord } from './environment.ts';
@@ -50,7 +52,7 @@ export function createRun(root: string, model: string, config: { readonly steps:
   const folder = resolve(root, model);
   const prepared = temporaryPath(join(folder, 'new'));
   try {
-    mkdirSync(join(prepared, 'checkpoints'), { recursive: true });
+    makeFolder(join(prepared, 'checkpoints'));
     writeFileSync(join(prepared, 'config.json'), json(config));
     writeFileSync(join(prepared, 'environment.json'), json(environment));
     writeFileSync(join(prepared, 'status.json'), json(firstStatus(config.steps)));
@@ -149,8 +151,9 @@ function runNumber(name: string): number | undefined {
   return /^[1-9]\d{0,14}$/.test(name) ? Number(name) : undefined;
 }
 
-/** The numbers of the runs in a model's folder, ascending; none if it is missing. */
+/** The numbers of the runs in a model's folder, ascending; none if it is missing or cannot be read, so that those of others can be used. */
 function runNumbers(folder: string): number[] {
+  if (statIfReachable(folder) === undefined) return [];
   return names(folder)
     .flatMap((name) => runNumber(name) ?? [])
     .sort((a, b) => a - b);
@@ -198,7 +201,7 @@ function json(value: unknown): string {
 function readJsonObject(path: string): object {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTextFile(path);
   } catch (error) {
     throw fileError('read', path, error);
   }

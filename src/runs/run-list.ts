@@ -2,10 +2,10 @@
  * The list of runs. What their status files said is kept in `<root>/.index.json`, with the stamp of the file it was read from, so that
  * the next list reads only the files that changed since. The index is a cache: without it, or with a damaged one, the list is the same.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError } from '../util/errors.ts';
+import { readTextFile, statIfReachable } from '../util/regular-file.ts';
 import { allRuns, runName, type Run } from './run-folder.ts';
 import { currentStatus, recordedStatus, statusPath, type RunState, type RunStatus } from './run-status.ts';
 
@@ -54,13 +54,13 @@ const format = 'ablate-index-1';
 
 /** A status file is replaced whole each time it changes, by a new file: another inode, or the same at another time. */
 function stampOf(run: Run): string | undefined {
-  const found = statSync(statusPath(run), { throwIfNoEntry: false });
+  const found = statIfReachable(statusPath(run));
   return found === undefined ? undefined : `${found.ino}-${found.mtimeMs}-${found.size}`;
 }
 
 function readIndex(root: string): RunIndex {
   try {
-    const index = JSON.parse(readFileSync(join(root, '.index.json'), 'utf8')) as {
+    const index = JSON.parse(readTextFile(join(root, '.index.json'))) as {
       readonly format?: string;
       readonly runs: RunIndex;
     };

@@ -1,9 +1,9 @@
 /** status.json: how far a run is. Small and rewritten whole, so that listing thousands of runs reads one small file for each. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { messageOf } from '../util/errors.ts';
 import { processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+import { readTextFile } from '../util/regular-file.ts';
 
 /** `interrupted`: stopped by a signal or a crash, can be resumed. `failed`: stopped by an error, such as a loss that is not a number. */
 export type RunState = 'running' | 'finished' | 'failed' | 'interrupted';
@@ -53,7 +53,7 @@ export function readStatus(run: { readonly path: string }): RunStatus {
 /** The status as the file has it, which may say `running` of a process that is gone. */
 export function recordedStatus(run: { readonly path: string }): RunStatus {
   try {
-    return parseStatus(readFileSync(statusPath(run), 'utf8'));
+    return parseStatus(readTextFile(statusPath(run)));
   } catch (error) {
     const reason = `status.json cannot be read: ${messageOf(error)}`;
     return { status: 'interrupted', step: 0, steps: 0, reason, pid: 0, host: '', updatedAt: new Date(0).toISOString() };

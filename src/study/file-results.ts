@@ -1,10 +1,11 @@
 /** What the frozen files of a run reach and take, quantized in one way or another: `quantized/<scheme>-<digest>.json` in the run's folder. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RecordedEvaluation } from '../train/recorded-evaluation.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
+import { readTextFile } from '../util/regular-file.ts';
 import type { StudyQuantization } from './quantization.ts';
 
 export interface FileResult {
@@ -19,7 +20,7 @@ export interface FileResult {
 export function writeFileResult(run: { readonly path: string }, result: FileResult): void {
   const folder = folderOf(run);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw fileError('create', folder, error);
   }
@@ -29,7 +30,7 @@ export function writeFileResult(run: { readonly path: string }, result: FileResu
 /** Undefined if the file was not measured yet, or the record is damaged. */
 export function readFileResult(run: { readonly path: string }, quantization: StudyQuantization): FileResult | undefined {
   try {
-    return JSON.parse(readFileSync(pathOf(run, quantization), 'utf8')) as FileResult;
+    return JSON.parse(readTextFile(pathOf(run, quantization))) as FileResult;
   } catch {
     return undefined; // It is measured then.
   }

@@ -2,7 +2,6 @@
  * Finds recorded runs by what they compute. The identities of runs are kept in `<runs>/.studies/identities.json`, as configurations never
  * change; the file is a cache, and without it all configurations are read again.
  */
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { allRuns, readConfig, readEnvironment, runName, type Run } from '../runs/run-folder.ts';
@@ -12,6 +11,8 @@ import { checkConfig } from '../train/config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
+import { makeFolder } from '../util/make-folder.ts';
+import { readTextFile, statIfReachable } from '../util/regular-file.ts';
 import { identityFormat, runIdentity } from './identity.ts';
 import { studiesFolder } from './study-state.ts';
 
@@ -117,13 +118,13 @@ function identityOf(run: Run): string | undefined {
 }
 
 function stampOf(run: Run): string | undefined {
-  const found = statSync(join(run.path, 'config.json'), { throwIfNoEntry: false });
+  const found = statIfReachable(join(run.path, 'config.json'));
   return found === undefined ? undefined : `${found.ino}-${found.mtimeMs}`;
 }
 
 function readCache(path: string): Readonly<Record<string, Known>> {
   try {
-    const { format, runs } = JSON.parse(readFileSync(path, 'utf8')) as {
+    const { format, runs } = JSON.parse(readTextFile(path)) as {
       readonly format: string;
       readonly runs: Record<string, Known>;
     };
@@ -135,7 +136,7 @@ function readCache(path: string): Readonly<Record<string, Known>> {
 
 function writeCache(path: string, known: Readonly<Record<string, Known>>): void {
   try {
-    mkdirSync(join(path, '..'), { recursive: true });
+    makeFolder(join(path, '..'));
     writeFileAtomic(path, JSON.stringify({ format: identityFormat, runs: known }), { durable: false });
   } catch {
     // A folder that cannot be written to: the next call reads again.

@@ -7,7 +7,6 @@
  * - Only the process that holds a run's lock trains it, and launchers wait for one that is left from an earlier study.
  * - One study of a name runs at a time.
  */
-import { mkdirSync } from 'node:fs';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { describeEnvironment } from '../runs/environment.ts';
 import { readMetrics } from '../runs/metrics.ts';
@@ -16,6 +15,7 @@ import { lockFolder, runHolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus, type RunStatus } from '../runs/run-status.ts';
 import { AblateError, DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
 import { processState } from '../util/process-identity.ts';
 import { readFileResult } from './file-results.ts';
 import { roundEnds, survivors } from './halving.ts';
@@ -82,7 +82,7 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
   const { plan, runsFolder, hooks = {}, pollMs = 1000 } = options;
   const folder = studyFolder(runsFolder, plan.name);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw fileError('create', folder, error);
   }

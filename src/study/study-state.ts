@@ -2,11 +2,12 @@
  * What is recorded of a study beside its runs: `<runs>/.studies/<name>/study.json`, with the file it was started from and which run
  * stands for which variant and seed. How far each run is, its folder says.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { DataError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
+import { makeFolder } from '../util/make-folder.ts';
+import { readTextFile } from '../util/regular-file.ts';
 import type { DatasetFacts } from './plan.ts';
 
 /** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
@@ -59,7 +60,7 @@ export function studyFolder(runsFolder: string, name: string): string {
 export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'updatedAt'>): void {
   const folder = studyFolder(runsFolder, state.name);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw fileError('create', folder, error);
   }
@@ -75,7 +76,7 @@ export function readStudyState(runsFolder: string, name: string): StudyState | u
   const path = join(studyFolder(runsFolder, name), 'study.json');
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTextFile(path);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw fileError('read', path, error);

@@ -1,7 +1,7 @@
 /** evaluation.json: the latest evaluation of a run in full, classes and confusions included, which metrics.jsonl has no room for. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
+import { readTextFile } from '../util/regular-file.ts';
 import type { Evaluation } from './tally.ts';
 import type { WeightsKind } from './weights.ts';
 
@@ -21,7 +21,7 @@ export function writeEvaluation(run: { readonly path: string }, evaluation: Reco
 /** The latest evaluation of a run; undefined if there is none yet, or it is damaged. */
 export function readEvaluation(run: { readonly path: string }): RecordedEvaluation | undefined {
   try {
-    return JSON.parse(readFileSync(join(run.path, 'evaluation.json'), 'utf8')) as RecordedEvaluation;
+    return JSON.parse(readTextFile(join(run.path, 'evaluation.json'))) as RecordedEvaluation;
   } catch {
     return undefined; // Runs of earlier versions have none, and metrics.jsonl is the record.
   }

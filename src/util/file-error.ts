@@ -13,6 +13,7 @@ const known: Readonly<Record<string, readonly [reason: string, fix: string]>> = 
   EISDIR: ['it is a folder, not a file', 'check the path'],
   ENAMETOOLONG: ['the name is too long', 'choose a shorter path'],
   EMFILE: ['too many files are open', 'raise the limit (ulimit -n)'],
+  ELOOP: ['its links lead in a circle', 'check the links: ls -l'],
   EIO: ['the device failed', 'check the disk'],
 };
 
@@ -23,13 +24,14 @@ const known: Readonly<Record<string, readonly [reason: string, fix: string]>> = 
  * @param action What was tried: `write`, `read`, `create`.
  */
 export function fileError(action: string, path: string, error: unknown): Error {
-  const code = errorCode(error);
+  const code = error instanceof AblateError ? undefined : errorCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(messageOf(error));
   const [reason, fix] = known[code] ?? [messageOf(error), 'check the path and the disk'];
   return new AblateError(`cannot ${action} ${path}: ${reason} (${code})`, { fix, cause: error });
 }
 
-/** The operating system's code of an error (`ENOENT`), or undefined if it has none. */
+/** The operating system's code of an error (`ENOENT`), also of one that `fileError` put into words; undefined if it has none. */
 export function errorCode(error: unknown): string | undefined {
+  if (error instanceof AblateError) return errorCode(error.cause);
   return error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : undefined;
 }

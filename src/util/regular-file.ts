@@ -27,6 +27,30 @@ export function readRegularFile(path: string, maximumBytes = largestFileBytes): 
   }
 }
 
+/** What no record of a run or a study comes near. */
+const largestTextBytes = 256 * 2 ** 20;
+
+/**
+ * Reads a text in UTF-8, as `readRegularFile` does.
+ *
+ * @throws as `readRegularFile`
+ */
+export function readTextFile(path: string, maximumBytes = largestTextBytes): string {
+  return readRegularFile(path, maximumBytes).toString('utf8');
+}
+
+/**
+ * What is at a path, whatever leads there; undefined if nothing is, or if it cannot be reached: no permission, links that lead in a
+ * circle, a file where a folder should be.
+ */
+export function statIfReachable(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Opens a file for reading as `readRegularFile` does. The caller closes the descriptor.
  *

@@ -3,7 +3,6 @@
  * training itself (`pruning` in its configuration); filters are removed before it starts, so that it trains a smaller network. Without
  * steps nothing is trained.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -33,6 +32,7 @@ import { preferredWeights } from '../../train/weights.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { readTextFile } from '../../util/regular-file.ts';
 import { quoted } from '../../util/shell.ts';
 import { weightsMetadata } from '../weights-file.ts';
 import { measureAccuracy } from './accuracy.ts';
@@ -228,7 +228,7 @@ function recordPath(run: Run): string {
 
 function readRecord(run: Run): PruningRecord {
   try {
-    return JSON.parse(readFileSync(recordPath(run), 'utf8')) as PruningRecord;
+    return JSON.parse(readTextFile(recordPath(run))) as PruningRecord;
   } catch (error) {
     throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
       fix: `ablate train --resume ${quoted(runName(run))}`,

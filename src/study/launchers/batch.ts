@@ -3,7 +3,7 @@
  * folder that all machines see: the script with the list of runs, and for each task the processes that it began and its exit code; so
  * that nothing depends on how long a scheduler remembers.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,7 +13,9 @@ import { readStatus, recordedStatus } from '../../runs/run-status.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
+import { makeFolder } from '../../util/make-folder.ts';
 import type { ProcessIdentity } from '../../util/process-identity.ts';
+import { readTextFile } from '../../util/regular-file.ts';
 import { trainArguments, type Job, type JobEnd, type Launcher } from '../launcher.ts';
 import { ablateCommand } from './ablate-command.ts';
 import { lastLines } from './last-lines.ts';
@@ -197,7 +199,7 @@ async function endOf(
   const deadline = performance.now() + settleMs;
   while (!existsSync(exitFile) && performance.now() < deadline) await delay(Math.min(500, settleMs));
   if (existsSync(exitFile)) {
-    const code = Number(readFileSync(exitFile, 'utf8'));
+    const code = Number(readTextFile(exitFile));
     // 130: interrupted, in order.
     if (code === 0 || code === 130) return stopped;
     const said = lastLines(join(run.path, 'output.log'));
@@ -225,7 +227,7 @@ async function endOf(
 function writeSubmission(folder: string, jobs: readonly Job[], threads: number): string {
   const place = join(folder, `${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${process.pid}`);
   try {
-    mkdirSync(place, { recursive: true });
+    makeFolder(place);
     jobs.forEach((job, task) => {
       const command = [...ablateCommand(), ...trainArguments(job, threads)].map(quoted).join(' ');
       const settings = `log=${quoted(join(job.run.path, 'output.log'))}\ncommand=(${command})\n`;
@@ -275,7 +277,7 @@ function ticketPath(run: Run): string {
 
 function readTicket(run: Run): Ticket | undefined {
   try {
-    return JSON.parse(readFileSync(ticketPath(run), 'utf8')) as Ticket;
+    return JSON.parse(readTextFile(ticketPath(run))) as Ticket;
   } catch {
     return undefined; // Never submitted.
   }
@@ -291,7 +293,7 @@ function lockLeftBy(run: Run, { folder, task }: Ticket): ProcessIdentity | undef
 /** The processes that a task has begun, one after the other, as machine and number. */
 function begunProcesses(folder: string, task: number): readonly string[] {
   try {
-    return readFileSync(join(folder, `${task}.begun`), 'utf8').split('\n');
+    return readTextFile(join(folder, `${task}.begun`)).split('\n');
   } catch {
     return []; // None yet.
   }

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readTextFile } from '../../util/regular-file.ts';
 
 /** The last things that a process said, from its error on, on one line; empty if it has no log. */
 export function lastLines(path: string): string {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTextFile(path);
   } catch {
     return ''; // It was ended before it said anything.
   }

@@ -1,0 +1,39 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { makeFolder } from './make-folder.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-make-folder-'));
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('folders that are missing are made, those that are there stay', () => {
+  makeFolder(join(folder, 'a/b/c'));
+  writeFileSync(join(folder, 'a/b/kept'), '');
+  makeFolder(join(folder, 'a/b/d'));
+  makeFolder(join(folder, 'a/b'));
+  expect(['a/b/c', 'a/b/d', 'a/b/kept'].map((path) => existsSync(join(folder, path)))).toEqual([true, true, true]);
+});
+
+test('a link to a folder is as good as one', () => {
+  mkdirSync(join(folder, 'real'));
+  symlinkSync('real', join(folder, 'link'));
+  makeFolder(join(folder, 'link'));
+  makeFolder(join(folder, 'link/below'));
+  expect(existsSync(join(folder, 'real/below'))).toBe(true);
+});
+
+test('what stands in the way is named by its code', () => {
+  writeFileSync(join(folder, 'file'), '');
+  symlinkSync('circle', join(folder, 'circle'));
+  symlinkSync('nowhere', join(folder, 'dangling'));
+  expect(() => makeFolder(join(folder, 'file'))).toThrow('EEXIST');
+  expect(() => makeFolder(join(folder, 'file/below'))).toThrow('ENOTDIR');
+  expect(() => makeFolder(join(folder, 'circle/below'))).toThrow('ELOOP');
+  expect(() => makeFolder(join(folder, 'dangling/below'))).toThrow('EEXIST');
+});
+
+test.skipIf(process.platform !== 'linux')('a file system that takes no folders answers', () => {
+  expect(() => makeFolder('/proc/ablate/runs')).toThrow('ENOENT');
+});
