@@ -10,7 +10,7 @@ import {
   targetsTable,
 } from './compression-text.ts';
 import { compressionFigures } from './figures/compression.ts';
-import { fenced, image, markdownTable } from './markdown-parts.ts';
+import { escapeInline, fenced, image, markdownTable, plainText } from './markdown-parts.ts';
 import { escape, figureSection, htmlPage, htmlTable } from './page.ts';
 import type { DrawnFigure } from './render.ts';
 import { drawAll, writeFigures, writeReportFile, type WrittenReport } from './report-files.ts';
@@ -65,10 +65,10 @@ ${data.stages.length > 1 ? htmlTable(runsTable(data)) : ''}
 
 function markdownReport(data: CompressionData, figures: readonly DrawnFigure[]): string {
   return [
-    `# ${titleOf(data)}`,
-    conclusion(data),
-    description(data),
-    ...notesOf(data).map((note) => `> ${note}`),
+    `# ${escapeInline(titleOf(data))}`,
+    plainText(conclusion(data)),
+    plainText(description(data)),
+    ...notesOf(data).map((note) => `> ${plainText(note)}`),
     '## Targets',
     markdownTable(targetsTable(data)),
     ...figures.flatMap((figure) => [`## ${figure.title}`, figure.description, image(figure)]),
@@ -82,7 +82,7 @@ function markdownReport(data: CompressionData, figures: readonly DrawnFigure[]):
     ...(data.stages.length > 1 ? [markdownTable(runsTable(data))] : []),
     '### Environment',
     environmentLines(data)
-      .map((line) => `- ${line}`)
+      .map((line) => `- ${escapeInline(line)}`)
       .join('\n'),
   ]
     .join('\n\n')

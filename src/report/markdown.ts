@@ -1,4 +1,4 @@
-import { escapeCell, fenced, image, markdownTable } from './markdown-parts.ts';
+import { escapeInline, fenced, image, markdownTable, paragraphsOf, plainText } from './markdown-parts.ts';
 import type { Figure } from './render.ts';
 import type { ReportData } from './report-data.ts';
 import { configurationOf, describeChanges, describeEnvironmentLine, method, subtitle } from './summary.ts';
@@ -8,23 +8,23 @@ import { effectsTable, runsTable, variantsTable } from './tables.ts';
 export function markdownReport(data: ReportData, figures: readonly Figure[], confusions: readonly Figure[]): string {
   const effects = effectsTable(data);
   return [
-    `# ${data.title}`,
-    ...(data.description === '' ? [] : [data.description.trim()]),
-    subtitle(data),
-    ...data.notes.map((note) => `> ${note}`),
+    `# ${escapeInline(data.title)}`,
+    ...paragraphsOf(data.description).map(plainText),
+    plainText(subtitle(data)),
+    ...data.notes.map((note) => `> ${plainText(note)}`),
     ...(effects.rows.length > 0 ? ['## What each change buys', markdownTable(effects), method] : []),
-    ...figures.flatMap((figure) => [`## ${figure.title}`, figure.description, image(figure)]),
+    ...figures.flatMap((figure) => [`## ${escapeInline(figure.title)}`, plainText(figure.description), image(figure)]),
     '## Variants',
     markdownTable(variantsTable(data)),
     ...(confusions.length > 0 ? ['## Confusion matrices', confusions[0]!.description] : []),
-    ...confusions.flatMap((figure) => [`**${escapeCell(figure.title)}**`, image(figure)]),
+    ...confusions.flatMap((figure) => [`**${escapeInline(figure.title)}**`, image(figure)]),
     '## Runs',
     markdownTable(runsTable(data)),
     '## How to get the same',
     fenced('bash', data.command),
     ...(data.studyText === undefined ? [] : [fenced('yaml', data.studyText.trimEnd())]),
     '### Configuration',
-    `What ${data.reference ?? 'the first variant'} was trained with; the other variants differ in:`,
+    `What ${escapeInline(data.reference ?? 'the first variant')} was trained with; the other variants differ in:`,
     markdownTable({
       header: ['variant', 'changed'],
       rows: data.variants.map((variant) => [variant.name, describeChanges(variant)]),
@@ -32,7 +32,7 @@ export function markdownReport(data: ReportData, figures: readonly Figure[], con
     }),
     markdownTable({ header: ['key', 'value'], rows: configurationOf(data), alignments: ['left', 'left'] }),
     '### Environment',
-    data.environments.map((environment) => `- ${describeEnvironmentLine(environment)}`).join('\n'),
+    data.environments.map((environment) => `- ${escapeInline(describeEnvironmentLine(environment))}`).join('\n'),
   ]
     .join('\n\n')
     .concat('\n');

@@ -1,4 +1,5 @@
 /** What all reports have in common as pages: a page that needs nothing else, as figures and styles are in it, and that follows the reader's light or dark. */
+import { paragraphsOf } from './markdown-parts.ts';
 import type { DrawnFigure } from './render.ts';
 import type { Table } from './tables.ts';
 import { darkColours, lightColours, svgForPage } from './theme.ts';
@@ -49,10 +50,7 @@ function rowClass(row: readonly string[]): string {
 }
 
 export function paragraphs(text: string): string {
-  return text
-    .trim()
-    .split(/\n\s*\n/)
-    .filter((part) => part !== '')
+  return paragraphsOf(text)
     .map((part) => `<p>${escape(part)}</p>`)
     .join('\n');
 }
