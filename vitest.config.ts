@@ -6,7 +6,10 @@ export default defineConfig({
     // Native libraries and worker threads live in the test's process: forks keep the files apart.
     pool: 'forks',
     poolOptions: { forks: { maxForks: 2 } },
+    globalSetup: ['test/compile-sources.ts'],
     setupFiles: ['test/set-up.ts'],
+    // Two test processes with two threads each on two cores: threads that wait must not keep the others from working.
+    env: { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '0' },
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

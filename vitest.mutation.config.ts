@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: (process.env['MUTATION_TESTS'] ?? 'src/**/*.test.ts').split(','),
+    globalSetup: ['test/compile-sources.ts'],
     setupFiles: ['test/set-up.ts'],
     testTimeout: 60_000,
   },

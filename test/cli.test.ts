@@ -8,7 +8,8 @@ import { supportsBf16 } from '../src/engine/onednn/engine.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
-import { main, runCli, tsx, type Finished } from './run-cli.ts';
+import { compiledFolder } from './compile-sources.ts';
+import { main, runCli, type Finished } from './run-cli.ts';
 
 let folder = '';
 
@@ -134,8 +135,8 @@ test('doctor finds what the tests themselves need', async () => {
 });
 
 test('a command whose reader goes away ends without an error', async () => {
-  const script = `"$0" --import "$1" "$2" info tuto --settings | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
-  const child = spawn('bash', ['-c', script, process.execPath, tsx, main], {
+  const script = `"$0" "$1" info tuto --settings | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
+  const child = spawn('bash', ['-c', script, process.execPath, main], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -147,8 +148,8 @@ test('a command whose reader goes away ends without an error', async () => {
 test('a training whose reader goes away saves before it ends', async () => {
   const options = '--data images:images --runs-dir closed --steps 1000000 --set batchSize=4 --set logEvery=1';
   const small = '--set conv1.filters=2 --set conv2.filters=2 --set dense1.features=4 --set dense2=false';
-  const script = `"$0" --import "$1" "$2" train tuto ${options} ${small} 2>&1 | grep -m 1 '^step'`;
-  const child = spawn('bash', ['-c', script, process.execPath, tsx, main], { cwd: folder, stdio: 'ignore' });
+  const script = `"$0" "$1" train tuto ${options} ${small} 2>&1 | grep -m 1 '^step'`;
+  const child = spawn('bash', ['-c', script, process.execPath, main], { cwd: folder, stdio: 'ignore' });
   await new Promise((resolve) => child.on('close', resolve));
   const run = join(folder, 'closed', 'tuto', '1');
   const { status, step } = JSON.parse(readFileSync(join(run, 'status.json'), 'utf8')) as { status: string; step: number };
@@ -158,11 +159,11 @@ test('a training whose reader goes away saves before it ends', async () => {
 
 test('Ctrl-C on a training and its reader saves before it ends', async () => {
   const script = join(folder, 'interrupt.mjs');
-  const source = (file: string) => JSON.stringify(new URL(`../src/cli/${file}`, import.meta.url).href);
+  const source = (file: string) => JSON.stringify(join(compiledFolder, 'cli', file));
   writeFileSync(
     script,
-    `import { interruptible } from ${source('interrupt.ts')};
-    import { surviveClosedOutput } from ${source('output.ts')};
+    `import { interruptible } from ${source('interrupt.js')};
+    import { surviveClosedOutput } from ${source('output.js')};
     import { writeFileSync } from 'node:fs';
     import { setTimeout } from 'node:timers/promises';
     surviveClosedOutput();
@@ -178,7 +179,7 @@ test('Ctrl-C on a training and its reader saves before it ends', async () => {
       writeFileSync('saved', '');
     });`,
   );
-  const child = spawn('bash', ['-c', '"$0" --import "$1" "$2" 2>&1 | head -n 1', process.execPath, tsx, script], {
+  const child = spawn('bash', ['-c', '"$0" "$1" 2>&1 | head -n 1', process.execPath, script], {
     cwd: folder,
     stdio: 'ignore',
   });

@@ -9,7 +9,7 @@ import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../src/runs/c
 import { openRun, type Run } from '../src/runs/run-folder.ts';
 import { environmentVariable } from '../src/util/env.ts';
 import { streamKey, uniform } from '../src/util/random.ts';
-import { main, runCli, tsx } from './run-cli.ts';
+import { main, runCli } from './run-cli.ts';
 
 const data = environmentVariable('ABLATE_DATA_DIR') === undefined ? 'synthetic' : 'cifar10';
 const common = ['train', 'tuto', '--data', data, '--batch-size', '32', '--threads', '2', '--eval-every', '0'];
@@ -28,7 +28,7 @@ async function finish(...args: readonly string[]): Promise<void> {
 
 /** Starts a training and kills it as the kernel would, once `ready` says so. Fails if the training ended by itself. */
 async function killWhen(args: readonly string[], ready: () => Promise<void>): Promise<void> {
-  const child = spawn(process.execPath, ['--import', tsx, main, ...args], { cwd: folder, stdio: 'ignore' });
+  const child = spawn(process.execPath, [main, ...args], { cwd: folder, stdio: 'ignore' });
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
   await Promise.race([ready(), ended]);
   child.kill('SIGKILL');

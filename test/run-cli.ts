@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { delimiter } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { delimiter, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { compiledFolder } from './compile-sources.ts';
 
 export interface Finished {
   readonly code: number | null;
@@ -17,20 +18,21 @@ export interface CliOptions {
   readonly onStderr?: (text: string) => NodeJS.Signals | undefined;
 }
 
-export const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+/** The program, for Node to run. */
+export const main = join(compiledFolder, 'cli', 'main.js');
 /** The module that takes command lines within a process. */
-export const program = fileURLToPath(new URL('../src/cli/program.ts', import.meta.url));
+export const program = join(compiledFolder, 'cli', 'program.js');
 /** An address, so that it is found whatever the working directory. */
 export const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /** As if installed: commands in errors then begin with `ablate`. */
-const installed = fileURLToPath(new URL('bin', import.meta.url));
+const installed = join(import.meta.dirname, 'bin');
 
-/** Runs the command line from source, in a process of its own. */
+/** Runs the command line in a process of its own. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<Finished> {
   const { cwd, environment = {}, onStderr } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', tsx, main, ...args], {
+    const child = spawn(process.execPath, [main, ...args], {
       cwd,
       env: { ...process.env, PATH: `${installed}${delimiter}${process.env['PATH'] ?? ''}`, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -19,7 +19,7 @@ import { parseStudyFile } from '../src/study/study-file.ts';
 import { recordedConfig } from '../src/train/resume.ts';
 import { streamKey, uniform } from '../src/util/random.ts';
 import { writeNoiseImages } from './mpi/images.ts';
-import { main, runCli, tsx } from './run-cli.ts';
+import { main, runCli } from './run-cli.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -112,7 +112,7 @@ test('killed at random moments, the study and its runs, it is completed by the s
   let killedStudies = 0;
   let killedRuns = 0;
   for (let life = 0; life < 3; life++) {
-    const study = spawn(process.execPath, ['--import', tsx, main, ...argumentsFor('killed', 'disturbed')], {
+    const study = spawn(process.execPath, [main, ...argumentsFor('killed', 'disturbed')], {
       cwd: folder,
       stdio: 'ignore',
     });

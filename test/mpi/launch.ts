@@ -1,6 +1,6 @@
 /** Starts the command line on several processes with the MPI of this machine, for tests. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { main, tsx, type Finished } from '../run-cli.ts';
+import { main, type Finished } from '../run-cli.ts';
 
 /** What a launcher needs before the command: Open MPI's, or MPICH's. */
 export interface MpiLauncher {
@@ -65,7 +65,7 @@ export function startJob(
 ): Job {
   const [file, ...before] = launcher.command(processes) as [string, ...string[]];
   const started = performance.now();
-  const child = spawn(file, [...before, process.execPath, '--import', tsx, main, ...args], {
+  const child = spawn(file, [...before, process.execPath, main, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...launcher.environment, ...options.environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeNoiseImages } from '../mpi/images.ts';
 import { openMpi } from '../mpi/launch.ts';
-import { main, runCli, tsx, type Finished } from '../run-cli.ts';
+import { main, runCli, type Finished } from '../run-cli.ts';
 import { startSlurm, whyNoSlurm, type SlurmCluster } from './cluster.ts';
 
 let folder = '';
@@ -78,7 +78,7 @@ describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
         '--set',
         'dense1.features=8',
       ];
-      const command = [process.execPath, '--import', tsx, main, ...args, '--threads', '1', '--runs-dir', 'srun', '--json'];
+      const command = [process.execPath, main, ...args, '--threads', '1', '--runs-dir', 'srun', '--json'];
       const { status, stdout, stderr } = spawnSync('srun', ['--mpi=pmix', '--ntasks=2', ...command], {
         cwd: folder,
         env: { ...process.env, ...cluster.environment },
@@ -117,7 +117,7 @@ describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
   });
 
   test.skipIf(openMpi === undefined)('one training on two processes of a job', () => {
-    const ablate = [process.execPath, '--import', tsx, main, 'train', 'cs231n', '--data', 'images:images', '--batch-size', '8'];
+    const ablate = [process.execPath, main, 'train', 'cs231n', '--data', 'images:images', '--batch-size', '8'];
     const script = join(folder, 'train.sh');
     const settings = ['--steps', '2', '--set', 'dense1.features=8', '--runs-dir', 'parallel', '--json'];
     writeFileSync(script, `#!/bin/bash\ncd '${folder}'\n${[...openMpi!.command(2), ...ablate, ...settings].join(' ')}\n`);
