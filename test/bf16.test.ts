@@ -12,7 +12,8 @@ import { createSgd } from '../src/train/optimizers/sgd.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
 import { allLayerCases, caseByParts } from './layer-cases.ts';
-import { loadOnednn } from './load-onednn.ts';
+import { loadOnednn, noOnednn } from './load-onednn.ts';
+import { skippable } from './skippable.ts';
 
 /**
  * Relative to the largest element of a tensor. Outputs differ by a few roundings of 2^-9. Gradients differ more, element by element: an
@@ -23,8 +24,9 @@ const gradientTolerance = 0.3;
 
 const onednn = await loadOnednn();
 const { isa = 'no oneDNN' } = probeOnednn();
-const runs = onednn !== undefined && supportsBf16(isa);
-if (!runs) process.stderr.write(`bf16 is not tested: the processor (${isa}) has no native bf16\n`);
+const whyNot = onednn === undefined ? noOnednn : supportsBf16(isa) ? undefined : `the processor (${isa}) has no native bf16`;
+const isVersion2 = onednn?.libraryVersion.startsWith('2.') === true;
+const whyNotVersion2 = isVersion2 ? undefined : 'oneDNN is not version 2';
 
 const bf16: Engine = {
   name: 'onednn bf16',
@@ -36,7 +38,7 @@ function only(errors: Readonly<Record<string, number>>, wanted: (name: string) =
   return Object.fromEntries(Object.entries(errors).filter(([name]) => wanted(name)));
 }
 
-describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
+describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyNot), () => {
   test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
     const errors = compareEngines(bf16, referenceEngine, layerCase);
     const isGradient = (name: string): boolean => name.startsWith('gradient');
@@ -77,8 +79,8 @@ describe.skipIf(!runs)('bf16 agrees with the float32 reference', () => {
     plan.dispose();
   });
 
-  test.skipIf(onednn?.libraryVersion.startsWith('2.') !== true)(
-    "a layer for which Winograd's float32 kernels are faster takes them",
+  test.skipIf(whyNotVersion2)(
+    skippable("a layer for which Winograd's float32 kernels are faster takes them", whyNotVersion2),
     () => {
       const b = new NetworkBuilder('wide', [3, 16, 16]);
       const wide = b.conv('wide', b.conv('stem', b.input, { kernel: 1, filters: 128 }), { kernel: 3, filters: 128 });

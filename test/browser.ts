@@ -5,6 +5,9 @@ export const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/
   existsSync(path),
 );
 
+/** Why tests of pages are skipped where there is none. */
+export const whyNoBrowser = browserPath === undefined ? 'there is no Chromium (Debian: apt-get install chromium)' : undefined;
+
 /** Chromium's own services would look for the network; the pages need none. */
 export const browserFlags = [
   '--no-sandbox',

@@ -16,12 +16,10 @@ import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
 import { startDemo, type DemoServer } from '../src/web/demo/server.ts';
-import { browserFlags, browserPath } from './browser.ts';
+import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
+import { skippable } from './skippable.ts';
 
-if (browserPath === undefined) {
-  process.stderr.write('The demo page is not tested: there is no Chromium (Debian: apt-get install chromium)\n');
-}
-const inBrowser = test.skipIf(browserPath === undefined);
+const inBrowser = test.skipIf(whyNoBrowser);
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-'));
 const modelPath = join(folder, 'squeeze0.onnx');
@@ -102,27 +100,30 @@ function largestDifference(a: Readonly<Record<string, number>>, b: Readonly<Reco
   return Math.max(...cifar10Classes.map((name) => Math.abs(a[name]! - b[name]!)));
 }
 
-inBrowser('a PNG image gets the same probabilities in the browser and in Node, in float32 and in 8-bit integers', async () => {
-  const [width, height] = [75, 50];
-  const samples = Uint8Array.from({ length: width * height * 3 }, (_, i) => ((i * 7) % 150) + (uint32(3, i) % 100));
-  const image = encodePng({ width, height, channels: 3, samples });
-  const imagePath = join(folder, 'image.png');
-  writeFileSync(imagePath, image);
-  const inFloat = await probabilitiesInNode(modelPath, imagePath);
-  const inIntegers = await probabilitiesInNode(int8Path, imagePath);
-  const rounding = largestDifference(inFloat, inIntegers);
-  expect(rounding).toBeGreaterThan(1e-5);
-  await give('image.png', 'image/png', image);
-  const floatShown = await shownProbabilities();
-  expect(Object.keys(floatShown)).toHaveLength(10);
-  expect(largestDifference(floatShown, inFloat)).toBeLessThan(1e-5);
-  await page.locator('#model').selectOption({ label: 'squeeze0.int8.onnx' });
-  await expect
-    .poll(async () => largestDifference(await shownProbabilities(), inIntegers), { timeout: 60_000 })
-    .toBeLessThan(rounding / 10);
-});
+inBrowser(
+  skippable('a PNG image gets the same probabilities in the browser and in Node, in float32 and in 8-bit integers', whyNoBrowser),
+  async () => {
+    const [width, height] = [75, 50];
+    const samples = Uint8Array.from({ length: width * height * 3 }, (_, i) => ((i * 7) % 150) + (uint32(3, i) % 100));
+    const image = encodePng({ width, height, channels: 3, samples });
+    const imagePath = join(folder, 'image.png');
+    writeFileSync(imagePath, image);
+    const inFloat = await probabilitiesInNode(modelPath, imagePath);
+    const inIntegers = await probabilitiesInNode(int8Path, imagePath);
+    const rounding = largestDifference(inFloat, inIntegers);
+    expect(rounding).toBeGreaterThan(1e-5);
+    await give('image.png', 'image/png', image);
+    const floatShown = await shownProbabilities();
+    expect(Object.keys(floatShown)).toHaveLength(10);
+    expect(largestDifference(floatShown, inFloat)).toBeLessThan(1e-5);
+    await page.locator('#model').selectOption({ label: 'squeeze0.int8.onnx' });
+    await expect
+      .poll(async () => largestDifference(await shownProbabilities(), inIntegers), { timeout: 60_000 })
+      .toBeLessThan(rounding / 10);
+  },
+);
 
-inBrowser('what is no image, or too small, is refused in words', async () => {
+inBrowser(skippable('what is no image, or too small, is refused in words', whyNoBrowser), async () => {
   await give('notes.png', 'image/png', new TextEncoder().encode('no image'));
   await page.locator('#status.error').getByText('not an image').waitFor();
   const small = encodePng({ width: 10, height: 40, channels: 3, samples: new Uint8Array(1200) });
@@ -130,7 +131,7 @@ inBrowser('what is no image, or too small, is refused in words', async () => {
   await page.locator('#status.error').getByText('The image is 10×40 pixels, and the network sees 24×24').waitFor();
 });
 
-inBrowser('a sample is classified, and classified again by another network', async () => {
+inBrowser(skippable('a sample is classified, and classified again by another network', whyNoBrowser), async () => {
   await page.locator('#samples img[alt=ship]').click();
   await expect.poll(() => page.locator('#preview-caption').textContent()).toBe('256×256');
   const first = await shownProbabilities();
@@ -138,7 +139,7 @@ inBrowser('a sample is classified, and classified again by another network', asy
   await expect.poll(async () => (await shownProbabilities())['ship'], { timeout: 60_000 }).not.toBe(first['ship']);
 });
 
-inBrowser('threads are allowed, everything comes from this server, and nothing failed', async () => {
+inBrowser(skippable('threads are allowed, everything comes from this server, and nothing failed', whyNoBrowser), async () => {
   expect(await page.evaluate<boolean>('crossOriginIsolated')).toBe(true);
   const elsewhere = requested.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url));
   expect(elsewhere).toEqual([]);

@@ -8,14 +8,16 @@ import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
 import { allLayerCases, caseByParts, caseInput, layerCases, type LayerCase } from './layer-cases.ts';
-import { loadOnednn } from './load-onednn.ts';
+import { loadOnednn, noOnednn } from './load-onednn.ts';
+import { skippable } from './skippable.ts';
 
 /** Float32 sums of some thousand products against float64 ones. */
 const tolerance = 1e-4;
 
 const onednn = await loadOnednn();
+const whyNot = onednn === undefined ? noOnednn : undefined;
 
-describe.skipIf(onednn === undefined)('the oneDNN engine agrees with the reference engine', () => {
+describe.skipIf(whyNot)(skippable('the oneDNN engine agrees with the reference engine', whyNot), () => {
   test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
     expect(disagreements(compareEngines(onednn!, referenceEngine, layerCase), tolerance)).toEqual({});
   });
@@ -41,8 +43,9 @@ describe.skipIf(onednn === undefined)('the oneDNN engine agrees with the referen
 });
 
 const hasWinograd = onednn?.libraryVersion.startsWith('2.') === true && probeOnednn().isa?.startsWith('avx512_core') === true;
+const whyNoWinograd = hasWinograd ? undefined : "Winograd's kernels are in oneDNN 2, for AVX-512";
 
-test.skipIf(!hasWinograd)("Winograd's kernels train, and the direct ones evaluate", () => {
+test.skipIf(whyNoWinograd)(skippable("Winograd's kernels train, and the direct ones evaluate", whyNoWinograd), () => {
   const { network, batchSize } = layerCases.conv.find(({ name }) => name.includes('Winograd'))!;
   const [training, inference] = [
     onednn!.compileTraining(network, { batchSize }),
@@ -60,7 +63,7 @@ test.skipIf(!hasWinograd)("Winograd's kernels train, and the direct ones evaluat
 
 const byParts = caseByParts(64);
 
-describe.skipIf(onednn === undefined)('a first convolution and its pool take a part of a large batch at a time', () => {
+describe.skipIf(whyNot)(skippable('a first convolution and its pool take a part of a large batch at a time', whyNot), () => {
   test('and agree with the reference engine', () => {
     expect(disagreements(compareEngines(onednn!, referenceEngine, byParts), tolerance)).toEqual({});
     const plan = onednn!.compileTraining(byParts.network, { batchSize: byParts.batchSize });

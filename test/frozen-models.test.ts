@@ -12,6 +12,7 @@ import { modelDefinition, modelNames } from '../src/models/registry.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { loadOnednn } from './load-onednn.ts';
 import { checkOnnxFiles, whyNoOnnxChecker } from './onnx-checker.ts';
+import { skippable } from './skippable.ts';
 
 /** Images compared of each model; bench/frozen-agreement.ts compares all 10,000. */
 const images = 40;
@@ -52,8 +53,8 @@ describe.each(variants)('%s %j', (model, changes) => {
   });
 });
 
-test('the checker of the onnx package accepts every file', ({ skip }) => {
-  const reason = whyNoOnnxChecker();
-  if (reason !== undefined) skip(reason);
+const whyNoChecker = whyNoOnnxChecker();
+
+test.skipIf(whyNoChecker)(skippable('the checker of the onnx package accepts every file', whyNoChecker), () => {
   expect(checkOnnxFiles(folder)).toEqual({ status: 0, stderr: '', files: variants.length });
 });

@@ -19,6 +19,7 @@ import { referenceEngine } from '../src/engine/reference/engine.ts';
 import type { ConfigOverrides } from '../src/train/config-schema.ts';
 import { loadOnednn } from './load-onednn.ts';
 import { checkOnnxFiles, whyNoOnnxChecker } from './onnx-checker.ts';
+import { skippable } from './skippable.ts';
 
 const engine = (await loadOnednn()) ?? referenceEngine;
 const folder = mkdtempSync(join(tmpdir(), 'ablate-quantize-'));
@@ -252,9 +253,9 @@ describe('stored weights', () => {
   });
 });
 
-test('the checker of the onnx package accepts every file', ({ skip }) => {
-  const reason = whyNoOnnxChecker();
-  if (reason !== undefined) skip(reason);
+const whyNoChecker = whyNoOnnxChecker();
+
+test.skipIf(whyNoChecker)(skippable('the checker of the onnx package accepts every file', whyNoChecker), () => {
   expect(checkOnnxFiles(folder)).toEqual({ status: 0, stderr: '', files: variants.length + 2 });
 });
 

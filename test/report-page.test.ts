@@ -8,8 +8,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WrittenReport } from '../src/report/report-files.ts';
 import { writeReport } from '../src/report/write-report.ts';
 import { environmentVariable } from '../src/util/env.ts';
-import { browserFlags, browserPath } from './browser.ts';
+import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
 import { sampleReport } from './report-data.ts';
+import { skippable } from './skippable.ts';
 
 if (browserPath === undefined) {
   process.stderr.write('The report is not looked at: there is no Chromium (Debian: apt-get install chromium)\n');
@@ -65,7 +66,7 @@ interface Problems {
 /** Runs in the page. */
 const findProblems = readFileSync(new URL('./page-problems.js', import.meta.url), 'utf8');
 
-describe.skipIf(browserPath === undefined)('in Chromium', () => {
+describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
   async function open(
     colorScheme: 'light' | 'dark',
     width = 1100,

@@ -8,6 +8,8 @@ import { buildModel } from '../src/models/registry.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
 import { layerCases } from './layer-cases.ts';
+import { noOnednn } from './load-onednn.ts';
+import { skippable } from './skippable.ts';
 
 const engines: [string, Engine][] = [
   ['reference', referenceEngine],
@@ -58,8 +60,10 @@ describe.each(engines)('on the %s engine', (_, engine) => {
   });
 });
 
-test.skipIf(!probeOnednn().ok)(
-  'with oneDNN they become final layer by layer, which lets their sum begin before the pass ends',
+const whyNot = probeOnednn().ok ? undefined : noOnednn;
+
+test.skipIf(whyNot)(
+  skippable('with oneDNN they become final layer by layer, which lets their sum begin before the pass ends', whyNot),
   () => {
     const plan = createOnednnEngine({ threads: 2 }).compileTraining(buildModel('squeeze1', { input: 12 }), { batchSize: 2 });
     plan.forward({ seed: 1, step: 0 });

@@ -9,7 +9,8 @@ import { preprocessingOf } from '../src/train/preprocessing.ts';
 import { readSavedModel } from '../src/train/saved-model.ts';
 import { loadWeights, preferredWeights } from '../src/train/weights.ts';
 import { environmentVariable } from '../src/util/env.ts';
-import { loadOnednn } from './load-onednn.ts';
+import { loadOnednn, noOnednn } from './load-onednn.ts';
+import { skippable } from './skippable.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const names = readdirSync(`${root}/trained_models`)
@@ -18,8 +19,9 @@ const names = readdirSync(`${root}/trained_models`)
 
 const realImages = environmentVariable('ABLATE_DATA_DIR') !== undefined;
 const engine = realImages ? await loadOnednn() : undefined;
+const whyNot = !realImages ? 'ABLATE_DATA_DIR does not say where CIFAR-10 is' : engine === undefined ? noOnednn : undefined;
 
-describe.skipIf(engine === undefined)('on the real test images, with oneDNN', () => {
+describe.skipIf(whyNot)(skippable('on the real test images, with oneDNN', whyNot), () => {
   test.each(names)('%s', { timeout: 600_000 }, async (name) => {
     // Rounding differs between processors, which may turn an image whose two best logits are all but equal.
     expect(Math.abs((await accuracyOfOneView(name)) - recordedAccuracy(name))).toBeLessThan(0.0005);

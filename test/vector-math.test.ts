@@ -4,7 +4,8 @@ import { vectorMath as reference } from '../src/engine/reference/vector-math.ts'
 import { NetworkBuilder } from '../src/nn/network.ts';
 import { createSgd } from '../src/train/optimizers/sgd.ts';
 import { normal, streamKey } from '../src/util/random.ts';
-import { loadOnednn } from './load-onednn.ts';
+import { loadOnednn, noOnednn } from './load-onednn.ts';
+import { skippable } from './skippable.ts';
 
 const b = new NetworkBuilder('tiny', [3, 4, 4]);
 const network = b.build(b.dense('logits', b.input, { features: 2 }));
@@ -41,7 +42,9 @@ test.each([
   expect([...y]).toEqual(expected);
 });
 
-describe.skipIf(plan === undefined)('oneDNN', () => {
+const whyNot = plan === undefined ? noOnednn : undefined;
+
+describe.skipIf(whyNot)(skippable('oneDNN', whyNot), () => {
   test.each(Object.keys(operations).flatMap((name) => [0, 1, 15, 16, 100, 50_001].map((length) => [name, length] as const)))(
     '%s of %i elements, twice with different factors, agrees with plain loops',
     (name, length) => {

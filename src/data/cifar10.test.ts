@@ -24,10 +24,12 @@ import { downloadCifar10 } from './cifar10-download.ts';
 import { cifar10Files } from './cifar10-files.ts';
 import { findCifar10, loadCifar10, verifyCifar10 } from './cifar10.ts';
 import type { DataProgress } from './dataset.ts';
+import { skippable } from '../../test/skippable.ts';
 
 /** Tests on the real data run where $ABLATE_DATA_DIR says where it is, and are reported as skipped elsewhere. */
 const realFolder = environmentVariable('ABLATE_DATA_DIR');
-const withRealData = test.skipIf(realFolder === undefined);
+const whyNoData = realFolder === undefined ? 'ABLATE_DATA_DIR does not say where CIFAR-10 is' : undefined;
+const withRealData = test.skipIf(whyNoData);
 
 let folder: string;
 const servers: Server[] = [];
@@ -152,7 +154,7 @@ function realFiles(): string {
   return findCifar10({ dataDir: realFolder! })!;
 }
 
-withRealData('the real data: counts, class balance, first labels, fingerprint', async () => {
+withRealData(skippable('the real data: counts, class balance, first labels, fingerprint', whyNoData), async () => {
   const dataset = await loadCifar10({ dataDir: realFolder! });
   expect(dataset).toMatchObject({ name: 'cifar10', synthetic: false, shape: [3, 32, 32] });
   for (const [set, count] of [
@@ -184,7 +186,7 @@ function channelMean(images: Uint8Array, channel: number): number {
   return sum / (images.length / 3);
 }
 
-withRealData('real files in the wrong place, or with one changed pixel, are found out', async () => {
+withRealData(skippable('real files in the wrong place, or with one changed pixel, are found out', whyNoData), async () => {
   for (const { name } of cifar10Files) symlinkSync(join(realFiles(), name), join(folder, name));
   rmSync(join(folder, 'data_batch_2.bin'));
   copyFileSync(join(realFiles(), 'data_batch_3.bin'), join(folder, 'data_batch_2.bin'));
@@ -198,24 +200,27 @@ withRealData('real files in the wrong place, or with one changed pixel, are foun
   expect(problems[1]!.problem).toContain('is corrupt: its sha256 is');
 });
 
-withRealData('downloads, verifies and unpacks the archive, from the second address if the first fails', async () => {
-  const archive = join(folder, 'archive.tar.gz');
-  mkdirSync(join(folder, 'source'));
-  symlinkSync(realFiles(), join(folder, 'source', 'cifar-10-batches-bin'));
-  const names = cifar10Files.map((file) => `cifar-10-batches-bin/${file.name}`);
-  await create({ cwd: join(folder, 'source'), file: archive, gzip: { level: 1 }, follow: true }, names);
-  const base = await serve((request, response) => {
-    if (request.url === '/archive.tar.gz') createReadStream(archive).pipe(response);
-    else response.writeHead(500).end();
-  });
-  const cacheDir = join(folder, 'cache');
-  const reports: DataProgress[] = [];
-  const urls = [`${base}/broken`, `${base}/archive.tar.gz`];
-  const target = await downloadCifar10({ cacheDir, urls, onProgress: (progress) => reports.push(progress) });
-  expect(target).toBe(join(cacheDir, 'cifar-10-batches-bin'));
-  expect(readdirSync(cacheDir)).toEqual(['cifar-10-batches-bin']);
-  expect(readdirSync(target).sort()).toEqual(cifar10Files.map((file) => file.name));
-  expect(reports.at(-1)!.done).toBeGreaterThan(100_000_000);
-  expect(existsSync(join(target, 'test_batch.bin'))).toBe(true);
-  expect((await loadCifar10({ cacheDir })).test.count).toBe(10_000);
-});
+withRealData(
+  skippable('downloads, verifies and unpacks the archive, from the second address if the first fails', whyNoData),
+  async () => {
+    const archive = join(folder, 'archive.tar.gz');
+    mkdirSync(join(folder, 'source'));
+    symlinkSync(realFiles(), join(folder, 'source', 'cifar-10-batches-bin'));
+    const names = cifar10Files.map((file) => `cifar-10-batches-bin/${file.name}`);
+    await create({ cwd: join(folder, 'source'), file: archive, gzip: { level: 1 }, follow: true }, names);
+    const base = await serve((request, response) => {
+      if (request.url === '/archive.tar.gz') createReadStream(archive).pipe(response);
+      else response.writeHead(500).end();
+    });
+    const cacheDir = join(folder, 'cache');
+    const reports: DataProgress[] = [];
+    const urls = [`${base}/broken`, `${base}/archive.tar.gz`];
+    const target = await downloadCifar10({ cacheDir, urls, onProgress: (progress) => reports.push(progress) });
+    expect(target).toBe(join(cacheDir, 'cifar-10-batches-bin'));
+    expect(readdirSync(cacheDir)).toEqual(['cifar-10-batches-bin']);
+    expect(readdirSync(target).sort()).toEqual(cifar10Files.map((file) => file.name));
+    expect(reports.at(-1)!.done).toBeGreaterThan(100_000_000);
+    expect(existsSync(join(target, 'test_batch.bin'))).toBe(true);
+    expect((await loadCifar10({ cacheDir })).test.count).toBe(10_000);
+  },
+);

@@ -7,6 +7,7 @@ import { environmentVariable } from '../util/env.ts';
 import { openEvents } from './event-file.ts';
 import { imageGrid } from './image-grid.ts';
 import { integerField, message } from './protobuf.ts';
+import { skippable } from '../../test/skippable.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-events-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -31,66 +32,66 @@ test('a place that cannot be written is named', () => {
 });
 
 const python = environmentVariable('ABLATE_TENSORBOARD_PYTHON') ?? 'python3';
-const hasTensorboard = spawnSync(python, ['-c', 'import tensorboard']).status === 0;
+const whyNoTensorboard =
+  spawnSync(python, ['-c', 'import tensorboard']).status === 0
+    ? undefined
+    : `${python} has no tensorboard (pip install tensorboard)`;
 
-describe.skipIf(!hasTensorboard)(
-  'TensorBoard reads (skipped unless ABLATE_TENSORBOARD_PYTHON, or python3, is a python that has tensorboard)',
-  () => {
-    interface Reading {
-      readonly scalars: Readonly<Record<string, readonly (readonly [step: number, value: number])[]>>;
-      readonly images: readonly {
-        readonly step: number;
-        readonly width: number;
-        readonly height: number;
-        readonly signature: string;
-      }[];
-      readonly hyperparameters: Readonly<Record<string, unknown>>;
-      readonly status: string;
-      readonly records: number;
-    }
-    let reading: Reading;
+describe.skipIf(whyNoTensorboard)(skippable('TensorBoard reads', whyNoTensorboard), () => {
+  interface Reading {
+    readonly scalars: Readonly<Record<string, readonly (readonly [step: number, value: number])[]>>;
+    readonly images: readonly {
+      readonly step: number;
+      readonly width: number;
+      readonly height: number;
+      readonly signature: string;
+    }[];
+    readonly hyperparameters: Readonly<Record<string, unknown>>;
+    readonly status: string;
+    readonly records: number;
+  }
+  let reading: Reading;
 
-    beforeAll(() => {
-      const logs = join(folder, 'logs');
-      const first = openEvents(logs);
-      first.hyperparameters({ learningRate: 0.1, model: 'tuto', augment: true });
-      for (const step of [10, 20, 30]) first.scalars(step, { 'train/loss': 1 / step, 'test/accuracy': step / 100 });
-      first.image(
-        10,
-        'train/inputs',
-        imageGrid(
-          Float32Array.from({ length: 2 * 3 * 24 * 24 }, (_, i) => i % 97),
-          [2, 3, 24, 24],
-        ),
-      );
-      first.close();
-      const resumed = openEvents(logs, 20);
-      resumed.scalars(30, { 'train/loss': 7, 'test/accuracy': NaN });
-      resumed.scalars(3_000_000_000, { 'train/loss': 8 });
-      resumed.ended('finished');
-      resumed.close();
-      reading = JSON.parse(
-        execFileSync(python, ['-c', reader, logs], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
-      ) as Reading;
-    });
+  beforeAll(() => {
+    const logs = join(folder, 'logs');
+    const first = openEvents(logs);
+    first.hyperparameters({ learningRate: 0.1, model: 'tuto', augment: true });
+    for (const step of [10, 20, 30]) first.scalars(step, { 'train/loss': 1 / step, 'test/accuracy': step / 100 });
+    first.image(
+      10,
+      'train/inputs',
+      imageGrid(
+        Float32Array.from({ length: 2 * 3 * 24 * 24 }, (_, i) => i % 97),
+        [2, 3, 24, 24],
+      ),
+    );
+    first.close();
+    const resumed = openEvents(logs, 20);
+    resumed.scalars(30, { 'train/loss': 7, 'test/accuracy': NaN });
+    resumed.scalars(3_000_000_000, { 'train/loss': 8 });
+    resumed.ended('finished');
+    resumed.close();
+    reading = JSON.parse(
+      execFileSync(python, ['-c', reader, logs], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
+    ) as Reading;
+  });
 
-    test('all records, whose checks are right', () => expect(reading.records).toBe(1 + 1 + 3 + 1 + (1 + 1 + 2 + 1)));
+  test('all records, whose checks are right', () => expect(reading.records).toBe(1 + 1 + 3 + 1 + (1 + 1 + 2 + 1)));
 
-    test('scalars, and of steps done again the later', () => {
-      const values = reading.scalars['train/loss']!;
-      expect(values.map(([step]) => step)).toEqual([10, 20, 30, 3_000_000_000]);
-      [0.1, 0.05, 7, 8].forEach((value, index) => expect(values[index]![1]).toBeCloseTo(value, 6));
-      expect(reading.scalars['test/accuracy']!.slice(0, 2).map(([step]) => step)).toEqual([10, 20]);
-    });
+  test('scalars, and of steps done again the later', () => {
+    const values = reading.scalars['train/loss']!;
+    expect(values.map(([step]) => step)).toEqual([10, 20, 30, 3_000_000_000]);
+    [0.1, 0.05, 7, 8].forEach((value, index) => expect(values[index]![1]).toBeCloseTo(value, 6));
+    expect(reading.scalars['test/accuracy']!.slice(0, 2).map(([step]) => step)).toEqual([10, 20]);
+  });
 
-    test('images', () => expect(reading.images).toEqual([{ step: 10, width: 49, height: 24, signature: '89504e470d0a1a0a' }]));
+  test('images', () => expect(reading.images).toEqual([{ step: 10, width: 49, height: 24, signature: '89504e470d0a1a0a' }]));
 
-    test('hyperparameters, and how the run ended', () => {
-      expect(reading.hyperparameters).toEqual({ learningRate: 0.1, model: 'tuto', augment: true });
-      expect(reading.status).toBe('STATUS_SUCCESS');
-    });
-  },
-);
+  test('hyperparameters, and how the run ended', () => {
+    expect(reading.hyperparameters).toEqual({ learningRate: 0.1, model: 'tuto', augment: true });
+    expect(reading.status).toBe('STATUS_SUCCESS');
+  });
+});
 
 /** Prints what TensorBoard finds in a folder as JSON. */
 const reader = `

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { removeTemporaryFiles, temporaryPath, writeFileAtomic } from './atomic-file.ts';
 import { AblateError } from './errors.ts';
+import { skippable } from '../../test/skippable.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-atomic-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -46,7 +47,9 @@ test('removes temporary files, and only those', () => {
 const mount = (options: string) => `mount -t tmpfs -o ${options} tmpfs "$0"`;
 const canMount = spawnSync('unshare', ['-rm', 'sh', '-c', mount('size=64k'), folder]).status === 0;
 
-describe.skipIf(!canMount)('on a file system of its own (skipped where unshare and mount are not allowed)', () => {
+const whyNoMount = canMount ? undefined : 'unshare and mount are not allowed';
+
+describe.skipIf(whyNoMount)(skippable('on a file system of its own', whyNoMount), () => {
   function inMount(options: string, script: string): { readonly message: string; readonly names: readonly string[] } {
     const source = `
       import { writeFileAtomic } from ${JSON.stringify(join(import.meta.dirname, 'atomic-file.ts'))};

@@ -10,7 +10,8 @@ import type { Tensor } from '../../src/runs/safetensors.ts';
 import { readMetrics } from '../../src/runs/metrics.ts';
 import { runCli } from '../run-cli.ts';
 import { writeNoiseImages } from './images.ts';
-import { mpich, mustHave, openMpi, startJob, type MpiLauncher } from './launch.ts';
+import { mpich, openMpi, startJob, whyNoMpich, whyNoOpenMpi, type MpiLauncher } from './launch.ts';
+import { skippable } from '../skippable.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -70,9 +71,7 @@ function distance(a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, Tensor>
   return Math.max(...distances);
 }
 
-const hasOpenMpi = mustHave('Open MPI', openMpi !== undefined, 'sudo apt-get install -y openmpi-bin');
-
-describe.skipIf(!hasOpenMpi)('with Open MPI', () => {
+describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
   const launcher = openMpi!;
   const start = (processes: number, args: readonly string[], environment: Record<string, string> = {}) =>
     startJob(launcher, processes, args, { cwd: folder, environment });
@@ -252,9 +251,7 @@ describe.skipIf(!hasOpenMpi)('with Open MPI', () => {
   }
 });
 
-const hasMpich = mustHave('MPICH', mpich !== undefined, 'sudo apt-get install -y mpich (or MPICH_PREFIX=<its prefix>)');
-
-test.skipIf(!hasMpich)('with MPICH, 2 processes train as one', async () => {
+test.skipIf(whyNoMpich)(skippable('with MPICH, 2 processes train as one', whyNoMpich), async () => {
   const args = [...plain, '--steps', '10'];
   const one = await alone(args, 'mpich-one');
   expect(distance(one, await onProcesses(mpich!, 2, args, 'mpich-two'))).toBeLessThan(1e-5);

@@ -42,10 +42,9 @@ export const mpich: MpiLauncher | undefined = [process.env['MPICH_PREFIX']]
     environment,
   }))[0];
 
-export function mustHave(name: string, found: boolean, fix: string): boolean {
-  if (!found) process.stderr.write(`Skipped, as ${name} is not installed: ${fix}\n`);
-  return found;
-}
+export const whyNoOpenMpi = openMpi === undefined ? 'Open MPI is not installed (Debian: apt-get install openmpi-bin)' : undefined;
+export const whyNoMpich =
+  mpich === undefined ? 'MPICH is not installed (Debian: apt-get install mpich, or MPICH_PREFIX=<its prefix>)' : undefined;
 
 export interface Job {
   readonly child: ChildProcess;

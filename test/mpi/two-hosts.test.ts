@@ -7,13 +7,12 @@ import { latestCheckpoint } from '../../src/runs/checkpoint.ts';
 import { openRun } from '../../src/runs/run-folder.ts';
 import { makeHosts, whyNoHosts, type Hosts } from './hosts.ts';
 import { writeNoiseImages } from './images.ts';
-import { mustHave, openMpi, startJob, type MpiLauncher } from './launch.ts';
+import { openMpi, startJob, whyNoOpenMpi, type MpiLauncher } from './launch.ts';
+import { skippable } from '../skippable.ts';
 
-const hasOpenMpi = mustHave('Open MPI', openMpi !== undefined, 'sudo apt-get install -y openmpi-bin');
-const obstacle = hasOpenMpi ? whyNoHosts() : undefined;
-if (obstacle !== undefined) process.stderr.write(`Skipped, two hosts cannot be made: ${obstacle}\n`);
+const whyNot = whyNoOpenMpi ?? whyNoHosts();
 
-describe.skipIf(!hasOpenMpi || obstacle !== undefined)('on two hosts', () => {
+describe.skipIf(whyNot)(skippable('on two hosts', whyNot), () => {
   let folder = '';
   let hosts: Hosts;
   let launcher: MpiLauncher;

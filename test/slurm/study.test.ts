@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeNoiseImages } from '../mpi/images.ts';
-import { openMpi } from '../mpi/launch.ts';
+import { openMpi, whyNoOpenMpi } from '../mpi/launch.ts';
 import { main, runCli, type Finished } from '../run-cli.ts';
 import { startSlurm, whyNoSlurm, type SlurmCluster } from './cluster.ts';
+import { skippable } from '../skippable.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -50,7 +51,9 @@ if (process.argv.includes('train') && /\\/3$/.test(run)) {
   return path;
 }
 
-describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
+const whyNot = whyNoSlurm();
+
+describe.skipIf(whyNot)(skippable('on a Slurm of one node', whyNot), () => {
   let cluster: SlurmCluster;
   beforeAll(async () => {
     cluster = await startSlurm(join(folder, 'slurm'), 2);
@@ -63,8 +66,10 @@ describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
       environment: { ...cluster.environment, ...more },
     });
 
-  test.skipIf(!hasPmix())(
-    'srun trains one model on two processes',
+  const whyNotPmix = whyNoPmix();
+
+  test.skipIf(whyNotPmix)(
+    skippable('srun trains one model on two processes', whyNotPmix),
     () => {
       const args = [
         'train',
@@ -116,7 +121,7 @@ describe.skipIf(skipSlurm())('on a Slurm of one node', () => {
     expect(states.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 'finished'));
   });
 
-  test.skipIf(openMpi === undefined)('one training on two processes of a job', () => {
+  test.skipIf(whyNoOpenMpi)(skippable('one training on two processes of a job', whyNoOpenMpi), () => {
     const ablate = [process.execPath, main, 'train', 'cs231n', '--data', 'images:images', '--batch-size', '8'];
     const script = join(folder, 'train.sh');
     const settings = ['--steps', '2', '--set', 'dense1.features=8', '--runs-dir', 'parallel', '--json'];
@@ -168,15 +173,7 @@ test('launchers that are not known, or lack what they need', async () => {
 });
 
 /** Whether this Slurm's plugin finds the PMIx library, by the name that only a development package has on Debian. */
-function hasPmix(): boolean {
+function whyNoPmix(): string | undefined {
   const found = spawnSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8' });
-  const ok = /\blibpmix\.so /.test(found.stdout);
-  if (!ok) process.stderr.write('Skipped: srun cannot load PMIx (Debian: apt-get install libpmix-dev)\n');
-  return ok;
-}
-
-function skipSlurm(): boolean {
-  const why = whyNoSlurm();
-  if (why !== undefined) process.stderr.write(`Skipped, as no Slurm can be started: ${why}\n`);
-  return why !== undefined;
+  return /\blibpmix\.so /.test(found.stdout) ? undefined : 'srun cannot load PMIx (Debian: apt-get install libpmix-dev)';
 }
