@@ -333,7 +333,12 @@ describe('a training', () => {
 
   test('keeps the accuracy of its last evaluation while it is continued', async () => {
     const [{ accuracy }] = (await json('runs', 'list')) as unknown as [{ accuracy: number }];
-    const onStderr = (text: string): NodeJS.Signals | undefined => (text.includes('step 20/') ? 'SIGINT' : undefined);
+    let sent = false;
+    const onStderr = (text: string): NodeJS.Signals | undefined => {
+      if (sent || !text.includes('step 20/')) return undefined;
+      sent = true;
+      return 'SIGINT';
+    };
     const args = ['train', '--resume', 'cs231n/1', '--steps', '1000000', '--log-every', '1', '--eval-every', '0'];
     expect((await runCli(args, { cwd: folder, onStderr })).code).toBe(130);
     expect(await json('runs', 'list')).toMatchObject([{ status: 'interrupted', accuracy }]);
