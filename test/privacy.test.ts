@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
-import { main, runCli, tsx } from './run-cli.ts';
+import { main, runCli } from './run-cli.ts';
+import { skippable } from './skippable.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-privacy-'));
 const home = join(folder, 'home');
@@ -90,7 +91,9 @@ const commands: readonly string[] = [
   'bench infer model.onnx --threads 1 --batch-sizes 1 --rounds 2 --round-ms 4000',
 ];
 
-describe.skipIf(!canTrace)('under strace (skipped where it is missing or not allowed)', () => {
+const whyNotTraced = canTrace ? undefined : 'strace is missing or not allowed (Debian: apt-get install strace)';
+
+describe.skipIf(whyNotTraced)(skippable('under strace', whyNotTraced), () => {
   test.each([
     ["fetch('http://192.0.2.1/')", '192.0.2.1'],
     ["require('dns').lookup('example.com', () => {})", 'htons(53)|resolve|nscd'],
@@ -100,7 +103,7 @@ describe.skipIf(!canTrace)('under strace (skipped where it is missing or not all
   });
 
   test.each(commands)('ablate %s', async (command) => {
-    const { code, output, calls } = await outwardCalls(process.execPath, ['--import', tsx, main, ...command.split(' ')]);
+    const { code, output, calls } = await outwardCalls(process.execPath, [main, ...command.split(' ')]);
     expect(code, output).toBe(0);
     expect(calls).toEqual([]);
     expect(readdirSync(temporary)).toEqual([]);
