@@ -10,6 +10,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import compileSources from '../compile-sources.ts';
 import { main, program, tsx } from '../run-cli.ts';
 import { describeOutcome, tryCase } from './cases.ts';
 import type { Prepared } from './family.ts';
@@ -32,6 +33,7 @@ const numbers = only ?? Array.from({ length: Number(values.count) }, (_, i) => N
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-hostile-'));
 mkdirSync(join(folder, 'fixtures'));
+compileSources();
 console.error('making valid input');
 const fixtures = await makeFixtures(join(folder, 'fixtures'));
 const ownProcess = inOwnProcess(['--import', tsx, main]);
