@@ -51,29 +51,13 @@ async function json(...args: readonly string[]): Promise<Record<string, unknown>
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
-describe('wrong usage ends with code 2, says what is wrong, and prints no stack', () => {
-  test.each([
-    [['trian'], /unknown command 'trian'\n\(Did you mean train\?\)/],
-    [['train', 'tuto', '--learning-rat', '1'], /unknown option '--learning-rat'\n\(Did you mean --learning-rate\?\)/],
-    [['info', 'tuto', 'alex2'], /too many arguments/],
-    [['info', 'tutoo'], /there is no model "tutoo"\. Did you mean "tuto"\?\nThe models are: tuto/],
-    [['info', 'tuto', '--set', 'lrn=maybe'], /lrn \(="maybe"\) must be true or false for model "tuto"/],
-    [['train', 'tuto', '--steps', 'ten'], /argument 'ten' is invalid\. It must be a number/],
-    [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
-    [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
-    [['train', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
-    [['eval', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
-    [['eval', 'tuto', '--tta', 'turned'], /tta \(=turned\) must be one of none, mirror, mirror\+shift/],
-    [['train'], /the model to train is missing/],
-    [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
-    [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],
-  ])('ablate %j', async (args, message) => {
-    const { code, stdout, stderr } = await ablate(...args);
-    expect(stderr).toMatch(message);
-    expect(stderr).not.toMatch(/^\s+at /m);
-    expect(stdout).toBe('');
-    expect(code).toBe(2);
-  });
+test('wrong usage ends with code 2, says what is wrong, and prints no stack', async () => {
+  const { code, stdout, stderr } = await ablate('train', 'tuto', '--learning-rat', '1');
+  expect(stderr).toBe(
+    "error: unknown option '--learning-rat'\n(Did you mean --learning-rate?)\nablate train --help lists the options\n",
+  );
+  expect(stdout).toBe('');
+  expect(code).toBe(2);
 });
 
 test('a file of weights that is not there is reported as a file, packed or not', async () => {

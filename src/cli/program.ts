@@ -17,7 +17,7 @@ import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { reportError } from './errors.ts';
 import { requireValues } from './options.ts';
-import { surviveClosedOutput, write } from './output.ts';
+import { write } from './output.ts';
 
 /**
  * The commands in the order of the help. A command's file holds its options and prints its result; what is heavy is imported when
@@ -71,7 +71,6 @@ export function buildProgram(): Command {
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted (after saving).
  */
 export async function run(args: readonly string[]): Promise<number> {
-  surviveClosedOutput();
   const program = buildProgram();
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -86,3 +86,10 @@ test.each([true, false])('what is shown cannot steer the terminal (terminal: %s)
   expect(text).toContain(String.raw`file \u001b]0;x\u0007`);
   expect(text).not.toMatch(/\p{Cc}/u);
 });
+
+test('where the line is too narrow, how far it is and the time left stay', () => {
+  const { progress, written, clock } = recorded({ total: 10_000 }, { isTTY: true, columns: 60 });
+  clock.ms = 60_000;
+  progress.update(4500, 'loss 1.234  6,655 images/s  test 81.60% (average)');
+  expect(written.join('')).toBe('\r\u001b[2K  45%  4500/10000  loss 1.234  6,655 images/s  1:13 left');
+});

@@ -51,12 +51,13 @@ function terminalProgress(options: ProgressOptions, stream: WriteStream): Progre
     const { done, detail } = current;
     const fraction = options.total > 0 ? Math.min(done / options.total, 1) : 0;
     const percent = options.total > 0 ? ` ${String(Math.floor(100 * fraction)).padStart(3)}%  ` : '';
-    const text = percent + printableLine(describe(options, done, detail, timeLeft));
+    // A line longer than the terminal would wrap, and then not be redrawn in place.
+    const room = Math.max(0, stream.columns - 1);
+    const text = clipped(percent, describe(options, done, detail, timeLeft), room);
     const cells = options.total > 0 ? Math.max(0, Math.min(30, stream.columns - text.length - 3)) : 0;
     const filled = Math.round(fraction * cells);
     const bar = cells < 5 ? '' : shown(green('━'.repeat(filled)) + dim('─'.repeat(cells - filled)));
-    // A line longer than the terminal would wrap, and then not be redrawn in place.
-    stream.write(`\r\u001b[2K${bar}${text.slice(0, Math.max(0, stream.columns - 1))}`);
+    stream.write(`\r\u001b[2K${bar}${text}`);
     drawnAt = now();
   };
 
@@ -85,7 +86,7 @@ function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
   let pending: string | undefined;
   return {
     update(done, detail) {
-      pending = `${unit} ${printableLine(describe(options, done, detail, timeLeft))}\n`;
+      pending = `${unit} ${describe(options, done, detail, timeLeft).join('  ')}\n`;
       const due = lineEvery === undefined ? now() - shownAt >= lineMs : done % lineEvery === 0;
       if (!due) return;
       stream.write(pending);
@@ -102,11 +103,22 @@ function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
   };
 }
 
-/** `450/1000  loss 1.23  0:42 left` */
-function describe(options: ProgressOptions, done: number, detail: string, timeLeft: (done: number) => string): string {
+/** The parts of `450/1000  loss 1.23  0:42 left`. */
+function describe(options: ProgressOptions, done: number, detail: string, timeLeft: (done: number) => string): string[] {
   const { total, format = String, showTotal = true } = options;
   const amount = total > 0 && showTotal ? `${format(done)}/${format(total)}` : format(done);
-  return [amount, detail, timeLeft(done)].filter((part) => part !== '').join('  ');
+  return [amount, printableLine(detail), timeLeft(done)].filter((part) => part !== '');
+}
+
+/** The parts in one line of `room` columns; what is too much is taken from the end of the middle one: how far it is, and how long it will take, stay. */
+function clipped(percent: string, parts: readonly string[], room: number): string {
+  const text = percent + parts.join('  ');
+  const excess = text.length - room;
+  if (excess <= 0 || parts.length < 3) return text.slice(0, room);
+  const [amount, detail = '', time] = parts;
+  const kept = detail.slice(0, Math.max(0, detail.length - excess));
+  const whole = kept.includes('  ') ? kept.slice(0, kept.lastIndexOf('  ')) : kept;
+  return `${percent}${[amount, whole, time].join('  ')}`.slice(0, room);
 }
 
 /** `0:42 left`, from the mean speed since the start; `in 1:20` once all is done; empty where the total is unknown. */

@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import type { Collective } from '../cluster/collective.ts';
 import { countParameters } from '../nn/network.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
-import type { TrainHooks, TrainStart, WeightsEvaluation } from '../train/train.ts';
+import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train.ts';
 import { formatAccuracy, formatBytes } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';
 import { note } from './output.ts';
@@ -23,26 +23,56 @@ export const silentDisplay: Display = { hooks: {}, finish: () => undefined };
 /** What is shown on stderr while a model trains. */
 export function trainingDisplay(config: TrainingConfig, collective: Collective): Display {
   let progress: Progress | undefined;
-  let loss: number | undefined;
-  let accuracy: number | undefined;
+  const line = stepLine(config.steps);
   const hooks: TrainHooks = {
     onStart(start) {
-      for (const line of introduction(start, config, collective)) note(line);
+      for (const text of introduction(start, config, collective)) note(text);
       progress = createProgress({ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery });
     },
     onStep(step) {
-      loss = loss === undefined ? step.loss : loss + lossSmoothing * (step.loss - loss);
-      const parts = [`loss ${loss.toFixed(3)}`, `${formatCount(Math.round(step.imagesPerSecond))} images/s`];
-      if (accuracy !== undefined) parts.push(`accuracy ${formatAccuracy(accuracy)}`);
-      if (step.step === config.steps) parts.push('evaluating');
-      progress?.update(step.step, parts.join('  '));
+      progress?.update(step.step, line.afterStep(step));
     },
     onEvaluation(evaluation) {
-      accuracy = Math.max(accuracy ?? 0, evaluation.accuracy);
+      line.afterEvaluation(evaluation);
       progress?.log(`step ${evaluation.step}: ${describeEvaluation(evaluation)}, loss ${evaluation.loss.toFixed(3)}`);
     },
   };
   return { hooks, finish: () => progress?.finish() };
+}
+
+export interface StepLine {
+  /** What is shown behind the number of the step. */
+  afterStep(progress: TrainProgress): string;
+  afterEvaluation(evaluation: WeightsEvaluation): void;
+}
+
+/**
+ * What the line of a training says: the smoothed loss, the speed, and the accuracy of the last evaluation; where moving averages are kept, theirs,
+ * which is the one that the run is listed with.
+ *
+ * @param steps of the whole run
+ */
+export function stepLine(steps: number): StepLine {
+  let loss: number | undefined;
+  let latest: WeightsEvaluation | undefined;
+  return {
+    afterStep({ step, loss: newest, imagesPerSecond }) {
+      loss = loss === undefined ? newest : loss + lossSmoothing * (newest - loss);
+      const parts = [`loss ${loss.toFixed(3)}`, `${formatCount(Math.round(imagesPerSecond))} images/s`];
+      if (latest !== undefined) parts.push(shortEvaluation(latest));
+      if (step === steps) parts.push('evaluating');
+      return parts.join('  ');
+    },
+    afterEvaluation(evaluation) {
+      // Of one step, the averages come first.
+      if (latest?.step !== evaluation.step) latest = evaluation;
+    },
+  };
+}
+
+/** `test 81.60% (average)`: in a line of 80 columns there is no room for more words. */
+function shortEvaluation({ split, weights, accuracy }: WeightsEvaluation): string {
+  return `${split} ${formatAccuracy(accuracy)} (${weights === 'ema' ? 'average' : 'raw'})`;
 }
 
 function introduction(

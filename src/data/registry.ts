@@ -1,4 +1,6 @@
+import { statSync } from 'node:fs';
 import { ConfigurationError } from '../util/errors.ts';
+import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
 import type { Dataset, OnDataProgress } from './dataset.ts';
@@ -46,8 +48,12 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
   const takesArgument = kind?.pattern.includes(':') === true;
   if (kind === undefined || takesArgument !== colon >= 0 || takesArgument !== (argument !== '')) {
     const allowed = Object.values(kinds).map((each) => each.pattern);
-    const suggestion = kind === undefined ? didYouMean(kindName, Object.keys(kinds)) : '';
-    throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`);
+    const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
+    const suggestion = kind === undefined && !isFolder ? didYouMean(kindName, Object.keys(kinds)) : '';
+    throw new ConfigurationError(
+      `data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`,
+      isFolder ? { fix: `for the pictures in that folder: ${quoted(`images:${name}`)}` } : {},
+    );
   }
   return kind.load(argument, options);
 }

@@ -233,7 +233,7 @@ export const trainingConfigSchema = z.strictObject({
   syncBatchNorm: flag.default(false),
   /** OpenMP threads of this process. */
   threads: z.int(threadsText).min(1, threadsText).max(mostThreads, threadsText),
-  /** Keep the last 5,000 training images out of training and evaluate on them rather than on the test set. */
+  /** Keep the last training images (5,000, or a tenth of fewer than 50,000) out of training and evaluate on them rather than on the test set. */
   val: flag,
   /** Test-time augmentation: the views of each image whose logits an evaluation averages. */
   tta: z.enum(ttaLevels, `one of ${ttaLevels.join(', ')}`).default('none'),

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { DataError } from '../../util/errors.ts';
+import { requireFrozenFile } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import { parsePort } from '../options.ts';
 import { note, print } from '../output.ts';
@@ -23,6 +24,7 @@ export function addDemoCommand(program: Command): void {
 }
 
 async function serveDemo(paths: string[], { port, host }: Options): Promise<void> {
+  paths.forEach(requireFrozenFile);
   const { startDemo } = await import('../../web/demo/server.ts');
   const models = paths.length > 0 ? paths : await trainedModels();
   const server = await startDemo({ models, port, host });

@@ -78,8 +78,17 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
   if (options.json === true) printJson({ model, input, ...totals, layers });
   else {
     print(networkTable(network));
-    print(`${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image`);
+    print(
+      `${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image of ${input}x${input} pixels${otherInput(options, input)}`,
+    );
   }
+}
+
+/** Models were published with images of different sizes: without `--input` that must be seen, or they are compared wrongly. */
+function otherInput({ input }: InfoOptions, used: number): string {
+  if (input !== undefined) return '';
+  const other = used === 24 ? 32 : 24;
+  return `, as it was published; --input ${other} counts for ${other}x${other}`;
 }
 
 /** The settings as `ablate train --set` takes them: `lrn=false` or `model.lrn=false`. */

@@ -3,6 +3,7 @@ import type { Labelled } from '../../deploy/label.ts';
 import { AblateError, DataError, messageOf } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatMilliseconds } from '../../util/format.ts';
+import { requireFrozenFile } from '../frozen-files.ts';
 import { jsonOption, parsePositiveInteger } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
 
@@ -29,6 +30,7 @@ export function addLabelCommand(program: Command): void {
 async function labelImages(modelPath: string, paths: string[], options: Options): Promise<void> {
   const { openFrozenModel } = await import('../../deploy/frozen-model.ts');
   const { imageFiles, labelImage } = await import('../../deploy/label.ts');
+  requireFrozenFile(modelPath);
   const files = imageFiles(paths, note);
   const model = await openFrozenModel(modelPath, { threads: options.threads });
   const labelled: Labelled[] = [];

@@ -59,7 +59,10 @@ export function addTrainCommand(program: Command): void {
       'OpenMP threads of each process (default: physical cores, divided among the processes of a machine)',
       parseNumber,
     )
-    .option('--val', 'keep the last 5,000 training images out of training and evaluate on them, not on the test set')
+    .option(
+      '--val',
+      'keep the last training images (5,000, or a tenth of fewer than 50,000) out of training, and evaluate on them, not on the test set',
+    )
     .option('--no-augment', 'train on the whole images, unchanged')
     .option('--no-ema', 'without moving averages of the weights')
     .option('--init <run|file>', 'start from the weights of a run or a safetensors file; pruned weights stay pruned')

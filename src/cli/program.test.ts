@@ -1,0 +1,79 @@
+import { tmpdir } from 'node:os';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { run } from './program.ts';
+
+let written = { stdout: '', stderr: '' };
+
+beforeEach(() => {
+  written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
+      written[stream] += String(text);
+      return true;
+    });
+  }
+});
+
+afterEach(() => {
+  vi.mocked(process.stdout.write).mockRestore();
+  vi.mocked(process.stderr.write).mockRestore();
+});
+
+describe('wrong usage ends with code 2, says what is wrong, and prints no stack', () => {
+  test.each([
+    [['trian'], /unknown command 'trian'\n\(Did you mean train\?\)/],
+    [['train', 'tuto', '--learning-rat', '1'], /unknown option '--learning-rat'\n\(Did you mean --learning-rate\?\)/],
+    [['info', 'tuto', 'alex2'], /too many arguments/],
+    [['info', 'tutoo'], /there is no model "tutoo"\. Did you mean "tuto"\?\nThe models are: tuto/],
+    [['info', 'tuto', '--set', 'lrn=maybe'], /lrn \(="maybe"\) must be true or false for model "tuto"/],
+    [['train', 'tuto', '--steps', 'ten'], /argument 'ten' is invalid\. It must be a number/],
+    [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
+    [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
+    [['train', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
+    [['eval', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
+    [['eval', 'tuto', '--tta', 'turned'], /tta \(=turned\) must be one of none, mirror, mirror\+shift/],
+    [['train'], /the model to train is missing/],
+    [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
+    [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],
+    [['runs', 'list', '--runs-dir', ''], /^error: the value of --runs-dir is empty\ngive a value/],
+    [['freeze', ''], /^error: <run\|file> is empty/],
+    [['train', 'tuto', '--set', 'lr=0.1'], /there is no key "lr"\. Did you mean "learningRate"\?/],
+    [['train', 'tuto', '\u001b[31m'], /too many arguments|there is no model/],
+    [['train', '\u001b[31mtuto'], /there is no model "\\u001b\[31mtuto"/],
+    [
+      ['data', 'show', tmpdir()],
+      new RegExp(`one of cifar10, synthetic, images:<folder>\\.\nfor the pictures in that folder: images:${tmpdir()}\n`),
+    ],
+    [['compress', 'tuto', '--bytes', '5 apples'], /It must be a number of bytes/],
+  ])('ablate %j', async (args, message) => {
+    expect(await run(args)).toBe(2);
+    expect(written.stderr).toMatch(message);
+    expect(written.stderr).not.toMatch(/^\s+at /m);
+    expect(written.stderr).not.toMatch(/(?!\n)\p{Cc}/u);
+    expect(written.stdout).toBe('');
+  });
+
+  test('without a command, that is the help', async () => {
+    expect(await run([])).toBe(2);
+    expect(written.stderr).toMatch(/^Usage: ablate /);
+    expect(written.stdout).toBe('');
+  });
+});
+
+describe('a run where a frozen file is wanted', () => {
+  test.each([
+    ['label', 'a run/1', 'photo.jpg'],
+    ['label', tmpdir(), 'photo.jpg'],
+    ['demo', 'a run/1'],
+  ])('ablate %s %s', async (...args) => {
+    expect(await run(args)).toBe(1);
+    const word = args[1] === tmpdir() ? tmpdir() : "'a run/1'";
+    expect(written.stderr.split('\n')).toEqual([
+      `error: ${args[1]!} is no frozen file (.onnx)`,
+      expect.stringMatching(
+        new RegExp(`ablate freeze ${word} -o model\\.onnx    \\(if it is a run; then give model\\.onnx\\)$`),
+      ) as string,
+      '',
+    ]);
+  });
+});
