@@ -69,7 +69,7 @@ describe('a run where a frozen file is wanted', () => {
     expect(await run(args)).toBe(1);
     const word = args[1] === tmpdir() ? tmpdir() : "'a run/1'";
     expect(written.stderr.split('\n')).toEqual([
-      `error: ${args[1]!} is no frozen file (.onnx)`,
+      `error: ${args[1]} is no frozen file (.onnx)`,
       expect.stringMatching(
         new RegExp(`ablate freeze ${word} -o model\\.onnx    \\(if it is a run; then give model\\.onnx\\)$`),
       ) as string,
