@@ -1,6 +1,7 @@
 /** How the values of options are read. What a value may be is decided where it is used; here only what is not even a number fails. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigurationError } from '../util/errors.ts';
+import { mostThreads } from '../util/limits.ts';
 
 /** For options that take a number. */
 export function parseNumber(text: string): number {
@@ -14,6 +15,27 @@ export function parsePositiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It must be a positive integer.');
   return value;
+}
+
+/** For options that take a number of threads. */
+export function parseThreads(text: string): number {
+  const value = Number(text);
+  const most = mostThreads();
+  if (!Number.isInteger(value) || value < 1 || value > most) {
+    throw new InvalidArgumentError(`It must be an integer from 1 to ${most} on this machine.`);
+  }
+  return value;
+}
+
+/** For options that take a positive integer of at most `most`. */
+export function integerUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 1 || value > most) {
+      throw new InvalidArgumentError(`It must be an integer from 1 to ${most}.`);
+    }
+    return value;
+  };
 }
 
 /** For options that take a number of bytes: `96000`, `96kB`, `1.5 MB`; `KiB`, `MiB` and `GiB` are powers of 1024. */

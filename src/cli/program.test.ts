@@ -44,8 +44,33 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
       ['data', 'show', tmpdir()],
       new RegExp(`one of cifar10, synthetic, images:<folder>\\.\nfor the pictures in that folder: images:${tmpdir()}\n`),
     ],
+    ...['train', 'eval', 'prune', 'quantize', 'compress', 'study', 'bench train', 'bench infer'].map(
+      (command) =>
+        [[...command.split(' '), 'tuto', '--threads', '100000'], /must be an integer from 1 to \d+ on this machine/] as const,
+    ),
+    [['label', 'tuto.onnx', 'photo.jpg', '--threads', '4294967296'], /must be an integer from 1 to \d+ on this machine/],
+    [['train', 'tuto', '--set', 'threads=100000'], /threads \(=100000\) must be an integer from 1 to \d+ on this machine/],
+    [['study', 'x.yaml', '--jobs', '1000000000'], /must be an integer from 1 to \d+ on this machine/],
+    [['label', 'tuto.onnx', 'photo.jpg', '--runs', '1e12'], /must be an integer from 1 to 1000000/],
+    [['bench', 'infer', 'tuto.onnx', '--batch-sizes', '1,1000000000'], /must be an integer from 1 to 10000/],
+    [['bench', 'train', 'tuto', '--steps', '1e15'], /must be an integer from 1 to 1000000/],
+    [['info', 'tuto', '--input', '4294967296'], /must be an integer from 1 to 65536/],
+    [
+      ['info', 'tuto', '--set', 'conv1.filters=1e300'],
+      /layer "conv1" of network "tuto" is too large to be counted \(\d\.\de\+30\d\)/,
+    ],
+    [['info', 'xception', '--set', 'stage1.repeats=1e9'], /stage1\.repeats \(=1000000000\) must be an integer in \[0, 100\]/],
+    [['data', 'show', 'synthetic', '-o', 'sheet.png', '--rows', '2147483647'], /rows \(=2147483647\) must be at most \d+/],
+    [
+      ['bench', 'train', 'tuto', '--batch-size', '1e9'],
+      /network "tuto" in batches of 1000000000 needs at least \d+\.\d [TP]B of memory/,
+    ],
+    [
+      ['bench', 'train', 'tuto', '--set', 'conv1.filters=1e9'],
+      /network "tuto" in batches of 128 needs at least \d+\.\d [TP]B of memory/,
+    ],
     [['compress', 'tuto', '--bytes', '5 apples'], /It must be a number of bytes/],
-  ])('ablate %j', async (args, message) => {
+  ] as const)('ablate %j', async (args, message) => {
     expect(await run(args)).toBe(2);
     expect(written.stderr).toMatch(message);
     expect(written.stderr).not.toMatch(/^\s+at /m);

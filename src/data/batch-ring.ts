@@ -8,6 +8,7 @@
  *
  * The numbers are compared modulo 2^32, so that a loader never runs out of them.
  */
+import { requireMemory } from '../util/limits.ts';
 
 /** Sizes and memory of the ring, as sent to the workers. */
 export interface BatchRing {
@@ -23,6 +24,7 @@ const cells = { released: 0, waiting: 1, ready: 2 };
 
 export function createRing(slots: number, batchSize: number, inputLength: number): BatchRing {
   const size = controlBytes(slots) + slots * (inputBytes(batchSize, inputLength) + aligned(batchSize));
+  requireMemory(size, `batchSize (=${batchSize})`, 'use smaller batches');
   return { slots, batchSize, inputLength, memory: new SharedArrayBuffer(size) };
 }
 

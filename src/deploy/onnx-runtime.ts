@@ -4,7 +4,8 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import { environmentVariable, setEnvironmentVariable } from '../util/env.ts';
-import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { AblateError, DataError, messageOf } from '../util/errors.ts';
+import { requireThreads } from '../util/limits.ts';
 import { imageInput, logitsOutput, probabilitiesOutput } from './tensor-names.ts';
 
 silenceTelemetry();
@@ -60,9 +61,7 @@ export interface RuntimeSession {
  */
 export async function openSession(bytes: Uint8Array, source: string, options: RuntimeOptions = {}): Promise<RuntimeSession> {
   const { threads = 1 } = options;
-  if (!Number.isInteger(threads) || threads < 1) {
-    throw new ConfigurationError(`threads (=${threads}) must be a positive integer`);
-  }
+  requireThreads(threads);
   let session: Awaited<ReturnType<typeof InferenceSession.create>>;
   try {
     session = await InferenceSession.create(bytes, {
@@ -81,7 +80,12 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
   }
   const read = async ({ pixels, count, height, width }: ImageBatch, outputs: readonly string[]) => {
     const image = new Tensor('uint8', pixels, [count, height, width, 3]);
-    const results = await session.run({ [imageInput]: image }, outputs);
+    const results = await session.run({ [imageInput]: image }, outputs).catch((error: unknown) => {
+      throw new AblateError(`ONNX Runtime cannot run ${source} on ${count} images at a time: ${messageOf(error)}`, {
+        fix: 'give it fewer at a time',
+        cause: error,
+      });
+    });
     return new Map(outputs.map((name) => [name, results[name]!.data as Float32Array]));
   };
   return {

@@ -23,7 +23,7 @@ function stageSettings<N extends Stage>(stage: N, filters: number, halve: boolea
   return {
     [`stage${stage}.filters`]: count(filters, `filters of the blocks of stage ${stage}; best a multiple of 16`),
     [`stage${stage}.halve`]: flag(halve, `whether stage ${stage} halves the image`),
-    [`stage${stage}.repeats`]: { ...count(1, `blocks of stage ${stage} after its first`), min: 0 },
+    [`stage${stage}.repeats`]: { ...count(1, `blocks of stage ${stage} after its first`), min: 0, max: 100 },
   } as Record<`stage${N}.${'filters' | 'repeats'}`, NumberSetting> & Record<`stage${N}.halve`, BooleanSetting>;
 }
 

@@ -137,6 +137,7 @@ export class NetworkBuilder {
         throw new ConfigurationError(`layer "${name}" of network "${this.#name}" is not used by any other layer`);
     }
     const layers = [...this.#layers.values()];
+    requireCountable(this.#name, layers);
     return {
       name: this.#name,
       inputShape: this.input.shape,
@@ -169,6 +170,20 @@ export class NetworkBuilder {
     // The kind and the inferred attributes belong together by construction, which the compiler cannot see through the generic.
     this.#layers.set(name, layer as unknown as Layer);
     return { name, shape: inferred.outputShape };
+  }
+}
+
+/** Beyond 2^53 numbers are no longer exact, and no machine has the memory. */
+function requireCountable(network: string, layers: readonly Layer[]): void {
+  for (const { name, operations, outputShape, parameters } of layers) {
+    const largest = Math.max(operations, sizeOf(outputShape), ...parameters.map(({ shape }) => sizeOf(shape)));
+    if (Number.isSafeInteger(largest)) continue;
+    throw new ConfigurationError(
+      `layer "${name}" of network "${network}" is too large to be counted (${largest.toExponential(1)})`,
+      {
+        fix: 'give it fewer filters or features, or smaller images',
+      },
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import { resolveSettings, widthPrefix } from '../models/settings.ts';
 import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { showValue } from '../util/show-value.ts';
+import { requireThreads } from '../util/limits.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { keyMeantBy } from './config-names.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
@@ -62,7 +63,7 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingCo
     throw new ConfigurationError(`recipe (=${showValue(recipeName)}) must be the name of a recipe`);
   const recipe = recipeByName(recipeName);
   const merged = mergeLayers([defaults, recipeLayer(recipe, definition), ...given]);
-  return checkConfig({
+  const config = checkConfig({
     ...merged,
     recipe: recipe.name,
     threads: merged['threads'] ?? defaultThreads(),
@@ -71,6 +72,8 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingCo
     // The study's rule: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
     inputSize: lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize']),
   });
+  requireThreads(config.threads);
+  return config;
 }
 
 /** Checks a complete configuration, for example one read from a run folder. Throws ConfigurationError. */

@@ -20,6 +20,7 @@ export interface EvaluatorOptions {
   /** Whether the run kept validation images out of training. */
   readonly useVal: boolean;
   readonly preprocessing: Preprocessing;
+  /** Images at a time, at most; does not change the result. */
   readonly batchSize: number;
   /** The views of each image whose logits are averaged; default `none`: each image as it is. */
   readonly tta?: TtaLevel;
@@ -49,12 +50,13 @@ export function createEvaluator({
   split,
   useVal,
   preprocessing,
-  batchSize,
+  batchSize: largestBatch,
   tta = 'none',
   precision = 'f32',
   collective = singleProcess,
 }: EvaluatorOptions): Evaluator {
   const images = partOf(splitOf(dataset, split, useVal), collective);
+  const batchSize = Math.min(largestBatch, images.count);
   const views = viewsOf(tta);
   // Before the loaders: where it fails, no thread has been started.
   const plan = engine.compileInference(network, { batchSize, precision });

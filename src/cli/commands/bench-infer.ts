@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { defaultThreads } from '../../util/cpu.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
-import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
+import { integerUpTo, jsonOption, parseThreads, runsDirOption } from '../options.ts';
 import { print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
@@ -26,21 +26,18 @@ export function addBenchInferCommand(bench: Command): void {
     .command('infer')
     .description("latency and throughput of frozen networks, in ONNX Runtime and in ablate's engine")
     .argument('<model.onnx|run...>', 'files that `ablate freeze` wrote, or runs')
-    .option('--threads <n,...>', 'numbers of threads (default: 1 and the physical cores)', parsePositiveIntegers)
-    .option('--batch-sizes <n,...>', 'batch sizes for the throughput', parsePositiveIntegers, [1, 8, 32, 128])
-    .option('--rounds <n>', 'turns that each takes', parsePositiveInteger, 5)
-    .option('--round-ms <n>', 'length of a turn in milliseconds', parsePositiveInteger, 400)
+    .option('--threads <n,...>', 'numbers of threads (default: 1 and the physical cores)', listOf(parseThreads))
+    .option('--batch-sizes <n,...>', 'batch sizes for the throughput', listOf(integerUpTo(10_000)), [1, 8, 32, 128])
+    .option('--rounds <n>', 'turns that each takes', integerUpTo(10_000), 5)
+    .option('--round-ms <n>', 'length of a turn in milliseconds', integerUpTo(3_600_000), 400)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(benchInfer);
 }
 
-function parsePositiveIntegers(text: string): number[] {
-  const values = text.split(',').map(Number);
-  if (!values.every((value) => Number.isSafeInteger(value) && value >= 1)) {
-    throw new InvalidArgumentError('It must be positive integers, separated by commas.');
-  }
-  return [...new Set(values)].sort((a, b) => a - b);
+/** Numbers separated by commas, each once and in ascending order. */
+function listOf(parse: (text: string) => number): (text: string) => number[] {
+  return (text) => [...new Set(text.split(',').map(parse))].sort((a, b) => a - b);
 }
 
 async function benchInfer(references: string[], options: Options): Promise<void> {

@@ -17,7 +17,15 @@ import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parseBytes, parseNumber, runsDirOption, type Assignments } from '../options.ts';
+import {
+  jsonOption,
+  parseAssignment,
+  parseBytes,
+  parseNumber,
+  parseThreads,
+  runsDirOption,
+  type Assignments,
+} from '../options.ts';
 import { requireFrozenOutput } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
@@ -60,7 +68,7 @@ export function addCompressCommand(program: Command): void {
     .option('--model <name>', 'model of the file, where it does not say')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.small.onnx)')
     .option('--report <folder>', 'folder of the report (default: beside the output, <output without its ending>-report)')
-    .option('--threads <n>', 'threads (default: as it was trained)', parseNumber)
+    .option('--threads <n>', 'threads (default: as it was trained)', parseThreads)
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)

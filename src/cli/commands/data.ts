@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { FileVerification } from '../../data/cifar10.ts';
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
-import { AblateError, ConfigurationError, DataError } from '../../util/errors.ts';
+import { ConfigurationError, DataError } from '../../util/errors.ts';
+import { requireMemory } from '../../util/limits.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
 import { formatBytes } from '../../util/format.ts';
@@ -153,11 +154,15 @@ async function writeSheet(dataset: Dataset, path: string, options: ShowOptions):
   const { split } = options;
   if (split !== 'train' && split !== 'test') throw new ConfigurationError(`split (=${split}) must be train or test`);
   const { images, labels } = dataset[split];
+  const most = Math.max(...countPerClass(dataset[split], dataset.classes));
+  if (options.rows > most) {
+    throw new ConfigurationError(`rows (=${options.rows}) must be at most ${most}, the images of the largest class in ${split}`);
+  }
   const positions = firstOfEachClass(labels, dataset.classes.length, options.rows);
-  if (positions.length === 0)
-    throw new AblateError(`no class of ${dataset.name} has ${options.rows} images in ${split}`, { fix: 'give fewer --rows' });
   const preprocessing = await sheetPreprocessing(dataset, options);
   const transform = createTransform(dataset.shape, preprocessing);
+  // The images as the network sees them, their bytes, and those of the file.
+  requireMemory(6 * positions.length * transform.inputLength, `a sheet of ${positions.length} images`, 'give fewer --rows');
   const inputs = new Float32Array(positions.length * transform.inputLength);
   const keys = augmentationKeys(options.seed, 0);
   positions.forEach((position, i) => {

@@ -18,7 +18,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { Interruption } from '../errors.ts';
 import { formatAccuracy } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
+import { jsonOption, parseAssignment, parsePositiveInteger, parseThreads, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
 
 interface Options extends SourceOptions {
@@ -58,7 +58,7 @@ export function addEvalCommand(program: Command): void {
     .option(...dataDirOption)
     .option(...dataUrlOption)
     .option('--batch-size <n>', 'images at a time; does not change the result', parsePositiveInteger, 100)
-    .option('--threads <n>', 'OpenMP threads (default: physical cores)', parsePositiveInteger)
+    .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseThreads)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(evaluate);

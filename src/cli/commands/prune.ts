@@ -11,7 +11,7 @@ import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
+import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
 import { requireOutputFile } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
@@ -68,7 +68,7 @@ export function addPruneCommand(program: Command): void {
       '-o, --output <file>',
       'where to write the weights, .safetensors.gz or .safetensors (default: <model>-pruned.safetensors.gz)',
     )
-    .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseNumber)
+    .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseThreads)
     .option('--data <name>', 'data set to train and evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)

@@ -17,7 +17,15 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { Interruption } from '../errors.ts';
 import { weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parseNumber, parsePositiveInteger, runsDirOption, type Assignments } from '../options.ts';
+import {
+  jsonOption,
+  parseAssignment,
+  parseNumber,
+  parsePositiveInteger,
+  parseThreads,
+  runsDirOption,
+  type Assignments,
+} from '../options.ts';
 import { requireFrozenOutput } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
@@ -90,7 +98,7 @@ export function addQuantizeCommand(program: Command): void {
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
-    .option('--threads <n>', 'threads of ONNX Runtime for the measurements (default: physical cores)', parsePositiveInteger)
+    .option('--threads <n>', 'threads of ONNX Runtime for the measurements (default: physical cores)', parseThreads)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(quantizeModel);

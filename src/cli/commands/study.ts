@@ -14,7 +14,7 @@ import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parsePositiveInteger, runsDirOption } from '../options.ts';
+import { jsonOption, parseThreads, runsDirOption } from '../options.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { describeReport, latencyOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
@@ -38,10 +38,10 @@ export function addStudyCommand(program: Command): void {
     .option(
       '--jobs <n>',
       'runs trained at the same time on this machine, its cores shared out among them (default: 1)',
-      parsePositiveInteger,
+      parseThreads,
     )
     .option('--launcher <name>', 'where runs are trained: local, slurm or command (docs/cluster.md)', 'local')
-    .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores shared out)', parsePositiveInteger)
+    .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores shared out)', parseThreads)
     .option('--retry-failed', 'try runs that failed again')
     .option('--data <name>', 'images to train on, instead of those that the file names')
     .option(...dataDirOption)

@@ -12,7 +12,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { Interruption } from '../errors.ts';
 import { formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parseNumber, runsDirOption, type Assignments } from '../options.ts';
+import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
 import { print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
@@ -57,7 +57,7 @@ export function addTrainCommand(program: Command): void {
     .option(
       '--threads <n>',
       'OpenMP threads of each process (default: physical cores, divided among the processes of a machine)',
-      parseNumber,
+      parseThreads,
     )
     .option(
       '--val',
@@ -133,13 +133,18 @@ async function sharedConfig(
   overrides: ConfigOverrides,
 ): Promise<TrainingConfig> {
   const { checkConfig } = await import('../../train/config.ts');
+  const { requireThreads } = await import('../../util/limits.ts');
   const { defaultThreads } = await import('../../util/cpu.ts');
   const { threads, ...asked } = overrides;
   const given = JSON.stringify([model, options.resume, options.runsDir, asked]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
   const resolved = collective.rank === 0 ? await configOf(model, resume, asked, options.runsDir) : undefined;
   const config = JSON.parse(fromFirst(collective, () => JSON.stringify(resolved))) as TrainingConfig;
-  if (threads !== undefined) return checkConfig({ ...config, threads });
+  if (threads !== undefined) {
+    const changed = checkConfig({ ...config, threads });
+    requireThreads(changed.threads);
+    return changed;
+  }
   if (collective.worldSize === 1) return config;
   const shared = defaultThreads(collective.localSize);
   // A run goes on with the threads it has had, which its sums depend on, where there are as many.

@@ -80,7 +80,9 @@ export function compileNetwork(dnnl: Dnnl, described: Network, settings: Compile
   }
 
   const parameters = createArena(dnnl, inNetworkOrder(network, context), training);
-  const { operations, memoryBytes } = program.finish();
+  const { operations, memoryBytes } = program.finish((bytes) => {
+    settings.requireMemory?.(bytes + parameters.values.byteLength + parameters.gradients.byteLength + inputBytes.byteLength);
+  });
   const persistentBytes = [inputBytes, outputBytes, outputGradientBytes].reduce((sum, bytes) => sum + bytes.byteLength, 0);
   return {
     forward: operations.slice(0, forwardLength),

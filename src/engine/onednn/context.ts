@@ -25,6 +25,8 @@ export interface CompileSettings {
   readonly threads: number;
   /** In training, where batch normalization works over several processes. */
   readonly sharedBatch?: SharedBatch | undefined;
+  /** Given the bytes that the compiled network will take, before they are allocated; throws if there are not so many. */
+  readonly requireMemory?: (bytes: number) => void;
 }
 
 export class LoweringContext {

@@ -1,6 +1,8 @@
 /** The product engine: oneDNN, called through FFI. */
 import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
+import { leastBytes } from '../../nn/memory.ts';
+import { requireMemory, requireThreads } from '../../util/limits.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { setEnvironmentVariable } from '../../util/env.ts';
 import type { CompileOptions, Engine, ForwardOptions, InferencePlan, Precision, TrainingPlan } from '../engine.ts';
@@ -36,9 +38,7 @@ export interface OnednnEngine extends Engine {
  */
 export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEngine {
   const threads = options.threads ?? defaultThreads();
-  if (!Number.isInteger(threads) || threads < 1) {
-    throw new ConfigurationError(`threads (=${String(threads)}) must be a positive integer`);
-  }
+  requireThreads(threads);
   // OpenMP reads it once, when its library is loaded.
   setEnvironmentVariable('OMP_NUM_THREADS', String(threads));
   const { library } = loadLibrary();
@@ -50,9 +50,20 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
       throw new ConfigurationError(`batch size (=${String(batchSize)}) must be a positive integer`);
     }
     if (precision === 'bf16') requireBf16(probe);
+    const needs = (bytes: number) => {
+      requireMemory(bytes, `network "${network.name}" in batches of ${batchSize}`, 'use smaller batches, or smaller layers');
+    };
+    needs(leastBytes(network, { batchSize, training }));
     const dnnl = openDnnl(library, libraryVersion);
     try {
-      const compiled = compileNetwork(dnnl, network, { batchSize, precision, training, threads, sharedBatch });
+      const compiled = compileNetwork(dnnl, network, {
+        batchSize,
+        precision,
+        training,
+        threads,
+        sharedBatch,
+        requireMemory: needs,
+      });
       return {
         ...planOf(network, batchSize, precision, compiled),
         vectorMath: createVectorMath(dnnl),

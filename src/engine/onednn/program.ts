@@ -179,10 +179,15 @@ export class ProgramBuilder {
     });
   }
 
-  /** Allocates memory and binds the operations. */
-  finish(): { readonly operations: readonly Operation[]; readonly memoryBytes: number } {
+  /**
+   * Allocates memory and binds the operations.
+   *
+   * @param requireMemory is given the bytes before they are allocated, and throws if there are not so many
+   */
+  finish(requireMemory?: (bytes: number) => void): { readonly operations: readonly Operation[]; readonly memoryBytes: number } {
     const planned = this.#storages.filter((storage) => storage.lastUse >= 0 && storage.within === undefined);
     const layout = planMemory(planned);
+    requireMemory?.(layout.totalBytes + this.#scratchpadBytes);
     const block = allocateAligned(layout.totalBytes, alignment);
     const bytesOf = new Map<Storage, Uint8Array>();
     planned.forEach((storage, i) => {
