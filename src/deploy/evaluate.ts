@@ -13,13 +13,16 @@ export interface FrozenEvaluationOptions {
   readonly metadata: FrozenMetadata;
   readonly dataset: Dataset;
   readonly split: SplitName;
-  /** Images at a time; does not change the result. Default 100. */
+  /** Images at a time, no more than 1,000; does not change the result. Default 100. */
   readonly batchSize?: number;
   /** Only so many images, from the first on. Default: all. */
   readonly limit?: number;
   /** Is given the logits of each batch, `[count, classes]`. */
   readonly onLogits?: (logits: Float32Array) => void;
 }
+
+/** More are no faster, and only take memory. */
+const mostAtATime = 1000;
 
 /**
  * Runs a frozen file over the images of a split.
@@ -33,7 +36,7 @@ export async function evaluateFrozen(options: FrozenEvaluationOptions, signal?: 
   const set = splitOf(dataset, split, metadata.config['val'] === true);
   const classes = dataset.classes.length;
   const tally = createTally(dataset.classes);
-  for (const { batch, labels } of imageBatches(set, dataset.shape, batchSize, limit)) {
+  for (const { batch, labels } of imageBatches(set, dataset.shape, Math.min(batchSize, mostAtATime), limit)) {
     const { logits } = await session.run(batch);
     onLogits?.(logits);
     for (let n = 0; n < batch.count; n++) tally.add(labels[n]!, logits.subarray(n * classes, (n + 1) * classes));
