@@ -1,7 +1,7 @@
 /** How the values of options are read. What a value may be is decided where it is used; here only what is not even a number fails. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigurationError } from '../util/errors.ts';
-import { mostThreads } from '../util/limits.ts';
+import { mostThreadsHere } from '../util/limits.ts';
 
 /** For options that take a number. */
 export function parseNumber(text: string): number {
@@ -20,7 +20,7 @@ export function parsePositiveInteger(text: string): number {
 /** For options that take a number of threads. */
 export function parseThreads(text: string): number {
   const value = Number(text);
-  const most = mostThreads();
+  const most = mostThreadsHere();
   if (!Number.isInteger(value) || value < 1 || value > most) {
     throw new InvalidArgumentError(`It must be an integer from 1 to ${most} on this machine.`);
   }

@@ -1,7 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import { expect, test } from 'vitest';
 import { ConfigurationError } from './errors.ts';
-import { memoryLimit, mostThreads, requireMemory, requireThreads } from './limits.ts';
+import { memoryLimit, mostThreadsHere, requireMemory, requireThreads } from './limits.ts';
 
 test('the limit is that of the machine or its container', () => {
   expect(memoryLimit()).toBeGreaterThan(64e6);
@@ -19,9 +19,9 @@ test('what needs more memory than there is, is refused with both numbers', () =>
 });
 
 test('threads are bounded by the processor, but not below what a larger machine has', () => {
-  expect(mostThreads(2)).toBe(64);
-  expect(mostThreads(100)).toBe(400);
-  expect(mostThreads()).toBeGreaterThanOrEqual(cpus().length);
+  expect(mostThreadsHere(2)).toBe(64);
+  expect(mostThreadsHere(100)).toBe(400);
+  expect(mostThreadsHere()).toBeGreaterThanOrEqual(cpus().length);
   for (const threads of [1, 2, 64]) expect(() => requireThreads(threads, 64)).not.toThrow();
 });
 

@@ -24,12 +24,12 @@ export function requireMemory(bytes: number, what: string, fix: string, limit = 
 }
 
 /** More threads than the machine can run only wait for each other; those of a run that was made on a larger one give the same bits here. */
-export function mostThreads(hardwareThreads = cpus().length): number {
+export function mostThreadsHere(hardwareThreads = cpus().length): number {
   return Math.max(64, 4 * hardwareThreads);
 }
 
 /** @throws ConfigurationError for what is no number of threads that this machine can start */
-export function requireThreads(threads: number, most = mostThreads()): void {
+export function requireThreads(threads: number, most = mostThreadsHere()): void {
   if (Number.isInteger(threads) && threads >= 1 && threads <= most) return;
   throw new ConfigurationError(`threads (=${threads}) must be an integer from 1 to ${most} on this machine`);
 }
