@@ -33,3 +33,24 @@ test('biases are in units of input times weight, and fit into 32 bits whatever t
   expect(values[2]! * units[2]!).toBeCloseTo(1e6, 0);
   expect(values[2]!).toBeLessThanOrEqual(2 ** 30);
 });
+
+test('weights are rounded to the nearest, and none beyond the largest where a bias asks for a larger scale', () => {
+  const rounded = quantizeWeights(Float32Array.of(64, 10.4, 10.6, -10.4, -10.6), 1, 7);
+  expect([[...rounded.values], [...rounded.scales]]).toEqual([[64, 10, 11, -10, -11], [1]]);
+  const { values, scales } = quantizeWeights(Float32Array.of(64, 64, -64, 32), 2, 7, (channel) => 2 * channel);
+  expect([[...values], [...scales]]).toEqual([
+    [64, 64, -32, 16],
+    [1, 2],
+  ]);
+});
+
+test('the least scale of a bias lets it take half of 32 bits, whatever its sign', () => {
+  expect(leastScaleFor(2 ** 30, 1)).toBe(1);
+  expect(leastScaleFor(-(2 ** 30), 0.25)).toBe(4);
+  expect(leastScaleFor(0, 0.25)).toBe(0);
+  const { values, scales } = quantizeBias(Float32Array.of(3, -3, 7), 0.5, Float32Array.of(2 ** -32, 2 ** -32, 2));
+  expect([[...values], [...scales]]).toEqual([
+    [2 ** 30, -(2 ** 30), 7],
+    [2 ** -33, 2 ** -33, 1],
+  ]);
+});
