@@ -1,0 +1,215 @@
+/** Which images calibrate and check, and what a quantized file says; what it computes is in test/quantize.test.ts. */
+import { createHash } from 'node:crypto';
+import { expect, test, describe } from 'vitest';
+import type { Dataset, ImageSet } from '../../data/dataset.ts';
+import { sliceImages } from '../../data/image-set.ts';
+import { readFrozenMetadata } from '../../deploy/metadata.ts';
+import { decodeModel } from '../../deploy/onnx/schema.ts';
+import { freezeUntrained } from '../../deploy/untrained.ts';
+import { referenceEngine } from '../../engine/reference/engine.ts';
+import { cifar10Classes } from '../../data/cifar10.ts';
+import { integer, streamKey } from '../../util/random.ts';
+import { quantize, type QuantizeOptions } from './quantize.ts';
+
+const side = 8;
+const shape = [3, side, side] as const;
+
+function noise(count: number, seed: number): ImageSet {
+  const key = streamKey(seed, 'noise');
+  const images = Uint8Array.from({ length: count * 3 * side * side }, (_, i) => 60 + integer(key, i, 60));
+  return { count, images, labels: Uint8Array.from({ length: count }, (_, i) => i % 10) };
+}
+
+function dataset(trainCount: number, train = noise(trainCount, 1)): Dataset {
+  return { name: 'noise', classes: cifar10Classes, shape, synthetic: true, fingerprint: 'n', train, test: noise(40, 2) };
+}
+
+const keys = { model: 'cs231n', inputSize: side, 'model.conv1.filters': 2, 'model.dense1.features': 4 };
+const frozen = async (changes: object = {}) => (await freezeUntrained(referenceEngine, { ...keys, ...changes })).encode(null);
+
+function options(bytes: Uint8Array, changes: Partial<QuantizeOptions> = {}): QuantizeOptions {
+  return {
+    file: { bytes, source: 'model.onnx' },
+    scheme: 'int8',
+    weightBits: 7,
+    calibration: { method: 'min-max', percentile: 99, images: undefined },
+    keepFloat: [],
+    seed: 1,
+    dataset: dataset(200),
+    ...changes,
+  };
+}
+
+/** All of some images as bright as can be: a range that saw them is at least twice as wide. */
+function poisoned({ count, images, labels }: ImageSet, from: number, to: number): ImageSet {
+  const length = images.length / count;
+  return { count, labels, images: images.map((value, i) => (i >= from * length && i < to * length ? 255 : value)) };
+}
+
+const encode = async (given: QuantizeOptions) => (await quantize(given)).encode(null);
+
+describe('what calibrates', () => {
+  const standardization = { standardization: { type: 'channel', mean: [0, 0, 0], deviation: [1, 1, 1] } };
+
+  test('training images alone: with val, none of those kept out; and no test image', async () => {
+    const bytes = await frozen({ ...standardization, val: true });
+    const plain = dataset(200);
+    const all = { method: 'min-max', percentile: 99, images: 180 } as const;
+    const expected = await encode(options(bytes, { dataset: plain, calibration: all }));
+    const unseen = { ...plain, train: poisoned(plain.train, 180, 200), test: poisoned(plain.test, 0, 40) };
+    expect(await encode(options(bytes, { dataset: unseen, calibration: all }))).toEqual(expected);
+    const seen = { ...plain, train: poisoned(plain.train, 179, 180) };
+    expect(await encode(options(bytes, { dataset: seen, calibration: all }))).not.toEqual(expected);
+  });
+
+  test('without val, all training images; or those that are given', async () => {
+    const bytes = await frozen(standardization);
+    const plain = dataset(200);
+    const all = { method: 'min-max', percentile: 99, images: 200 } as const;
+    const expected = await encode(options(bytes, { dataset: plain, calibration: all }));
+    const last = { ...plain, train: poisoned(plain.train, 199, 200) };
+    expect(await encode(options(bytes, { dataset: last, calibration: all }))).not.toEqual(expected);
+    const given = { trainingImages: sliceImages(plain.train, 0, 100), calibration: { ...all, images: 100 } };
+    const first = await encode(options(bytes, { dataset: plain, ...given }));
+    const elsewhere = { ...plain, train: poisoned(plain.train, 100, 200) };
+    expect(await encode(options(bytes, { dataset: elsewhere, ...given }))).toEqual(first);
+  });
+
+  test.each([
+    [200, undefined, {}, 200],
+    [1500, undefined, {}, 1024],
+    [200, 50, {}, 50],
+    [200, undefined, { check: { threads: 1 } }, 100],
+    [201, undefined, { check: { threads: 1 } }, 100],
+    [200, undefined, { check: { threads: 1, imageSet: noise(40, 3) } }, 200],
+  ] as const)('of %i images, %s asked for, with %j: %i', async (count, images, changes, calibrating) => {
+    const calibration = { method: 'min-max', percentile: 99, images } as const;
+    const { quantization } = await quantize(options(await frozen(), { dataset: dataset(count), calibration, ...changes }));
+    expect(quantization.calibration!.images).toBe(calibrating);
+  });
+
+  test('images that check do not calibrate, and are all that is left, up to 2,000', async () => {
+    const bytes = await frozen();
+    const check = { threads: 1 };
+    const calibration = { method: 'min-max', percentile: 99, images: 60 } as const;
+    const counts = async (changes: Partial<QuantizeOptions>) =>
+      (await quantize(options(bytes, { calibration, ...changes }))).check!.images;
+    expect(await counts({ check })).toBe(140);
+    expect(await counts({ check: { ...check, images: 33 } })).toBe(33);
+    expect(await counts({ check: { ...check, imageSet: noise(40, 3) } })).toBe(40);
+    expect(await counts({ check, dataset: dataset(2100) })).toBe(2000);
+    // Another image checks: same file.
+    const images = { ...calibration, images: 168 };
+    const drawn = await quantize(options(bytes, { calibration: images, check }));
+    expect(drawn.check!.images).toBe(32);
+    expect(drawn.encode(null)).toEqual(await encode(options(bytes, { calibration: images })));
+  });
+
+  test('another seed draws other images', async () => {
+    const bytes = await frozen();
+    const calibration = { method: 'min-max', percentile: 99, images: 40 } as const;
+    const first = await encode(options(bytes, { calibration }));
+    expect(await encode(options(bytes, { calibration }))).toEqual(first);
+    expect(await encode(options(bytes, { calibration, seed: 2 }))).not.toEqual(first);
+  });
+});
+
+describe('what the file says of itself', () => {
+  test.each([
+    ['int8', 7, 7],
+    ['int8', 8, 8],
+    ['int8-weights', 7, 8],
+    ['float16-weights', 7, 16],
+  ] as const)('%s of %i bits', async (scheme, weightBits, stored) => {
+    const bytes = await frozen();
+    const given = options(bytes, { scheme, weightBits, seed: 5, file: { bytes, source: 'm', fineTuningSteps: 3 } });
+    const { quantization, metadata, layers, encode: write, check } = await quantize(given);
+    expect(quantization).toEqual({
+      scheme,
+      weightBits: stored,
+      calibration:
+        scheme === 'int8'
+          ? { method: 'min-max', percentile: null, images: 200, seed: 5, dataset: 'noise', fingerprint: 'n' }
+          : null,
+      fineTuningSteps: 3,
+      floatLayers: [],
+      source: { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
+    });
+    expect(metadata).toEqual({ ...readFrozenMetadata(bytes, 'm'), accuracy: null, quantization });
+    expect(layers).toEqual(['conv1', 'dense1', 'logits']);
+    expect(check).toBeUndefined();
+    const accuracy = { value: 0.25, split: 'test', images: 40, dataset: 'noise', fingerprint: 'n' } as const;
+    expect(readFrozenMetadata(write(accuracy), 'q')).toEqual({ ...metadata, accuracy });
+    const what = {
+      int8: 'integer arithmetic with 8-bit weights and activations',
+      'int8-weights': '8-bit weights, float arithmetic',
+      'float16-weights': '16-bit weights, float arithmetic',
+    };
+    expect(decodeModel(write(null))!.docString).toBe(`${decodeModel(bytes)!.docString} Quantized: ${what[scheme]}.`);
+  });
+
+  test('the percentile, where it is the method; layers that stay float, in the order of the network', async () => {
+    const bytes = await frozen();
+    const calibration = { method: 'percentile', percentile: 99, images: 64 } as const;
+    const { quantization, layers } = await quantize(options(bytes, { calibration, keepFloat: ['logits', 'conv1'] }));
+    expect(quantization.calibration).toMatchObject({ method: 'percentile', percentile: 99 });
+    expect(quantization.floatLayers).toEqual(['conv1', 'logits']);
+    expect(layers).toEqual(['dense1']);
+  });
+});
+
+describe('what is measured', () => {
+  test('all layers together without a limit; with one, only what keeps it stays', async () => {
+    const bytes = await frozen();
+    const told: [number, number, string][] = [];
+    const onLayer = (done: number, total: number, layer: string) => void told.push([done, total, layer]);
+    const { check, layers } = await quantize(options(bytes, { check: { threads: 1, images: 40, onLayer } }));
+    expect(told).toEqual([
+      [0, 3, 'conv1'],
+      [1, 3, 'dense1'],
+      [2, 3, 'logits'],
+      [3, 3, ''],
+    ]);
+    expect(layers).toEqual(['conv1', 'dense1', 'logits']);
+    expect(check!.sensitivities.map(({ layer }) => layer)).toEqual(layers);
+    expect(check!.images).toBe(40);
+    // A limit that all keep changes nothing.
+    const limited = await quantize(options(bytes, { check: { threads: 1, images: 40, maxDrop: 100 } }));
+    expect(limited.check!.cost).toEqual(check!.cost);
+    expect(limited.encode(null)).toEqual((await quantize(options(bytes, { check: { threads: 1, images: 40 } }))).encode(null));
+  });
+});
+
+describe('what is refused', () => {
+  test('too few images, and more than there are', async () => {
+    const bytes = await frozen();
+    const measured = (images: number, check?: number) =>
+      quantize(
+        options(bytes, {
+          calibration: { method: 'mse', percentile: 0, images },
+          ...(check !== undefined && { check: { threads: 1, images: check } }),
+        }),
+      );
+    await expect(measured(31)).rejects.toThrow('images (=31) must be at least 32: fewer do not show what the network computes');
+    await expect(measured(201)).rejects.toThrow('images (=201) must be at most 200: so many noise has as training images');
+    await expect(measured(100, 31)).rejects.toThrow('check-images (=31) must be at least 32');
+    await expect(measured(100, 101)).rejects.toThrow(
+      'check-images (=101) must be at most 100: so many calibration leaves of the training images',
+    );
+    await measured(200);
+    await measured(32, 32);
+  });
+
+  test('integer arithmetic without images; a file that is quantized, or foreign, or damaged', async () => {
+    const bytes = await frozen();
+    await expect(quantize(options(bytes, { dataset: undefined }))).rejects.toThrow(
+      'integer arithmetic, and measuring layers, need a data set',
+    );
+    const stored = options(bytes, { dataset: undefined, scheme: 'int8-weights' });
+    const once = await encode(stored);
+    await expect(quantize({ ...stored, file: { bytes: once, source: 'q.onnx' } })).rejects.toThrow(
+      'q.onnx is quantized already (int8-weights)',
+    );
+    await expect(quantize({ ...stored, check: { threads: 1 } })).rejects.toThrow('need a data set');
+  });
+});
