@@ -1,0 +1,130 @@
+import { expect, test } from 'vitest';
+import { noiseDataset } from '../../test/noise-dataset.ts';
+import type { Engine } from '../engine/engine.ts';
+import { referenceEngine } from '../engine/reference/engine.ts';
+import { buildModel } from '../models/registry.ts';
+import { resolveConfig } from './config.ts';
+import type { ConfigOverrides } from './config-schema.ts';
+import { initializeParameters } from './initialize.ts';
+import { preprocessingOf } from './preprocessing.ts';
+import type { SavedModel } from './saved-model.ts';
+import { createTeacher, requireSameTeacher, teacherChecksum } from './teacher.ts';
+import { tensorsOf, weightsChecksum } from './weights.ts';
+
+const dataset = noiseDataset(8, { train: 4, test: 4 });
+
+const config = resolveConfig({
+  model: 'tuto',
+  'conv1.filters': 2,
+  'conv1.kernel': 3,
+  'conv2.filters': 2,
+  'conv2.kernel': 3,
+  'dense1.features': 4,
+  dense2: false,
+  inputSize: 6,
+  threads: 1,
+});
+const preprocessing = preprocessingOf(config, dataset.shape);
+const network = buildModel(config.model, { settings: config.modelSettings, input: [3, 6, 6], classes: 4 });
+
+/** A plan with the first values of a seed. */
+function planOf(seed: number, batchSize = 2) {
+  const plan = referenceEngine.compileInference(network, { batchSize });
+  initializeParameters(plan.parameters, seed, { type: 'heNormal' });
+  return plan;
+}
+
+/** Weights of seed 1 as trained, averages of seed 2. */
+function savedModel(averaged = true, changed: Partial<SavedModel> = {}): SavedModel {
+  const [raw, averages] = [planOf(1).parameters, planOf(2).parameters];
+  const tensors = new Map([...tensorsOf(raw, raw.values, ''), ...(averaged ? tensorsOf(averages, averages.values, 'ema.') : [])]);
+  return {
+    path: 'the/file',
+    file: { tensors, metadata: { model: 'tuto' } },
+    config,
+    step: 5,
+    classes: dataset.classes,
+    ...changed,
+  };
+}
+
+const options = { dataset, preprocessing, batchSize: 2, precision: 'f32', engine: referenceEngine } as const;
+
+test.each([
+  ['its averages where it has them', true, 2],
+  ['its weights as trained where it has none', false, 1],
+] as const)('teaches with %s', (_, averaged, seed) => {
+  const inputs = Float32Array.from({ length: 2 * 3 * 36 }, (__, i) => Math.sin(i));
+  const expected = planOf(seed);
+  expected.bindInput(inputs);
+  expected.forward();
+  const saved = savedModel(averaged);
+  const teacher = createTeacher({ ...options, saved });
+  expect(teacher.logits(inputs)).toEqual(expected.output);
+  teacher.dispose();
+  const { parameters } = expected;
+  expect(teacherChecksum(saved)).toBe(weightsChecksum(tensorsOf(parameters, parameters.values, '')));
+});
+
+test('is compiled for the batches and in the precision of its student, and let go', () => {
+  const seen: unknown[] = [];
+  const engine: Engine = {
+    ...referenceEngine,
+    compileInference(compiled, asked) {
+      seen.push(asked);
+      return {
+        ...referenceEngine.compileInference(compiled, { ...asked, precision: 'f32' }),
+        parameters: planOf(1).parameters,
+        dispose: () => seen.push('disposed of'),
+      };
+    },
+  };
+  createTeacher({ ...options, engine, precision: 'bf16', saved: savedModel() }).dispose();
+  expect(seen).toEqual([{ batchSize: 2, precision: 'bf16' }, 'disposed of']);
+  const { file } = savedModel();
+  const tensors = new Map(file.tensors);
+  tensors.delete('ema.logits.bias');
+  tensors.delete('logits.bias');
+  expect(() => createTeacher({ ...options, engine, saved: savedModel(true, { file: { ...file, tensors } }) })).toThrow(
+    'the teacher the/file does not fit the network: logits.bias is missing',
+  );
+  expect(seen.slice(2)).toEqual([{ batchSize: 2, precision: 'f32' }, 'disposed of']);
+});
+
+test('must tell the same classes apart and see the same images', () => {
+  const refusal = (changed: Partial<SavedModel>): unknown => {
+    try {
+      createTeacher({ ...options, saved: savedModel(true, changed) });
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  };
+  const other = (overrides: ConfigOverrides) => ({ config: resolveConfig(config, overrides) });
+  expect(refusal({ classes: undefined })).toBeUndefined();
+  expect(refusal({ classes: ['a', 'b', 'd', 'c'] })).toMatchObject({
+    message: 'the teacher the/file tells a, b, d, c apart; noise has the classes a, b, c, d',
+    fix: 'Use a teacher that was trained on the same classes',
+  });
+  expect(refusal(other({ inputSize: 7 }))).toMatchObject({
+    message: "the teacher the/file was trained on images of 7x7, and sees the student's of 6x6",
+    fix: '--set inputSize=7, or use another teacher',
+  });
+  const standardization = { type: 'channel', mean: [0, 0, 0], deviation: [1, 1, 1] } as const;
+  expect(refusal(other({ standardization }))).toMatchObject({
+    message: `the teacher the/file was trained with the standardization ${JSON.stringify(standardization)}, not {"type":"image"}`,
+    fix: `--set 'standardization=${JSON.stringify(standardization)}', or use another teacher`,
+  });
+});
+
+test('must have the weights that the run was started with', () => {
+  const saved = savedModel();
+  expect(() => requireSameTeacher(saved, '')).not.toThrow();
+  expect(() => requireSameTeacher(saved, teacherChecksum(saved))).not.toThrow();
+  expect(() => requireSameTeacher(saved, 'ab')).toThrow(
+    expect.objectContaining({
+      message: 'the teacher the/file has other weights now than those that this training was started with',
+      fix: 'Restore its weights, or start a new run',
+    }) as Error,
+  );
+});
