@@ -44,6 +44,7 @@ function savedModel(averaged = true, changed: Partial<SavedModel> = {}): SavedMo
     config,
     step: 5,
     classes: dataset.classes,
+    imageShape: dataset.shape,
     ...changed,
   };
 }
