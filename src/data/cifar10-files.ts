@@ -1,8 +1,10 @@
 /** The six files of CIFAR-10's binary version: their names, layout and published contents, and what can be wrong with a copy. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorCode, fileError } from '../util/file-error.ts';
+import { fileError } from '../util/file-error.ts';
+import { recognizeFile } from '../util/file-kind.ts';
+import { openRegularFile, readStart } from '../util/regular-file.ts';
 
 export interface Cifar10File {
   readonly name: string;
@@ -31,7 +33,7 @@ export const cifar10FolderName = 'cifar-10-batches-bin';
 export const recordsPerFile = 10_000;
 /** A label byte, then 1,024 bytes each of red, green and blue, row by row. */
 export const recordBytes = 1 + 3 * 32 * 32;
-const fileBytes = recordsPerFile * recordBytes;
+export const fileBytes = recordsPerFile * recordBytes;
 const classCount = 10;
 
 /** The contents of a file, or what is wrong with it: `is missing`, `is truncated: ...`. */
@@ -40,26 +42,34 @@ export type Cifar10FileContents =
   | { readonly file: Cifar10File; readonly problem: string };
 
 /**
- * Reads and checks one file: size, labels, sha256.
+ * Reads and checks one file: size, labels, sha256. Of a file with another size only the start is read.
  *
- * @throws AblateError if the file is there and cannot be read
+ * @throws AblateError if the file is there and cannot be read, or is no regular file
  */
-export async function readCifar10File(folder: string, file: Cifar10File): Promise<Cifar10FileContents> {
+export function readCifar10File(folder: string, file: Cifar10File): Cifar10FileContents {
   const path = join(folder, file.name);
-  let bytes: Uint8Array;
+  if (!existsSync(path)) return { file, problem: 'is missing' };
+  const { descriptor, sizeBytes } = openRegularFile(path);
   try {
-    bytes = await readFile(path);
+    if (sizeBytes !== fileBytes) return { file, problem: problemWithSize(sizeBytes, readStart(descriptor, 1024)) };
+    const bytes = readStart(descriptor, fileBytes);
+    const problem = problemWith(bytes, file);
+    return problem === undefined ? { file, bytes } : { file, problem };
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return { file, problem: 'is missing' };
     throw fileError('read', path, error);
+  } finally {
+    closeSync(descriptor);
   }
-  const problem = problemWith(bytes, file);
-  return problem === undefined ? { file, bytes } : { file, problem };
+}
+
+function problemWithSize(sizeBytes: number, start: Uint8Array): string {
+  const kind = recognizeFile(start);
+  if (kind !== undefined) return `is ${kind.name}${kind.fix === undefined ? '' : ` (${kind.fix})`}`;
+  if (sizeBytes < fileBytes) return `is truncated: ${sizeBytes} of ${fileBytes} bytes`;
+  return `is too long: ${sizeBytes} bytes, not ${fileBytes}`;
 }
 
 function problemWith(bytes: Uint8Array, file: Cifar10File): string | undefined {
-  if (bytes.length < fileBytes) return `is truncated: ${bytes.length} of ${fileBytes} bytes`;
-  if (bytes.length > fileBytes) return `is too long: ${bytes.length} bytes, not ${fileBytes}`;
   for (let record = 0; record < recordsPerFile; record++) {
     const label = bytes[record * recordBytes]!;
     if (label >= classCount) return `is corrupt: the label of record ${record} (=${label}) must be below ${classCount}`;

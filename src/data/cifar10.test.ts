@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -10,17 +11,19 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create } from 'tar';
+import { gzipSync } from 'node:zlib';
+import { create, Header } from 'tar';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { environmentVariable } from '../util/env.ts';
 import { DataError, messageOf, type AblateError } from '../util/errors.ts';
-import { downloadCifar10 } from './cifar10-download.ts';
+import { downloadCifar10, type Patience } from './cifar10-download.ts';
 import { cifar10Files } from './cifar10-files.ts';
 import { findCifar10, loadCifar10, verifyCifar10 } from './cifar10.ts';
 import type { DataProgress } from './dataset.ts';
@@ -71,7 +74,7 @@ test('names every file that is missing, truncated, too long, corrupt or altered,
   expect(error.message).toContain('data_batch_5.bin is missing; test_batch.bin is missing');
   expect(error.fix).toContain('--data-dir');
 
-  const verification = await verifyCifar10(folder);
+  const verification = verifyCifar10(folder);
   expect(verification.map((file) => file.name)).toEqual(cifar10Files.map((file) => file.name));
   expect(verification[0]!.problem).toBe('is truncated: 1000 of 30730000 bytes');
 });
@@ -84,6 +87,37 @@ test('a folder without the files is refused, not passed over', async () => {
   const error = await failure(loadCifar10());
   expect(error.message).toBe(`$ABLATE_DATA_DIR (=${folder}) holds no file of CIFAR-10`);
   expect(error.fix).toContain('data_batch_1.bin');
+});
+
+test('pointers, pages and archives under the names of the files are recognized; pipes are refused', async () => {
+  const write = (number: number, contents: string | Uint8Array): void =>
+    writeFileSync(join(folder, `data_batch_${number}.bin`), contents);
+  write(1, 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 30730000\n');
+  write(2, '<html><title>404</title>');
+  write(3, gzipSync('x'));
+  write(4, '');
+  truncateSync(join(folder, 'data_batch_4.bin'), 8_000_000_000);
+  const { message } = await failure(loadCifar10({ dataDir: folder }));
+  expect(message).toContain('data_batch_1.bin is a Git LFS pointer (fetch the file that it stands for: git lfs pull);');
+  expect(message).toContain('data_batch_2.bin is an HTML page (download it again');
+  expect(message).toContain('data_batch_3.bin is a gzip archive (unpack it);');
+  expect(message).toContain('data_batch_4.bin is too long: 8000000000 bytes, not 30730000;');
+  rmSync(join(folder, 'data_batch_1.bin'));
+  execFileSync('mkfifo', [join(folder, 'data_batch_1.bin')]);
+  expect((await failure(loadCifar10({ dataDir: folder }))).message).toBe(
+    `cannot read ${join(folder, 'data_batch_1.bin')}: it is a pipe, not a file`,
+  );
+});
+
+test('an archive that is not unpacked is recognized', async () => {
+  const archive = join(folder, 'cifar-10-binary.tar.gz');
+  writeFileSync(archive, gzipSync('x'));
+  expect((await failure(loadCifar10({ dataDir: archive }))).message).toBe(
+    `--data-dir (=${archive}) is a file; an archive must be unpacked first`,
+  );
+  expect((await failure(loadCifar10({ dataDir: folder }))).message).toBe(
+    `--data-dir (=${folder}) holds cifar-10-binary.tar.gz, which must be unpacked first`,
+  );
 });
 
 test('the Python version of the data set is recognized', async () => {
@@ -141,6 +175,44 @@ test('a failed download says why for each address and leaves nothing behind', as
   expect(readdirSync(cacheDir)).toEqual([]);
 });
 
+test('what a server sends is told where it is no archive; a trickle, an excess and a bomb are given up', async () => {
+  // The header of an entry of 4 GB, and its beginning.
+  const header = Buffer.alloc(512);
+  new Header({ path: 'cifar-10-batches-bin/data_batch_1.bin', mode: 0o644, size: 4_000_000_000, type: 'File' }).encode(header);
+  const bomb = gzipSync(Buffer.concat([header, new Uint8Array(100_000)]));
+  const open: ServerResponse[] = [];
+  const base = await serve((request, response) => {
+    open.push(response);
+    if (request.url === '/page') response.end('<!DOCTYPE html><title>Sign in</title>');
+    else if (request.url === '/text') response.end('hello');
+    else if (request.url === '/large') response.writeHead(200, { 'content-length': '250000001' }).write('x');
+    else if (request.url === '/bomb') {
+      response.end(bomb);
+    } else if (request.url === '/trickle') {
+      // A gzip header whose file name never ends.
+      response.write(Buffer.from([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0]));
+      const timer = setInterval(() => response.write('x'), 20);
+      response.on('close', () => clearInterval(timer));
+    }
+  });
+  const cacheDir = join(folder, 'cache');
+  const reasons = async (paths: readonly string[], patience?: Patience): Promise<string[]> => {
+    const urls = paths.map((path) => `${base}/${path}`);
+    const error = await failure(downloadCifar10({ cacheDir, urls, ...(patience && { patience }) }));
+    return error.message.split('\n').slice(1);
+  };
+  const lines = await reasons(['page', 'text', 'large', 'bomb']);
+  expect(lines[0]).toBe(`  ${base}/page: what the server sent is an HTML page`);
+  expect(lines[1]).toBe(`  ${base}/text: what the server sent is no gzip archive`);
+  expect(lines[2]).toBe(`  ${base}/large: the archive has 250.0 MB, and at most 250.0 MB are taken: it is not CIFAR-10`);
+  expect(lines[3]).toBe(`  ${base}/bomb: unpacked, the archive has 4.0 GB, and at most 250.0 MB are taken: it is not CIFAR-10`);
+  const slow = await reasons(['trickle', 'silent'], { leastBytes: 500, withinMs: 400 });
+  expect(slow[0]).toMatch(/\/trickle: the server is too slow or has stopped sending: \d+ B in 0\.4 s$/);
+  expect(slow[1]).toMatch(/\/silent: the server is too slow or has stopped sending: 0 B in 0\.4 s$/);
+  expect(readdirSync(cacheDir)).toEqual([]);
+  for (const response of open) response.destroy();
+});
+
 test('a cache that cannot be made is reported as such', async () => {
   writeFileSync(join(folder, 'file'), '');
   const reason = await downloadCifar10({ cacheDir: join(folder, 'file', 'cache'), urls: ['http://127.0.0.1:9/'] }).catch(
@@ -174,7 +246,7 @@ withRealData(skippable('the real data: counts, class balance, first labels, fing
   const means = [0, 1, 2].map((channel) => channelMean(dataset.train.images, channel) / 255);
   [0.4914, 0.4822, 0.4465].forEach((mean, channel) => expect(means[channel]).toBeCloseTo(mean, 4));
   expect(dataset.fingerprint).toMatch(/^[0-9a-f]{64}$/);
-  const verification = await verifyCifar10(realFiles());
+  const verification = verifyCifar10(realFiles());
   expect(verification.every((file) => file.problem === undefined)).toBe(true);
 });
 
@@ -186,7 +258,7 @@ function channelMean(images: Uint8Array, channel: number): number {
   return sum / (images.length / 3);
 }
 
-withRealData(skippable('real files in the wrong place, or with one changed pixel, are found out', whyNoData), async () => {
+withRealData(skippable('real files in the wrong place, or with one changed pixel, are found out', whyNoData), () => {
   for (const { name } of cifar10Files) symlinkSync(join(realFiles(), name), join(folder, name));
   rmSync(join(folder, 'data_batch_2.bin'));
   copyFileSync(join(realFiles(), 'data_batch_3.bin'), join(folder, 'data_batch_2.bin'));
@@ -194,7 +266,7 @@ withRealData(skippable('real files in the wrong place, or with one changed pixel
   const changed = readFileSync(join(realFiles(), 'test_batch.bin'));
   changed[12_345_678]! ^= 1;
   writeFileSync(join(folder, 'test_batch.bin'), changed);
-  const problems = (await verifyCifar10(folder)).filter((file) => file.problem !== undefined);
+  const problems = verifyCifar10(folder).filter((file) => file.problem !== undefined);
   expect(problems.map((file) => file.name)).toEqual(['data_batch_2.bin', 'test_batch.bin']);
   expect(problems[0]!.problem).toBe('has the contents of data_batch_3.bin');
   expect(problems[1]!.problem).toContain('is corrupt: its sha256 is');

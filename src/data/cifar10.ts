@@ -6,8 +6,8 @@
  * the fingerprint follows from the published hashes.
  */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
 import { userCacheFolder } from './cache.ts';
@@ -53,7 +53,7 @@ export async function loadCifar10(options: Cifar10Options = {}): Promise<Dataset
   const filled = { train: 0, test: 0 };
   const problems: string[] = [];
   for (const file of cifar10Files) {
-    const contents = await readCifar10File(folder, file);
+    const contents = readCifar10File(folder, file);
     if (contents.problem !== undefined) problems.push(`${file.name} ${contents.problem}`);
     else copyRecords(contents.bytes, file.split === 'train' ? train : test, filled[file.split]);
     filled[file.split] += recordsPerFile;
@@ -74,7 +74,7 @@ export async function fetchCifar10(
   options: Omit<Cifar10Options, 'dataDir'> = {},
 ): Promise<{ folder: string; downloaded: boolean }> {
   const folder = folderWithFiles(options.cacheDir ?? userCacheFolder());
-  if (folder !== undefined && (await verifyCifar10(folder)).every((file) => file.problem === undefined)) {
+  if (folder !== undefined && verifyCifar10(folder).every((file) => file.problem === undefined)) {
     return { folder, downloaded: false };
   }
   return { folder: await download(options), downloaded: true };
@@ -88,11 +88,11 @@ export interface FileVerification {
 }
 
 /** Compares each of the six files in `folder` (or in its `cifar-10-batches-bin/`) with the published one. */
-export async function verifyCifar10(folder: string): Promise<FileVerification[]> {
+export function verifyCifar10(folder: string): FileVerification[] {
   const found = folderWithFiles(folder) ?? folder;
   const results: FileVerification[] = [];
   for (const file of cifar10Files) {
-    const { problem } = await readCifar10File(found, file);
+    const { problem } = readCifar10File(found, file);
     results.push({ name: file.name, sha256: file.sha256, problem });
   }
   return results;
@@ -117,11 +117,19 @@ function given(base: string, source: string): { folder: string; fix: string } {
   const folder = folderWithFiles(base);
   const wanted = `the folder that holds ${cifar10Files[0]!.name} ... test_batch.bin`;
   if (folder !== undefined) return { folder, fix: `replace the files, or let ${source} point at another folder` };
-  const isPython = existsSync(join(base, 'data_batch_1')) || existsSync(join(base, 'cifar-10-batches-py'));
-  const reason = isPython ? 'holds the Python version of CIFAR-10; the binary version is needed' : 'holds no file of CIFAR-10';
-  throw new DataError(`${source} (=${base}) ${existsSync(base) ? reason : 'does not exist'}`, {
+  throw new DataError(`${source} (=${base}) ${whyNot(base)}`, {
     fix: `let ${source} point at ${wanted} (${cifar10Url}), or leave it out to download them`,
   });
+}
+
+/** What is wrong with a place that holds none of the files. */
+function whyNot(base: string): string {
+  const archive = basename(cifar10Url);
+  if (!existsSync(base)) return 'does not exist';
+  if (!statSync(base).isDirectory()) return 'is a file; an archive must be unpacked first';
+  if (existsSync(join(base, archive))) return `holds ${archive}, which must be unpacked first`;
+  const isPython = ['data_batch_1', 'cifar-10-batches-py', 'cifar-10-python.tar.gz'].some((name) => existsSync(join(base, name)));
+  return isPython ? 'holds the Python version of CIFAR-10; the binary version is needed' : 'holds no file of CIFAR-10';
 }
 
 /** `base` or its `cifar-10-batches-bin/`, whichever holds at least one of the files. */

@@ -58,7 +58,7 @@ async function fetchData(dataset: string, options: SourceOptions & JsonOption): 
   requireCifar10(dataset);
   const { fetchCifar10, findCifar10, verifyCifar10 } = await import('../../data/cifar10.ts');
   const found = findCifar10();
-  const isGood = found !== undefined && (await verifyCifar10(found)).every((file) => file.problem === undefined);
+  const isGood = found !== undefined && verifyCifar10(found).every((file) => file.problem === undefined);
   const mirror = options.dataUrl === undefined ? {} : { dataUrl: options.dataUrl };
   const { folder, downloaded } = isGood
     ? { folder: found, downloaded: false }
@@ -72,7 +72,7 @@ async function verifyData(dataset: string, options: SourceOptions & JsonOption):
   const { findCifar10, verifyCifar10 } = await import('../../data/cifar10.ts');
   const folder = findCifar10(options.dataDir === undefined ? {} : { dataDir: options.dataDir });
   if (folder === undefined) throw new DataError('CIFAR-10 is not on this machine', { fix: 'ablate data fetch' });
-  const files = await verifyCifar10(folder);
+  const files = verifyCifar10(folder);
   const isGood = (file: FileVerification) => file.problem === undefined;
   if (options.json === true) {
     const rows = files.map((file) => ({ name: file.name, ok: isGood(file), sha256: file.sha256, problem: file.problem ?? null }));
