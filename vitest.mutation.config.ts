@@ -7,6 +7,7 @@ export default defineConfig({
     isolate: false,
     include: (process.env['MUTATION_TESTS'] ?? 'src/**/*.test.ts').split(','),
     globalSetup: ['test/compile-sources.ts'],
+    exclude: (process.env['MUTATION_TESTS_LEFT_OUT'] ?? '').split(',').filter(Boolean),
     setupFiles: ['test/set-up.ts'],
     testTimeout: 60_000,
   },
