@@ -1,6 +1,10 @@
 /** The `ablate` command: bin/ablate.js imports this file. */
-import { surviveClosedOutput } from './output.ts';
+import { closeDebugger } from './interrupt.ts';
+import { surviveLostOutput } from './output.ts';
 import { run } from './program.ts';
 
-surviveClosedOutput();
-process.exitCode = await run(process.argv.slice(2));
+surviveLostOutput();
+closeDebugger();
+const exitCode = await run(process.argv.slice(2));
+// Output that was lost has set it already.
+process.exitCode ??= exitCode;

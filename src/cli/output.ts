@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { WriteStream } from 'node:tty';
 import { environmentVariable } from '../util/env.ts';
+import { fileError } from '../util/file-error.ts';
 import { printable } from '../util/printable.ts';
 
 /** Stands for the escape character in what `styles` writes, until `shown` puts it there. No other text can hold it: it is drawn at random. */
@@ -52,24 +53,34 @@ export function styles(stream: WriteStream): Styles {
   return { bold: style(1, 22), dim: style(2, 22), red: style(31, 39), green: style(32, 39), yellow: style(33, 39) };
 }
 
-/** What is to be stopped when nobody reads our output any more: interrupt.ts. */
+/** What is to be stopped when our output is lost: interrupt.ts. */
 const stops = new Set<() => void>();
 
-/** Calls `stop` when the reader of our output goes away, until the function returned is called. */
-export function onClosedOutput(stop: () => void): () => void {
+/** Calls `stop` when our output can no longer be written, until the function returned is called. */
+export function onLostOutput(stop: () => void): () => void {
   stops.add(stop);
   return () => stops.delete(stop);
 }
 
 /**
- * The reader of our output may go away (`ablate runs list | head -1`): then there is nobody to write to, which is no error. The
- * process ends; what can be stopped in order is, so that a training saves first. What is written after that goes nowhere.
+ * Our output may be lost: its reader goes away (`ablate runs list | head -1`), which is no error; or the disk that it goes to is full, or
+ * the terminal is closed, which is one. The process ends; what can be stopped in order is, so that a training saves first. What is
+ * written after that goes nowhere.
  */
-export function surviveClosedOutput(): void {
-  for (const stream of [process.stdout, process.stderr]) {
+export function surviveLostOutput(): void {
+  const streams = [
+    [process.stdout, 'the result', process.stderr],
+    [process.stderr, 'what is said meanwhile', undefined],
+  ] as const;
+  for (const [stream, what, other] of streams) {
+    let told = false;
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      if (stops.size === 0) process.exit(0);
+      if (error.code !== 'EPIPE') {
+        process.exitCode = 1;
+        if (!told) other?.write(`error: ${fileError('write', what, error).message}\n`);
+        told = true;
+      }
+      if (stops.size === 0) process.exit();
       for (const stop of stops) stop();
     });
   }
