@@ -19,7 +19,7 @@ import { createTrainingLoader } from '../src/data/loader.ts';
 import { loadDataset } from '../src/data/registry.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
-import { loadLatestCheckpoint } from '../src/runs/checkpoint.ts';
+import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { openRun, runName } from '../src/runs/run-folder.ts';
 import { encodeSafetensors, type Tensor } from '../src/runs/safetensors.ts';
@@ -60,7 +60,9 @@ const network = buildModel(config.model, { settings: config.modelSettings, input
 const plan = engine.compileTraining(network, { batchSize: config.batchSize });
 const { parameters: arena } = plan;
 const trainer = createTrainer(plan, config, singleProcess);
-const checkpoint = loadLatestCheckpoint(run);
+const latest = latestCheckpoint(run);
+if (latest === undefined) throw new Error(`${runName(run)} has no checkpoint`);
+const checkpoint = loadCheckpoint(latest.path);
 
 /** Trains from the checkpoint until the loss explodes or `until`, the last step to take. */
 async function replay(until: number, onBatch?: (inputs: Float32Array, labels: Uint8Array) => void): Promise<Step[]> {

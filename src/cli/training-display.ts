@@ -32,6 +32,7 @@ export function trainingDisplay(config: TrainingConfig, collective: Collective):
     onStep(step) {
       progress?.update(step.step, line.afterStep(step));
     },
+    onNotice: note,
     onEvaluation(evaluation) {
       line.afterEvaluation(evaluation);
       progress?.log(`step ${evaluation.step}: ${describeEvaluation(evaluation)}, loss ${evaluation.loss.toFixed(3)}`);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import {
   latestCheckpoint,
   listCheckpoints,
   loadCheckpoint,
-  loadLatestCheckpoint,
+  loadNewestCheckpoint,
   saveCheckpoint,
   type Checkpoint,
 } from './checkpoint.ts';
@@ -59,13 +59,16 @@ test('what is saved is loaded, with its step and format in the metadata', () => 
 test('checkpoints are listed by step, without temporary and other files', () => {
   const run = newRun();
   expect(latestCheckpoint(run)).toBeUndefined();
-  expect(() => loadLatestCheckpoint(run)).toThrow(/tuto\/\d+ has no checkpoint yet/);
-  for (const step of [20, 3_000_000_000, 100]) saveCheckpoint(run, checkpointAt(step));
+  expect(loadNewestCheckpoint(run)).toEqual({ checkpoint: undefined, damaged: [] });
+  // By name, the last would be the second.
+  for (const step of [20, 3_000_000_000, 100, 999_999_999]) saveCheckpoint(run, checkpointAt(step));
   writeFileSync(join(checkpointsFolder(run), '.step-000000999.safetensors.1-a.tmp'), '');
   writeFileSync(join(checkpointsFolder(run), 'notes.txt'), '');
-  expect(listCheckpoints(run)).toEqual([20, 100, 3_000_000_000].map((step) => ({ step, path: checkpointPath(run, step) })));
+  expect(listCheckpoints(run)).toEqual(
+    [20, 100, 999_999_999, 3_000_000_000].map((step) => ({ step, path: checkpointPath(run, step) })),
+  );
   expect(latestCheckpoint(run)?.step).toBe(3_000_000_000);
-  expect(loadLatestCheckpoint(run).step).toBe(3_000_000_000);
+  expect(loadNewestCheckpoint(run).checkpoint).toMatchObject({ step: 3_000_000_000, path: checkpointPath(run, 3_000_000_000) });
   rmSync(checkpointsFolder(run), { recursive: true });
   expect(listCheckpoints(run)).toEqual([]);
 });
@@ -78,7 +81,7 @@ test('keeps the newest, and those at which a training ended', () => {
   expect(steps()).toEqual([3, 4]);
   // Goes on from the final checkpoint, whose metadata must not make its successors final.
   for (const step of [5, 6, 7])
-    saveCheckpoint(run, { ...checkpointAt(step), metadata: loadLatestCheckpoint(run).metadata }, { keep: 2 });
+    saveCheckpoint(run, { ...checkpointAt(step), metadata: loadNewestCheckpoint(run).checkpoint!.metadata }, { keep: 2 });
   expect(steps()).toEqual([4, 6, 7]);
   for (const keep of [0, 1.5, NaN]) expect(() => saveCheckpoint(run, checkpointAt(8), { keep })).toThrow(ConfigurationError);
 });
@@ -91,6 +94,23 @@ test('a damaged old checkpoint does not stop a training', () => {
   expect(() => loadCheckpoint(checkpointPath(run, 1))).toThrow(
     /step-000000001.safetensors is not a valid safetensors file: .*truncated/,
   );
+});
+
+test('the newest checkpoint that is whole, and those that are newer and damaged', () => {
+  const run = newRun();
+  for (const step of [1, 2, 3, 4]) saveCheckpoint(run, checkpointAt(step));
+  const damaged = [4, 3].map((step) => checkpointPath(run, step));
+  for (const path of damaged) truncateSync(path, statSync(path).size - 1);
+  expect(loadNewestCheckpoint(run)).toMatchObject({ checkpoint: { step: 2, path: checkpointPath(run, 2) }, damaged });
+  for (const step of [1, 2]) writeFileSync(checkpointPath(run, step), '');
+  expect(loadNewestCheckpoint(run)).toEqual({
+    checkpoint: undefined,
+    damaged: [4, 3, 2, 1].map((step) => checkpointPath(run, step)),
+  });
+  // One that may be whole is not passed over.
+  rmSync(damaged[0]!);
+  mkdirSync(damaged[0]!);
+  expect(() => loadNewestCheckpoint(run)).toThrow(/cannot read .*step-000000004.safetensors: it is a folder/);
 });
 
 test('weights of another program are not a checkpoint', () => {

@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import { checkpointsFolder, runName, type Run } from './run-folder.ts';
+import { checkpointsFolder, type Run } from './run-folder.ts';
 import { encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
 
 export const checkpointFormat = 'ablate-checkpoint-1';
@@ -107,17 +107,29 @@ export function loadCheckpoint(path: string): Checkpoint {
   return { step, tensors, metadata };
 }
 
+export interface WholeCheckpoint extends Checkpoint {
+  readonly path: string;
+}
+
 /**
- * The newest checkpoint of a run.
+ * The newest checkpoint of a run that is whole, and the paths of damaged ones that are newer.
  *
- * @throws DataError if it has none, or the newest is damaged.
+ * @throws AblateError if a file cannot be read, though it may be whole
  */
-export function loadLatestCheckpoint(run: Run): Checkpoint {
-  const latest = latestCheckpoint(run);
-  if (latest === undefined) {
-    throw new DataError(`${runName(run)} has no checkpoint yet`, { fix: 'wait for the first, or start the run anew' });
+export function loadNewestCheckpoint(run: Run): {
+  readonly checkpoint: WholeCheckpoint | undefined;
+  readonly damaged: readonly string[];
+} {
+  const damaged: string[] = [];
+  for (const { path } of listCheckpoints(run).reverse()) {
+    try {
+      return { checkpoint: { ...loadCheckpoint(path), path }, damaged };
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      damaged.push(path);
+    }
   }
-  return loadCheckpoint(latest.path);
+  return { checkpoint: undefined, damaged };
 }
 
 /**

@@ -18,6 +18,8 @@ export interface RunProgress {
   readonly accuracy?: number;
   /** Why the run failed or was interrupted. */
   readonly reason?: string;
+  /** Whether a checkpoint has been saved; undefined if that is not known. */
+  readonly saved?: boolean;
   /** Whether it failed because its training diverged: that is its result, and another try would come to the same. */
   readonly diverged?: boolean;
 }
@@ -30,7 +32,7 @@ export interface RunStatus extends RunProgress, ProcessIdentity {
 
 /** The status that a run is made with: running, at step 0. */
 export function firstStatus(steps: number): RunStatus {
-  return stamped({ status: 'running', step: 0, steps });
+  return stamped({ status: 'running', step: 0, steps, saved: false });
 }
 
 /**

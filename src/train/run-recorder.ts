@@ -3,7 +3,7 @@
  * processes only process 0 has a folder; the others record nothing, by the same interface.
  */
 import type { Batch } from '../data/batch.ts';
-import { saveCheckpoint } from '../runs/checkpoint.ts';
+import { latestCheckpoint, saveCheckpoint } from '../runs/checkpoint.ts';
 import { openEvents, type Hyperparameters } from '../runs/event-file.ts';
 import { imageGrid } from '../runs/image-grid.ts';
 import { openMetrics, readMetrics, type Metrics } from '../runs/metrics.ts';
@@ -65,13 +65,14 @@ export function openRecorder(
   if (resumedFrom === undefined || resumedFrom === 0) events.hyperparameters(hyperparametersOf(config));
   const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
   let latestAccuracy = resumedFrom === undefined ? undefined : recordedEvaluations(run).at(-1)?.accuracy;
+  let saved = latestCheckpoint(run) !== undefined;
   let reportedAt = 0;
   let ended = false;
 
   function report(status: RunState, step: number, reason?: string, diverged = false): void {
     const accuracy = latestAccuracy === undefined ? {} : { accuracy: latestAccuracy };
     const why = { ...(reason !== undefined && { reason }), ...(diverged && { diverged }) };
-    writeStatus(run, { status, step, steps: config.steps, ...accuracy, ...why });
+    writeStatus(run, { status, step, steps: config.steps, saved, ...accuracy, ...why });
     reportedAt = performance.now();
   }
 
@@ -96,6 +97,7 @@ export function openRecorder(
       // A checkpoint is never ahead of the metrics that led to it.
       metricsFile.sync();
       saveCheckpoint(run, { step, tensors, metadata }, { ...keep, final });
+      saved = true;
       report('running', step);
     },
     alive(step) {

@@ -12,7 +12,7 @@ import { checkPreprocessing, type Preprocessing } from '../data/preprocessing.ts
 import type { Engine, SharedBatch, TrainingPlan } from '../engine/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
-import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { describeEnvironment, writeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
 import { createRun, runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
@@ -25,6 +25,8 @@ import { initializeParameters } from './initialize.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
 import { withItsMasks } from './masks.ts';
 import { preprocessingOf } from './preprocessing.ts';
+import type { RecordedEvaluation } from './recorded-evaluation.ts';
+import { finalEvaluation, resumePoint } from './resume.ts';
 import { requireSameTraining } from './same-training.ts';
 import { openRecorder, silentRecorder, type RunRecorder } from './run-recorder.ts';
 import { findWeights, readSavedModel, type SavedModel } from './saved-model.ts';
@@ -69,6 +71,8 @@ export interface TrainHooks {
   onStep?(progress: TrainProgress): void;
   onEvaluation?(evaluation: WeightsEvaluation): void;
   onSave?(step: number): void;
+  /** Something about a run that is continued, for the user to know. */
+  onNotice?(notice: string): void;
 }
 
 export interface TrainStart {
@@ -111,11 +115,16 @@ export interface TrainResult {
 }
 
 /**
+ * Trains, and records it. A run that is finished is left as it is: its result is that of its last evaluation.
+ *
  * @throws ConfigurationError or DataError before anything is written, for what does not fit together
  * @throws DivergenceError if the loss explodes or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { engine, dataset, collective = singleProcess } = options;
+  const { engine, dataset, collective = singleProcess, record } = options;
+  const last = () => ('resume' in record ? finalEvaluation(record.resume, options.config) : undefined);
+  const known = JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))) as RecordedEvaluation | null;
+  if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(options, known);
   const preprocessing = preprocessingOf(options.config, dataset.shape);
   checkPreprocessing(dataset.shape, preprocessing);
   const teacherModel = readTeacher(options);
@@ -142,6 +151,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     teacher?.dispose();
     plan.dispose();
   }
+}
+
+function finishedBefore({ record }: TrainOptions, evaluation: WeightsEvaluation): TrainResult {
+  const run = 'resume' in record ? record.resume : undefined;
+  const { step } = evaluation;
+  return { status: 'finished', run, step, trainLoss: undefined, evaluations: [evaluation], imagesPerSecond: 0, seconds: 0 };
 }
 
 type Settled = TrainOptions & { readonly collective: Collective };
@@ -262,10 +277,11 @@ function metadataOf({ config, dataset }: Settled, preprocessing: Preprocessing):
 }
 
 /** Restores the newest checkpoint. A run that has none yet starts over: then false. */
-function restoreLatest(run: Run, trainer: Trainer, { config, dataset }: Settled): boolean {
-  const latest = latestCheckpoint(run);
-  if (latest === undefined) return false;
-  const { step, tensors, metadata } = loadCheckpoint(latest.path);
+function restoreLatest(run: Run, trainer: Trainer, { config, dataset, hooks = {} }: Settled): boolean {
+  const { checkpoint, notice } = resumePoint(run);
+  if (notice !== undefined) hooks.onNotice?.(notice);
+  if (checkpoint === undefined) return false;
+  const { step, tensors, metadata, path } = checkpoint;
   if (metadata['datasetFingerprint'] !== dataset.fingerprint) {
     throw new DataError(`${runName(run)} was trained on other images than ${dataset.name} has now`, {
       fix: 'Give the data set the run was started with, or start a new run',
@@ -274,7 +290,7 @@ function restoreLatest(run: Run, trainer: Trainer, { config, dataset }: Settled)
   if (step > config.steps) {
     throw new ConfigurationError(`steps (=${config.steps}) must be at least ${step}: that many ${runName(run)} has taken`);
   }
-  trainer.restore(tensors, step, latest.path);
+  trainer.restore(tensors, step, path);
   return true;
 }
 

@@ -121,7 +121,6 @@ const startingOptions = [
   'schedule',
   'rewind',
   'steps',
-  'data',
 ] as const;
 
 async function resume(reference: string | undefined, options: Options) {

@@ -13,7 +13,7 @@ import { Interruption } from '../errors.ts';
 import { formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
-import { print, printJson, styles } from '../output.ts';
+import { note, print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
 
@@ -94,6 +94,10 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   // Only process 0 needs to see the folder of the runs.
   const resume = collective.rank === 0 ? await runToResume(model, options) : undefined;
   const config = await sharedConfig(collective, model, options, resume, overrides);
+  if (await isFinished(collective, resume, config)) {
+    if (resume !== undefined) await printFinished(resume, config, options);
+    return;
+  }
   // All look for a teacher in the folder in which process 0 does.
   const runsFolder = fromFirst(collective, () => (resume === undefined ? options.runsDir : dirname(dirname(resume.path))));
   const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options, collective.rank > 0));
@@ -207,6 +211,31 @@ async function configOf(
   const { settledReference } = await import('../../train/saved-model.ts');
   const settle = (reference: string) => settledReference(reference, runsFolder);
   return { ...config, init: settle(config.init), teacher: settle(config.teacher) };
+}
+
+/** Whether process 0 continues a run that has nothing left to do. */
+async function isFinished(collective: Collective, resume: Run | undefined, config: TrainingConfig): Promise<boolean> {
+  const { finalEvaluation } = await import('../../train/resume.ts');
+  return fromFirst(collective, () => String(resume !== undefined && finalEvaluation(resume, config) !== undefined)) === 'true';
+}
+
+async function printFinished(run: Run, config: TrainingConfig, { json }: Options): Promise<void> {
+  const { finalEvaluation } = await import('../../train/resume.ts');
+  const { runName } = await import('../../runs/run-folder.ts');
+  const evaluation = finalEvaluation(run, config)!;
+  const { step } = evaluation;
+  note(`${runName(run)} is finished: all ${formatCount(step)} steps are taken; --steps <n> goes on`);
+  const done = {
+    status: 'finished',
+    run,
+    step,
+    trainLoss: undefined,
+    evaluations: [evaluation],
+    imagesPerSecond: 0,
+    seconds: 0,
+  } as const;
+  if (json === true) printJson(describe(done, config, config.dataset === 'synthetic'));
+  else print(describeEvaluation(evaluation));
 }
 
 function printResult({ evaluations, step, seconds, imagesPerSecond, run }: TrainResult): void {
