@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset, ImageSet } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
-import { benchInference } from '../deploy/bench/bench-inference.ts';
+import { benchInference, type BenchOptions, type InferenceResult } from '../deploy/bench/bench-inference.ts';
 import type { Frozen } from '../deploy/freeze.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import { dropInPoints, roundPoints } from './points.ts';
@@ -26,6 +26,8 @@ export interface Measuring {
   readonly threads: number;
   /** What to call the network in errors. */
   readonly source: string;
+  /** Times files; default `benchInference`. */
+  readonly bench?: ((options: BenchOptions) => Promise<readonly Pick<InferenceResult, 'latencyMs'>[]>) | undefined;
 }
 
 /** A file of the network. */
@@ -96,7 +98,7 @@ export async function measureSize(
   const { encode } = await quantizeNetwork(frozen, measuring, undefined, fewestImages);
   return {
     bytes: encode(longestAccuracy(measuring.dataset)).length,
-    latencyMs: latencyMs === undefined ? 0 : (await measureLatencies([encode(null)]))[0]!,
+    latencyMs: latencyMs === undefined ? 0 : (await measureLatencies([encode(null)], measuring))[0]!,
   };
 }
 
@@ -143,12 +145,13 @@ async function quantizeNetwork(
   });
 }
 
-async function measureFiles(files: readonly Pick<Frozen, 'encode'>[], { dataset, threads }: Measuring): Promise<MeasuredFile[]> {
+async function measureFiles(files: readonly Pick<Frozen, 'encode'>[], measuring: Measuring): Promise<MeasuredFile[]> {
+  const { dataset, threads } = measuring;
   const images = { images: validationImages(dataset), shape: dataset.shape, threads };
   const encoded = files.map((file) => file.encode(null));
   const accuracies: number[] = [];
   for (const bytes of encoded) accuracies.push(await accuracyOnImages(bytes, images));
-  const latencies = await measureLatencies(encoded);
+  const latencies = await measureLatencies(encoded, measuring);
   return files.map((file, i) => ({
     bytes: file.encode(longestAccuracy(dataset)).length,
     latencyMs: latencies[i]!,
@@ -163,7 +166,7 @@ function longestAccuracy({ test, name, fingerprint }: Dataset): FrozenAccuracy {
 
 const turns = { rounds: 3, roundMs: 100 };
 
-async function measureLatencies(files: readonly Uint8Array[]): Promise<number[]> {
+async function measureLatencies(files: readonly Uint8Array[], { bench = benchInference }: Measuring): Promise<number[]> {
   const folder = mkdtempSync(join(tmpdir(), 'ablate-latency-'));
   try {
     const named = files.map((bytes, i) => {
@@ -171,7 +174,7 @@ async function measureLatencies(files: readonly Uint8Array[]): Promise<number[]>
       writeFileSync(path, bytes);
       return { name: String(i), path };
     });
-    const results = await benchInference({ files: named, threads: [1], runtimes: ['onnxruntime'], batchSizes: [], ...turns });
+    const results = await bench({ files: named, threads: [1], runtimes: ['onnxruntime'], batchSizes: [], ...turns });
     return results.map(({ latencyMs }) => latencyMs.p50);
   } finally {
     rmSync(folder, { recursive: true, force: true });

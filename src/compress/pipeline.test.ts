@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { latencyBySize } from '../../test/latency-by-size.ts';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { ImageSet } from '../data/dataset.ts';
 import { sliceImages } from '../data/image-set.ts';
@@ -21,22 +22,8 @@ import type { SavedModel } from '../train/saved-model.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { compress, type Compressed, type CompressHooks, type CompressOptions, type Stopped } from './pipeline.ts';
 
-/** In place of a stopwatch: a millisecond for each 1,000 bytes of the file, and other numbers where the median is not meant. */
 const timed: BenchOptions[] = [];
-vi.mock('../deploy/bench/bench-inference.ts', async () => {
-  const { statSync } = await import('node:fs');
-  return {
-    benchInference: (options: BenchOptions) => {
-      timed.push(options);
-      return Promise.resolve(
-        options.files.map(({ path }) => {
-          const p50 = statSync(path).size / 1000;
-          return { latencyMs: { p50, p95: 10 * p50, p99: 20 * p50, mean: 5 * p50 } };
-        }),
-      );
-    },
-  };
-});
+const bench = latencyBySize(timed);
 
 const dataset = noiseDataset(8, { train: 60, test: 20 });
 /** The last tenth. */
@@ -85,6 +72,7 @@ function options(changes: Partial<CompressOptions>): CompressOptions {
     dataset,
     runsFolder,
     threads: 1,
+    bench,
     ...changes,
   };
 }

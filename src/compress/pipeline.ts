@@ -63,6 +63,8 @@ export interface CompressOptions extends RoundSettings {
   readonly runsFolder: string;
   /** Of ONNX Runtime. */
   readonly threads: number;
+  /** Times files; default `benchInference`. */
+  readonly bench?: Measuring['bench'];
   readonly signal?: AbortSignal;
   readonly hooks?: CompressHooks;
   readonly libraries?: Readonly<Record<string, string>>;
@@ -158,7 +160,8 @@ export async function compress(options: CompressOptions): Promise<Compressed | S
   const { operations } = targets;
   // Planned before anything is measured: an error if it is out of reach.
   if (operations !== undefined) planFor({ operations }, { saved: source, run: undefined }, options);
-  const measuring: Measuring = { dataset: options.dataset, threads: options.threads, source: options.reference };
+  const { dataset, threads, reference, bench } = options;
+  const measuring: Measuring = { dataset, threads, source: reference, bench };
   const original = await measureNetwork(await freezeSaved(source, undefined, options), measuring);
   const measure = async (saved: SavedModel, run: Run | undefined, reused: boolean): Promise<Round> => {
     const plain = run === undefined ? original : await measureNetwork(await freezeSaved(saved, run, options), measuring);
