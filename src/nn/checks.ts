@@ -40,7 +40,7 @@ export function inferWindow(
   height: number,
   width: number,
   layer: string,
-  defaultStride: number,
+  defaultStride: WindowOptions['kernel'],
 ): Window2d {
   const kernel = pair(options.kernel);
   const stride = pair(options.stride ?? defaultStride);

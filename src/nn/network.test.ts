@@ -14,64 +14,65 @@ function layerOn(shape: readonly number[], add: (b: NetworkBuilder, x: Tensor) =
 test.each([
   [
     'conv',
-    layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10 })),
+    () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10 })),
     (1 + 75) * 10,
     (1 + 2 * 75) * 10 * 35,
     75 * 10 * 35,
   ],
   [
     'conv with ReLU',
-    layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10, relu: true })),
+    () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10, relu: true })),
     (1 + 75) * 10,
     (1 + 2 * 75) * 10 * 35 + 2 * 10 * 35,
     75 * 10 * 35,
   ],
   [
     'conv without bias, stride 2',
-    layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 3, filters: 10, bias: false, stride: 2 })),
+    () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 3, filters: 10, bias: false, stride: 2 })),
     270,
     2 * 27 * 10 * 12,
     27 * 10 * 12,
   ],
   [
     'conv in groups',
-    layerOn([10, 4, 4], (b, x) => b.conv('c', x, { kernel: 3, filters: 20, groups: 5 })),
+    () => layerOn([10, 4, 4], (b, x) => b.conv('c', x, { kernel: 3, filters: 20, groups: 5 })),
     (1 + 18) * 20,
     (1 + 2 * 18) * 20 * 16,
     18 * 20 * 16,
   ],
-  ['dense', layerOn([3, 2, 2], (b, x) => b.dense('d', x, { features: 5 })), 13 * 5, 25 * 5, 60],
-  ['dense with ReLU', layerOn([12], (b, x) => b.dense('d', x, { features: 5, relu: true })), 13 * 5, 27 * 5, 60],
-  ['dense without bias', layerOn([12], (b, x) => b.dense('d', x, { features: 5, bias: false })), 60, 120, 60],
-  ['lrn', layerOn([4, 3, 2], (b, x) => b.lrn('n', x)), 0, 36 * 24, 0],
-  ['batchNorm', layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x)), 8, 48, 0],
-  ['batchNorm without scale', layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x, { scale: false })), 4, 48, 0],
-  ['maxPool', layerOn([4, 6, 6], (b, x) => b.maxPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
-  ['avgPool', layerOn([4, 6, 6], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
-  ['globalAvgPool', layerOn([4, 6, 6], (b, x) => b.globalAvgPool('p', x)), 0, 0, 0],
-  ['relu', layerOn([4, 3, 2], (b, x) => b.relu('r', x)), 0, 48, 0],
-  ['gelu', layerOn([4, 3, 2], (b, x) => b.gelu('g', x)), 0, 192, 0],
-  ['dropout', layerOn([4, 3, 2], (b, x) => b.dropout('d', x, 0.5)), 0, 0, 0],
-  ['concat', layerOn([4, 3, 2], (b, x) => b.concat('j', x, x)), 0, 0, 0],
-  ['add', layerOn([4, 3, 2], (b, x) => b.add('s', x, x, x)), 0, 48, 0],
-  ['scale', layerOn([4, 3, 2], (b, x) => b.scale('s', x, 2)), 0, 24, 0],
-  ['flatten', layerOn([4, 3, 2], (b, x) => b.flatten('f', x)), 0, 0, 0],
-])('%s is counted by the rule', (_, layer, parameters, operations, multiplyAdds) => {
+  ['dense', () => layerOn([3, 2, 2], (b, x) => b.dense('d', x, { features: 5 })), 13 * 5, 25 * 5, 60],
+  ['dense with ReLU', () => layerOn([12], (b, x) => b.dense('d', x, { features: 5, relu: true })), 13 * 5, 27 * 5, 60],
+  ['dense without bias', () => layerOn([12], (b, x) => b.dense('d', x, { features: 5, bias: false })), 60, 120, 60],
+  ['lrn', () => layerOn([4, 3, 2], (b, x) => b.lrn('n', x)), 0, 36 * 24, 0],
+  ['batchNorm', () => layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x)), 8, 48, 0],
+  ['batchNorm without scale', () => layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x, { scale: false })), 4, 48, 0],
+  ['maxPool', () => layerOn([4, 6, 6], (b, x) => b.maxPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
+  ['avgPool', () => layerOn([4, 6, 6], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
+  ['globalAvgPool', () => layerOn([4, 6, 6], (b, x) => b.globalAvgPool('p', x)), 0, 0, 0],
+  ['relu', () => layerOn([4, 3, 2], (b, x) => b.relu('r', x)), 0, 48, 0],
+  ['gelu', () => layerOn([4, 3, 2], (b, x) => b.gelu('g', x)), 0, 192, 0],
+  ['dropout', () => layerOn([4, 3, 2], (b, x) => b.dropout('d', x, 0.5)), 0, 0, 0],
+  ['concat', () => layerOn([4, 3, 2], (b, x) => b.concat('j', x, x)), 0, 0, 0],
+  ['add', () => layerOn([4, 3, 2], (b, x) => b.add('s', x, x, x)), 0, 48, 0],
+  ['scale', () => layerOn([4, 3, 2], (b, x) => b.scale('s', x, 2)), 0, 24, 0],
+  ['flatten', () => layerOn([4, 3, 2], (b, x) => b.flatten('f', x)), 0, 0, 0],
+])('%s is counted by the rule', (_, makeLayer, parameters, operations, multiplyAdds) => {
+  const layer = makeLayer();
   expect(countParameters(layer.parameters)).toBe(parameters);
   expect(layer.operations).toBe(operations);
   expect(layer.multiplyAdds).toBe(multiplyAdds);
 });
 
 test.each([
-  ['conv', layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })), [10, 4, 3]],
-  ['dense', layerOn([3, 7, 5], (b, x) => b.dense('d', x, { features: 10 })), [10]],
-  ['maxPool with its kernel as stride', layerOn([3, 7, 5], (b, x) => b.maxPool('p', x, { kernel: 2 })), [3, 4, 3]],
-  ['avgPool VALID', layerOn([3, 7, 5], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2, padding: 'valid' })), [3, 3, 2]],
-  ['globalAvgPool', layerOn([3, 7, 5], (b, x) => b.globalAvgPool('p', x)), [3]],
-  ['concat', layerOn([3, 7, 5], (b, x) => b.concat('j', x, x)), [6, 7, 5]],
-  ['flatten', layerOn([3, 7, 5], (b, x) => b.flatten('f', x)), [105]],
-])('%s makes its shape', (_, layer, shape) => {
-  expect(layer.outputShape).toEqual(shape);
+  ['conv', () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })), [10, 4, 3]],
+  ['dense', () => layerOn([3, 7, 5], (b, x) => b.dense('d', x, { features: 10 })), [10]],
+  ['maxPool with its kernel as stride', () => layerOn([3, 7, 5], (b, x) => b.maxPool('p', x, { kernel: 2 })), [3, 4, 3]],
+  ['avgPool VALID', () => layerOn([3, 7, 5], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2, padding: 'valid' })), [3, 3, 2]],
+  ['globalAvgPool', () => layerOn([3, 7, 5], (b, x) => b.globalAvgPool('p', x)), [3]],
+  ['concat', () => layerOn([3, 7, 5], (b, x) => b.concat('j', x, x)), [6, 7, 5]],
+  ['flatten', () => layerOn([3, 7, 5], (b, x) => b.flatten('f', x)), [105]],
+])('%s makes its shape', (_, makeLayer, shape) => {
+  expect(makeLayer().outputShape).toEqual(shape);
 });
 
 test('a network has its layers in order, its parameters, and the sums of its layers', () => {
@@ -139,6 +140,34 @@ test.each<[string, Wrong]>([
   ['features (=-1) must be a positive integer for layer "d"', (b, x) => b.dense('d', x, { features: -1 })],
   ['depthRadius (=0) must be a positive integer for layer "n"', (b, x) => b.lrn('n', x, { depthRadius: 0 })],
   ['bias (=0) must be greater than 0 for layer "n"', (b, x) => b.lrn('n', x, { bias: 0 })],
+  ['bias (=-1) must be greater than 0 for layer "n"', (b, x) => b.lrn('n', x, { bias: -1 })],
+  ['alpha (=-1) must be at least 0 for layer "n"', (b, x) => b.lrn('n', x, { alpha: -1 })],
+  ['beta (=0) must be greater than 0 for layer "n"', (b, x) => b.lrn('n', x, { beta: 0 })],
+  ['momentum (=-0.1) must be in [0, 1) for layer "n"', (b, x) => b.batchNorm('n', x, { momentum: -0.1 })],
+  ['rate (=-0.1) must be in [0, 1) for layer "d"', (b, x) => b.dropout('d', x, -0.1)],
+  ['rate (=NaN) must be in [0, 1) for layer "d"', (b, x) => b.dropout('d', x, NaN)],
+  ['groups (=0) must be a positive integer for layer "c"', (b, x) => b.conv('c', x, { kernel: 3, filters: 4, groups: 0 })],
+  [
+    'padding (=[0,1,0]) must be "same", "valid" or four non-negative integers [top, left, bottom, right] for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, padding: [0, 1, 0] as unknown as [number, number, number, number] }),
+  ],
+  [
+    'padding (=[0,0,0,2]) must be smaller than the kernel 2x2 for layer "p"',
+    (b, x) => b.maxPool('p', x, { kernel: 2, padding: [0, 0, 0, 2] }),
+  ],
+  [
+    'padding (=[0,3,0,0]) must be smaller than the kernel 2x2 for layer "p"',
+    (b, x) => b.maxPool('p', x, { kernel: 2, padding: [0, 3, 0, 0] }),
+  ],
+  ['number of inputs (=1) must be at least 2 for layer "j"', (b, x) => b.concat('j', x)],
+  [
+    'input shape (=3x6x5) must be ?x7x5, as its first input for layer "j"',
+    (b, x) => b.concat('j', x, b.maxPool('p', x, { kernel: [2, 1], stride: 1, padding: 'valid' })),
+  ],
+  [
+    'input shape (=3x7x4) must be ?x7x5, as its first input for layer "j"',
+    (b, x) => b.concat('j', x, b.maxPool('p', x, { kernel: [1, 2], stride: 1, padding: 'valid' })),
+  ],
   ['momentum (=1) must be in [0, 1) for layer "n"', (b, x) => b.batchNorm('n', x, { momentum: 1 })],
   ['epsilon (=0) must be greater than 0 for layer "n"', (b, x) => b.batchNorm('n', x, { epsilon: 0 })],
   ['rate (=1) must be in [0, 1) for layer "d"', (b, x) => b.dropout('d', x, 1)],
@@ -180,4 +209,26 @@ test.each(['', '1conv', 'a.b', 'input', 'a b'])('%j is no name for a layer', (na
 test('an input shape must be positive integers', () => {
   expect(() => new NetworkBuilder('net', [3, 0, 5])).toThrow('input shape (=3x0x5) must be positive integers for network "net"');
   expect(() => new NetworkBuilder('net', [])).toThrow(ConfigurationError);
+});
+
+test('widths replace filters and features once; one of no layer, or of a depthwise convolution, is refused', () => {
+  const b = new NetworkBuilder('net', [3, 4, 4], { c: 5, d: 7 });
+  const network = b.build(b.dense('d', b.conv('c', b.input, { kernel: 1, filters: 4 }), { features: 6 }));
+  expect(network.layers.map(({ outputShape }) => outputShape)).toEqual([[5, 4, 4], [7]]);
+
+  const unused = new NetworkBuilder('net', [3], { other: 5 });
+  expect(() => unused.build(unused.relu('r', unused.input))).toThrow(
+    new ConfigurationError('width.other (=5) must name a convolution or dense layer: network "net" has none called "other"'),
+  );
+  const depthwise = (width: number) => {
+    const builder = new NetworkBuilder('net', [4, 4, 4], { c: width });
+    return builder.conv('c', builder.input, { kernel: 3, filters: 4, groups: 4 }).shape;
+  };
+  expect(depthwise(4)).toEqual([4, 4, 4]);
+  expect(() => depthwise(8)).toThrow(
+    new ConfigurationError('width.c (=8) must be left out: layer "c" is as wide as its input says'),
+  );
+  // One group is a plain convolution.
+  const plain = new NetworkBuilder('net', [4, 4, 4], { c: 8 });
+  expect(plain.conv('c', plain.input, { kernel: 3, filters: 4, groups: 1 }).shape).toEqual([8, 4, 4]);
 });

@@ -23,8 +23,7 @@ export function inferGlobalAvgPool(name: string, inputs: readonly Shape[]): Infe
 
 function inferPool(name: string, options: PoolOptions, inputs: readonly Shape[]): Inferred<'maxPool'> & Inferred<'avgPool'> {
   const [channels, height, width] = imageInput(inputs, name);
-  const defaultStride = typeof options.kernel === 'number' ? options.kernel : options.kernel[0];
-  const window = inferWindow(options, height, width, name, defaultStride);
+  const window = inferWindow(options, height, width, name, options.kernel);
   requireThat(
     everyWindowTouchesTheImage(window),
     name,
