@@ -34,7 +34,7 @@ export function estimateMean(values: readonly number[]): Estimate {
   const count = values.length;
   const mean = values.reduce((sum, value) => sum + value, 0) / count;
   if (count < 2) return { count, mean, deviation: undefined, low: undefined, high: undefined, pValue: undefined };
-  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count);
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1));
   if (deviation <= rounding * Math.max(...values.map(Math.abs))) {
     return { count, mean, deviation: 0, low: undefined, high: undefined, pValue: 1 };
   }
