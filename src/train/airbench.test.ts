@@ -2,29 +2,22 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
-import { createTransform } from '../data/transform.ts';
-import type { Engine, ParameterArena } from '../engine/engine.ts';
+import type { ImageSet } from '../data/dataset.ts';
+import { allocateImages } from '../data/image-set.ts';
+import type { Engine } from '../engine/engine.ts';
 import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { probeOnednn } from '../engine/onednn/probe.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { resolveConfig } from './config.ts';
-import { createEvaluator } from './evaluate.ts';
-import { initializeParameters } from './initialize.ts';
-import { preprocessingOf } from './preprocessing.ts';
 import { resumeConfig } from './resume.ts';
-import { viewsOf } from './test-time-augmentation.ts';
 import { train, type TrainHooks, type TrainResult } from './train.ts';
-import { whitenFirstLayers } from './whitening.ts';
 
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-airbench-'));
 afterAll(() => rmSync(runsFolder, { recursive: true }));
-
-const shape = [3, 16, 16] as const;
 
 const dataset = noiseDataset(16, { train: 12, test: 8 });
 
@@ -81,58 +74,40 @@ test.each(engines)(
   },
 );
 
-describe('test-time augmentation', () => {
-  test('the weights of the views of each level add up to one', () => {
-    expect(viewsOf('none')).toEqual([{ view: { mirror: false, shift: [0, 0] }, weight: 1 }]);
-    expect(viewsOf('mirror').map(({ weight }) => weight)).toEqual([0.5, 0.5]);
-    const six = viewsOf('mirror+shift').map(({ view, weight }) => [view.mirror, ...view.shift, weight]);
-    expect(six).toEqual([
-      [false, 0, 0, 0.25],
-      [true, 0, 0, 0.25],
-      [false, 1, 1, 0.125],
-      [true, 1, 1, 0.125],
-      [false, -1, -1, 0.125],
-      [true, -1, -1, 0.125],
-    ]);
-  });
-
-  const network = buildModel('air94', { settings: config.modelSettings, input: shape, classes: 4 });
-  const preprocessing = preprocessingOf(config, shape);
-
-  /** Weights in which no two views of an image look alike. */
-  function fill(arena: ParameterArena): void {
-    initializeParameters(arena, 1, { type: 'heNormal' });
-    whitenFirstLayers(arena, dataset.train, shape, preprocessing);
-  }
-
-  test.each(['none', 'mirror', 'mirror+shift'] as const)(
-    '%s: the loss is of the averaged logits, over every image',
-    async (tta) => {
-      const options = { network, dataset, split: 'test', useVal: false, preprocessing, batchSize: 5, tta } as const;
-      const evaluator = createEvaluator({ ...options, engine: referenceEngine });
-      fill(evaluator.parameters);
-      const evaluation = (await evaluator.run())!;
-      expect(await evaluator.run()).toMatchObject({ accuracy: evaluation.accuracy, loss: evaluation.loss, images: 8, tta });
-      await evaluator.dispose();
-
-      // Again, image by image.
-      const plan = referenceEngine.compileInference(network, { batchSize: 1 });
-      fill(plan.parameters);
-      const transform = createTransform(shape, preprocessing);
-      let loss = 0;
-      for (let n = 0; n < dataset.test.count; n++) {
-        const mean = [0, 0, 0, 0];
-        for (const { view, weight } of viewsOf(tta)) {
-          transform.evaluation(dataset.test.images, n, view, plan.input, 0);
-          plan.forward();
-          plan.output.forEach((logit, k) => (mean[k]! += weight * logit));
-        }
-        loss += Math.log(mean.reduce((sum, logit) => sum + Math.exp(logit), 0)) - mean[dataset.test.labels[n]!]!;
-      }
-      expect(evaluation.loss).toBeCloseTo(loss / dataset.test.count, 5);
-    },
-  );
+test('images that are kept out of training change nothing but the evaluation', async () => {
+  const large = noiseDataset(16, { train: 20, test: 4 });
+  const trained = async (poisoned: ('val' | 'test' | 'train')[]) => {
+    const copy = { ...large, train: copyOf(large.train), test: copyOf(large.test) };
+    // The last tenth of the training images is for validation.
+    const { length } = copy.train.images;
+    if (poisoned.includes('val')) copy.train.images.fill(255, 0.9 * length, 0.95 * length);
+    if (poisoned.includes('train')) copy.train.images.fill(255, 0.8 * length, 0.9 * length);
+    if (poisoned.includes('test')) copy.test.images.fill(255);
+    const result = await train({
+      config: { ...config, steps: 2, batchSize: 18, val: true },
+      engine: referenceEngine,
+      dataset: copy,
+      record: { runsFolder },
+    });
+    const whitening = loadCheckpoint(latestCheckpoint(result.run!)!.path).tensors.get('whitening.weight')!.data;
+    return { bytes: tensorBytes(result), whitening, loss: result.evaluations[0]!.loss };
+  };
+  const clean = await trained([]);
+  const held = await trained(['val', 'test']);
+  expect(held.bytes).toEqual(clean.bytes);
+  expect(held.loss).not.toBe(clean.loss);
+  expect((await trained(['test'])).loss).toBe(clean.loss);
+  const other = await trained(['train']);
+  expect(other.bytes).not.toEqual(clean.bytes);
+  expect(other.whitening).not.toEqual(clean.whitening);
 });
+
+function copyOf(set: ImageSet): ImageSet {
+  const copy = allocateImages(set.count, [3, 16, 16]);
+  copy.images.set(set.images);
+  copy.labels.set(set.labels);
+  return copy;
+}
 
 /** All tensors of the last checkpoint, without the metadata. */
 function tensorBytes({ run }: TrainResult): Buffer {
