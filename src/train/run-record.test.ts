@@ -222,10 +222,13 @@ describe('a run', () => {
 
 test('a process that is not the first trains its part and records nothing', async () => {
   const calls: string[] = [];
+  // What process 0 knows of a run that has ended: nothing. Else it says what this one does.
+  const first = [new Uint8Array(Float64Array.of(4).buffer), new TextEncoder().encode('null')];
   const collective: Collective = {
     ...singleProcess,
     rank: 1,
     worldSize: 2,
+    broadcast: (bytes) => bytes.set(first.shift() ?? bytes),
     barrier: () => calls.push('barrier'),
     metrics: () => ({ 'train/gradientWaitMs': 1 }),
   };
@@ -239,7 +242,7 @@ test('a process that is not the first trains its part and records nothing', asyn
   expect(runs).toEqual([undefined]);
   expect(asked[0]).toEqual(['training', 2, 'f32']);
   expect(calls).toEqual(['barrier']);
-  await expect(start({ batchSize: 5 }, { collective })).rejects.toThrow(
+  await expect(start({ batchSize: 5 }, { collective: { ...singleProcess, worldSize: 2 } })).rejects.toThrow(
     'batchSize (=5) must be a multiple of the 2 processes that train together',
   );
 });
