@@ -51,3 +51,19 @@ test('a latency that no number of rounds reaches is refused', async () => {
     'latency (=0.5) is out of reach: 0.5 of the operations in each of 3 rounds leave 1.000 ms\nask for less, or start from a smaller network',
   );
 });
+
+test('a latency is let go on up to a quarter above its limit, and no further; bytes are not', async () => {
+  // Two rounds leave 2 ms and 2000 bytes.
+  expect(await refusal(2, { latencyMs: 1.6 })).toBe('');
+  expect(await refusal(2, { latencyMs: 1.59 })).toMatch(/^latency \(=1\.59\) is out of reach/);
+  expect(await refusal(2, { bytes: 1999 })).toMatch(/^bytes \(=1999\) is out of reach/);
+});
+
+test('all that is out of reach is told, with the rounds that all of it takes', async () => {
+  expect(await refusal(1, { bytes: 2500, latencyMs: 1 })).toBe(
+    'bytes (=2500) is out of reach: 0.5 of the operations in each of 1 rounds leave a file of 4,000\n' +
+      'latency (=1) is out of reach: 0.5 of the operations in each of 1 rounds leave 4.000 ms\n--rounds 3, or a smaller --shrink',
+  );
+  // What may be within its limit counts for the rounds that it takes.
+  expect(await refusal(2, { bytes: 1999, latencyMs: 1.7 })).toMatch(/^bytes [^\n]*\n--rounds 3, or a smaller --shrink$/);
+});

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { ConfigurationError } from '../util/errors.ts';
 import {
+  hasLimits,
   keepsLimits,
   nextRound,
   reachedBy,
@@ -108,4 +110,71 @@ test.each<[CompressTargets, Partial<typeof settings>, string]>([
   expect(() => {
     requireTargets(targets, { ...settings, ...changed });
   }).toThrow(message);
+});
+
+const refusal = (targets: CompressTargets, changed: Partial<typeof settings> = {}): ConfigurationError => {
+  try {
+    requireTargets(targets, { ...settings, ...changed });
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error;
+  }
+  throw new Error('it was not refused');
+};
+
+test('errors say what is allowed and what would do', () => {
+  expect(refusal({}).fix).toBe(
+    '--operations 0.5, --bytes 200000, --latency 0.5, --max-drop 1, or several of them; ablate quantize only quantizes',
+  );
+  expect(refusal({ operations: 0 }).message).toBe('operations (=0) must be a number in (0, 1): the part that is left');
+  expect(refusal({ bytes: 0 }).message).toBe('bytes (=0) must be a positive integer');
+  expect(refusal({ latencyMs: -1 }).message).toBe('latency (=-1) must be a number above 0, in milliseconds');
+  expect(refusal({ maxDrop: NaN }).message).toBe('max-drop (=NaN) must be a number of at least 0, in points');
+  expect(refusal({ maxDrop: 1 }, { shrink: 0 }).message).toBe(
+    'shrink (=0) must be a number in (0, 1): the part of the operations that a round leaves',
+  );
+  expect(refusal({ maxDrop: 1 }, { rounds: 1.5 }).message).toBe('rounds (=1.5) must be a positive integer');
+  // 0.7^5 is 0.168, 0.7^6 is 0.118.
+  expect(refusal({ operations: 0.15 }, { rounds: 2 })).toMatchObject({
+    message: 'operations (=0.15) is out of reach: 0.7 of the operations in each of 2 rounds leave 0.490',
+    fix: '--rounds 6, or a smaller --shrink',
+  });
+});
+
+test('values at the limits of what is allowed are taken', () => {
+  for (const targets of [{ bytes: 1 }, { latencyMs: 1e-9 }, { maxDrop: 0 }, { operations: 0.999 }]) {
+    expect(() => {
+      requireTargets(targets, { shrink: 0.999, rounds: 1 });
+    }).not.toThrow();
+  }
+});
+
+test('what is left of the limits after a round counts from the network as it is, not from the original', () => {
+  const last = { operations: 80_000, parameters: 700, bytes: 2500 };
+  // 2500 bytes hold 700 weights: 1900 hold 100. Half of the original's operations are five eighths of these.
+  expect(nextRound({ operations: 0.5, bytes: 1900 }, settings, after({}, last))).toEqual({
+    type: 'shrink',
+    whole: { operations: 0.7 },
+    enough: { operations: 0.625, parameters: 100 },
+  });
+  expect(nextRound({ bytes: 2499 }, settings, after(last))).toMatchObject({ enough: { parameters: 699 } });
+  // Of a limit alone that is kept, nothing is asked.
+  expect(nextRound({ operations: 0.8, latencyMs: 1 }, settings, after(last))).toMatchObject({ enough: undefined });
+  expect(nextRound({ bytes: 2500, operations: 0.4 }, settings, after(last))).toEqual({
+    type: 'shrink',
+    whole: { operations: 0.7 },
+    enough: { operations: 0.5 },
+  });
+});
+
+test('what says when to stop: any limit of size, or else the drop', () => {
+  expect([{ operations: 0.5 }, { bytes: 1 }, { latencyMs: 1 }, { maxDrop: 1 }, {}].map(hasLimits)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  // A drop is no limit of size.
+  expect(keepsLimits({ bytes: 3000, maxDrop: 0 }, original, original)).toBe(true);
+  expect(keepsLimits({ bytes: 2999 }, original, original)).toBe(false);
 });

@@ -52,3 +52,81 @@ describe('less sparsity than the network has is refused, whether anything is tra
     expect(plan(0.3, steps, untrained)).not.toThrow();
   });
 });
+
+describe('without steps', () => {
+  const work = { engine: referenceEngine, dataset, runsFolder: 'nowhere' };
+  const weightNames = network.parameters.filter(({ role }) => role === 'weight').map(({ name }) => name);
+  const pruning = { sparsity: 0.7, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' } as const;
+  const request = { source: untrained, reference: 'squeeze0.safetensors', steps: 0, overrides: {} } as const;
+
+  test('the weights of least magnitude become zero, all others stay, and both networks are measured on the test images', async () => {
+    const plan = planPruning({ ...request, method: { type: 'weights', pruning } }, dataset);
+    const { status, run, step, steps, record, pruned } = await prune(plan, work);
+    expect([status, run, step, steps]).toEqual(['finished', undefined, 0, untrained.config.steps]);
+    const magnitudes = weightNames.flatMap((name) => Array.from(untrained.file.tensors.get(name)!.data, Math.abs));
+    const zeros = Math.round(0.7 * magnitudes.length);
+    const threshold = magnitudes.toSorted((a, b) => a - b)[zeros]!;
+    for (const { name, role } of network.parameters) {
+      const before = untrained.file.tensors.get(name)!.data;
+      const expected = role === 'weight' ? before.map((value) => (Math.abs(value) < threshold ? 0 : value)) : before;
+      expect(pruned!.tensors.get(name)!.data).toEqual(expected);
+    }
+    const { before, ...rest } = record;
+    expect(rest).toEqual({ format: 'ablate-pruning-1', method: 'weights', source: 'squeeze0.safetensors', layers: [] });
+    expect(before).toMatchObject({ sparsity: 0, weights: magnitudes.length, evaluation: { split: 'test', images: 4 } });
+    expect(pruned!.report).toMatchObject({ nonZeroWeights: magnitudes.length - zeros, evaluation: { split: 'test', images: 4 } });
+    expect(pruned!.report.parameters).toBe(before.parameters);
+    expect(pruned!.report.evaluation!.loss).not.toBe(before.evaluation!.loss);
+    expect(Object.keys(pruned!.report.evaluation!).sort()).toEqual(['accuracy', 'images', 'loss', 'split']);
+    expect(pruned!.metadata).toEqual({ model: 'squeeze0', config: JSON.stringify(plan.config) });
+  });
+
+  test('filters are gone, and the settings say so', async () => {
+    const plan = planPruning({ ...request, method }, dataset);
+    const { record, pruned } = await prune(plan, work);
+    expect(record.method).toBe('filters');
+    expect(record.layers.length).toBeGreaterThan(3);
+    for (const { before, after } of record.layers) expect(after).toBe(before / 2);
+    expect(plan.config.modelSettings).not.toEqual(untrained.config.modelSettings);
+    expect(pruned!.tensors.get('conv1.weight')!.shape[0]).toBe(4);
+    expect(pruned!.report.operations).toBeLessThan(0.5 * record.before.operations);
+    expect(JSON.parse(pruned!.metadata['config']!)).toEqual(plan.config);
+  });
+
+  test('with val, both are measured on the images that are kept out', async () => {
+    const many = noiseDataset(12, { train: 40, test: 3 });
+    const plan = planPruning({ ...request, overrides: { val: true }, method }, many);
+    const { record, pruned } = await prune(plan, { ...work, dataset: many });
+    for (const { evaluation } of [record.before, pruned!.report]) expect(evaluation).toMatchObject({ split: 'val', images: 4 });
+  });
+
+  test('several rounds, another network and other classes are refused', () => {
+    const plan =
+      (changes: object, pruned: object = {}, data = dataset) =>
+      () =>
+        planPruning({ ...request, method: { type: 'weights', pruning: { ...pruning, ...pruned } }, ...changes }, data);
+    expect(plan({}, { rounds: 2 })).toThrow('rounds (=2) must be 1 without training between them');
+    expect(plan({ steps: 1 }, { rounds: 2 })).not.toThrow();
+    expect(plan({ overrides: { 'conv1.filters': 9 } })).toThrow('conv1.filters cannot be set here: the network has it already');
+    expect(plan({ source: { ...untrained, classes: ['a', 'b', 'c', 'e'] } })).toThrow(
+      'squeeze0.safetensors tells a, b, c, e apart; noise has the classes a, b, c, d',
+    );
+    expect(plan({ source: { ...untrained, classes: dataset.classes } })).not.toThrow();
+  });
+});
+
+test('what is trained: all rounds together, from the source, without the teacher that the source had', () => {
+  const pruning = { sparsity: 0.7, scope: 'layer', rounds: 3, growth: 'geometric', rewind: 'none' } as const;
+  const source = { ...untrained, config: { ...untrained.config, teacher: 'nin/1', teacherChecksum: 'x', init: 'nin/2' } };
+  const request = { source, reference: 'squeeze0/4', steps: 5, overrides: { learningRate: 0.5 } } as const;
+  const { config } = planPruning({ ...request, method: { type: 'weights', pruning } }, dataset);
+  expect(config).toEqual({
+    ...untrained.config,
+    init: 'squeeze0/4',
+    steps: 15,
+    learningRate: 0.5,
+    pruning: { type: 'magnitude', ...pruning },
+  });
+  const filters = planPruning({ ...request, method }, dataset).config;
+  expect([filters.steps, filters.pruning, filters.init]).toEqual([5, { type: 'none' }, 'squeeze0/4']);
+});
