@@ -16,8 +16,10 @@ export interface DatasetFacts {
   /** `[C, H, W]` */
   readonly shape: readonly [channels: number, height: number, width: number];
   readonly classes: number;
-  /** In the split that runs are evaluated on. */
+  /** In the test split. */
   readonly evaluationImages: number;
+  /** That training leaves out with `val: true`, and runs are evaluated on then. */
+  readonly validationImages?: number;
 }
 
 export interface PlannedRun {

@@ -45,7 +45,8 @@ export function createPredictor(runsFolder: string, facts: DatasetFacts): Predic
       const trained = config.steps * config.batchSize * operations * passes;
       const evaluations = config.evalEvery > 0 ? Math.ceil(config.steps / config.evalEvery) : 1;
       const kinds = config.movingAverage.type === 'none' ? 1 : 2;
-      return (trained + evaluations * kinds * facts.evaluationImages * operations) / (perThread * threads);
+      const images = config.val ? (facts.validationImages ?? facts.evaluationImages) : facts.evaluationImages;
+      return (trained + evaluations * kinds * images * operations) / (perThread * threads);
     },
     basis:
       measured.length === 0

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
+import { validationCount } from '../../data/image-set.ts';
 import type { RunStatus } from '../../runs/run-status.ts';
 import type { StudyPlan } from '../../study/plan.ts';
 import type { RunProgress } from '../../study/runner.ts';
@@ -151,16 +152,17 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
   }
 }
 
-/** Where the images are not needed yet: those of CIFAR-10 and of the synthetic set have this shape. */
-const assumedFacts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
+/** Where the images are not needed yet: those of CIFAR-10. */
+const assumedFacts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000, validationImages: 5_000 } as const;
 
-function recordedDataset({ shape, classes, synthetic, fingerprint, test }: Dataset, { source }: StudyFile) {
+function recordedDataset({ shape, classes, synthetic, fingerprint, train, test }: Dataset, { source }: StudyFile) {
   return {
     name: source.dataset,
     ...{ shape, synthetic, fingerprint },
     classes: classes.length,
     classNames: classes,
     evaluationImages: test.count,
+    validationImages: validationCount(train.count),
   };
 }
 
@@ -171,13 +173,18 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   const { createRunFinder } = await import('../../study/run-finder.ts');
   const { readStatus } = await import('../../runs/run-status.ts');
   const { runName } = await import('../../runs/run-folder.ts');
-  const plan = planStudy(file, assumedFacts);
-  const predictor = createPredictor(options.runsDir, assumedFacts);
+  // CIFAR-10 is known without a download; of other images their number, size and classes decide how long training takes.
+  planStudy(file, assumedFacts);
+  const { dataset } = file.source;
+  const images = dataset === 'cifar10' ? undefined : recordedDataset(await loadImages(dataset, options), file);
+  const facts = images ?? assumedFacts;
+  const plan = planStudy(file, facts);
+  const predictor = createPredictor(options.runsDir, facts);
   const finder = createRunFinder(options.runsDir);
   plan.notes.forEach(note);
   const runs = plan.runs.map((planned) => {
     const { variant, seed, config, identity } = planned;
-    const found = finder.find(identity, undefined, isUsefulFor(planned, plan));
+    const found = finder.find(identity, images?.fingerprint, isUsefulFor(planned, plan));
     const status = found && readStatus(found);
     const left = status === undefined ? 1 : isDone(status, options) ? 0 : 1 - Math.min(status.step / config.steps, 1);
     const seconds = plan.trainings.includes(planned) ? left * predictor.seconds(config, threads) : 0;
