@@ -41,3 +41,38 @@ test('shrinking by two averages with a triangle over four pixels', () => {
   const expected = [(3 * 0 + 3 * 80 + 160) / 7, (80 + 3 * 160 + 3 * 240 + 40) / 8, (240 + 3 * 40 + 3 * 200) / 7].map(Math.round);
   expect([square[0], square[3], square[6]]).toEqual(expected);
 });
+
+/** A picture of grey columns, or with `rows` of grey rows. */
+function striped(values: readonly number[], direction: 'columns' | 'rows', others: number): Picture {
+  const [width, height] = direction === 'columns' ? [values.length, others] : [others, values.length];
+  const at = (i: number): number => values[direction === 'columns' ? i % width : Math.floor(i / width)]!;
+  return {
+    width,
+    height,
+    channels: 3,
+    samples: Uint8Array.from({ length: width * height * 3 }, (_, i) => at(Math.floor(i / 3))),
+  };
+}
+
+test('enlarging by two takes three quarters of the nearest and one of the next, in both directions alike', () => {
+  // Output centres at 0.25, 0.75, 1.25 and 1.75 between inputs at 0.5 and 1.5; beyond the border there is nothing to mix in.
+  const expected = [0, 20, 60, 80];
+  const across = fitToSquare(striped([0, 80], 'columns', 2), 4);
+  const down = fitToSquare(striped([0, 80], 'rows', 2), 4);
+  for (let y = 0; y < 4; y++) {
+    for (let x = 0; x < 4; x++) {
+      expect(across[(y * 4 + x) * 3]).toBe(expected[x]);
+      expect(down[(y * 4 + x) * 3]).toBe(expected[y]);
+    }
+  }
+});
+
+test('of a tall picture the middle is taken, the odd row at the bottom is left', () => {
+  const picture = striped([10, 20, 30, 40, 50], 'rows', 2);
+  expect([0, 6].map((at) => fitToSquare(picture, 2)[at])).toEqual([20, 30]);
+  expect(fitToSquare(picture, 1)[0]).toBe(25);
+});
+
+test('halves are rounded up', () => {
+  expect(fitToSquare(striped([0, 1], 'columns', 2), 1)[0]).toBe(1);
+});

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Dataset } from './dataset.ts';
-import { allocateImages, fingerprintOf, splitOf, validationCount } from './image-set.ts';
+import { allocateImages, fingerprintOf, selectImages, sliceImages, splitOf, validationCount } from './image-set.ts';
 
 function datasetOf(trainCount: number): Dataset {
   const train = allocateImages(trainCount, [1, 1, 2]);
@@ -44,4 +44,45 @@ test('the fingerprint changes with every image, label and class name', () => {
   train.images[0] = 9;
   prints.push(fingerprintOf(['a', 'b'], train, held));
   expect(new Set(prints).size).toBe(4);
+});
+
+test('room for images and labels is shared memory of the right size', () => {
+  const { count, images, labels } = allocateImages(5, [2, 3, 4]);
+  expect([count, images.length, labels.length]).toEqual([5, 120, 5]);
+  expect(images.buffer).toBeInstanceOf(SharedArrayBuffer);
+  expect(labels.buffer).toBeInstanceOf(SharedArrayBuffer);
+});
+
+test('a slice is a view, a selection a copy in its own order', () => {
+  const { train } = datasetOf(20);
+  const slice = sliceImages(train, 3, 5);
+  expect([slice.count, [...slice.images], [...slice.labels]]).toEqual([2, [6, 7, 8, 9], [3, 4]]);
+  const selection = selectImages(train, Uint32Array.of(7, 0, 7));
+  expect([selection.count, [...selection.images], [...selection.labels]]).toEqual([3, [14, 15, 0, 1, 14, 15], [7, 0, 7]]);
+  train.images[14] = 99;
+  expect(selection.images[0]).toBe(14);
+  expect(selection.images.buffer).toBeInstanceOf(SharedArrayBuffer);
+});
+
+test('validation begins with ten training images, and the borders are those of the documents', () => {
+  const counts = (count: number) => [
+    splitOf(datasetOf(count), 'train', true).count,
+    splitOf(datasetOf(count), 'val', true).count,
+  ];
+  expect([10, 11, 29, 30].map(counts)).toEqual([
+    [9, 1],
+    [10, 1],
+    [27, 2],
+    [27, 3],
+  ]);
+  expect(validationCount(49_999)).toBe(4999);
+  expect(validationCount(50_001)).toBe(5000);
+});
+
+test('the fingerprint of known data is known', () => {
+  // printf '["a","b"]\0\1\7\2\3\0' | sha256sum
+  const set = (images: number[], label: number) => ({ count: 1, images: Uint8Array.from(images), labels: Uint8Array.of(label) });
+  expect(fingerprintOf(['a', 'b'], set([0, 1], 7), set([2, 3], 0))).toBe(
+    '6d1263ef56bfb63e096c58f28a32c6b520e9774fbae4cae3f2898b5055b833bf',
+  );
 });
