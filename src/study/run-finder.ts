@@ -9,7 +9,7 @@ import { readSafetensorsMetadata } from '../runs/safetensors.ts';
 import { readStatus, type RunState } from '../runs/run-status.ts';
 import { checkConfig } from '../train/config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
-import { AblateError } from '../util/errors.ts';
+import { AblateError, DataError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile, statIfReachable } from '../util/regular-file.ts';
@@ -63,7 +63,7 @@ export function createRunFinder(runsFolder: string): RunFinder {
   return {
     find(identity, fingerprint, isUseful = () => true) {
       const candidates = (update().get(identity) ?? [])
-        .filter((run) => isSame(run, fingerprint) && isUseful(run))
+        .filter((run) => isReadable(run, () => isSame(run, fingerprint) && isUseful(run)))
         .map((run) => ({ run, ...readStatus(run) }));
       candidates.sort((a, b) => preference[a.status] - preference[b.status] || b.step - a.step);
       return candidates[0]?.run;
@@ -85,6 +85,19 @@ function isSame(run: Run, fingerprint: string | undefined): boolean {
   return fingerprint === undefined || known === fingerprint;
 }
 
+/**
+ * What `holds` of a run; it does not of one whose records are damaged or of another user, which is not used and not in the way. The records of one
+ * that is trained at this moment may be replaced while they are read: it must not be trained twice.
+ */
+function isReadable(run: Run, holds: () => boolean): boolean {
+  try {
+    return holds();
+  } catch (error) {
+    if (error instanceof AblateError && readStatus(run).status !== 'running') return false;
+    throw error;
+  }
+}
+
 /** Of the images that a run was trained on: undefined as long as nothing says it, empty where nobody knew. */
 export function fingerprintOf(run: Run): string | undefined {
   const checkpoint = latestCheckpoint(run);
@@ -97,7 +110,9 @@ export function fingerprintOf(run: Run): string | undefined {
 function hasUnrecordedInit(run: Run): boolean {
   const { init = 'none' } = readConfig(run) as { readonly init?: string };
   if (init !== 'none') return false;
-  return readEnvironment(run).commandLine.some((argument) => argument === '--init' || argument.startsWith('--init='));
+  const { commandLine } = readEnvironment(run) as { readonly commandLine?: unknown };
+  if (!Array.isArray(commandLine)) throw new DataError(`environment.json of ${runName(run)} has no command line`);
+  return commandLine.some((argument) => argument === '--init' || String(argument).startsWith('--init='));
 }
 
 /** Whether a run was continued to another number of steps than it was made for: its schedules are then those of neither. */

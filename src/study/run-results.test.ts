@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import type { MetricsRecord } from '../runs/metrics.ts';
+import { resultsOf } from './run-results.ts';
+
+const record = (step: number, metrics: MetricsRecord['metrics']): MetricsRecord => ({ step, time: 't', metrics });
+
+test('evaluations by step, of a step the last; the last loss of each kind', () => {
+  const { curve, loss, trainLoss } = resultsOf(
+    [
+      record(10, { 'train/loss': 2 }),
+      record(30, { 'test/accuracy': 0.6, 'test/loss': 1.5 }),
+      record(20, { 'test/accuracy': 0.9, 'test/loss': 0.1 }),
+      record(30, { 'test/accuracy': 0.5, 'test/loss': 1.25 }),
+      record(30, { 'train/loss': 1 }),
+    ],
+    8,
+  );
+  expect(curve).toEqual([
+    { step: 20, accuracy: 0.9 },
+    { step: 30, accuracy: 0.5 },
+  ]);
+  expect([loss, trainLoss]).toEqual([1.25, 1]);
+});
+
+test('accuracy and loss are of validation images where those are what a run is evaluated on; zero is a value', () => {
+  const { curve, loss } = resultsOf([record(1, { 'val/accuracy': 0, 'val/loss': 0 })], 8);
+  expect([curve, loss]).toEqual([[{ step: 1, accuracy: 0 }], 0]);
+});
+
+test('seconds of stepping: steps since the record before, at the speed of the record; steps done again count once', () => {
+  const speed = (step: number, imagesPerSecond: number) => record(step, { 'train/imagesPerSecond': imagesPerSecond });
+  // 10 steps of 8 images at 16 a second are 5 seconds; 20 more at 40 a second are 4.
+  const twice = resultsOf([speed(10, 16), speed(10, 1), speed(30, 40), record(40, {}), speed(50, 0)], 8);
+  expect(twice.trainingSeconds).toBe(9);
+  expect(twice.imagesPerSecond).toBe(240 / 9);
+  const none = resultsOf([], 8);
+  expect(none).toEqual({ curve: [], loss: undefined, trainLoss: undefined, trainingSeconds: 0, imagesPerSecond: undefined });
+});
