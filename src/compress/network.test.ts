@@ -116,6 +116,17 @@ test('layers return to float32 until the drop is kept', async () => {
   expect(mixed.int8.bytes).toBeGreaterThan(network.int8.bytes);
 });
 
+test('what the smaller network itself has cost is not left for quantization', async () => {
+  const { original: network, drop } = await original();
+  // One image of 150, which half a point does not allow, and a whole one does.
+  expect(drop).toBeCloseTo(100 / 150, 5);
+  const float32 = { ...network.float32, validationAccuracy: 0.995 };
+  const int8 = { ...network.int8, validationAccuracy: 0.988 };
+  const mixed = await withinDrop({ ...network, float32, int8 }, network, { maxDrop: 1 }, measuring);
+  expect(mixed.quantized.quantization.floatLayers.length).toBeGreaterThan(0);
+  expect(dropOf(mixed.int8, network)).toBe(0);
+});
+
 test('but not if the drop is kept, if the smaller network itself exceeds it, or if a limit would be broken', async () => {
   const { original: network, drop } = await original();
   expect(await withinDrop(network, network, { maxDrop: drop }, measuring)).toBe(network);

@@ -8,7 +8,9 @@ import { decodeModel } from '../../deploy/onnx/schema.ts';
 import { freezeUntrained } from '../../deploy/untrained.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { cifar10Classes } from '../../data/cifar10.ts';
-import { integer, streamKey } from '../../util/random.ts';
+import { openSession } from '../../deploy/onnx-runtime.ts';
+import { toInterleaved } from '../../deploy/pixels.ts';
+import { integer, permutation, streamKey } from '../../util/random.ts';
 import { quantize, type QuantizeOptions } from './quantize.ts';
 
 const side = 8;
@@ -103,6 +105,33 @@ describe('what calibrates', () => {
     const drawn = await quantize(options(bytes, { calibration: images, check }));
     expect(drawn.check!.images).toBe(32);
     expect(drawn.encode(null)).toEqual(await encode(options(bytes, { calibration: images })));
+  });
+
+  test('what checks is what did not calibrate', async () => {
+    const bytes = await frozen();
+    const plain = dataset(200);
+    const session = await openSession(bytes, 'the test');
+    const { logits } = await session.run({
+      pixels: toInterleaved(plain.train.images, 200, side, side),
+      count: 200,
+      height: side,
+      width: side,
+    });
+    await session.dispose();
+    // Right labels for the images of the last 60 places alone, of the order that the seed draws.
+    const last = new Set(permutation(streamKey(1, 'calibration'), 200).subarray(140));
+    const labels = Uint8Array.from({ length: 200 }, (_, n) => {
+      const own = logits.subarray(10 * n, 10 * n + 10);
+      const predicted = own.indexOf(Math.max(...own));
+      return last.has(n) ? predicted : (predicted + 1) % 10;
+    });
+    const labelled = dataset(200, { ...plain.train, labels });
+    const calibration = { method: 'min-max', percentile: 99, images: 140 } as const;
+    const accuracy = async (images: number) =>
+      (await quantize(options(bytes, { dataset: labelled, calibration: { ...calibration, images }, check: { threads: 1 } })))
+        .check!;
+    expect(await accuracy(140)).toMatchObject({ images: 60, floatAccuracy: 1 });
+    expect(await accuracy(80)).toMatchObject({ images: 120, floatAccuracy: 0.5 });
   });
 
   test('another seed draws other images', async () => {
