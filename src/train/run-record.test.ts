@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vit
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import { plainTraining } from '../../test/plain-training.ts';
 import { singleProcess, type Collective } from '../cluster/collective.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, SharedBatch } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
 import { readMetrics } from '../runs/metrics.ts';
@@ -245,6 +245,47 @@ test('a process that is not the first trains its part and records nothing', asyn
   await expect(start({ batchSize: 5 }, { collective: { ...singleProcess, worldSize: 2 } })).rejects.toThrow(
     'batchSize (=5) must be a multiple of the 2 processes that train together',
   );
+});
+
+test('processes see one part each of the batch that one alone sees, and share what they ask them to', async () => {
+  const seen = async (rank: number, worldSize: number, overrides: ConfigOverrides = {}) => {
+    const inputs: Float32Array[] = [];
+    let shared: SharedBatch | undefined;
+    const engine: Engine = {
+      ...referenceEngine,
+      compileTraining(network, options) {
+        shared = options.sharedBatch;
+        const plan = referenceEngine.compileTraining(network, options);
+        const bindInput = plan.bindInput.bind(plan);
+        plan.bindInput = (buffer) => {
+          inputs.push(buffer.slice());
+          bindInput(buffer);
+        };
+        return plan;
+      },
+    };
+    const told = [new Uint8Array(Float64Array.of(4).buffer), new TextEncoder().encode('null')];
+    const summed: number[] = [];
+    const collective: Collective = {
+      ...singleProcess,
+      rank,
+      worldSize,
+      broadcast: (bytes) => rank > 0 && bytes.set(told.shift() ?? bytes),
+      sum: (values) => summed.push(values.length),
+    };
+    await start({ steps: 2, evalEvery: 0, ...overrides }, { engine, collective });
+    return { inputs, shared, summed };
+  };
+  const whole = (await seen(0, 1)).inputs;
+  const halves = [(await seen(0, 2)).inputs, (await seen(1, 2)).inputs];
+  expect(whole).toHaveLength(2);
+  for (const step of [0, 1]) expect([...halves[0]![step]!, ...halves[1]![step]!]).toEqual([...whole[step]!]);
+  expect((await seen(0, 2)).shared).toBeUndefined();
+  const { shared, summed } = await seen(0, 2, { syncBatchNorm: true });
+  expect(shared!.processes).toBe(2);
+  summed.length = 0;
+  shared!.sum(new Float64Array(3));
+  expect(summed).toEqual([3]);
 });
 
 test('metrics.jsonl has what the processes say of their exchange', async () => {
