@@ -6,7 +6,7 @@
  * - `waiting`: 1 while the loader's thread waits for a message that a batch is ready.
  * - `ready[slot]`: n + 1 once batch n is in the slot.
  *
- * The numbers are compared modulo 2^32, so that a loader never runs out of them.
+ * The numbers are stored (by Atomics.store itself) and compared modulo 2^32, so that a loader never runs out of them.
  */
 import { requireMemory } from '../util/limits.ts';
 
@@ -61,7 +61,7 @@ export function ringConsumer(ring: BatchRing): RingConsumer {
       Atomics.store(control, cells.waiting, 1);
     },
     releaseBefore: (batch) => {
-      Atomics.store(control, cells.released, batch | 0);
+      Atomics.store(control, cells.released, batch);
       Atomics.notify(control, cells.released);
     },
   };
@@ -86,7 +86,7 @@ export function ringProducer(ring: BatchRing): RingProducer {
       }
     },
     markReady: (batch) => {
-      Atomics.store(control, cells.ready + (batch % ring.slots), (batch + 1) | 0);
+      Atomics.store(control, cells.ready + (batch % ring.slots), batch + 1);
       return Atomics.exchange(control, cells.waiting, 0) === 1;
     },
   };

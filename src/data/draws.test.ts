@@ -1,6 +1,6 @@
 /** The random draws of augmentation and order: each uniform over exactly its range, from a stream of its own. */
 import { describe, expect, test } from 'vitest';
-import { streamKey } from '../util/random.ts';
+import { streamKey, uint32 } from '../util/random.ts';
 import { createFill } from './fill.ts';
 import { allocateImages } from './image-set.ts';
 import { noAugmentation, type Augmentation } from './preprocessing.ts';
@@ -290,6 +290,28 @@ describe('the draws are independent', () => {
       }
     }
   });
+});
+
+test('each draw is that of its own stream at the position of the image: another one would change the results of every seed', () => {
+  const drawn = { seed: 3, epoch: 2 };
+  const keys = augmentationKeys(3, 2);
+  const draws = everyDraw(drawn);
+  const ofStream = (name: Exclude<keyof typeof keys, 'epoch'>, value: (share: number) => number): void => {
+    const key = keys[name];
+    draws[name]!.slice(0, 50).forEach((seen, position) => {
+      // The top bits of a draw are its share of the range.
+      expect(seen, name).toBeCloseTo(value(uint32(key, position) / 2 ** 32), 3);
+    });
+  };
+  ofStream('translateY', (share) => Math.floor(5 * share) - 2);
+  ofStream('translateX', (share) => Math.floor(5 * share) - 2);
+  ofStream('cropY', (share) => Math.floor(3 * share));
+  ofStream('cropX', (share) => Math.floor(4 * share));
+  ofStream('flip', (share) => (share >= 0.5 ? 1 : 0));
+  ofStream('brightness', (share) => -63 + 126 * share);
+  ofStream('contrast', (share) => 0.25 + 1.75 * share);
+  ofStream('cutoutY', (share) => Math.floor(5 * share));
+  ofStream('cutoutX', (share) => Math.floor(5 * share));
 });
 
 describe('the order of the images', () => {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readImage } from '../deploy/read-image.ts';
 import { DataError } from '../util/errors.ts';
 import { uint32 } from '../util/random.ts';
-import type { DataProgress } from './dataset.ts';
+import type { DataProgress, ImageSet } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
 import { loadDataset } from './registry.ts';
 
@@ -196,4 +196,20 @@ test('progress tells both splits, up to all of their images', async () => {
     { activity: 'decoding train images', done: 12, total: 12, unit: 'images' },
     { activity: 'decoding test images', done: 2, total: 2, unit: 'images' },
   ]);
+});
+
+test('images come in a fixed random order of each split, so that the end of the training set holds every class', async () => {
+  for (const split of ['train', 'test']) {
+    for (let i = 0; i < 20; i++) await write(`${split}/${i < 10 ? 'ant' : 'bee'}/${i}.png`, [10 * i, 0, 0], 1, 1);
+  }
+  const { train, test: held } = await loadImageFolder(folder, { size: 1 });
+  const order = ({ images }: ImageSet): number[] => [...images].filter((_, i) => i % 3 === 0).map((red) => red / 10);
+  for (const set of [train, held]) {
+    expect([...set.labels]).toEqual(order(set).map((i) => (i < 10 ? 0 : 1)));
+    expect([...order(set)].sort((a, b) => a - b)).toEqual([...Array(20).keys()]);
+    expect(new Set(set.labels.subarray(14)).size).toBe(2);
+    expect(order(set)).not.toEqual([...order(set)].sort((a, b) => a - b));
+  }
+  expect(order(train)).not.toEqual(order(held));
+  expect(order((await loadImageFolder(folder, { size: 1 })).train)).toEqual(order(train));
 });

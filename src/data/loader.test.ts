@@ -161,10 +161,38 @@ test('dispose ends a waiting next() and can be called twice', async () => {
 
 test('options out of range are refused', () => {
   const options = { images: numbered(5), shape, preprocessing: plain, batchSize: 2, seed: 1, firstStep: 0 };
-  expect(() => createTrainingLoader({ ...options, batchSize: 0 })).toThrow('batchSize (=0) must be an integer of at least 1');
-  expect(() => createTrainingLoader({ ...options, rank: 2, worldSize: 2 })).toThrow('rank (=2) must be an integer from 0 to 1');
-  expect(() => createTrainingLoader({ ...options, images: { ...options.images, count: 0 } })).toThrow('number of images (=0)');
-  expect(() => createEvaluationLoader({ ...options, view: { mirror: false, shift: [4, 0] } })).toThrow('shift (=4)');
+  const refused = (changes: Partial<TrainingLoaderOptions>, message: string): void =>
+    expect(() => createTrainingLoader({ ...options, ...changes })).toThrow(new RegExp(`^${message}$`));
+  refused({ batchSize: 0 }, 'batchSize \\(=0\\) must be an integer of at least 1');
+  refused({ batchSize: 1.5 }, 'batchSize \\(=1.5\\) must be an integer of at least 1');
+  refused({ seed: -1 }, 'seed \\(=-1\\) must be an integer of at least 0');
+  refused({ firstStep: -1 }, 'firstStep \\(=-1\\) must be an integer of at least 0');
+  refused({ workers: 0 }, 'workers \\(=0\\) must be an integer of at least 1');
+  refused({ ahead: 0 }, 'ahead \\(=0\\) must be an integer of at least 1');
+  refused({ worldSize: 0 }, 'worldSize \\(=0\\) must be an integer of at least 1');
+  refused({ rank: 2, worldSize: 2 }, 'rank \\(=2\\) must be an integer from 0 to 1');
+  refused({ rank: -1, worldSize: 2 }, 'rank \\(=-1\\) must be an integer from 0 to 1');
+  refused({ images: { ...options.images, count: 0 } }, 'number of images \\(=0\\) must be an integer of at least 1');
+  refused({ preprocessing: { ...plain, inputSize: 5 } }, 'inputSize \\(=5\\) .*');
+  for (const shift of [
+    [4, 0],
+    [0, 4],
+    [-4, 0],
+    [0, 0.5],
+  ] as const) {
+    expect(() => createEvaluationLoader({ ...options, view: { mirror: false, shift } })).toThrow(
+      /^shift \(=.*\) must be an integer from -3 to 3$/,
+    );
+  }
+});
+
+test('the largest shifts are taken: a view moves images down and to the right, mirrored at the border', async () => {
+  const view = { mirror: false, shift: [3, -3] } as const;
+  const images = numbered(2);
+  const [batch] = await take(opened(createEvaluationLoader({ images, shape, preprocessing: plain, batchSize: 2, view })), 1);
+  // Rows 3 2 1 0 of the image, and its columns 3 2 1 0.
+  const upsideDown = [...images.images].slice(0, 16).reverse();
+  expect(batch!.inputs.slice(0, 16).map(Math.round)).toEqual(upsideDown);
 });
 
 test('a process that forgets to dispose of its loader ends', async () => {
