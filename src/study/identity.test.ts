@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../train/config.ts';
+import type { ConfigOverrides } from '../train/config-schema.ts';
 import { experimentIdentity, runIdentity } from './identity.ts';
 
 const config = resolveConfig({ model: 'tuto' });
@@ -34,4 +35,32 @@ test('of a teacher its name, weight and temperature count, without one none of t
   expect(runIdentity(taught)).not.toBe(runIdentity(config));
   expect(runIdentity({ ...taught, teacherWeight: 0.9 })).not.toBe(runIdentity(taught));
   expect(runIdentity({ ...taught, teacherChecksum: 'ab' })).toBe(runIdentity(taught));
+});
+
+test('whatever decides what is trained, or how it is evaluated, makes another experiment', () => {
+  const changes: readonly ConfigOverrides[] = [
+    ...[{ val: true }, { precision: 'bf16' }, { labelSmoothing: 0.1 }, { dataset: 'synthetic' }, { model: 'alex0' }],
+    ...[{ steps: 77 }, { batchSize: 77 }, { inputSize: 20 }, { augment: false }, { movingAverage: false }, { lrn: false }],
+    ...[{ schedule: 'cosine' }, { 'optimizer.momentum': 0.5 }, { weightDecay: 0.5 }, { gradientPrecision: 'bf16' }],
+    ...[{ 'learningRateMultipliers.bias': 3 }, { syncBatchNorm: true }, { 'width.conv1': 7 }],
+  ];
+  const all = changes.map((change) => resolveConfig({ model: 'tuto' }, change));
+  const identities = [config, ...all].map(experimentIdentity);
+  expect(new Set(identities).size).toBe(changes.length + 1);
+});
+
+test('what only organizes a run makes none', () => {
+  const organized = {
+    ...{ evalEvery: 7, saveEvery: 7, saveEverySeconds: 7, logEvery: 7, keepCheckpoints: 7, threads: 7, recipe: 'another' },
+  };
+  expect(runIdentity({ ...config, ...organized })).toBe(runIdentity(config));
+});
+
+test('the order of keys says nothing, that of a list does', () => {
+  const backwards = Object.fromEntries(Object.entries(config).reverse()) as typeof config;
+  const settings = Object.fromEntries(Object.entries(config.modelSettings).reverse());
+  expect(runIdentity({ ...backwards, modelSettings: settings })).toBe(runIdentity(config));
+  const milestones = (list: readonly number[]) =>
+    runIdentity(resolveConfig({ model: 'tuto', schedule: { type: 'step', milestones: list } }));
+  expect(milestones([0.75, 0.5])).not.toBe(milestones([0.5, 0.75]));
 });
