@@ -72,23 +72,18 @@ test('200 steps straight, the same again, and 100 steps, kill -9 and resume end 
   expect(finalCheckpoint('killed/tuto/1', 200).equals(straight)).toBe(true);
 }, 300_000);
 
-test('killed twenty times at random moments while it saves every few steps: every checkpoint loads, every resume works', async () => {
-  const run = 'restless/tuto/1';
-  const key = streamKey(1, 'moments of death');
-  const start = [...common, '--steps', '100000', '--save-every', '2', '--runs-dir', 'restless'];
-  const resume = ['train', '--resume', 'tuto/1', '--runs-dir', 'restless'];
-  let reached = 0;
-  for (let death = 0; death < 20; death++) {
-    const known = reached;
-    await killWhen(death === 0 ? start : resume, async () => {
-      await untilStep(run, known + 2);
-      await sleep(500 * uniform(key, death));
-    });
-    const checkpoints = listCheckpoints(openRun(join(folder, run)));
-    for (const { path, step } of checkpoints) expect(loadCheckpoint(path).step).toBe(step);
-    reached = checkpoints.at(-1)!.step;
-    expect(reached).toBeGreaterThan(known);
+describe('killed at random moments and resumed, nothing is lost, and the end is that of the same work without a kill', () => {
+  for (const [name, kills] of [
+    ['training', 5],
+    ['study', 2],
+    ['pruning', 2],
+    ['compression', 2],
+  ] as const) {
+    test(`${kills} kills of ${name}`, async () => {
+      const work = works(await fixtures())[name];
+      const tally = await killAndResume({ work, kills, folder: join(folder, name), entry, seed: 2 });
+      expect(tally).toEqual({ work: name, kills, ended: expect.any(Number) as number, problems: [] });
+      expect(tally.ended).toBeGreaterThan(0);
+    }, 300_000);
   }
-  await finish(...resume, '--steps', String(reached + 3));
-  expect(latestOf(run)?.step).toBe(reached + 3);
-}, 600_000);
+});

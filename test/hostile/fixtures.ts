@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { runCli } from '../run-cli.ts';
 
 export interface Fixtures {
-  /** Holds `pictures`, `runs/tuto/1`, `model.onnx` and `study.yaml`. */
+  /** Holds `pictures`, `runs/tuto/1`, `model.onnx`, `study.yaml` and `killed.yaml`. */
   readonly folder: string;
   readonly weights: Uint8Array;
   readonly frozen: Uint8Array;
@@ -30,9 +30,20 @@ factors:
 seeds: [1]
 `;
 
+/** A study of four runs that save every other step. */
+const studyOfSaves = `name: killed
+dataset: images:pictures
+baseline: { model: tuto, recipe: '2017', steps: 40, batchSize: 4, saveEvery: 2, logEvery: 2, model.conv1.filters: 4, model.conv2.filters: 4, model.dense1: false, model.dense2: false }
+design: one-at-a-time
+factors:
+  - { name: no LRN, set: { model.lrn: false } }
+seeds: [1, 2]
+`;
+
 export async function makeFixtures(folder: string): Promise<Fixtures> {
   await makePictures(join(folder, 'pictures'));
   writeFileSync(join(folder, 'study.yaml'), study);
+  writeFileSync(join(folder, 'killed.yaml'), studyOfSaves);
   const network = tinyNetwork.flatMap((setting) => ['--set', setting]);
   const training = ['--data', 'images:pictures', '--steps', '4', '--batch-size', '4', '--threads', '1', '--save-every', '2'];
   await succeed(folder, 'train', 'tuto', ...training, ...network);
@@ -56,7 +67,7 @@ async function makePictures(folder: string): Promise<void> {
   for (const split of ['train', 'test']) {
     for (const [label, name] of ['a', 'b'].entries()) {
       mkdirSync(join(folder, split, name), { recursive: true });
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < (split === 'train' ? 20 : 4); i++) {
         const pixels = Buffer.from(Array.from({ length: 32 * 32 * 3 }, (_, at) => (at * (7 + 90 * label) + 31 * i) % 256));
         await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
           .png()

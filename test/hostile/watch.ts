@@ -49,6 +49,11 @@ export function watch(child: ChildProcess, limits: Limits): Watch {
   };
 }
 
+/** All processes below one. */
+export function offspring(pid: number): number[] {
+  return family(pid).slice(1);
+}
+
 /** A process and all below it. */
 function family(pid: number): number[] {
   const members = [pid];
