@@ -1,14 +1,16 @@
 /** Training that is killed at any moment loses at most the steps since its last checkpoint, and continues as if nothing had happened. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../src/runs/checkpoint.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { latestCheckpoint } from '../src/runs/checkpoint.ts';
 import { openRun, type Run } from '../src/runs/run-folder.ts';
 import { environmentVariable } from '../src/util/env.ts';
-import { streamKey, uniform } from '../src/util/random.ts';
+import { makeFixtures } from './hostile/fixtures.ts';
+import { killAndResume } from './killing/kill.ts';
+import { works } from './killing/work.ts';
 import { main, runCli } from './run-cli.ts';
 
 const data = environmentVariable('ABLATE_DATA_DIR') === undefined ? 'synthetic' : 'cifar10';
@@ -73,6 +75,11 @@ test('200 steps straight, the same again, and 100 steps, kill -9 and resume end 
 }, 300_000);
 
 describe('killed at random moments and resumed, nothing is lost, and the end is that of the same work without a kill', () => {
+  let made: ReturnType<typeof works>;
+  beforeAll(async () => {
+    mkdirSync(join(folder, 'fixtures'));
+    made = works(await makeFixtures(join(folder, 'fixtures')));
+  });
   for (const [name, kills] of [
     ['training', 5],
     ['study', 2],
@@ -80,8 +87,7 @@ describe('killed at random moments and resumed, nothing is lost, and the end is 
     ['compression', 2],
   ] as const) {
     test(`${kills} kills of ${name}`, async () => {
-      const work = works(await fixtures())[name];
-      const tally = await killAndResume({ work, kills, folder: join(folder, name), entry, seed: 2 });
+      const tally = await killAndResume({ work: made[name], kills, folder: join(folder, name), entry: [main], seed: 2 });
       expect(tally).toEqual({ work: name, kills, ended: expect.any(Number) as number, problems: [] });
       expect(tally.ended).toBeGreaterThan(0);
     }, 300_000);

@@ -36,7 +36,7 @@ mkdirSync(join(folder, 'fixtures'));
 compileSources();
 console.error('making valid input');
 const fixtures = await makeFixtures(join(folder, 'fixtures'));
-const ownProcess = inOwnProcess(['--import', tsx, main]);
+const ownProcess = inOwnProcess([main]);
 const codes = new Map<string, number>();
 let wrong = 0;
 let done = 0;

@@ -27,7 +27,7 @@ export interface Killing {
 }
 
 /** Of the time that the work takes: long enough to come past the start, short enough for several deaths. */
-const longestLife = 0.6;
+const longestLife = 0.35;
 
 /** Kills `work` so many times; whenever it comes to its end, compares it with what nobody killed, and begins again. */
 export async function killAndResume({ work, kills, folder, entry, seed, onKill }: Killing): Promise<Tally> {
@@ -38,7 +38,7 @@ export async function killAndResume({ work, kills, folder, entry, seed, onKill }
   const startedAt = performance.now();
   const { code, said } = await once(entry, work.command(straight), straight);
   if (code !== 0) throw new Error(`${work.name} that nobody kills fails: ${said}`);
-  let takesMs = performance.now() - startedAt;
+  let longestMs = longestLife * (performance.now() - startedAt);
   const right = work.result(straight);
 
   let done = 0;
@@ -48,17 +48,17 @@ export async function killAndResume({ work, kills, folder, entry, seed, onKill }
     begin(work, place);
     let progress: Progress = { steps: new Map() };
     for (let over = false; !over;) {
-      const moment = done < kills ? draw.uniform() * longestLife * takesMs : undefined;
-      const began = performance.now();
+      const moment = done < kills ? draw.uniform() * longestMs : undefined;
       const end = await once(entry, work.command(place), place, moment, draw.below(2) === 0);
       if (end.code === 'SIGKILL') onKill?.(++done);
       const { now, problems: found } = inspect(place, progress);
       problems.push(...found.map((problem) => `${work.name}, after ${done} kills: ${problem}`));
+      // The machine becomes slower and quicker: a death without progress came too early, an end without a death too late.
+      if (end.code === 'SIGKILL' && isDeepStrictEqual(now, progress)) longestMs *= 1.1;
+      else if (moment !== undefined && end.code !== 'SIGKILL') longestMs *= 0.7;
       progress = now;
       over = end.code !== 'SIGKILL';
       if (!over) continue;
-      // The machine may have become slower or quicker.
-      takesMs = Math.max(takesMs / 2, Math.min(2 * takesMs, performance.now() - began + takesMs / 2));
       if (end.code !== 0) problems.push(`${work.name}, after ${done} kills: ends with ${end.code ?? '?'}: ${end.said}`);
       else if (isDeepStrictEqual(work.result(place), right)) ended++;
       else problems.push(`${work.name}, after ${done} kills: another end than without them (${place})`);

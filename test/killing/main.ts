@@ -9,7 +9,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { main, tsx } from '../run-cli.ts';
+import compileSources from '../compile-sources.ts';
+import { main } from '../run-cli.ts';
 import { makeFixtures } from '../hostile/fixtures.ts';
 import { killAndResume } from './kill.ts';
 import { works } from './work.ts';
@@ -26,6 +27,7 @@ const { values } = parseArgs({
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-kill-'));
 mkdirSync(join(folder, 'fixtures'));
+compileSources();
 const fixtures = await makeFixtures(join(folder, 'fixtures'));
 let wrong = 0;
 for (const [name, work] of Object.entries(works(fixtures))) {
@@ -39,7 +41,7 @@ for (const [name, work] of Object.entries(works(fixtures))) {
     work,
     kills,
     folder: place,
-    entry: ['--import', tsx, main],
+    entry: [main],
     seed: Number(values.seed),
     onKill,
   });

@@ -55,7 +55,10 @@ export function works(fixtures: Fixtures): Readonly<Record<'training' | 'study' 
       name: 'study',
       prepare: (folder) => copyFixtures(fixtures, folder, 'pictures', 'killed.yaml'),
       command: () => ['study', 'killed.yaml', '--threads', '1', '--no-latency'],
-      result: (folder) => ({ runs: runsOf(folder, 'runs'), effects: readFileSync(join(folder, 'reports/killed/effects.csv'), 'utf8') }),
+      result: (folder) => ({
+        runs: runsOf(folder, 'runs'),
+        effects: readFileSync(join(folder, 'reports/killed/effects.csv'), 'utf8'),
+      }),
     },
     pruning: {
       name: 'pruning',
