@@ -41,7 +41,7 @@ export function works(fixtures: Fixtures): Readonly<Record<'training' | 'study' 
               '--batch-size',
               '4',
               '--steps',
-              '600',
+              '200',
               '--save-every',
               '2',
               '--eval-every',

@@ -3,18 +3,20 @@
  * this machine. The page computes in the browser; no image is sent here.
  */
 import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
+import { isIP, type AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { readFrozenFile } from '../../deploy/frozen-model.ts';
 import { readFrozenMetadata } from '../../deploy/metadata.ts';
-import { AblateError } from '../../util/errors.ts';
+import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { errorCode } from '../../util/file-error.ts';
 import { packageRoot } from '../../util/package.ts';
 import type { DemoModel } from './protocol.ts';
+import { streamBytes, streamFile } from './stream.ts';
 
 export interface DemoOptions {
   /** Frozen files, at least one; the first is shown first. */
@@ -44,19 +46,25 @@ export function builtClientFolder(): string {
  */
 export async function startDemo(options: DemoOptions): Promise<DemoServer> {
   const { host = '127.0.0.1', port, clientFolder = builtClientFolder() } = options;
+  if (host.trim() === '') {
+    throw new ConfigurationError('host (="") must be an address of this machine', { fix: 'leave --host out' });
+  }
   const models = options.models.map(loadModel);
   const page = await readPage(clientFolder);
   const runtimeFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
 
   const app = new Hono();
-  app.use(headers);
+  app.use(headers, onlyByItsOwnName(host));
   app.get('/', (context) => context.html(page));
   app.get('/models.json', (context) => context.json(models.map(({ description }) => description)));
   app.get('/models/:id', (context) => {
     const model = models.find(({ description }) => description.url === `models/${context.req.param('id')}`);
     return model === undefined
       ? context.notFound()
-      : context.body(new Uint8Array(model.bytes), 200, { 'Content-Type': 'application/octet-stream' });
+      : context.body(streamBytes(model.bytes), 200, {
+          'Content-Type': 'application/octet-stream',
+          'Content-Length': String(model.bytes.length),
+        });
   });
   app.get('/runtime/:file', (context) => sendFile(runtimeFolder, context.req.param('file')));
   app.get('/assets/:file', (context) => sendFile(join(clientFolder, 'assets'), context.req.param('file')));
@@ -66,10 +74,33 @@ export async function startDemo(options: DemoOptions): Promise<DemoServer> {
       const shown = host.includes(':') ? `[${host}]` : host;
       resolve({ url: `http://${shown}:${taken}/`, close: () => closed(server) });
     });
+    server.maxConnections = mostConnections;
+    // A reader that takes nothing for so long is gone.
+    if ('setTimeout' in server) server.setTimeout(idleMs);
     server.once('error', (error) => {
       reject(listenError(error, host, port));
     });
   });
+}
+
+/** A browser opens six to a host. */
+const mostConnections = 100;
+const idleMs = 120_000;
+
+/**
+ * Answers only who asks for an address, `localhost`, this machine's name or the `host` that was given. Another name that leads here is a page
+ * from elsewhere whose name was pointed at this machine (DNS rebinding), and could otherwise read everything.
+ */
+function onlyByItsOwnName(host: string): MiddlewareHandler {
+  const names = new Set(['localhost', host.toLowerCase(), hostname().toLowerCase()]);
+  return async (context, next) => {
+    const asked = (context.req.header('host') ?? '').toLowerCase().replace(/:\d*$/, '');
+    if (names.has(asked) || isIP(asked.replace(/^\[(.*)\]$/, '$1')) !== 0) {
+      await next();
+      return;
+    }
+    return context.text(`this is ${host}, not ${JSON.stringify(asked)}`, 421);
+  };
 }
 
 /**
@@ -87,6 +118,8 @@ const headers = secureHeaders({
     imgSrc: ["'self'", 'blob:', 'data:'],
     connectSrc: ["'self'", 'blob:', 'data:'],
     baseUri: ["'none'"],
+    objectSrc: ["'none'"],
+    frameAncestors: ["'none'"],
     formAction: ["'none'"],
   },
   // For plain HTTP on this machine it means nothing.
@@ -136,12 +169,9 @@ const contentTypes: Readonly<Record<string, string>> = {
 async function sendFile(folder: string, name: string): Promise<Response> {
   const type = contentTypes[name.split('.').at(-1) ?? ''];
   if (type === undefined || basename(name) !== name) return new Response('not found', { status: 404 });
-  try {
-    const bytes = await readFile(join(folder, name));
-    return new Response(new Uint8Array(bytes), { headers: { 'Content-Type': type } });
-  } catch {
-    return new Response('not found', { status: 404 });
-  }
+  const file = await streamFile(join(folder, name));
+  if (file === undefined) return new Response('not found', { status: 404 });
+  return new Response(file.body, { headers: { 'Content-Type': type, 'Content-Length': String(file.bytes) } });
 }
 
 /** Also ends connections that a browser keeps open. */
