@@ -1,6 +1,5 @@
 /** One network on the way of compression: frozen, quantized, and measured in both forms. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dataset, ImageSet } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
@@ -18,6 +17,7 @@ import {
 } from './quantize/quantize.ts';
 import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
 import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
+import { withTemporaryFolder } from '../util/temporary-folder.ts';
 
 /** How networks are measured. */
 export interface Measuring {
@@ -166,9 +166,8 @@ function longestAccuracy({ test, name, fingerprint }: Dataset): FrozenAccuracy {
 
 const turns = { rounds: 3, roundMs: 100 };
 
-async function measureLatencies(files: readonly Uint8Array[], { bench = benchInference }: Measuring): Promise<number[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'ablate-latency-'));
-  try {
+function measureLatencies(files: readonly Uint8Array[], { bench = benchInference }: Measuring): Promise<number[]> {
+  return withTemporaryFolder('ablate-latency-', async (folder) => {
     const named = files.map((bytes, i) => {
       const path = join(folder, `${i}.onnx`);
       writeFileSync(path, bytes);
@@ -176,7 +175,5 @@ async function measureLatencies(files: readonly Uint8Array[], { bench = benchInf
     });
     const results = await bench({ files: named, threads: [1], runtimes: ['onnxruntime'], batchSizes: [], ...turns });
     return results.map(({ latencyMs }) => latencyMs.p50);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }

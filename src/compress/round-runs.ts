@@ -16,7 +16,6 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { recordedConfig } from '../train/resume.ts';
 import { train, type NamedWeights, type TrainHooks } from '../train/train.ts';
 import { weightsChecksum } from '../train/weights.ts';
-import { writeFileAtomic } from '../util/atomic-file.ts';
 import { readTextFile } from '../util/regular-file.ts';
 
 export interface RoundTraining {
@@ -48,7 +47,10 @@ export async function trainRound(training: RoundTraining): Promise<TrainedRound>
     return { status: 'finished', run: found, step: config.steps, reused: true };
   }
   const run =
-    found ?? startRound(createRun(runsFolder, config.model, config, describeEnvironment({ ...config, libraries })), identity);
+    found ??
+    createRun(runsFolder, config.model, config, describeEnvironment({ ...config, libraries }), {
+      [recordName]: { format, identity },
+    });
   // The teacher that it was started with must still be the same.
   const { teacherChecksum } = recordedConfig(run);
   const { status, step } = await train({ ...training, config: { ...config, teacherChecksum }, record: { resume: run } });
@@ -73,19 +75,13 @@ function findRound(runsFolder: string, model: string, identity: string): Run | u
 
 const format = 'ablate-compression-1';
 
-function recordPath(run: Run): string {
-  return join(run.path, 'compression.json');
-}
-
-function startRound(run: Run, identity: string): Run {
-  writeFileAtomic(recordPath(run), `${JSON.stringify({ format, identity }, undefined, 2)}\n`);
-  return run;
-}
+/** In the folder of a run from its beginning: what the round computes. */
+const recordName = 'compression.json';
 
 /** Undefined for a run that is no round of compression. */
 function recordedIdentity(run: Run): string | undefined {
   try {
-    const record = JSON.parse(readTextFile(recordPath(run))) as {
+    const record = JSON.parse(readTextFile(join(run.path, recordName))) as {
       readonly format?: unknown;
       readonly identity?: unknown;
     };

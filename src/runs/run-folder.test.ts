@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
@@ -102,4 +102,9 @@ test('other files among the runs are no runs', () => {
   mkdirSync(join(root, 'empty'));
   writeFileSync(join(root, 'README'), '');
   expect(allRuns(root).map(runName)).toEqual(['tuto/1']);
+});
+
+test('further records are in the folder of a run from its beginning', () => {
+  const run = createRun(join(folder, 'further'), 'tuto', { steps: 1 }, environment, { 'pruning.json': { source: 'tuto/1' } });
+  expect(JSON.parse(readFileSync(join(run.path, 'pruning.json'), 'utf8'))).toEqual({ source: 'tuto/1' });
 });

@@ -45,9 +45,16 @@ export function checkpointsFolder(run: Run): string {
  *
  * @param root The folder of all runs, made if it is missing.
  * @param config The resolved configuration, saved as config.json.
+ * @param records What else is known of it from the start, as JSON, by the names of the files.
  * @throws ConfigurationError if `model` cannot be a folder's name; AblateError if the folder cannot be written.
  */
-export function createRun(root: string, model: string, config: { readonly steps: number }, environment: EnvironmentRecord): Run {
+export function createRun(
+  root: string,
+  model: string,
+  config: { readonly steps: number },
+  environment: EnvironmentRecord,
+  records: Readonly<Record<string, unknown>> = {},
+): Run {
   checkModelName(model);
   const folder = resolve(root, model);
   const prepared = temporaryPath(join(folder, 'new'));
@@ -57,6 +64,7 @@ export function createRun(root: string, model: string, config: { readonly steps:
     writeFileSync(join(prepared, 'environment.json'), json(environment));
     writeFileSync(join(prepared, 'status.json'), json(firstStatus(config.steps)));
     writeFileSync(join(prepared, 'metrics.jsonl'), '');
+    for (const [name, record] of Object.entries(records)) writeFileSync(join(prepared, name), json(record));
     const number = moveToNextNumber(prepared, folder);
     syncFolder(folder);
     return { path: join(folder, String(number)), model, number };

@@ -45,7 +45,13 @@ export interface TrainOptions {
    * The folder of all runs: a new one is made in it, by process 0. Or the run to continue. Runs that the configuration names (to start from, as
    * a teacher) are looked for in the same folder.
    */
-  readonly record: { readonly runsFolder: string } | { readonly resume: Run };
+  readonly record:
+    | {
+        readonly runsFolder: string;
+        /** Further records of the new run, there from its beginning: JSON by the names of their files. */
+        readonly files?: Readonly<Record<string, unknown>>;
+      }
+    | { readonly resume: Run };
   /** Weights to start a new run from, in place of those that the configuration names as `init`. */
   readonly initialWeights?: NamedWeights;
   /** The processes that train together; default this one alone. */
@@ -186,7 +192,7 @@ async function trainPlan(
     trainer.synchronize();
     return await runSteps(options, plan, trainer, preprocessing, undefined, silentRecorder);
   }
-  const run = 'resume' in record ? record.resume : newRun(options, record.runsFolder);
+  const run = 'resume' in record ? record.resume : newRun(options, record.runsFolder, record.files);
   const lock = lockRun(run);
   try {
     const restored = 'resume' in record && restoreLatest(run, trainer, options);
@@ -254,9 +260,9 @@ function preparePruning(options: Settled, plan: TrainingPlan, trainer: Trainer):
   trainer.takeRewind(file.tensors, path);
 }
 
-function newRun(options: Settled, runsFolder: string): Run {
+function newRun(options: Settled, runsFolder: string, files: Readonly<Record<string, unknown>> = {}): Run {
   const { config } = options;
-  return createRun(runsFolder, config.model, config, environmentOf(options));
+  return createRun(runsFolder, config.model, config, environmentOf(options), files);
 }
 
 function environmentOf({ config, libraries = {} }: Settled): EnvironmentRecord {

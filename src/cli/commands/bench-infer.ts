@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BenchFile, InferenceResult } from '../../deploy/bench/bench-inference.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { frozenFileName } from '../../util/file-names.ts';
+import { withTemporaryFolder } from '../../util/temporary-folder.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
 import { integerUpTo, jsonOption, parseThreads, runsDirOption } from '../options.ts';
@@ -42,9 +42,8 @@ function listOf(parse: (text: string) => number): (text: string) => number[] {
 
 async function benchInfer(references: string[], options: Options): Promise<void> {
   const { benchInference } = await import('../../deploy/bench/bench-inference.ts');
-  const folder = mkdtempSync(join(tmpdir(), 'ablate-bench-'));
   const progress = createProgress({ unit: 'turn', total: 0 });
-  try {
+  await withTemporaryFolder('ablate-bench-', async (folder) => {
     const files: BenchFile[] = [];
     for (const name of references) files.push({ name, path: await frozenFile(name, folder, options.runsDir) });
     const results = await benchInference({
@@ -59,9 +58,7 @@ async function benchInfer(references: string[], options: Options): Promise<void>
     progress.finish();
     if (options.json === true) printJson(results);
     else await printResults(results);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** A file as it is; a run is frozen first. */

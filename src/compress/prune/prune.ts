@@ -29,7 +29,6 @@ import { readSavedModel, type SavedModel } from '../../train/saved-model.ts';
 import type { Evaluation } from '../../train/tally.ts';
 import { train, type NamedWeights, type TrainHooks, type TrainOptions, type TrainResult } from '../../train/train.ts';
 import { preferredWeights } from '../../train/weights.ts';
-import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { readTextFile } from '../../util/regular-file.ts';
@@ -192,16 +191,11 @@ export async function prune(plan: PruningPlan, work: PruningWork & { readonly ru
     const tensors = shrunk?.weights ?? withoutSmallWeights(sourceNetwork, weightsOf(source), method);
     return { ...untrained, ...(await describe(source, config, tensors, work)) };
   }
-  const { onStart } = work.hooks ?? {};
-  const hooks: TrainHooks = {
-    ...work.hooks,
-    onStart(start) {
-      if (start.run !== undefined) writeFileAtomic(recordPath(start.run), `${JSON.stringify(record, undefined, 2)}\n`);
-      onStart?.(start);
-    },
+  const start = {
+    record: { runsFolder: work.runsFolder, files: { [recordName]: record } },
+    initialWeights: startOf(plan),
   };
-  const start = { record: { runsFolder: work.runsFolder }, initialWeights: startOf(plan) };
-  const result = await trainPruned(config, { ...work, hooks }, start);
+  const result = await trainPruned(config, work, start);
   return await resultOf(result, record, config, work);
 }
 
@@ -212,6 +206,12 @@ export async function prune(plan: PruningPlan, work: PruningWork & { readonly ru
  */
 export async function resumePruning(run: Run, config: TrainingConfig, work: PruningWork): Promise<PruneResult> {
   const record = readRecord(run);
+  // The smaller network is saved with the first checkpoint: before that, there is nothing to train on.
+  if (record.layers.length > 0 && latestCheckpoint(run) === undefined) {
+    throw new DataError(`${runName(run)} was interrupted before the pruned weights were saved: there is nothing to continue`, {
+      fix: `ablate prune ${quoted(record.source)} with the options of the first time`,
+    });
+  }
   const result = await trainPruned(config, work, { record: { resume: run } });
   return await resultOf(result, record, config, work);
 }
@@ -222,13 +222,12 @@ export function configOfPruning(run: Run, overrides: ConfigOverrides): TrainingC
   return resumeConfig(run, overrides);
 }
 
-function recordPath(run: Run): string {
-  return join(run.path, 'pruning.json');
-}
+/** In the folder of a run from its beginning. */
+const recordName = 'pruning.json';
 
 function readRecord(run: Run): PruningRecord {
   try {
-    return JSON.parse(readTextFile(recordPath(run))) as PruningRecord;
+    return JSON.parse(readTextFile(join(run.path, recordName))) as PruningRecord;
   } catch (error) {
     throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
       fix: `ablate train --resume ${quoted(runName(run))}`,

@@ -1,7 +1,4 @@
 /** A short training after which a network loses less when its weights are quantized. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { latestCheckpoint } from '../../runs/checkpoint.ts';
@@ -11,6 +8,7 @@ import type { TrainingConfig } from '../../train/config-schema.ts';
 import { withItsMasks } from '../../train/masks.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { train, type TrainHooks } from '../../train/train.ts';
+import { withTemporaryFolder } from '../../util/temporary-folder.ts';
 import { withRoundedWeights } from './rounded-weights.ts';
 import type { WeightBits } from './weights.ts';
 
@@ -54,13 +52,12 @@ export interface FineTuneWork {
  * @param config from `fineTuneConfig`
  * @returns the network with its exact weights after the training; undefined if it was stopped
  */
-export async function fineTune(
+export function fineTune(
   source: SavedModel,
   config: TrainingConfig,
   { bits, engine, ...work }: FineTuneWork,
 ): Promise<SavedModel | undefined> {
-  const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-fine-tune-'));
-  try {
+  return withTemporaryFolder('ablate-fine-tune-', async (runsFolder) => {
     const { status, run } = await train({
       ...work,
       config,
@@ -70,7 +67,5 @@ export async function fineTune(
     });
     if (status === 'interrupted') return undefined;
     return { ...source, file: readSafetensors(latestCheckpoint(run!)!.path) };
-  } finally {
-    rmSync(runsFolder, { recursive: true, force: true });
-  }
+  });
 }
