@@ -55,7 +55,7 @@ test('so are drawings, pages, pointers and text', async () => {
     ['<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>', 'is an SVG drawing', 'convert it first'],
     ['<!DOCTYPE html><title>Not found</title>', 'is an HTML page', 'download it again'],
     ['version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n', 'is a Git LFS pointer', 'git lfs pull'],
-    ['this is no image', 'is not an image', 'convert it first'],
+    ['this is no image', 'is not an image', 'give a PNG, JPEG or WebP image'],
   ] as const) {
     const path = file('x.jpg', contents);
     const error = await refusal(path);

@@ -27,7 +27,8 @@ export async function readPicture(path: string, smallestSide = 1): Promise<Pictu
   const kind = recognizeFile(bytes);
   if (!readable.includes(kind?.name)) {
     const what = kind === undefined ? 'is not an image' : `is ${kind.name}`;
-    throw new DataError(`${path} ${what}, and must be PNG, JPEG or WebP`, { fix: kind?.fix ?? 'convert it first' });
+    const fix = kind === undefined ? 'give a PNG, JPEG or WebP image' : (kind.fix ?? 'convert it first');
+    throw new DataError(`${path} ${what}, and must be PNG, JPEG or WebP`, { fix });
   }
   const mended = kind?.name === 'a JPEG image' ? mendJpeg(bytes) : bytes;
   try {
