@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 
@@ -23,6 +23,8 @@ export function compileForChildren(folder: string): void {
       writeFileSync(join(folder, part, name.replace(/\.ts$/, '.js')), outputText);
     }
   }
+  const packages = join(folder, 'node_modules');
+  if (!existsSync(packages)) symlinkSync(join(import.meta.dirname, '..', 'node_modules'), packages);
   // Says that the files are ECMAScript modules.
   cpSync(join(import.meta.dirname, '..', 'package.json'), join(folder, 'package.json'));
 }

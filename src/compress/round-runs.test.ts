@@ -43,7 +43,7 @@ test('a round that is finished is found again, one that was continued to more st
   await train({ ...longer, record: { resume: first.run } });
   const again = await trainRound(once);
   expect(again).toMatchObject({ status: 'finished', step: 1, reused: false });
-  expect(again.run.number).toBeGreaterThan(first.run.number);
+  expect(again.run.number).toBeGreaterThan(first.run.number!);
 });
 
 test('a round is what its configuration, its weights and its images make it, wherever these come from', async () => {

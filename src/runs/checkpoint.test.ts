@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { compileForChildren } from '../../test/compile-for-children.ts';
+import { callsOf } from '../../test/watched-fs.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import {
   checkpointPath,
@@ -21,6 +22,8 @@ import { describeEnvironment } from './environment.ts';
 import { checkpointsFolder, createRun } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
 import { encodeSafetensors } from './safetensors.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -94,6 +97,24 @@ test('a damaged old checkpoint does not stop a training', () => {
   expect(() => loadCheckpoint(checkpointPath(run, 1))).toThrow(
     /step-000000001.safetensors is not a valid safetensors file: .*truncated/,
   );
+});
+
+test('a checkpoint is on the disk under its name before an older one is removed', () => {
+  const run = newRun();
+  saveCheckpoint(run, checkpointAt(1));
+  const calls = callsOf(() => saveCheckpoint(run, checkpointAt(2), { keep: 1 }));
+  const order = calls.flatMap(({ name, path }) =>
+    ['writeFileSync', 'fsyncSync', 'renameSync', 'rmSync'].includes(name)
+      ? `${name} ${basename(path).replace(/\.\d+-.*/, '')}`
+      : [],
+  );
+  expect(order).toEqual([
+    'writeFileSync .step-000000002.safetensors',
+    'fsyncSync .step-000000002.safetensors',
+    'renameSync .step-000000002.safetensors',
+    'fsyncSync checkpoints',
+    'rmSync step-000000001.safetensors',
+  ]);
 });
 
 test('the newest checkpoint that is whole, and those that are newer and damaged', () => {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { describeEnvironment, gitState } from './environment.ts';
+import { describeEnvironment, gitState, withoutSecrets } from './environment.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-environment-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -15,6 +15,29 @@ test('describes this machine and process, and survives JSON', () => {
   expect(environment.versions.ablate).toMatch(/^\d+\.\d+\.\d+/);
   expect(environment.operatingSystem).not.toBe('');
   expect(JSON.parse(JSON.stringify(environment))).toEqual(environment);
+});
+
+test.each([
+  ['--data-url', '--data-url'],
+  ['https://mirror.example/cifar.tar.gz', 'https://mirror.example/...'],
+  ['https://user:secret@mirror.example:8443/a/b?token=secret#secret', 'https://mirror.example:8443/...'],
+  ['--data-url=http://secret@mirror.example', '--data-url=http://mirror.example/...'],
+  ['s3://secret:p@ss@bucket?X-Signature=secret', 's3://bucket/...'],
+  ['first https://a.example/secret then HTTPS://b:secret@b.example/', 'first https://a.example/... then HTTPS://b.example/...'],
+  ['images:/home/me/pictures', 'images:/home/me/pictures'],
+  ['model.lrn=false', 'model.lrn=false'],
+])('of the argument %s, only what holds no secret is recorded', (argument, recorded) => {
+  expect(withoutSecrets(argument)).toBe(recorded);
+});
+
+test('the command line is recorded without secrets', () => {
+  process.argv.push('--data-url', 'https://user:secret@mirror.example/data?token=secret');
+  try {
+    const { commandLine } = describeEnvironment({ threads: 1 });
+    expect(commandLine).toEqual([...process.argv.slice(0, -1), 'https://mirror.example/...']);
+  } finally {
+    process.argv.splice(-2);
+  }
 });
 
 test('a checkout has a commit, and is dirty once a file was changed or added', () => {

@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { arch, hostname, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { cpuInfo, type CpuInfo } from '../util/cpu.ts';
+import { DataError } from '../util/errors.ts';
 import { packageRoot, packageVersion } from '../util/package.ts';
 
 export interface EnvironmentRecord {
@@ -55,10 +57,38 @@ export function describeEnvironment(options: {
     cpu: cpuInfo(),
     memoryBytes: totalmem(),
     threads: options.threads,
-    commandLine: [...process.argv],
+    commandLine: process.argv.map(withoutSecrets),
     versions: { ...options.libraries, ablate: packageVersion(), node: process.versions.node },
     ...(git && { git }),
   };
+}
+
+const schema = z.looseObject({
+  date: z.string(),
+  host: z.string(),
+  operatingSystem: z.string(),
+  architecture: z.string(),
+  cpu: z.looseObject({ model: z.string(), physicalCores: z.number() }),
+  memoryBytes: z.number(),
+  threads: z.number(),
+  commandLine: z.array(z.string()),
+  versions: z.looseObject({ ablate: z.string(), node: z.string() }),
+});
+
+/**
+ * @param source What to call the record in errors, usually its path.
+ * @throws DataError if it is not what `describeEnvironment` makes: people edit files
+ */
+export function checkEnvironment(value: unknown, source: string): EnvironmentRecord {
+  const { success, error } = schema.safeParse(value);
+  if (success) return value as EnvironmentRecord;
+  const keys = [...new Set(error.issues.map(({ path }) => path.join('.')))];
+  throw new DataError(`${source} is damaged: ${keys.join(', ')}`, { fix: 'restore the file, or use another run' });
+}
+
+/** An argument as it may be recorded and shown to others: of an address no more than its host, as the rest may hold a password or a token. */
+export function withoutSecrets(argument: string): string {
+  return argument.replace(/([a-z][a-z0-9+.-]*:\/\/)(?:[^/?#\s]*@)?([^/?#\s]*)[^\s]*/gi, '$1$2/...');
 }
 
 /** Replaces the environment recorded in a run's folder. */

@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { environmentVariable } from '../util/env.ts';
 import { openEvents } from './event-file.ts';
 import { imageGrid } from './image-grid.ts';
@@ -18,12 +18,65 @@ test('integers of protobuf: seven bits a byte, beyond 32 bits too', () => {
   expect(() => integerField(1, -1)).toThrow(RangeError);
 });
 
-test('files of the same second have different names', () => {
-  const writers = [1, 2, 3].map(() => openEvents(join(folder, 'names')));
-  for (const writer of writers) writer.close();
-  expect(new Set(writers.map(({ path }) => path)).size).toBe(3);
-  for (const name of readdirSync(join(folder, 'names'))) expect(name).toMatch(/^events\.out\.tfevents\.\d{10}\./);
-  expect(writers[0]!.path).toContain(hostname());
+test('a file is named after a later second than all before, also where the clock is set back', () => {
+  const names = join(folder, 'names');
+  const now = 1_700_000_000;
+  const clock = vi.spyOn(Date, 'now');
+  const opened = [now, now, now - 3600, now + 1.9, now + 60, now - 1e6].map((seconds) => {
+    clock.mockReturnValue(seconds * 1000);
+    const writer = openEvents(names);
+    writer.close();
+    return basename(writer.path);
+  });
+  clock.mockRestore();
+  expect(opened).toEqual([0, 1, 2, 3, 60, 61].map((later) => `events.out.tfevents.${now + later}.${hostname()}`));
+  writeFileSync(join(names, 'events.out.tfevents.9999999999'), '');
+  writeFileSync(join(names, 'old-events.out.tfevents.9999999998.host'), '');
+  vi.spyOn(Date, 'now').mockReturnValue(now * 1000);
+  expect(basename(openEvents(names).path)).toBe(`events.out.tfevents.${now + 62}.${hostname()}`);
+  vi.restoreAllMocks();
+});
+
+test('the file is framed as TensorFlow frames it', () => {
+  const writer = openEvents(join(folder, 'frames'));
+  writer.scalars(150, { 'train/loss': 0.5 });
+  writer.close();
+  const bytes = readFileSync(writer.path);
+  // Every event file that TensorFlow writes begins so: 24 bytes, the masked check of that length, and field 1, a double.
+  expect(bytes.subarray(0, 13).toString('hex')).toBe('1800000000000000a37f4b2209');
+  // Field 3: the version.
+  expect(bytes.subarray(21, 36)).toEqual(Buffer.from('\x1a\x0dbrain.Event:2'));
+  const first = bytes.subarray(12, 36);
+  expect(bytes.readUInt32LE(36)).toBe(maskedCheck(first));
+  const length = Number(bytes.readBigUInt64LE(40));
+  expect(bytes.readUInt32LE(48)).toBe(maskedCheck(bytes.subarray(40, 48)));
+  const event = bytes.subarray(52, 52 + length);
+  expect(bytes.readUInt32LE(52 + length)).toBe(maskedCheck(event));
+  expect(bytes.length).toBe(56 + length);
+  expect([event[0], Math.abs(event.readDoubleLE(1) - Date.now() / 1000) < 60]).toEqual([0x09, true]);
+  // Step 150; a summary of 19 bytes; its value of 17: the tag of 10, and the float 0.5.
+  expect(event.subarray(9).toString('hex')).toBe(
+    `109601${'2a13'}${'0a11'}0a0a${Buffer.from('train/loss').toString('hex')}150000003f`,
+  );
+});
+
+/** Bit by bit, from RFC 3720 (CRC-32C) and the definition of TFRecord's mask. */
+function maskedCheck(bytes: Uint8Array): number {
+  let check = 0xffffffffn;
+  for (const byte of bytes) {
+    check ^= BigInt(byte);
+    for (let bit = 0; bit < 8; bit++) check = check & 1n ? (check >> 1n) ^ 0x82f63b78n : check >> 1n;
+  }
+  check ^= 0xffffffffn;
+  return Number((((check >> 15n) | (check << 17n)) + 0xa282ead8n) & 0xffffffffn);
+}
+
+test('after a resume, TensorBoard is told which steps are done again', () => {
+  const writer = openEvents(join(folder, 'resumed'), 20);
+  writer.close();
+  const bytes = readFileSync(writer.path);
+  // Behind the first record of 40 bytes: step 21, and field 7, a session log whose status is START (1).
+  expect(bytes.subarray(40 + 12 + 9, -4).toString('hex')).toBe('10153a020801');
 });
 
 test('a place that cannot be written is named', () => {

@@ -3,7 +3,7 @@
  * each an Event message. Field numbers are those of tensorboard/compat/proto/{event,summary,tensor}.proto and
  * tensorboard/plugins/hparams/{api,plugin_data}.proto.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { crc32c } from '../util/checksum.ts';
@@ -38,7 +38,9 @@ export interface EventWriter {
 export function openEvents(folder: string, lastStep?: number): EventWriter {
   const { path, descriptor } = createFile(folder);
   const write = (step: number, ...fields: readonly Field[]) => {
-    const event = message([doubleField(1, Date.now() / 1000), integerField(2, step), ...fields]);
+    // A field that is left out is 0, as TensorFlow writes it.
+    const stepField = step === 0 ? [] : [integerField(2, step)];
+    const event = message([doubleField(1, Date.now() / 1000), ...stepField, ...fields]);
     try {
       writeAll(descriptor, frame(event));
     } catch (error) {
@@ -122,21 +124,22 @@ function masked(crc: number): number {
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }
 
-/** A second file of the same second gets a further number. */
+/** TensorBoard reads the files of a folder by name: each is named after a later second than all before, also where the clock was set back. */
 function createFile(folder: string): { readonly path: string; readonly descriptor: number } {
-  const path = join(folder, `events.out.tfevents.${Math.floor(Date.now() / 1000)}.${hostname()}`);
+  const pathOf = (second: number) => join(folder, `events.out.tfevents.${second}.${hostname()}`);
+  const now = Math.floor(Date.now() / 1000);
   try {
     makeFolder(folder);
-    for (let attempt = 0; ; attempt++) {
-      const name = attempt === 0 ? path : `${path}.${attempt}`;
+    const latest = readdirSync(folder).map((name) => Number(/^events\.out\.tfevents\.(\d{10})\./.exec(name)?.[1] ?? 0));
+    for (let second = latest.reduce((most, each) => Math.max(most, each + 1), now); ; second++) {
       try {
-        return { path: name, descriptor: openSync(name, 'wx') };
+        return { path: pathOf(second), descriptor: openSync(pathOf(second), 'wx') };
       } catch (error) {
         if (errorCode(error) !== 'EEXIST') throw error;
       }
     }
   } catch (error) {
-    throw fileError('create', path, error);
+    throw fileError('create', pathOf(now), error);
   }
 }
 

@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { compileForChildren } from '../../test/compile-for-children.ts';
+import { callsOf } from '../../test/watched-fs.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import { describeEnvironment } from './environment.ts';
 import { allRuns, createRun, findRun, openRun, readConfig, readEnvironment, runName } from './run-folder.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-runs-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -60,6 +63,61 @@ test('a run is found by path, by model and number, and by model', () => {
   expect(findRun(root, 'tuto/')).toEqual(runs[10]);
   expect(findRun(root, runs[3]!.path)).toEqual(runs[3]);
   expect(findRun('elsewhere', relative(process.cwd(), runs[3]!.path))).toEqual(runs[3]);
+});
+
+test('a run that was renamed or copied is found by its path, and called by it', () => {
+  const root = join(folder, 'moved');
+  const named = { ...config, model: 'tuto' };
+  const run = createRun(root, 'tuto', named, environment);
+  cpSync(run.path, join(root, 'best'), { recursive: true });
+  cpSync(run.path, join(root, 'tuto', '7'), { recursive: true });
+  cpSync(run.path, join(root, 'backup', '1'), { recursive: true });
+  for (const path of [join(root, 'best'), join(root, 'backup', '1')]) {
+    const moved = { path, model: 'tuto', number: undefined };
+    expect(openRun(path)).toEqual(moved);
+    expect(findRun(root, path)).toEqual(moved);
+    expect(findRun(root, relative(root, path))).toEqual(moved);
+    expect(runName(moved)).toBe(path);
+    expect(readConfig(openRun(path))).toEqual(named);
+  }
+  expect(findRun(root, 'tuto')).toEqual({ path: join(root, 'tuto', '7'), model: 'tuto', number: 7 });
+  writeFileSync(join(root, 'best', 'config.json'), '{"model":null}');
+  expect(() => openRun(join(root, 'best'))).toThrow(/model \(=null\) in .*best\/config.json must be a name/);
+  mkdirSync(join(root, 'file', 'config.json'), { recursive: true });
+  expect(() => openRun(join(root, 'file'))).toThrow(/it is a folder/);
+});
+
+test('an environment that was edited is refused by the name of what is wrong', () => {
+  const run = createRun(join(folder, 'edited'), 'tuto', config, environment);
+  const path = join(run.path, 'environment.json');
+  for (const [edit, key] of [
+    [{ commandLine: null }, 'commandLine'],
+    [{ commandLine: [1] }, 'commandLine.0'],
+    [{ host: 5 }, 'host'],
+    [{ cpu: {} }, 'cpu.model, cpu.physicalCores'],
+    [{ versions: {} }, 'versions.ablate, versions.node'],
+    [{ threads: '2', date: 1 }, 'date, threads'],
+  ] as const) {
+    writeFileSync(path, JSON.stringify({ ...environment, ...edit }));
+    expect(() => readEnvironment(run)).toThrow(`${path} is damaged: ${key}`);
+  }
+  writeFileSync(path, '{}');
+  expect(() => readEnvironment(run)).toThrow(DataError);
+});
+
+test('a new run is on the disk, with all that is in it, before it has its name', () => {
+  const root = join(folder, 'durable');
+  const calls = callsOf(() => createRun(root, 'tuto', config, environment));
+  const order = calls.flatMap(({ name, path }) =>
+    name === 'fsyncSync' || name === 'renameSync' ? `${name} ${path.replace(/\.new\.[^/]*/, 'new')}` : [],
+  );
+  const made = join(root, 'tuto', 'new');
+  expect(order).toEqual([
+    ...['config.json', 'environment.json', 'status.json', 'metrics.jsonl'].map((name) => `fsyncSync ${join(made, name)}`),
+    `fsyncSync ${made}`,
+    `renameSync ${made}`,
+    `fsyncSync ${join(root, 'tuto')}`,
+  ]);
 });
 
 test('a run that is not there: the error says which there are', () => {

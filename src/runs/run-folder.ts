@@ -5,16 +5,16 @@
  *
  * This file makes and finds them; run-status.ts, run-lock.ts, metrics.ts, event-file.ts and checkpoint.ts own what is inside.
  */
-import { existsSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { removeTemporary, syncFolder, temporaryPath } from '../util/atomic-file.ts';
+import { removeTemporary, syncFolder, temporaryPath, writeNewFile } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile, statIfReachable } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
-import type { EnvironmentRecord } from './environment.ts';
+import { checkEnvironment, type EnvironmentRecord } from './environment.ts';
 import { firstStatus } from './run-status.ts';
 
 /** Where a run is. */
@@ -22,13 +22,13 @@ export interface Run {
   /** The folder, absolute. */
   readonly path: string;
   readonly model: string;
-  /** Positive, counted for each model. */
-  readonly number: number;
+  /** Positive, counted for each model; undefined for a folder that was renamed, or copied to where it has no number. */
+  readonly number: number | undefined;
 }
 
-/** `tuto/3`: how a run is called on the command line and in tables. */
-export function runName(run: Run): string {
-  return `${run.model}/${run.number}`;
+/** `tuto/3`: how a run is called on the command line and in tables; one without a number by its path. */
+export function runName({ model, number, path }: Run): string {
+  return number === undefined ? path : `${model}/${number}`;
 }
 
 export function metricsPath(run: Run): string {
@@ -60,11 +60,12 @@ export function createRun(
   const prepared = temporaryPath(join(folder, 'new'));
   try {
     makeFolder(join(prepared, 'checkpoints'));
-    writeFileSync(join(prepared, 'config.json'), json(config));
-    writeFileSync(join(prepared, 'environment.json'), json(environment));
-    writeFileSync(join(prepared, 'status.json'), json(firstStatus(config.steps)));
-    writeFileSync(join(prepared, 'metrics.jsonl'), '');
-    for (const [name, record] of Object.entries(records)) writeFileSync(join(prepared, name), json(record));
+    writeNewFile(join(prepared, 'config.json'), json(config));
+    writeNewFile(join(prepared, 'environment.json'), json(environment));
+    writeNewFile(join(prepared, 'status.json'), json(firstStatus(config.steps)));
+    writeNewFile(join(prepared, 'metrics.jsonl'), '');
+    for (const [name, record] of Object.entries(records)) writeNewFile(join(prepared, name), json(record));
+    syncFolder(prepared);
     const number = moveToNextNumber(prepared, folder);
     syncFolder(folder);
     return { path: join(folder, String(number)), model, number };
@@ -75,17 +76,21 @@ export function createRun(
 }
 
 /**
- * The run in a folder.
+ * The run in a folder, wherever it is.
  *
  * @throws DataError if there is no run in it.
  */
 export function openRun(path: string): Run {
   const absolute = resolve(path);
-  const number = runNumber(basename(absolute));
-  if (number === undefined || !isRunFolder(absolute)) {
-    throw new DataError(`${path} is not the folder of a run (<model>/<number> with a config.json)`, { fix: 'ablate runs list' });
+  if (!isRunFolder(absolute)) {
+    throw new DataError(`${path} is not the folder of a run: it has no config.json`, { fix: 'ablate runs list' });
   }
-  return { path: absolute, model: basename(dirname(absolute)), number };
+  const number = runNumber(basename(absolute));
+  const folder = basename(dirname(absolute));
+  const { model = folder } = readJsonObject(join(absolute, 'config.json')) as { readonly model?: unknown };
+  if (typeof model !== 'string')
+    throw new DataError(`model (=${JSON.stringify(model)}) in ${absolute}/config.json must be a name`);
+  return { path: absolute, model, number: model === folder ? number : undefined };
 }
 
 /**
@@ -96,7 +101,7 @@ export function openRun(path: string): Run {
  */
 export function findRun(root: string, reference: string): Run {
   for (const path of [reference, join(root, reference)]) {
-    if (runNumber(basename(resolve(path))) !== undefined && isRunFolder(path)) return openRun(path);
+    if (isRunFolder(path)) return openRun(path);
   }
   const [model = reference, number, ...more] = reference.split('/').filter((part) => part !== '');
   const numbers = runNumbers(join(root, model));
@@ -130,7 +135,8 @@ export function readConfig(run: Run): object {
 
 /** The machine that a run was started on. */
 export function readEnvironment(run: Run): EnvironmentRecord {
-  return readJsonObject(join(run.path, 'environment.json')) as EnvironmentRecord;
+  const path = join(run.path, 'environment.json');
+  return checkEnvironment(readJsonObject(path), path);
 }
 
 /** A folder renamed onto one with files in it fails, so that of two processes one gets the number and the other the next. */
@@ -167,7 +173,8 @@ function runNumbers(folder: string): number[] {
     .sort((a, b) => a - b);
 }
 
-function modelFolders(root: string): string[] {
+/** Names in the folder of all runs that may be models. */
+export function modelFolders(root: string): string[] {
   return names(root)
     .filter((name) => !name.startsWith('.'))
     .sort();

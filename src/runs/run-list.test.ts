@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,16 +43,82 @@ test('a running run whose process is gone is interrupted; one on another host ma
   expect(readStatus(run).status).toBe('finished');
 });
 
-test('a missing or damaged status does not spoil the list', () => {
+test('a run that cannot be read is listed as unreadable, with the reason, and does not spoil the list', () => {
   const root = join(folder, 'damaged');
-  const [missing, torn, other] = [newRun(root), newRun(root), newRun(root)];
-  rmSync(join(missing.path, 'status.json'));
-  writeFileSync(join(torn.path, 'status.json'), '{"status":"fini');
-  writeFileSync(join(other.path, 'status.json'), 'null');
-  for (const summary of listRuns(root)) {
-    expect(summary).toMatchObject({ status: 'interrupted', step: 0 });
-    expect(summary.reason).toContain('status.json cannot be read');
+  const whole = newRun(root);
+  const spoil: Readonly<Record<string, (run: Run) => void>> = {
+    'no such file': (run) => rmSync(join(run.path, 'status.json')),
+    'Unexpected end of JSON': (run) => writeFileSync(join(run.path, 'status.json'), ''),
+    'expected object, received null': (run) => writeFileSync(join(run.path, 'status.json'), 'null'),
+    'expected object, received array': (run) => writeFileSync(join(run.path, 'status.json'), '[]'),
+    'at status': (run) => forge(run, { status: 'done' }),
+    'at step': (run) => forge(run, { step: -1 }),
+    'at steps': (run) => forge(run, { steps: 1.5 }),
+    'at accuracy': (run) => forge(run, { accuracy: '99%' }),
+    'at updatedAt': (run) => forge(run, { updatedAt: 5 }),
+    'at host': (run) => forge(run, { host: null }),
+    'at pid': (run) => forge(run, { pid: 0 }),
+    'at reason': (run) => forge(run, { reason: {} }),
+    'a part of the path is a file': (run) => {
+      rmSync(run.path, { recursive: true });
+      writeFileSync(run.path, '');
+    },
+    ELOOP: (run) => {
+      rmSync(run.path, { recursive: true });
+      symlinkSync(run.path, run.path);
+    },
+  };
+  const spoilt = Object.values(spoil).map((change) => {
+    const run = newRun(root);
+    change(run);
+    return run;
+  });
+  symlinkSync(join(root, 'nin2'), join(root, 'nin2'));
+  writeFileSync(join(root, 'zoo'), 'a file');
+  writeFileSync(join(root, '.index.json'), 'null');
+  for (const again of [1, 2]) {
+    const summaries = listRuns(root);
+    expect(summaries.map(({ run }) => run)).toEqual(['nin2', ...[whole, ...spoilt].map((run) => `tuto/${run.number}`)]);
+    expect(summaries[0], `list ${again}`).toMatchObject({ status: 'unreadable', model: 'nin2', step: 0, number: undefined });
+    expect(summaries[0]!.reason).toMatch(/cannot read .*nin2: .*ELOOP/);
+    expect(summaries[1]).toMatchObject({ status: 'running', step: 0, steps: 100 });
+    for (const [position, problem] of Object.keys(spoil).entries()) {
+      const { status, step, reason } = summaries[2 + position]!;
+      expect([status, step, reason]).toEqual(['unreadable', 0, expect.stringContaining(problem) as string]);
+      expect(reason).toContain('status.json cannot be read');
+      // A training may still go on from what the run has.
+      expect(readStatus(spoilt[position]!)).toMatchObject({ status: 'interrupted', step: 0, steps: 0, host: '' });
+    }
+    expect(listRuns(root, { status: 'unreadable' })).toHaveLength(1 + spoilt.length);
+    expect(listRuns(root, { status: 'running' })).toHaveLength(1);
+    expect(listRuns(root, { model: 'nin2' })).toHaveLength(1);
   }
+});
+
+test('the list is remembered, and what has changed since is read', () => {
+  const root = join(folder, 'index');
+  const [first, second] = [newRun(root), newRun(root)];
+  const index = join(root, '.index.json');
+  const steps = () => listRuns(root).map(({ step }) => step);
+  expect(steps()).toEqual([0, 0]);
+  writeStatus(second, { status: 'running', step: 7, steps: 100 });
+  expect(steps()).toEqual([0, 7]);
+  // What is remembered is believed as long as the file is the same.
+  writeFileSync(index, readFileSync(index, 'utf8').replace('"step":7', '"step":8'));
+  expect(steps()).toEqual([0, 8]);
+  // A damaged memory is none.
+  const good = readFileSync(index, 'utf8');
+  for (const damage of ['', 'null', '{}', '{"format":"ablate-index-1","runs":null}', good.replace('"step":8', '"step":"x"')]) {
+    writeFileSync(index, damage);
+    expect(steps()).toEqual([0, 7]);
+  }
+  writeFileSync(index, good.replace('ablate-index-1', 'ablate-index-0'));
+  expect(steps()).toEqual([0, 7]);
+  // One that cannot be written is done without.
+  rmSync(index);
+  mkdirSync(index);
+  expect(steps()).toEqual([0, 7]);
+  expect(first.number).toBe(1);
 });
 
 test('lists ten thousand runs by model and number, and filters them', async () => {
@@ -77,12 +143,10 @@ test('lists ten thousand runs by model and number, and filters them', async () =
   const expected = models.flatMap((model) => Array.from({ length: 2500 }, (_, i) => `${model}/${i + 1}`));
   expect(all.map(({ run }) => run)).toEqual(expected);
   expect(
-    all.every(
-      ({ number, step, status, accuracy }) => step === number && status === states[number % 5] && accuracy === number / 2500,
-    ),
+    all.every(({ number, step, status, accuracy }) => step === number && status === states[step % 5] && accuracy === step / 2500),
   ).toBe(true);
   expect(listRuns(root, { model: 'nin2' }).map(({ run }) => run)).toEqual(expected.slice(2500, 5000));
-  expect(listRuns(root, { model: 'nin2', status: 'failed' }).map(({ number }) => number % 5)).toEqual(Array(500).fill(1));
+  expect(listRuns(root, { model: 'nin2', status: 'failed' }).map(({ number }) => number! % 5)).toEqual(Array(500).fill(1));
   expect(listRuns(root, { model: 'absent' })).toEqual([]);
 }, 300_000);
 

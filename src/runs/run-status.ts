@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { messageOf } from '../util/errors.ts';
 import { processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+import * as z from 'zod';
 import { readTextFile } from '../util/regular-file.ts';
 
 /** `interrupted`: stopped by a signal or a crash, can be resumed. `failed`: stopped by an error, such as a loss that is not a number. */
@@ -30,6 +31,21 @@ export interface RunStatus extends RunProgress, ProcessIdentity {
   readonly updatedAt: string;
 }
 
+/** What a status must be that is read: people edit files. */
+export const statusSchema = z.object({
+  status: z.enum(['running', 'finished', 'failed', 'interrupted']),
+  step: z.int().min(0),
+  steps: z.int().min(0),
+  accuracy: z.number().min(0).max(1).exactOptional(),
+  reason: z.string().exactOptional(),
+  saved: z.boolean().exactOptional(),
+  diverged: z.boolean().exactOptional(),
+  pid: z.int().min(1),
+  host: z.string(),
+  startTicks: z.string().exactOptional(),
+  updatedAt: z.string(),
+});
+
 /** The status that a run is made with: running, at step 0. */
 export function firstStatus(steps: number): RunStatus {
   return stamped({ status: 'running', step: 0, steps, saved: false });
@@ -54,12 +70,24 @@ export function readStatus(run: { readonly path: string }): RunStatus {
 
 /** The status as the file has it, which may say `running` of a process that is gone. */
 export function recordedStatus(run: { readonly path: string }): RunStatus {
+  const { status, problem } = tryStatus(run);
+  return status ?? unknownStatus(problem);
+}
+
+/** The status as the file has it, or why it cannot be read. */
+export function tryStatus(run: {
+  readonly path: string;
+}): { readonly status: RunStatus; readonly problem?: undefined } | { readonly status?: undefined; readonly problem: string } {
   try {
-    return parseStatus(readTextFile(statusPath(run)));
+    return { status: parseStatus(readTextFile(statusPath(run))) };
   } catch (error) {
-    const reason = `status.json cannot be read: ${messageOf(error)}`;
-    return { status: 'interrupted', step: 0, steps: 0, reason, pid: 0, host: '', updatedAt: new Date(0).toISOString() };
+    return { problem: `status.json cannot be read: ${messageOf(error)}` };
   }
+}
+
+/** Of a run that does not say how far it is. */
+export function unknownStatus(reason: string): RunStatus {
+  return { status: 'interrupted', step: 0, steps: 0, reason, pid: 0, host: '', updatedAt: new Date(0).toISOString() };
 }
 
 /** What a recorded status means now. */
@@ -80,10 +108,7 @@ function stamped(progress: RunProgress): RunStatus {
 }
 
 function parseStatus(text: string): RunStatus {
-  const value = JSON.parse(text) as Partial<RunStatus> | null;
-  const states: readonly unknown[] = ['running', 'finished', 'failed', 'interrupted'];
-  if (!states.includes(value?.status) || !Number.isInteger(value?.step) || !Number.isInteger(value?.steps)) {
-    throw new Error('status, step or steps is missing');
-  }
-  return value as RunStatus;
+  const { data, error } = statusSchema.safeParse(JSON.parse(text));
+  if (data === undefined) throw new Error(z.prettifyError(error).split('\n').join(' '));
+  return data;
 }

@@ -2,10 +2,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
-import { removeTemporaryFiles, temporaryPath, writeFileAtomic } from './atomic-file.ts';
+import { afterAll, describe, expect, test, vi } from 'vitest';
+import { removeTemporaryFiles, syncFolder, temporaryPath, writeFileAtomic } from './atomic-file.ts';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError } from './errors.ts';
 import { skippable } from '../../test/skippable.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-atomic-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -17,6 +20,36 @@ test('writes and replaces a file, and leaves nothing else', () => {
   writeFileAtomic(path, new TextEncoder().encode('two'), { durable: false });
   expect(readFileSync(path, 'utf8')).toBe('two');
   expect(readdirSync(join(folder, 'a'))).toEqual(['file']);
+});
+
+test('a file is written and flushed before it gets its name, and its folder is flushed after', () => {
+  const path = join(folder, 'file');
+  const order = (durable?: boolean) =>
+    callsOf(() => writeFileAtomic(path, 'x', durable === undefined ? {} : { durable })).map(
+      ({ name, path: of }) => `${name} ${of === folder ? 'folder' : of === path ? 'file' : 'temporary'}`,
+    );
+  const written = ['openSync temporary', 'writeFileSync temporary'];
+  const named = ['closeSync temporary', 'renameSync temporary'];
+  const flushed = [...written, 'fsyncSync temporary', ...named, 'openSync folder', 'fsyncSync folder', 'closeSync folder'];
+  expect(order()).toEqual(flushed);
+  expect(order(true)).toEqual(flushed);
+  expect(order(false)).toEqual([...written, ...named]);
+  expect(readFileSync(path, 'utf8')).toBe('x');
+  rmSync(path);
+});
+
+test('a folder that cannot be flushed, as on some network file systems, is no failure; another error is', () => {
+  const failing = (code: string) => () =>
+    watchFs(
+      ({ name }) => {
+        if (name === 'fsyncSync') throw Object.assign(new Error(code), { code, syscall: 'fsync' });
+      },
+      () => {
+        syncFolder(folder);
+      },
+    );
+  expect(failing('EINVAL')).not.toThrow();
+  expect(failing('EIO')).toThrow('EIO');
 });
 
 test('a failure names the path, the reason and a fix, and removes the temporary file', () => {

@@ -74,7 +74,8 @@ function isTemporary(name: string): boolean {
   return name.startsWith('.') && name.endsWith('.tmp');
 }
 
-function writeNewFile(path: string, data: string | Uint8Array, durable: boolean): void {
+/** Writes a file that is not there yet. `durable`: as in AtomicWriteOptions. */
+export function writeNewFile(path: string, data: string | Uint8Array, durable = true): void {
   const descriptor = openSync(path, 'wx');
   try {
     writeFileSync(descriptor, data);

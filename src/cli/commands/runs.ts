@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { statSync } from 'node:fs';
 import type { RunChoices } from '../../report/run-choices.ts';
-import type { RunSummary } from '../../runs/run-list.ts';
-import type { RunState } from '../../runs/run-status.ts';
+import type { ListedState, RunSummary } from '../../runs/run-list.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { didYouMean } from '../../util/suggest.ts';
 import { alignColumns } from '../../util/text-table.ts';
@@ -48,11 +47,12 @@ export function addRunsCommand(program: Command): void {
   compare.option(...jsonOption).action(compareRuns);
 }
 
-const states: { readonly [S in RunState]: S } = {
+const states: { readonly [S in ListedState]: S } = {
   running: 'running',
   finished: 'finished',
   failed: 'failed',
   interrupted: 'interrupted',
+  unreadable: 'unreadable',
 };
 
 /** Best and newest first, where there is a best or newest. */
@@ -121,6 +121,8 @@ async function showRun(reference: string, options: { readonly runsDir: string; r
   const found = findRun(options.runsDir, reference);
   const { status, step, steps, accuracy, reason, updatedAt } = readStatus(found);
   const metrics = readMetrics(metricsPath(found));
+  const latest: Record<string, number> = {};
+  for (const record of metrics) Object.assign(latest, record.metrics);
   const checkpoints = listCheckpoints(found).map((file) => ({
     ...file,
     bytes: statSync(file.path, { throwIfNoEntry: false })?.size ?? 0,
@@ -130,7 +132,7 @@ async function showRun(reference: string, options: { readonly runsDir: string; r
     path: found.path,
     model: found.model,
     ...{ status, step, steps, accuracy: accuracy ?? null, reason: reason ?? null, updatedAt },
-    latest: Object.assign({}, ...metrics.map((record) => record.metrics)) as Readonly<Record<string, number>>,
+    latest,
     checkpoints,
     config: readConfig(found),
     environment: readEnvironment(found),

@@ -42,8 +42,8 @@ export function curvesFigure({ variants, reference, seeds, split }: ReportData):
     },
     legend: basePoints.length > 0 ? {} : null,
   };
-  const lowest = Math.min(...values.map(({ low }) => low));
-  const highest = Math.max(...values.map(({ high }) => high));
+  const lowest = values.reduce((least, { low }) => Math.min(least, low), Infinity);
+  const highest = values.reduce((most, { high }) => Math.max(most, high), -Infinity);
   const y = (field: string) => ({
     field,
     type: 'quantitative',
