@@ -82,9 +82,12 @@ test('a run that was renamed or copied is found by its path, and called by it', 
   }
   expect(findRun(root, 'tuto')).toEqual({ path: join(root, 'tuto', '7'), model: 'tuto', number: 7 });
   writeFileSync(join(root, 'best', 'config.json'), '{"model":null}');
-  expect(() => openRun(join(root, 'best'))).toThrow(/model \(=null\) in .*best\/config.json must be a name/);
+  expect(() => openRun(join(root, 'best'))).toThrow(/best does not say which model it trains/);
   mkdirSync(join(root, 'file', 'config.json'), { recursive: true });
-  expect(() => openRun(join(root, 'file'))).toThrow(/it is a folder/);
+  expect(() => openRun(join(root, 'file'))).toThrow(/file does not say which model it trains/);
+  // One that has its place among the runs is that run, however damaged.
+  writeFileSync(join(root, 'tuto', '7', 'config.json'), '{"model":');
+  expect(openRun(join(root, 'tuto', '7'))).toMatchObject({ model: 'tuto', number: 7 });
 });
 
 test('an environment that was edited is refused by the name of what is wrong', () => {

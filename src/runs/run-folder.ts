@@ -8,7 +8,7 @@
 import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { removeTemporary, syncFolder, temporaryPath, writeNewFile } from '../util/atomic-file.ts';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile, statIfReachable } from '../util/regular-file.ts';
