@@ -87,10 +87,24 @@ export function openRun(path: string): Run {
   }
   const number = runNumber(basename(absolute));
   const folder = basename(dirname(absolute));
-  const { model = folder } = readJsonObject(join(absolute, 'config.json')) as { readonly model?: unknown };
-  if (typeof model !== 'string')
-    throw new DataError(`model (=${JSON.stringify(model)}) in ${absolute}/config.json must be a name`);
+  const model = recordedModel(absolute) ?? (number === undefined ? undefined : folder);
+  if (model === undefined) {
+    throw new DataError(`${path} does not say which model it trains: its config.json has no model`, {
+      fix: 'give the folder its name again: <model>/<number>',
+    });
+  }
   return { path: absolute, model, number: model === folder ? number : undefined };
+}
+
+/** The model that a run's configuration names; undefined if it is damaged. */
+function recordedModel(path: string): string | undefined {
+  try {
+    const { model } = readJsonObject(join(path, 'config.json')) as { readonly model?: unknown };
+    return typeof model === 'string' ? model : undefined;
+  } catch (error) {
+    if (error instanceof AblateError) return undefined;
+    throw error;
+  }
 }
 
 /**
