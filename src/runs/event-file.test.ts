@@ -55,9 +55,7 @@ test('the file is framed as TensorFlow frames it', () => {
   expect(bytes.length).toBe(56 + length);
   expect([event[0], Math.abs(event.readDoubleLE(1) - Date.now() / 1000) < 60]).toEqual([0x09, true]);
   // Step 150; a summary of 19 bytes; its value of 17: the tag of 10, and the float 0.5.
-  expect(event.subarray(9).toString('hex')).toBe(
-    `1096012a130a110a0a${Buffer.from('train/loss').toString('hex')}150000003f`,
-  );
+  expect(event.subarray(9).toString('hex')).toBe(`1096012a130a110a0a${Buffer.from('train/loss').toString('hex')}150000003f`);
 });
 
 /** Bit by bit, from RFC 3720 (CRC-32C) and the definition of TFRecord's mask. */
