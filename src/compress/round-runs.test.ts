@@ -67,7 +67,7 @@ test('a round is what its configuration, its weights and its images make it, whe
   writeFileSync(join(second.run.path, 'compression.json'), '{');
   const third = await trainRound(round);
   expect(third).toMatchObject({ reused: false });
-  expect(third.run.number).toBeGreaterThan(second.run.number);
+  expect(third.run.number).toBeGreaterThan(second.run.number!);
   expect(JSON.parse(readFileSync(join(third.run.path, 'compression.json'), 'utf8'))).toEqual({
     format: 'ablate-compression-1',
     identity: expect.stringMatching(/^[0-9a-f]{32}$/) as string,

@@ -61,7 +61,7 @@ test('the run of that identity: a finished one before one that runs, before the 
   record(6, { images: 'images' });
   record(7, { images: 'images' });
   expect(found()).toBe('tuto/6');
-  expect(found('images', (run) => run.number < 4)).toBe('tuto/3');
+  expect(found('images', (run) => run.number! < 4)).toBe('tuto/3');
 });
 
 test('only on the same images: as the checkpoint says, else the evaluation; what has neither may become any, unless it is finished', () => {
