@@ -21,7 +21,11 @@ const recordFile = join(root, 'docs', 'results', 'mutation.json');
 const furtherTests = {};
 
 /** Tests of a folder that take too long to run for every mutant. What they alone would notice counts as not noticed. */
-const slowTests = { train: ['airbench', 'pruned-training', 'train'].map((name) => `src/train/${name}.test.ts`) };
+const slowTests = {
+  train: ['airbench', 'pruned-training', 'train'].map((name) => `src/train/${name}.test.ts`),
+  study: ['effects', 'runner', 'launchers/batch'].map((name) => `src/study/${name}.test.ts`),
+  report: ['src/report/compare-runs.test.ts'],
+};
 
 const args = process.argv.slice(2);
 const record = args.includes('--record');

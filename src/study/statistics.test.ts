@@ -52,6 +52,11 @@ test('seeds to resolve half a point, by the deviation of the differences', () =>
   // A difference of one deviation takes 9.94 pairs by the noncentral t distribution (Cohen, 1988).
   expect(seedsToResolve(0.005, 0.005)).toBe(10);
   expect(seedsToResolve(0.005, 0.0001)).toBe(2);
-  expect(seedsToResolve(0.005, 0.05)).toBeGreaterThan(700);
+  // By the formula, with quantiles of Student's t from the incomplete beta function (continued fraction), in double precision.
+  const needed = [0.001, 0.003, 0.01, 0.02, 0.05, 0.055].map((deviation) => seedsToResolve(0.005, deviation));
+  expect(needed).toEqual([3, 5, 34, 128, 787, 952]);
+  // Ten times the difference takes as many as a tenth of the deviation.
+  expect(seedsToResolve(0.05, 0.1)).toBe(34);
+  expect([0.05638, 0.05639].map((deviation) => seedsToResolve(0.005, deviation))).toEqual([1000, undefined]);
   expect(seedsToResolve(0.005, 0.5)).toBeUndefined();
 });
