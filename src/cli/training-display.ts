@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 import type { Collective } from '../cluster/collective.ts';
 import { countParameters } from '../nn/network.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import { watchContention } from '../train/thread-contention.ts';
 import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train.ts';
 import { formatAccuracy, formatBytes } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';
@@ -24,6 +25,8 @@ export const silentDisplay: Display = { hooks: {}, finish: () => undefined };
 export function trainingDisplay(config: TrainingConfig, collective: Collective): Display {
   let progress: Progress | undefined;
   const line = stepLine(config.steps);
+  // Processes that train together use the processors of a machine, too.
+  const contention = watchContention(collective.worldSize === 1 ? config.threads : 1);
   const hooks: TrainHooks = {
     onStart(start) {
       for (const text of introduction(start, config, collective)) note(text);
@@ -31,6 +34,8 @@ export function trainingDisplay(config: TrainingConfig, collective: Collective):
     },
     onStep(step) {
       progress?.update(step.step, line.afterStep(step));
+      const advice = contention();
+      if (advice !== undefined) progress?.log(advice);
     },
     onNotice: note,
     onEvaluation(evaluation) {
