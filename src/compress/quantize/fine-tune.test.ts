@@ -5,6 +5,8 @@ import { expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
 import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
+import { buildModel } from '../../models/registry.ts';
+import { initialValues } from '../../nn/parameter.ts';
 import { checkpointWeights } from '../../runs/checkpoint.ts';
 import { encodeSafetensors } from '../../runs/safetensors.ts';
 import { resolveConfig } from '../../train/config.ts';
@@ -23,6 +25,30 @@ test('weights that are zero in a file without masks stay zero, all others are tr
     expect(after.every((value, i) => i % 2 === 1 || value === 0)).toBe(true);
     expect(after.some((value, i) => value !== before[i])).toBe(true);
   }
+});
+
+test('training sees weights of as many bits as asked for', async () => {
+  const keys = {
+    model: 'cs231n',
+    'conv1.filters': 2,
+    'dense1.features': 4,
+    inputSize: 8,
+    batchSize: 8,
+    dataset: 'noise',
+    threads: 1,
+  };
+  const config = resolveConfig(keys);
+  const tiny = buildModel('cs231n', { settings: config.modelSettings, input: [3, 8, 8], classes: 4 });
+  const tensors = new Map(tiny.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, 1) }]));
+  const source = { ...untrained, config, file: { tensors, metadata: {} } };
+  const images = noiseDataset(8, { train: 16, test: 4 });
+  const tuned = async (bits: 7 | 8) => {
+    const saved = await fineTune(source, fineTuneConfig(source, settings), { bits, engine: referenceEngine, dataset: images });
+    return weightsChecksum(saved!.file.tensors);
+  };
+  const seven = await tuned(7);
+  expect(await tuned(7)).toBe(seven);
+  expect(await tuned(8)).not.toBe(seven);
 });
 
 test('a network that was trained in bf16 is tuned in float32; its own teacher and pruning are left out', () => {
