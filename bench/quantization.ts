@@ -12,7 +12,6 @@ import { compareOnTest } from '../src/compress/quantize/compare.ts';
 import { quantize, type QuantizeOptions } from '../src/compress/quantize/quantize.ts';
 import { loadDataset } from '../src/data/registry.ts';
 import { readFrozenFile } from '../src/deploy/frozen-model.ts';
-import { readFrozenMetadata } from '../src/deploy/metadata.ts';
 import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
@@ -49,9 +48,8 @@ const environment = {
 const command = `node --import tsx bench/quantization.ts ${positionals.join(' ')} --threads ${threads}`;
 const rows = [];
 for (const path of positionals) {
-  const bytes = readFrozenFile(path);
-  const metadata = readFrozenMetadata(bytes, path);
-  const dataset = await loadDataset(String(metadata.config['dataset']));
+  const { bytes, metadata } = readFrozenFile(path);
+  const dataset = await loadDataset(metadata.config.dataset);
   for (const [name, variant] of Object.entries(variants)) {
     const { encode } = await quantize({ ...variant, file: { bytes, source: path }, keepFloat: [], seed: 1, dataset });
     const quantized = encode(null);

@@ -72,7 +72,7 @@ try {
 
 /** The files by their names, or without any the untrained models. */
 async function networks(): Promise<[name: string, bytes: Uint8Array][]> {
-  if (files.length > 0) return files.map((path) => [basename(path, '.onnx'), readFrozenFile(path)]);
+  if (files.length > 0) return files.map((path) => [basename(path, '.onnx'), readFrozenFile(path).bytes]);
   const models = values.models.split(',');
   return Promise.all(models.map(async (model) => [model, (await freezeUntrained(engine, { model })).encode(null)]));
 }

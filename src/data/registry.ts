@@ -50,10 +50,10 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
     const allowed = Object.values(kinds).map((each) => each.pattern);
     const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
     const suggestion = kind === undefined && !isFolder ? didYouMean(kindName, Object.keys(kinds)) : '';
-    throw new ConfigurationError(
-      `data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`,
-      isFolder ? { fix: `for the pictures in that folder: ${quoted(`images:${name}`)}` } : {},
-    );
+    throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`, {
+      ...(isFolder && { fix: `for the pictures in that folder: ${quoted(`images:${name}`)}` }),
+      ...(takesArgument && { fix: `say which: --data ${kind.pattern}` }),
+    });
   }
   return kind.load(argument, options);
 }

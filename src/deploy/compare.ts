@@ -5,7 +5,6 @@ import type { Engine } from '../engine/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import { loadInto } from '../train/weights.ts';
 import { preprocessingOf } from '../train/preprocessing.ts';
-import { checkConfig } from '../train/config.ts';
 import { createTally } from '../train/tally.ts';
 import { relativeDifference } from './agreement.ts';
 import { evaluateFrozen } from './evaluate.ts';
@@ -36,8 +35,7 @@ export interface Comparison {
 /** Both see the first test images in the same batches. */
 export async function compareWithEngine({ frozen, engine, dataset, limit, batchSize }: CompareOptions): Promise<Comparison> {
   const { metadata, weights } = frozen;
-  const { inputSize, classes } = metadata;
-  const config = checkConfig(metadata.config);
+  const { inputSize, classes, config } = metadata;
   const settings = config.modelSettings;
   const network = buildModel(config.model, { settings, input: inputSize, classes: classes.length });
   const transform = createTransform(dataset.shape, preprocessingOf(config, dataset.shape));

@@ -33,7 +33,7 @@ const mostAtATime = 1000;
 export async function evaluateFrozen(options: FrozenEvaluationOptions, signal?: AbortSignal): Promise<Evaluation | undefined> {
   const { session, metadata, dataset, split, batchSize = 100, limit = Infinity, onLogits } = options;
   requireFitting(metadata, dataset);
-  const set = splitOf(dataset, split, metadata.config['val'] === true);
+  const set = splitOf(dataset, split, metadata.config.val);
   const classes = dataset.classes.length;
   const tally = createTally(dataset.classes);
   for (const { batch, labels } of imageBatches(set, dataset.shape, Math.min(batchSize, mostAtATime), limit)) {

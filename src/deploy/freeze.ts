@@ -10,7 +10,7 @@ import { loadWeights, tensorsOf, type WeightsKind } from '../train/weights.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { packageVersion } from '../util/package.ts';
 import { agreementTolerance, differenceFromPlan } from './agreement.ts';
-import { encodeFrozenMetadata, type FrozenAccuracy, type FrozenMetadata } from './metadata.ts';
+import { encodeFrozenMetadata, requireClassNames, type FrozenAccuracy, type FrozenMetadata } from './metadata.ts';
 import { exportOnnx } from './onnx/export.ts';
 import type { Weights } from './onnx/rule.ts';
 
@@ -44,7 +44,7 @@ const comparedImages = 4;
 /**
  * Freezes a model, and compares what the result computes in ONNX Runtime with what the engine computes.
  *
- * @throws DataError if the weights do not fit the network; ConfigurationError if the number of classes is not known or wrong; AblateError
+ * @throws DataError if the weights do not fit the network; ConfigurationError if the classes are not known, or cannot be called so; AblateError
  *   if the two differ by more than `agreementTolerance`
  */
 export async function freeze(options: FreezeOptions): Promise<Frozen> {
@@ -102,7 +102,10 @@ function classesOf({ saved, classes }: FreezeOptions): readonly string[] {
       fix: 'leave --classes out',
     });
   }
-  if (classes !== undefined) return classes;
+  if (classes !== undefined) {
+    requireClassNames(classes);
+    return classes;
+  }
   if (saved.config.dataset === 'cifar10') return cifar10Classes;
   throw new ConfigurationError(`${saved.path} does not say which classes its network tells apart`, {
     fix: 'add --classes with their names, separated by commas',

@@ -1,7 +1,6 @@
 /** A frozen file, loaded: what it says of itself, and a session that runs it. */
-import { readFileSync } from 'node:fs';
-import { fileError } from '../util/file-error.ts';
 import { decompress, startsAsGzip } from '../util/gzip.ts';
+import { readRegularFile } from '../util/regular-file.ts';
 import { readFrozenMetadata, type FrozenMetadata } from './metadata.ts';
 import { openSession, type RuntimeOptions, type RuntimeSession } from './onnx-runtime.ts';
 
@@ -13,29 +12,33 @@ export interface FrozenModel {
   readonly session: RuntimeSession;
 }
 
+/** As large as a frozen file may be, compressed or not: some ten times the largest network of the models. */
+const largestFileBytes = 2 ** 29;
+
+export interface FrozenFile {
+  /** Those of the ONNX file; of a compressed one, those that were compressed. */
+  readonly bytes: Uint8Array;
+  readonly metadata: FrozenMetadata;
+}
+
 /**
  * Loads a frozen file, which may be compressed with gzip. The caller disposes of its session.
  *
  * @throws AblateError if it cannot be read; DataError if it is no file of `ablate freeze`, or damaged
  */
 export async function openFrozenModel(path: string, options: RuntimeOptions = {}): Promise<FrozenModel> {
-  const bytes = readFrozenFile(path);
-  const metadata = readFrozenMetadata(bytes, path);
+  const { bytes, metadata } = readFrozenFile(path);
   return { path, sizeBytes: bytes.length, metadata, session: await openSession(bytes, path, options) };
 }
 
 /**
- * The bytes of an ONNX file; of a compressed one, those that were compressed.
+ * Reads a frozen file, which may be compressed with gzip, and checks it.
  *
- * @throws AblateError if the file cannot be read; DataError if its gzip data are damaged
+ * @throws as `openFrozenModel`
  */
-export function readFrozenFile(path: string): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
+export function readFrozenFile(path: string): FrozenFile {
+  const content = readRegularFile(path, largestFileBytes);
   // No ONNX file starts so: its first byte would be a field of a wire type that does not exist.
-  return startsAsGzip(bytes) ? decompress(bytes, path) : bytes;
+  const bytes = startsAsGzip(content) ? decompress(content, path, { maximumBytes: largestFileBytes }) : content;
+  return { bytes, metadata: readFrozenMetadata(bytes, path) };
 }

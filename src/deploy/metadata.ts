@@ -1,9 +1,13 @@
 /** What a frozen file says of itself, in the metadata properties of the ONNX format: strings by name, JSON where they are more than one word. */
 import * as z from 'zod';
 import type { SplitName } from '../data/dataset.ts';
+import { checkConfig } from '../train/config.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
-import { DataError } from '../util/errors.ts';
-import { decodeMetadata } from './onnx/schema.ts';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { recognizeFile } from '../util/file-kind.ts';
+import { requireRunnable } from './runnable.ts';
+import { decodeChecked, type CheckedModel } from './onnx/schema.ts';
 
 const format = 'ablate-frozen-1';
 
@@ -53,12 +57,45 @@ const quantizationSchema = z.strictObject({
   /** The float32 file that it was made of. */
   source: z.strictObject({ bytes: z.int().positive(), sha256: z.string() }),
 });
-const side = z.int().positive();
 
-const metadataSchema = z.strictObject({
+/** Longest side of images, in pixels, that is believed. */
+const largestSide = 8192;
+
+/** A label of a data set is one byte. */
+const mostClasses = 256;
+
+const sideText = `must be an integer from 1 to ${largestSide}`;
+const side = z.int(sideText).min(1, sideText).max(largestSide, sideText);
+
+const classesText = `must be a list of 2 to ${mostClasses} different names`;
+const className = z.string(classesText).min(1, classesText);
+const classNames = z
+  .array(className, classesText)
+  .min(2, classesText)
+  .max(mostClasses, classesText)
+  .refine((names) => new Set(names).size === names.length, classesText);
+
+/** @throws ConfigurationError for names that classes cannot have */
+export function requireClassNames(names: readonly string[]): void {
+  if (!classNames.safeParse(names).success) throw new ConfigurationError(`classes (=${names.join(',')}) ${classesText}`);
+}
+
+const configText = 'must be a configuration, an object of keys';
+
+/** Complete and allowed, whatever the model then says of its settings. */
+const configSchema = z.record(z.string(), z.unknown(), configText).transform((value, context): TrainingConfig => {
+  try {
+    return checkConfig(value);
+  } catch (error) {
+    context.addIssue(messageOf(error));
+    return z.NEVER;
+  }
+});
+
+const metadataFields = z.object({
   model: z.string(),
   /** Names of the classes, in the order of the outputs. */
-  classes: z.array(z.string()).min(2),
+  classes: classNames,
   /** Side of the images that the network was trained and evaluated on, in pixels: pictures are scaled to it. */
   imageSize: side,
   /** Side of the central square that the network sees, in pixels: the smallest image allowed. */
@@ -78,50 +115,97 @@ const metadataSchema = z.strictObject({
   /** How it was quantized; null for a file in float32. */
   quantization: quantizationSchema.nullable().default(null),
   ablateVersion: z.string(),
-  /** The training configuration, complete. */
-  config: z.record(z.string(), z.unknown()),
+  /** The training configuration, complete but for paths of the machine that it was trained on. */
+  config: configSchema,
 });
+
+/** Keys that other programs have added are passed over. */
+const metadataSchema = metadataFields
+  .refine(({ inputSize, imageSize }) => inputSize <= imageSize, { path: ['inputSize'], error: 'must be at most imageSize' })
+  .refine(({ model, config }) => model === config.model, { path: ['model'], error: 'must be the same as in config' });
 
 export type FrozenMetadata = Readonly<z.output<typeof metadataSchema>>;
 export type FrozenAccuracy = Readonly<z.output<typeof accuracySchema>>;
 export type Quantization = Readonly<z.output<typeof quantizationSchema>>;
 
-/** As the properties of an ONNX file. Strings are written as they are, everything else as JSON; null is left out. */
+/**
+ * As the properties of an ONNX file. Strings are written as they are, everything else as JSON; null is left out. So are the paths of
+ * this machine, which are nobody else's business.
+ *
+ * @throws DataError for what `readFrozenMetadata` would refuse
+ */
 export function encodeFrozenMetadata(metadata: FrozenMetadata): Record<string, string> {
   const properties: Record<string, string> = { format };
-  for (const [key, value] of Object.entries(metadata)) {
+  for (const [key, value] of Object.entries(check(withoutPaths(metadata), 'a frozen file'))) {
     if (value !== null) properties[key] = typeof value === 'string' ? value : JSON.stringify(value);
   }
   return properties;
 }
 
 /**
- * Reads the metadata of a file that `ablate freeze` wrote.
+ * Reads the metadata of a file that `ablate freeze` wrote, and checks that the file is one that can be run: its outputs, and that its
+ * weights are in it and finite.
  *
  * @param source what to call the file in errors
- * @throws DataError if the bytes are no ONNX model, or one from elsewhere, of which neither classes nor preprocessing are known
+ * @throws DataError if the bytes are no ONNX model, one from elsewhere, of which neither classes nor preprocessing are known, or damaged
  */
 export function readFrozenMetadata(bytes: Uint8Array, source: string): FrozenMetadata {
-  const properties = decodeMetadata(bytes);
-  if (properties === undefined) {
-    throw new DataError(`${source} is not an ONNX file, or is damaged`, {
-      fix: 'make one with: ablate freeze <run> -o model.onnx',
-    });
-  }
-  const { format: found, ...rest } = properties;
+  const model = decodeChecked(bytes);
+  if (model === undefined) throw noModel(bytes, source);
+  const metadata = readProperties(model, source);
+  requireRunnable(model, metadata.classes.length, source);
+  return metadata;
+}
+
+const howToMake = 'make one with: ablate freeze <run> -o model.onnx';
+
+function noModel(bytes: Uint8Array, source: string): DataError {
+  const kind = recognizeFile(bytes);
+  if (kind === undefined) return new DataError(`${source} is not an ONNX file, or is damaged`, { fix: howToMake });
+  return new DataError(`${source} is ${kind.name}, not an ONNX file`, { fix: kind.fix ?? howToMake });
+}
+
+function readProperties({ metadata: { format: found, ...properties } }: CheckedModel, source: string): FrozenMetadata {
   if (found !== format) {
     const what = found === undefined ? 'was not written by ablate' : `has the format ${JSON.stringify(found)}, not ${format}`;
-    throw new DataError(`${source} ${what}: its classes and its preprocessing are not known`, {
-      fix: 'make one with: ablate freeze <run> -o model.onnx',
-    });
+    throw new DataError(`${source} ${what}: its classes and its preprocessing are not known`, { fix: howToMake });
   }
-  const values = Object.entries(rest).map(([key, text]) => [key, isText(key) ? text : parseJson(text)]);
-  const parsed = metadataSchema.safeParse(Object.fromEntries(values));
-  if (!parsed.success) {
-    const problem = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
-    throw new DataError(`the metadata of ${source} is damaged: ${problem}`, { fix: 'freeze it again' });
-  }
-  return parsed.data;
+  const known = Object.keys(metadataFields.shape).filter((key) => properties[key] !== undefined);
+  const values = known.map((key) => [key, isText(key) ? properties[key] : parseJson(properties[key]!)]);
+  return check(Object.fromEntries(values), source);
+}
+
+function check(values: unknown, source: string): FrozenMetadata {
+  const { success, data, error } = metadataSchema.safeParse(values);
+  if (success) return data;
+  const problems = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  throw new DataError(`the metadata of ${source} is damaged: ${problems}`, { fix: 'freeze it again' });
+}
+
+/** Names and what can be told of them without a path: a folder of images is `images`, a file of weights `file`; runs keep their names. */
+function withoutPaths({ config, accuracy, quantization, ...rest }: FrozenMetadata): FrozenMetadata {
+  const { pruning } = config;
+  const calibration = quantization?.calibration ?? null;
+  return {
+    ...rest,
+    accuracy: accuracy && withoutFolder(accuracy),
+    quantization: quantization && { ...quantization, calibration: calibration && withoutFolder(calibration) },
+    config: {
+      ...withoutFolder(config),
+      init: withoutPath(config.init),
+      teacher: withoutPath(config.teacher),
+      pruning: pruning.type === 'none' ? pruning : { ...pruning, rewind: withoutPath(pruning.rewind) },
+    },
+  };
+}
+
+function withoutFolder<T extends { readonly dataset: string }>(record: T): T {
+  return { ...record, dataset: record.dataset.split(':')[0]! };
+}
+
+/** @param reference none, rate, the name of a run, or the path of a run or a file */
+function withoutPath(reference: string): string {
+  return /^(none|rate|[A-Za-z0-9]+\/\d+)$/.test(reference) ? reference : 'file';
 }
 
 function isText(key: string): boolean {

@@ -105,7 +105,7 @@ async function evaluateFrozenFile(path: string, split: SplitName, options: Optio
   const frozen = await openFrozenModel(path, { threads: options.threads ?? defaultThreads() });
   const { metadata, session } = frozen;
   try {
-    const dataset = await loadImages(options.data ?? String(metadata.config['dataset']), options);
+    const dataset = await loadImages(options.data ?? metadata.config.dataset, options);
     await interruptible('stopping', async (signal) => {
       const evaluation = await evaluateFrozen({ session, metadata, dataset, split, batchSize: options.batchSize }, signal);
       if (evaluation === undefined) throw new Interruption('the evaluation was stopped');

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Frozen } from '../../deploy/freeze.ts';
 import type { FrozenAccuracy, FrozenMetadata } from '../../deploy/metadata.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
@@ -62,7 +63,7 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   });
   const accuracy =
     options.evaluate === true
-      ? await measureAccuracy(frozen.encode(null), frozen.metadata, options)
+      ? await measureAccuracy(frozen, saved.config.dataset, options)
       : await recordedAccuracy(saved, run, weights);
   const bytes = bytesFor(file, frozen.encode(accuracy));
   writeFileAtomic(file, bytes);
@@ -70,11 +71,11 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
 }
 
 /** Evaluates the frozen file itself. */
-async function measureAccuracy(bytes: Uint8Array, metadata: FrozenMetadata, options: Options): Promise<FrozenAccuracy> {
+async function measureAccuracy({ metadata, encode }: Frozen, trainedOn: string, options: Options): Promise<FrozenAccuracy> {
   const { evaluateFrozen } = await import('../../deploy/evaluate.ts');
   const { openSession } = await import('../../deploy/onnx-runtime.ts');
-  const dataset = await loadImages(options.data ?? String(metadata.config['dataset']), options);
-  const session = await openSession(bytes, 'the frozen file', { threads: defaultThreads() });
+  const dataset = await loadImages(options.data ?? trainedOn, options);
+  const session = await openSession(encode(null), 'the frozen file', { threads: defaultThreads() });
   try {
     const evaluation = await evaluateFrozen({ session, metadata, dataset, split: 'test' });
     const { accuracy, images } = evaluation!;

@@ -232,12 +232,10 @@ async function readFrozenSource(path: string, { weights, model, set, classes, fi
     );
   }
   const { readFrozenFile } = await import('../../deploy/frozen-model.ts');
-  const { readFrozenMetadata } = await import('../../deploy/metadata.ts');
-  const bytes = readFrozenFile(path);
-  const { config } = readFrozenMetadata(bytes, path);
+  const { bytes, metadata } = readFrozenFile(path);
   return {
     name: path.replace(frozenFileName, ''),
-    dataset: String(config['dataset']),
+    dataset: metadata.config.dataset,
     freeze: () => Promise.resolve({ bytes, source: path }),
   };
 }

@@ -223,7 +223,7 @@ function chooseImages(
 ): ChosenImages {
   if (dataset === undefined) throw new ConfigurationError('integer arithmetic, and measuring layers, need a data set');
   requireFitting(metadata, dataset);
-  const train = trainingImages ?? splitOf(dataset, 'train', metadata.config['val'] === true);
+  const train = trainingImages ?? splitOf(dataset, 'train', metadata.config.val);
   const drawsCheck = check !== undefined && check.imageSet === undefined;
   const calibrationCount = calibration.images ?? usualCount(train.count, drawsCheck);
   requireCount('images', calibrationCount, train.count, `${dataset.name} has as training images`);

@@ -1,7 +1,6 @@
 /** Latency and throughput of frozen files, in ONNX Runtime and in ablate's engine, measured in turns. */
 import { percentile } from '../../util/percentile.ts';
 import { readFrozenFile } from '../frozen-model.ts';
-import { readFrozenMetadata } from '../metadata.ts';
 import { startCompetitor, type Competitor, type MeasureRequest, type NodeRuntime } from './competitor.ts';
 
 /** A frozen file, and what to call it in the results. */
@@ -72,8 +71,8 @@ interface Entry {
 }
 
 function describeEntry({ name, path }: BenchFile, runtime: NodeRuntime, threads: number): Entry {
-  const bytes = readFrozenFile(path);
-  const { model, parameters, operations } = readFrozenMetadata(bytes, path);
+  const { bytes, metadata } = readFrozenFile(path);
+  const { model, parameters, operations } = metadata;
   return { name, path, runtime, threads, facts: { model, bytes: bytes.length, parameters, operations } };
 }
 

@@ -2,13 +2,11 @@
 import { createTransform, plainView } from '../../data/transform.ts';
 import { createOnednnEngine } from '../../engine/onednn/engine.ts';
 import { buildModel } from '../../models/registry.ts';
-import { checkConfig } from '../../train/config.ts';
 import { initializeParameters } from '../../train/initialize.ts';
 import { preprocessingOf } from '../../train/preprocessing.ts';
 import { messageOf } from '../../util/errors.ts';
 import { streamKey, uint32 } from '../../util/random.ts';
 import { readFrozenFile } from '../frozen-model.ts';
-import { readFrozenMetadata } from '../metadata.ts';
 import { openSession } from '../onnx-runtime.ts';
 import type { CompetitorMessage, CompetitorSettings, MeasureRequest } from './competitor.ts';
 
@@ -56,8 +54,8 @@ async function repeat(run: RunBatch, milliseconds: number, minimumRuns: number):
 }
 
 async function openOnnxRuntime({ path, threads }: CompetitorSettings): Promise<Prepare> {
-  const bytes = readFrozenFile(path);
-  const { imageSize: side } = readFrozenMetadata(bytes, path);
+  const { bytes, metadata } = readFrozenFile(path);
+  const side = metadata.imageSize;
   const session = await openSession(bytes, path, { threads });
   return (count) => {
     const batch = { pixels: randomBytes(count * side * side * 3), count, height: side, width: side };
@@ -72,8 +70,8 @@ async function openOnnxRuntime({ path, threads }: CompetitorSettings): Promise<P
  * too; the softmax, which is not a layer, is left out.
  */
 function openAblate({ path, threads }: CompetitorSettings): Promise<Prepare> {
-  const metadata = readFrozenMetadata(readFrozenFile(path), path);
-  const config = checkConfig(metadata.config);
+  const { metadata } = readFrozenFile(path);
+  const { config } = metadata;
   const shape = [3, metadata.imageSize, metadata.imageSize] as const;
   const preprocessing = preprocessingOf(config, shape);
   const input = [3, metadata.inputSize, metadata.inputSize] as const;

@@ -124,10 +124,33 @@ const root = protobuf.Root.fromJSON({
         metadataProps: { ...repeated, type: 'Entry', id: 14 },
       },
     },
-    // A model as far as its metadata is read: the graph, which holds the weights, is passed over.
-    ModelHeader: {
+    // A model of any producer, as far as it is checked before it is run.
+    CheckedTensor: {
+      fields: {
+        dataType: { type: 'int32', id: 2 },
+        floatData: { ...repeated, type: 'float', id: 4 },
+        name: { type: 'string', id: 8 },
+        rawData: { type: 'bytes', id: 9 },
+        doubleData: { ...repeated, type: 'double', id: 10 },
+        externalData: { ...repeated, type: 'Entry', id: 13 },
+      },
+    },
+    CheckedAttribute: { fields: { t: { type: 'CheckedTensor', id: 5 } } },
+    CheckedNode: {
+      fields: { name: { type: 'string', id: 3 }, attribute: { ...repeated, type: 'CheckedAttribute', id: 5 } },
+    },
+    CheckedGraph: {
+      fields: {
+        node: { ...repeated, type: 'CheckedNode', id: 1 },
+        initializer: { ...repeated, type: 'CheckedTensor', id: 5 },
+        input: { ...repeated, type: 'Value', id: 11 },
+        output: { ...repeated, type: 'Value', id: 12 },
+      },
+    },
+    CheckedModel: {
       fields: {
         irVersion: { type: 'int64', id: 1 },
+        graph: { type: 'CheckedGraph', id: 7 },
         opsetImport: { ...repeated, type: 'OperatorSet', id: 8 },
         metadataProps: { ...repeated, type: 'Entry', id: 14 },
       },
@@ -136,7 +159,7 @@ const root = protobuf.Root.fromJSON({
 });
 
 const modelType = root.lookupType('Model');
-const headerType = root.lookupType('ModelHeader');
+const checkedType = root.lookupType('CheckedModel');
 
 export function floatAttribute(name: string, value: number): AttributeProto {
   return { name, type: attributeTypes.FLOAT, f: value };
@@ -217,20 +240,62 @@ function decodeValue({ name, type }: DecodedValue): ValueProto {
   return { name, type: known ?? 'float', ...(extents && { shape: extents }) };
 }
 
+/** A tensor that a file holds, as an initializer or in a node's attribute. */
+export interface HeldTensor {
+  /** Its own, or that of its node. */
+  readonly name?: string;
+  readonly dataType?: number;
+  /** Little-endian. Values may be in one of the lists in its place. */
+  readonly rawData?: Uint8Array;
+  readonly floatData: readonly number[];
+  readonly doubleData: readonly number[];
+  /** Where it is in another file; empty where it is in this one. */
+  readonly externalData: readonly Entry[];
+}
+
+/** What of an ONNX file, of any producer, can be checked before it is run. */
+export interface CheckedModel {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly inputs: readonly ValueProto[];
+  readonly outputs: readonly ValueProto[];
+  readonly tensors: readonly HeldTensor[];
+}
+
 /**
- * The metadata of an ONNX file, of any producer; undefined if the bytes are no ONNX model.
+ * Reads an ONNX file of any producer; undefined if the bytes are none.
  * Protocol buffers have no signature, so a model is what parses and states its version and its operator set.
  */
-export function decodeMetadata(bytes: Uint8Array): Readonly<Record<string, string>> | undefined {
-  let header: { readonly irVersion?: number; readonly opsetImport?: unknown[]; readonly metadataProps?: readonly Entry[] };
+export function decodeChecked(bytes: Uint8Array): CheckedModel | undefined {
+  let model: DecodedCheckedModel;
   try {
-    header = headerType.toObject(headerType.decode(bytes), { longs: Number });
+    model = checkedType.toObject(checkedType.decode(bytes), { longs: Number, arrays: true }) as DecodedCheckedModel;
   } catch {
     return undefined;
   }
-  const { irVersion: version = 0, opsetImport = [], metadataProps = [] } = header;
-  if (version < 1 || opsetImport.length === 0) return undefined;
-  return Object.fromEntries(metadataProps.map(({ key = '', value = '' }) => [key, value]));
+  const { irVersion: version = 0, opsetImport, metadataProps, graph } = model;
+  if (version < 1 || opsetImport.length === 0 || graph === undefined) return undefined;
+  const { node, initializer, input, output } = graph;
+  const inNodes = node.flatMap(({ name = '', attribute }) =>
+    attribute.flatMap(({ t }) => (t === undefined ? [] : [{ name, ...t }])),
+  );
+  return {
+    metadata: Object.fromEntries(metadataProps.map(({ key = '', value = '' }) => [key, value])),
+    inputs: input.map(decodeValue),
+    outputs: output.map(decodeValue),
+    tensors: [...initializer, ...inNodes],
+  };
+}
+
+interface DecodedCheckedModel {
+  readonly irVersion?: number;
+  readonly graph?: {
+    readonly node: readonly { readonly name?: string; readonly attribute: readonly { readonly t?: HeldTensor }[] }[];
+    readonly initializer: readonly HeldTensor[];
+    readonly input: readonly DecodedValue[];
+    readonly output: readonly DecodedValue[];
+  };
+  readonly opsetImport: readonly unknown[];
+  readonly metadataProps: readonly Entry[];
 }
 
 interface Entry {

@@ -11,7 +11,6 @@ import { isIP, type AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { readFrozenFile } from '../../deploy/frozen-model.ts';
-import { readFrozenMetadata } from '../../deploy/metadata.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { errorCode } from '../../util/file-error.ts';
 import { packageRoot } from '../../util/package.ts';
@@ -127,8 +126,8 @@ const headers = secureHeaders({
 });
 
 function loadModel(path: string, index: number): { readonly description: DemoModel; readonly bytes: Uint8Array } {
-  const bytes = readFrozenFile(path);
-  const { model, classes, imageSize, inputSize, accuracy, parameters, operations, run } = readFrozenMetadata(bytes, path);
+  const { bytes, metadata } = readFrozenFile(path);
+  const { model, classes, imageSize, inputSize, accuracy, parameters, operations, run } = metadata;
   const description = {
     url: `models/${index}.onnx`,
     file: basename(path),
