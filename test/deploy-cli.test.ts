@@ -1,5 +1,15 @@
 /** Freezing and labelling from the command line, and what they say of bad input. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -26,6 +36,7 @@ function png(width: number, height: number): Uint8Array {
 }
 
 beforeAll(async () => {
+  symlinkSync('/dev/null', inFolder('null.onnx'));
   const frozen = await freezeUntrained(referenceEngine, { model: 'squeeze0' });
   writeFileSync(inFolder('model.onnx'), frozen.encode(null));
   writeFileSync(inFolder('image.png'), png(50, 40));
@@ -164,6 +175,9 @@ describe('freeze', () => {
     [['-o', 'model.gz'], 2, 'output (=model.gz) must end in .onnx, or in .onnx.gz to be compressed'],
     // The system's own folder, which takes no files, not even from root.
     [['-o', '/proc/model.onnx'], 1, 'cannot write /proc/model.onnx'],
+    // Root could rename a file over it.
+    [['-o', 'null.onnx'], 1, 'cannot write null.onnx: it is a device, not a file'],
+    [['-o', 'model.onnx'], 1, 'model.onnx exists, a frozen file of weights of squeeze0, step 0, and was not made of weights.saf'],
     [['-o', 'nowhere/model.onnx'], 1, 'cannot write nowhere/model.onnx: there is no folder nowhere'],
   ])('%j leaves no file', async (flags, exitCode, message) => {
     writeWeights();
@@ -174,11 +188,34 @@ describe('freeze', () => {
     expect(readdirSync(folder)).toEqual(before);
   });
 
-  test.skipIf(process.getuid?.() === 0)('a folder that cannot be written is named', async () => {
+  test('a file of something else is replaced only if that is asked for; what it was is said', async () => {
+    writeWeights();
+    await freezeTo('kept.onnx');
+    const before = readFileSync(inFolder('kept.onnx'));
+    const again = await freezeTo('kept.onnx');
+    expect(again.stderr).toContain(
+      'error: kept.onnx exists, a frozen file of weights of nin0, and was not made of weights.safetensors',
+    );
+    expect(again.stderr).toContain('replace it with --force');
+    expect([again.code, again.stdout]).toEqual([1, '']);
+    const quantize = ['quantize', 'model.onnx', '--weights-only', 'int8', '--no-evaluate', '--json'];
+    expect((await ablate(...quantize, '-o', 'kept.onnx')).code).toBe(1);
+    expect(readFileSync(inFolder('kept.onnx'))).toEqual(before);
+    const forced = await ablate(...quantize, '-o', 'kept.onnx', '--force');
+    expect(forced).toMatchObject({ code: 0, stderr: 'replaced kept.onnx, a frozen file of weights of nin0\n' });
+    const same = await ablate(...quantize, '-o', 'kept.onnx');
+    expect(same).toMatchObject({ code: 0, stderr: 'replaced kept.onnx, a quantized file of weights of squeeze0, step 0\n' });
+  });
+
+  test('a folder that cannot be written is named', async () => {
     writeWeights();
     mkdirSync(inFolder('closed'));
     chmodSync(inFolder('closed'), 0o500);
-    const { code, stderr } = await ablate('freeze', 'weights.safetensors', '--model', 'nin0', '-o', 'closed/model.onnx');
+    // Root may write everywhere, unless it gives up the right to.
+    const rights = ['--bounding-set', '--inh-caps'].map((set) => `${set}=-dac_override,-dac_read_search`);
+    const within = process.getuid!() === 0 ? ['setpriv', ...rights] : [];
+    const args = ['freeze', 'weights.safetensors', '--model', 'nin0', '-o', 'closed/model.onnx'];
+    const { code, stderr } = await runCli(args, { cwd: folder, within });
     expect(stderr).toContain('permission denied');
     expect(code).toBe(1);
     expect(readdirSync(inFolder('closed'))).toEqual([]);

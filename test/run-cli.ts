@@ -12,6 +12,8 @@ export interface Finished {
 
 export interface CliOptions {
   readonly cwd?: string;
+  /** A program, with arguments, that runs it. */
+  readonly within?: readonly string[];
   /** Added to the environment; undefined removes. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Called with all of stderr so far, as it grows; what it returns is sent as a signal. */
@@ -30,9 +32,10 @@ const installed = join(import.meta.dirname, 'bin');
 
 /** Runs the command line in a process of its own. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<Finished> {
-  const { cwd, environment = {}, onStderr } = options;
+  const { cwd, within = [], environment = {}, onStderr } = options;
+  const [command, ...words] = [...within, process.execPath, main, ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], {
+    const child = spawn(command!, words, {
       cwd,
       env: { ...process.env, PATH: `${installed}${delimiter}${process.env['PATH'] ?? ''}`, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,41 +1,76 @@
+/** Files that commands write where `-o` says: claimed before the work, written after it, and never at the cost of something else. */
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { requireReplaceable, writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { frozenFileName } from '../util/file-names.ts';
+import { formatBytes } from '../util/format.ts';
 import { quoted } from '../util/shell.ts';
+import { note } from './output.ts';
+
+export const forceOption = ['--force', 'replace a file that is there, whatever it was made of'] as const;
+
+export interface OutputClaim {
+  /** The run or file that the result is made of. */
+  readonly source: string;
+  /** What is done to it: `freeze`. */
+  readonly what: string;
+  /** `--force`. */
+  readonly force: boolean;
+  /** What the file that is there was made of. Without it, it could be anything. */
+  readonly existing?: ExistingFile | undefined;
+}
+
+export interface ExistingFile {
+  /** Whether it was made by the same command of the same source, and may be replaced without asking. */
+  readonly isOwn: boolean;
+  /** What it is, in words: `a frozen file of tuto/1`. */
+  readonly description: string;
+}
+
+export interface Output {
+  /** Writes the file whole or not at all, and says what it replaced. */
+  write(bytes: Uint8Array): void;
+}
 
 /**
  * That a result cannot be written where `-o` says is told before the work, not after it.
  *
- * @throws AblateError if the folder of `file` does not exist, or `file` is a folder itself
+ * @throws ConfigurationError if `file` is the source; AblateError if its folder does not exist, it is no file, or one that was made of
+ *   something else and `force` is not given
  */
-export function requireWritableFolder(file: string): void {
+export function claimOutput(file: string, { source, what, force, existing }: OutputClaim): Output {
+  if (resolve(file) === resolve(source)) {
+    throw new ConfigurationError(`output (=${file}) is the file to ${what}`, { fix: 'name another file: -o <file>' });
+  }
+  requireWritableFolder(file);
+  if (!existsSync(file)) return { write: (bytes) => writeFileAtomic(file, bytes) };
+  const description = existing?.description ?? `a file of ${formatBytes(statSync(file).size)}`;
+  if (!force && existing?.isOwn !== true) {
+    throw new AblateError(`${file} exists, ${description}, and was not made of ${source} in the same way`, {
+      fix: 'name another file (-o <file>), or replace it with --force',
+    });
+  }
+  return {
+    write(bytes) {
+      writeFileAtomic(file, bytes);
+      note(`replaced ${file}, ${description}`);
+    },
+  };
+}
+
+/** @throws ConfigurationError if a name is not that of an ONNX file, which may be compressed */
+export function requireFrozenName(file: string): void {
+  if (frozenFileName.test(file)) return;
+  throw new ConfigurationError(`output (=${file}) must end in .onnx, or in .onnx.gz to be compressed`);
+}
+
+function requireWritableFolder(file: string): void {
   const folder = dirname(file);
   if (!existsSync(folder))
     throw new AblateError(`cannot write ${file}: there is no folder ${folder}`, { fix: `mkdir -p ${quoted(folder)}` });
   if (existsSync(file) && statSync(file).isDirectory()) {
     throw new AblateError(`cannot write ${file}: it is a folder`, { fix: `name a file: -o ${quoted(join(file, 'model.onnx'))}` });
   }
-}
-
-/**
- * What is made of a file must not take its place.
- *
- * @param source the run or file that it is made of
- * @param what is done to it: `freeze`
- * @throws ConfigurationError if `file` is the source; AblateError as `requireWritableFolder`
- */
-export function requireOutputFile(file: string, source: string, what: string): void {
-  if (resolve(file) === resolve(source)) {
-    throw new ConfigurationError(`output (=${file}) is the file to ${what}`, { fix: 'name another file: -o <file>' });
-  }
-  requireWritableFolder(file);
-}
-
-/** As `requireOutputFile`, for an ONNX file that may be compressed. */
-export function requireFrozenOutput(file: string, source: string, what: string): void {
-  if (!frozenFileName.test(file)) {
-    throw new ConfigurationError(`output (=${file}) must end in .onnx, or in .onnx.gz to be compressed`);
-  }
-  requireOutputFile(file, source, what);
+  requireReplaceable(file);
 }

@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test, vi } from 'vitest';
@@ -62,8 +72,26 @@ test('a failure names the path, the reason and a fix, and removes the temporary 
     /a part of the path is a file, not a folder \(ENOTDIR\)/,
   );
   mkdirSync(join(folder, 'b', 'file', 'full'), { recursive: true });
-  expect(() => writeFileAtomic(join(folder, 'b', 'file'), 'x')).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+  expect(() => writeFileAtomic(join(folder, 'b', 'file'), 'x')).toThrow(/cannot write .*b\/file: it is a folder, not a file/);
   expect(readdirSync(join(folder, 'b'))).toEqual(['file']);
+});
+
+test('a pipe or a device is never replaced, and a link leads to what is written', () => {
+  const inFolder = (name: string) => join(folder, 'special', name);
+  mkdirSync(join(folder, 'special'));
+  execFileSync('mkfifo', [inFolder('pipe')]);
+  expect(() => writeFileAtomic(inFolder('pipe'), 'x')).toThrow(/cannot write .*pipe: it is a pipe, not a file/);
+  symlinkSync('/dev/full', inFolder('device'));
+  for (const path of ['/dev/full', inFolder('device')]) {
+    expect(() => writeFileAtomic(path, 'x')).toThrow(`cannot write ${path}: it is a device, not a file`);
+  }
+  expect(statSync('/dev/full').isCharacterDevice()).toBe(true);
+  writeFileSync(inFolder('file'), 'old');
+  symlinkSync('file', inFolder('link'));
+  writeFileAtomic(inFolder('link'), 'new');
+  expect(readFileSync(inFolder('file'), 'utf8')).toBe('new');
+  expect(lstatSync(inFolder('link')).isSymbolicLink()).toBe(true);
+  expect(readdirSync(join(folder, 'special')).sort()).toEqual(['device', 'file', 'link', 'pipe']);
 });
 
 test('removes temporary files, and only those', () => {

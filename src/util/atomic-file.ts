@@ -1,7 +1,9 @@
 /** Files that appear whole or not at all, whenever the process or the machine stops. */
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { AblateError } from './errors.ts';
 import { errorCode, fileError } from './file-error.ts';
+import { specialKind } from './regular-file.ts';
 
 export interface AtomicWriteOptions {
   /**
@@ -14,19 +16,38 @@ export interface AtomicWriteOptions {
 /**
  * Writes a file whole or not at all: into a temporary file of the same folder, fsync, rename over `path`, fsync of the folder.
  * Readers see the old file or the new one. The temporary file is removed on failure; one that a killed process left behind is
- * removed by `removeTemporaryFiles`.
+ * removed by `removeTemporaryFiles`. Of a link, the file that it leads to is written.
  *
- * @throws AblateError with the path and a fix, if the folder is missing, cannot be written, or is full.
+ * @throws AblateError with the path and a fix, if the folder is missing, cannot be written, or is full, or `path` is there and no file.
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array, options: AtomicWriteOptions = {}): void {
   const durable = options.durable ?? true;
-  const temporary = temporaryPath(path);
+  const target = requireReplaceable(path);
+  const temporary = temporaryPath(target);
   try {
     writeNewFile(temporary, data, durable);
-    renameSync(temporary, path);
-    if (durable) syncFolder(dirname(path));
+    renameSync(temporary, target);
+    if (durable) syncFolder(dirname(target));
   } catch (error) {
     removeTemporary(temporary);
+    throw fileError('write', path, error);
+  }
+}
+
+/**
+ * That a path is free, or leads to a file. A folder, a pipe or a device (`/dev/null`, which root could rename a file over) is never replaced.
+ *
+ * @returns the file itself, behind links
+ * @throws AblateError if it is there and no file, or cannot be looked at
+ */
+export function requireReplaceable(path: string): string {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) return path;
+    const kind = specialKind(stats);
+    if (kind !== undefined) throw new AblateError(`cannot write ${path}: it is ${kind}, not a file`, { fix: 'name a file' });
+    return realpathSync(path);
+  } catch (error) {
     throw fileError('write', path, error);
   }
 }

@@ -26,7 +26,8 @@ import {
   runsDirOption,
   type Assignments,
 } from '../options.ts';
-import { requireFrozenOutput } from '../output-file.ts';
+import { existingFrozenFile } from '../frozen-files.ts';
+import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
@@ -43,6 +44,7 @@ interface Options extends SourceOptions {
   readonly set: Assignments;
   readonly output?: string;
   readonly report?: string;
+  readonly force?: true;
   readonly model?: string;
   readonly threads?: number;
   readonly data?: string;
@@ -67,6 +69,7 @@ export function addCompressCommand(program: Command): void {
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
     .option('--model <name>', 'model of the file, where it does not say')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.small.onnx)')
+    .option(...forceOption)
     .option('--report <folder>', 'folder of the report (default: beside the output, <output without its ending>-report)')
     .option('--threads <n>', 'threads (default: as it was trained)', parseThreads)
     .option('--data <name>', 'data set (default: what it was trained on)')
@@ -87,7 +90,10 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const reference = sourceReference(given, runsDir);
   const { saved: source } = await readReference(reference, { runsDir, model });
   const file = options.output ?? `${source.config.model}.small.onnx`;
-  requireFrozenOutput(file, given, 'compress');
+  requireFrozenName(file);
+  // A result does not say which network its rounds began with.
+  const existing = await existingFrozenFile(file, () => false);
+  const output = claimOutput(file, { source: given, what: 'compress', force: options.force === true, existing });
   const report = options.report ?? `${file.replace(frozenFileName, '')}-report`;
   requireReportFolder(report);
   const overrides = await roundOverrides(options);
@@ -103,10 +109,9 @@ async function compressModel(given: string, options: Options): Promise<void> {
     compress({ ...work, runsFolder: runsDir, signal }).finally(finish),
   );
   if ('stopped' in result) throw interruption(result, steps);
-  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const { writeCompressionReport } = await import('../../report/compression-report.ts');
   const content = bytesFor(file, result.file);
-  writeFileAtomic(file, content);
+  output.write(content);
   const command = commandLine(given, reference);
   const about = { file, reference, config: source.config, dataset, overrides, targets, steps, shrink, command, engine };
   const data = await gather(result, about);

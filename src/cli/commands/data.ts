@@ -7,6 +7,7 @@ import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
 import { formatBytes } from '../../util/format.ts';
 import { jsonOption, parsePositiveInteger } from '../options.ts';
+import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 
 interface JsonOption {
@@ -15,6 +16,7 @@ interface JsonOption {
 
 interface ShowOptions extends SourceOptions, JsonOption {
   readonly output?: string;
+  readonly force?: true;
   readonly split: string;
   readonly rows: number;
   readonly augment?: true;
@@ -43,6 +45,7 @@ export function addDataCommand(program: Command): void {
     .description('images per class, and a sheet of images as a network sees them')
     .argument('[dataset]', 'cifar10, synthetic or images:<folder>', 'cifar10')
     .option('-o, --output <file.png>', 'write a sheet with the first images of each class, a class in each column')
+    .option(...forceOption)
     .option('--split <name>', 'split on the sheet: train or test', 'train')
     .option('--rows <n>', 'images of each class on the sheet', parsePositiveInteger, 8)
     .option('--augment', 'cropped and augmented at random as in training')
@@ -97,8 +100,9 @@ function requireCifar10(dataset: string): void {
 }
 
 async function showData(name: string, options: ShowOptions): Promise<void> {
+  const sheet = claimSheet(name, options);
   const dataset = await loadImages(name, options);
-  if (options.output !== undefined) await writeSheet(dataset, options.output, options);
+  if (sheet !== undefined) await writeSheet(dataset, sheet.path, sheet.output, options);
   else if (options.augment === true || options.recipe !== undefined) {
     throw new ConfigurationError('--augment and --recipe are for the sheet of images', { fix: 'add -o sheet.png' });
   }
@@ -146,11 +150,15 @@ function printCounts({ name, synthetic, shape, fingerprint, classes, train, test
   );
 }
 
+/** Before the images are read. */
+function claimSheet(source: string, { output: path, force }: ShowOptions) {
+  return path === undefined ? undefined : { path, output: claimOutput(path, { source, what: 'show', force: force === true }) };
+}
+
 /** Draws the first images of each class as network inputs, a class in each column. */
-async function writeSheet(dataset: Dataset, path: string, options: ShowOptions): Promise<void> {
+async function writeSheet(dataset: Dataset, path: string, output: Output, options: ShowOptions): Promise<void> {
   const { imageGrid } = await import('../../runs/image-grid.ts');
   const { augmentationKeys, createTransform, plainView } = await import('../../data/transform.ts');
-  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const { split } = options;
   if (split !== 'train' && split !== 'test') throw new ConfigurationError(`split (=${split}) must be train or test`);
   const { images, labels } = dataset[split];
@@ -172,7 +180,7 @@ async function writeSheet(dataset: Dataset, path: string, options: ShowOptions):
   const size = preprocessing.inputSize;
   const columns = positions.length / options.rows;
   const { png, width, height } = imageGrid(inputs, [positions.length, dataset.shape[0], size, size], { columns });
-  writeFileAtomic(path, png);
+  output.write(png);
   note(`wrote ${path}: ${width}x${height} pixels, ${formatBytes(png.length)}, columns in the order of the classes`);
 }
 

@@ -9,9 +9,9 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
-import { requireFrozenOutput } from '../output-file.ts';
+import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
-import { weightsKind } from '../frozen-files.ts';
+import { existingFrozenFile, isOfRun, weightsKind } from '../frozen-files.ts';
 import { readReference } from '../saved-model.ts';
 
 interface Options extends SourceOptions {
@@ -21,6 +21,7 @@ interface Options extends SourceOptions {
   readonly set: Assignments;
   readonly classes?: string;
   readonly evaluate?: true;
+  readonly force?: true;
   readonly data?: string;
   readonly runsDir: string;
   readonly json?: true;
@@ -32,6 +33,7 @@ export function addFreezeCommand(program: Command): void {
     .description('write a trained network as one ONNX file that takes images as they are')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.onnx)')
+    .option(...forceOption)
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)')
     .option('--model <name>', 'model of the file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
@@ -50,23 +52,25 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   const { freeze } = await import('../../deploy/freeze.ts');
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { runName } = await import('../../runs/run-folder.ts');
-  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const weights = await weightsKind(saved, options.weights);
   const file = options.output ?? `${saved.config.model}.onnx`;
-  requireFrozenOutput(file, reference, 'freeze');
+  requireFrozenName(file);
+  const name = run && runName(run);
+  const existing = await existingFrozenFile(file, (each) => each.quantization === null && isOfRun(each, name, saved.config));
+  const output = claimOutput(file, { source: reference, what: 'freeze', force: options.force === true, existing });
   const frozen = await freeze({
     saved,
     weights,
     engine: createOnednnEngine(),
     classes: options.classes?.split(',').map((name) => name.trim()),
-    run: run && runName(run),
+    run: name,
   });
   const accuracy =
     options.evaluate === true
       ? await measureAccuracy(frozen, saved.config.dataset, options)
       : await recordedAccuracy(saved, run, weights);
   const bytes = bytesFor(file, frozen.encode(accuracy));
-  writeFileAtomic(file, bytes);
+  output.write(bytes);
   report({ ...frozen.metadata, accuracy }, file, bytes.length, options.json === true);
 }
 

@@ -12,7 +12,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
-import { requireOutputFile } from '../output-file.ts';
+import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
@@ -30,6 +30,7 @@ interface Options extends SourceOptions {
   readonly steps?: number;
   readonly resume?: string;
   readonly output?: string;
+  readonly force?: true;
   readonly model?: string;
   readonly set: Assignments;
   readonly threads?: number;
@@ -68,6 +69,7 @@ export function addPruneCommand(program: Command): void {
       '-o, --output <file>',
       'where to write the weights, .safetensors.gz or .safetensors (default: <model>-pruned.safetensors.gz)',
     )
+    .option(...forceOption)
     .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseThreads)
     .option('--data <name>', 'data set to train and evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
@@ -78,11 +80,10 @@ export function addPruneCommand(program: Command): void {
 }
 
 async function pruneModel(reference: string | undefined, options: Options): Promise<void> {
-  const { result, config } =
+  const { result, file, output } =
     options.resume === undefined ? await startPruning(reference, options) : await resume(reference, options);
   if (result.pruned === undefined) throw interruption(result);
-  const file = options.output ?? usualOutput(config.model);
-  await writeWeights(file, result.pruned);
+  output.write(await encodeWeights(file, result.pruned));
   if (options.json === true) printJson(describe(result, result.pruned, file));
   else printReport(result, result.pruned, file);
 }
@@ -97,7 +98,7 @@ async function startPruning(reference: string | undefined, options: Options) {
   const steps = options.steps ?? usualSteps;
   if (!Number.isInteger(steps) || steps < 0) throw new ConfigurationError(`steps (=${steps}) must be an integer of at least 0`);
   const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
-  await requireOutput(options.output ?? usualOutput(saved.config.model), reference);
+  const claimed = await claim(saved.config.model, reference, options);
   const overrides = await trainingOverrides(options);
   const { planPruning, prune } = await import('../../compress/prune/prune.ts');
   const dataset = await loadImages(options.data ?? saved.config.dataset, options);
@@ -108,7 +109,7 @@ async function startPruning(reference: string | undefined, options: Options) {
   const request = { source: saved, reference: settledReference(reference, runsFolder), method, steps };
   const plan = planPruning({ ...request, overrides: { ...overrides, ...settled } }, dataset);
   const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
-  return { result, config: plan.config };
+  return { result, ...claimed };
 }
 
 const startingOptions = [
@@ -136,11 +137,11 @@ async function resume(reference: string | undefined, options: Options) {
   const { findRun } = await import('../../runs/run-folder.ts');
   const { configOfPruning, resumePruning } = await import('../../compress/prune/prune.ts');
   const run = findRun(options.runsDir, options.resume!);
-  await requireOutput(options.output ?? usualOutput(run.model), run.path);
+  const claimed = await claim(run.model, run.path, options);
   const config = configOfPruning(run, await trainingOverrides(options));
   const dataset = await loadImages(config.dataset, options);
   const result = await trainWith(config, (work) => resumePruning(run, config, { ...work, dataset }));
-  return { result, config };
+  return { result, ...claimed };
 }
 
 interface Work {
@@ -196,21 +197,17 @@ function oneOf<T extends string>(option: string, value: string, allowed: readonl
   return found;
 }
 
-/** Said before the work, not after it. */
-async function requireOutput(file: string, source: string): Promise<void> {
+/** Before the work. A file of weights does not say which network it was pruned from, so that none is replaced unasked. */
+async function claim(model: string, source: string, { output, force }: Options): Promise<{ file: string; output: Output }> {
   const { requireWeightsFileName } = await import('../../compress/weights-file.ts');
+  const file = output ?? `${model}-pruned.safetensors.gz`;
   requireWeightsFileName(file);
-  requireOutputFile(file, source, 'prune');
+  return { file, output: claimOutput(file, { source, what: 'prune', force: force === true }) };
 }
 
-function usualOutput(model: string): string {
-  return `${model}-pruned.safetensors.gz`;
-}
-
-async function writeWeights(file: string, { tensors, metadata }: PrunedNetwork): Promise<void> {
+async function encodeWeights(file: string, { tensors, metadata }: PrunedNetwork): Promise<Uint8Array> {
   const { encodeWeightsFile } = await import('../../compress/weights-file.ts');
-  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
-  writeFileAtomic(file, encodeWeightsFile(file, tensors, metadata));
+  return encodeWeightsFile(file, tensors, metadata);
 }
 
 function interruption({ run, step, steps }: PruneResult): Interruption {

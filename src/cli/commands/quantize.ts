@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { singleProcess } from '../../cluster/collective.ts';
 import type { FileComparison } from '../../compress/quantize/compare.ts';
 import type { FloatFile, MeasuredCheck, Quantized, QuantizeOptions } from '../../compress/quantize/quantize.ts';
 import type { Dataset } from '../../data/dataset.ts';
-import type { FrozenAccuracy, QuantizationScheme } from '../../deploy/metadata.ts';
+import type { FrozenAccuracy, FrozenMetadata, QuantizationScheme } from '../../deploy/metadata.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { defaultThreads } from '../../util/cpu.ts';
@@ -15,7 +16,7 @@ import { bytesFor } from '../../util/gzip.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { weightsKind } from '../frozen-files.ts';
+import { existingFrozenFile, isOfRun, weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import {
   jsonOption,
@@ -26,7 +27,7 @@ import {
   runsDirOption,
   type Assignments,
 } from '../options.ts';
-import { requireFrozenOutput } from '../output-file.ts';
+import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
@@ -34,6 +35,7 @@ import { trainingDisplay } from '../training-display.ts';
 
 interface Options extends SourceOptions {
   readonly output?: string;
+  readonly force?: true;
   readonly weightsOnly?: string;
   readonly calibration?: string;
   readonly percentile?: number;
@@ -69,6 +71,7 @@ export function addQuantizeCommand(program: Command): void {
       '-o, --output <file.onnx>',
       'where to write; .onnx.gz compresses (default: beside the file, or for a run here: <name>.int8.onnx)',
     )
+    .option(...forceOption)
     .option('--weights-only <type>', 'store the weights as int8 or float16, and compute in float32')
     .option('--calibration <method>', 'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)')
     .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)
@@ -109,16 +112,17 @@ async function quantizeModel(reference: string, options: Options): Promise<void>
   const settings = await settingsOf(scheme, options);
   const source = await readSource(reference, options);
   const output = options.output ?? `${source.name}${suffixes[scheme]}`;
-  requireFrozenOutput(output, reference, 'quantize');
+  requireFrozenName(output);
+  const existing = await existingFrozenFile(output, (metadata) => metadata.quantization !== null && source.isSourceOf(metadata));
+  const claimed = claimOutput(output, { source: reference, what: 'quantize', force: options.force === true, existing });
   const dataset = await loadData(source.dataset, scheme, options);
   const file = await source.freeze(settings.weightBits, dataset);
   const { quantize } = await import('../../compress/quantize/quantize.ts');
-  const { writeFileAtomic } = await import('../../util/atomic-file.ts');
   const quantized = await quantize({ ...settings, file, dataset });
   const comparison = dataset && options.evaluate ? await compare(file, quantized, dataset, options) : undefined;
   const bytes = quantized.encode(comparison && dataset ? accuracyRecord(comparison, dataset) : null);
   const written = bytesFor(output, bytes);
-  writeFileAtomic(output, written);
+  claimed.write(written);
   const sizes = { bytes: written.length, uncompressedBytes: bytes.length, sourceBytes: file.bytes.length };
   const result = { file: output, ...sizes, quantized, comparison };
   if (options.json === true) printJson(jsonOf(result));
@@ -209,6 +213,8 @@ interface Source {
   readonly name: string;
   /** The data set it was trained on. */
   readonly dataset: string;
+  /** Whether a quantized file was made of it. */
+  isSourceOf(metadata: FrozenMetadata): boolean;
   /** The float32 file; trained on before, if that is asked for. */
   freeze(bits: 7 | 8, dataset: Dataset | undefined): Promise<FloatFile>;
 }
@@ -236,6 +242,7 @@ async function readFrozenSource(path: string, { weights, model, set, classes, fi
   return {
     name: path.replace(frozenFileName, ''),
     dataset: metadata.config.dataset,
+    isSourceOf: ({ quantization }) => quantization?.source.sha256 === createHash('sha256').update(bytes).digest('hex'),
     freeze: () => Promise.resolve({ bytes, source: path }),
   };
 }
@@ -247,6 +254,7 @@ async function readTrainedSource(reference: string, options: Options): Promise<S
   return {
     name: run === undefined ? reference.replace(weightsFileName, '') : saved.config.model,
     dataset: saved.config.dataset,
+    isSourceOf: (metadata) => isOfRun(metadata, run && runName(run), saved.config),
     async freeze(bits, dataset) {
       const { freeze } = await import('../../deploy/freeze.ts');
       const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');

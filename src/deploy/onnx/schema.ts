@@ -273,8 +273,8 @@ export function decodeChecked(bytes: Uint8Array): CheckedModel | undefined {
     return undefined;
   }
   const { irVersion: version = 0, opsetImport, metadataProps, graph } = model;
-  if (version < 1 || opsetImport.length === 0 || graph === undefined) return undefined;
-  const { node, initializer, input, output } = graph;
+  if (version < 1 || opsetImport.length === 0) return undefined;
+  const { node = [], initializer = [], input = [], output = [] } = graph ?? {};
   const inNodes = node.flatMap(({ name = '', attribute }) =>
     attribute.flatMap(({ t }) => (t === undefined ? [] : [{ name, ...t }])),
   );
