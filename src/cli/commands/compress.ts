@@ -26,7 +26,7 @@ import {
   runsDirOption,
   type Assignments,
 } from '../options.ts';
-import { existingFrozenFile } from '../frozen-files.ts';
+import { existingFrozenFile } from '../existing-file.ts';
 import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';

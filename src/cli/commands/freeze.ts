@@ -11,7 +11,8 @@ import { bytesFor } from '../../util/gzip.ts';
 import { jsonOption, parseAssignment, runsDirOption, type Assignments } from '../options.ts';
 import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
-import { existingFrozenFile, isOfRun, weightsKind } from '../frozen-files.ts';
+import { existingFrozenFile, isOfRun } from '../existing-file.ts';
+import { weightsKind } from '../frozen-files.ts';
 import { readReference } from '../saved-model.ts';
 
 interface Options extends SourceOptions {

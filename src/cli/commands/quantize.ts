@@ -16,7 +16,8 @@ import { bytesFor } from '../../util/gzip.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
-import { existingFrozenFile, isOfRun, weightsKind } from '../frozen-files.ts';
+import { existingFrozenFile, isOfRun } from '../existing-file.ts';
+import { weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import {
   jsonOption,

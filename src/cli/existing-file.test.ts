@@ -7,7 +7,7 @@ import { encodeFrozenMetadata } from '../deploy/metadata.ts';
 import { decodeModel, encodeModel } from '../deploy/onnx/schema.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { resolveConfig } from '../train/config.ts';
-import { existingFrozenFile, isOfRun } from './frozen-files.ts';
+import { existingFrozenFile, isOfRun } from './existing-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-existing-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
