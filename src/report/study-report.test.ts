@@ -129,8 +129,8 @@ describe('one change at a time', () => {
   beforeAll(() => {
     data = reportOf(comparison, {
       baseline: [finished(0.8, evaluation(8)), finished(0.81, evaluation(16)), finished(0.82)],
-      // Differences of -0.03, -0.02, -0.04: mean -0.03, deviation 0.01.
-      flat: [finished(0.77), finished(0.79), finished(0.78)],
+      // Differences of -0.02, -0.04, -0.03: mean -0.03, deviation 0.01.
+      flat: [finished(0.78), finished(0.77), finished(0.79)],
       // 0.001, 0.002, 0.003: mean 0.002, deviation 0.001.
       slow: [finished(0.801), finished(0.812), finished(0.823)],
       // 0.05, 0.051, 0.049: mean 0.05, deviation 0.001.
@@ -280,6 +280,9 @@ describe('one change at a time', () => {
     const atEnd = late[1]!;
     [atEnd.mean, atEnd.low, atEnd.high].forEach((value, i) => expect(value).toBeCloseTo([81, 80, 82][i]!, 9));
     expect(late[3]).toMatchObject({ mean: 84, low: 84, high: 84 });
+    // The lowest seed is neither the first nor the last.
+    const flat = curves.find(({ panel, line, step }) => panel === 'flat' && line === 'variant' && step === 200)!;
+    [flat.mean, flat.low, flat.high].forEach((value, i) => expect(value).toBeCloseTo([78, 77, 79][i]!, 9));
     expect(curves.filter(({ panel, line }) => panel === 'hot' && line === 'variant')).toEqual([
       { panel: 'hot', line: 'variant', step: 50, mean: 95, low: 95, high: 95 },
       { panel: 'hot', line: 'variant', step: 100, mean: 95, low: 95, high: 95 },
