@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { describeEnvironment } from '../runs/environment.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { createPredictor, secondsInAll } from './predict.ts';
@@ -40,8 +41,11 @@ describe('seconds of a run', () => {
     mkdirSync(path, { recursive: true });
     const write = (name: string, text: string) => writeFileSync(join(path, name), text);
     write('config.json', damaged ? '{' : JSON.stringify(settled));
-    write('environment.json', JSON.stringify({ host }));
-    write('status.json', JSON.stringify({ status: 'finished', step, steps: 100 }));
+    write('environment.json', JSON.stringify({ ...describeEnvironment({ threads: 1 }), host }));
+    write(
+      'status.json',
+      JSON.stringify({ status: 'finished', step, steps: 100, pid: 1, host, updatedAt: '2026-01-31T12:00:00.000Z' }),
+    );
     write('metrics.jsonl', `${JSON.stringify({ step: 100, time: 't', 'train/imagesPerSecond': imagesPerSecond })}\n`);
   }
 
