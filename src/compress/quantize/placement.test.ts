@@ -81,6 +81,13 @@ describe('which tensors become integers', () => {
   });
 });
 
+test('an output of the graph stays float, whatever makes it', () => {
+  expect(names(graphOf((g) => conv(g, 'b', conv(g, 'a', 'x'))))).toEqual(['a']);
+  expect(names(graphOf((g) => g.node('MaxPool', 'pool', [conv(g, 'a', 'x')])))).toEqual(['a']);
+  // A ReLU that makes the output is not taken for its layer's.
+  expect(names(graphOf((g) => g.node('Relu', 'relu', [dense(g, 'a', 'x')])))).toEqual([]);
+});
+
 test('what only moves values shares a scale, decided by those that are computed with', () => {
   const module = graphOf((g) => {
     const stem = conv(g, 'stem', 'x');
