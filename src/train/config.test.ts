@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import { checkConfig, resolveConfig, setKey } from './config.ts';
-import type { ConfigOverrides } from './config-schema.ts';
+import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { recipes } from './recipes/registry.ts';
 
 const message = (...layers: ConfigOverrides[]): string => {
@@ -167,4 +167,32 @@ test('unknown keys inside groups say what is allowed there', () => {
   expect(message({ model: 'tuto', 'augmentation.filp': 'none' })).toBe(
     'there is no key "filp" in augmentation. Did you mean "flip"? Allowed: translate, randomCrop, flip, brightness, contrast, cutout',
   );
+});
+
+test.each<[key: keyof TrainingConfig, kind: string, given: ConfigOverrides, rest: Record<string, unknown>]>([
+  ['schedule', 'constant', {}, {}],
+  ['schedule', 'step', {}, { milestones: [0.5, 0.75], factor: 0.1 }],
+  ['schedule', 'cosine', {}, { warmup: 0, final: 0 }],
+  ['schedule', 'oneCycle', {}, { warmup: 0.15, initial: 0, final: 0 }],
+  ['schedule', 'triangular', {}, { warmup: 0.23, initial: 0.2, final: 0.07 }],
+  ['learningRateScaling', 'linear', {}, { referenceBatchSize: 128, warmup: 0.05 }],
+  ['optimizer', 'sgd', {}, { momentum: 0, nesterov: false, decoupled: false }],
+  ['weightDecay', 'none', {}, { value: 0 }],
+  ['weightDecay', 'coupled', {}, { value: 5e-4 }],
+  ['weightDecay', 'decoupled', {}, { value: 5e-3 }],
+  ['weightDecay', 'independent', {}, { value: 0.0153 }],
+  ['movingAverage', 'exponential', {}, { decay: 0.9999, warmup: true }],
+  ['lookahead', 'lookahead', {}, { every: 5, decay: 0.95 ** 5, power: 3 }],
+  [
+    'pruning',
+    'magnitude',
+    { 'pruning.sparsity': 0.5 },
+    { sparsity: 0.5, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' },
+  ],
+  ['initializer', 'truncatedNormal', {}, { standardDeviation: 0.05 }],
+])('what is not said of %s %s has its default value', (key, kind, given, rest) => {
+  // From a recipe that has another kind, of which nothing is inherited.
+  const other = { weightDecay: 'none', movingAverage: 'none', schedule: 'constant' };
+  const tag = key === 'weightDecay' ? 'rule' : 'type';
+  expect(resolveConfig({ model: 'tuto', ...other, [key]: kind, ...given })[key]).toEqual({ [tag]: kind, ...rest });
 });
