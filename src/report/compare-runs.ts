@@ -15,6 +15,7 @@ import { quoted } from '../util/shell.ts';
 import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
 import { commonNotes, outcomesOf, versionNotes } from './study-report.ts';
 import type { ReportData } from './report-data.ts';
+import { shownDataset } from './shown-dataset.ts';
 
 export interface Gathered {
   readonly data: ReportData;
@@ -84,7 +85,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
     title: `Comparison of ${runs.length} runs`,
     description: '',
     design: 'runs compared by hand',
-    dataset: first.dataset,
+    dataset: shownDataset(first.dataset),
     synthetic: first.dataset === 'synthetic',
     split: first.val ? 'val' : 'test',
     classes: facts.classNames,

@@ -14,6 +14,7 @@ import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
 import type { ReportData, ReportRun, ReportVariant } from './report-data.ts';
+import { shownDataset } from './shown-dataset.ts';
 
 const designWords: Readonly<Record<DesignName, string>> = {
   'one-at-a-time': 'the baseline, and one change at a time',
@@ -55,7 +56,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     title: plan.title,
     description: plan.description,
     design: designWords[design.name],
-    dataset: state.dataset.name,
+    dataset: shownDataset(state.dataset.name),
     synthetic: state.dataset.synthetic,
     split: baseline.config.val ? 'val' : 'test',
     classes: state.dataset.classNames,
