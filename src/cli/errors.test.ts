@@ -22,3 +22,9 @@ test('anything else is a defect and keeps its trace', () => {
   expect(reportError(new TypeError('x is not a function'))).toBe(1);
   expect(lines()).toMatch(/^unexpected error: TypeError: x is not a function\n\s+at /);
 });
+
+test('of a message that repeats a whole file, the beginning and the end are shown', () => {
+  reportError(new AblateError(`begin${'x'.repeat(100_000)}end`));
+  expect(lines().length).toBeLessThan(20_100);
+  expect(lines()).toMatch(/^error: beginx+ \.\.\. \(80008 characters\) \.\.\. x+end\n$/);
+});

@@ -23,7 +23,18 @@ export function reportError(error: unknown, heading?: string): number {
     report(`${bold(red('unexpected error:'))} ${trace}`);
     return 1;
   }
-  const message = error instanceof Interruption ? `interrupted: ${error.message}` : `${bold(red('error:'))} ${error.message}`;
+  const said = shortened(error.message);
+  const message = error instanceof Interruption ? `interrupted: ${said}` : `${bold(red('error:'))} ${said}`;
   report(message, error.fix === undefined ? undefined : asTyped(error.fix));
   return error.exitCode;
+}
+
+/** As much as anyone reads. */
+const longestMessage = 20_000;
+
+/** A message repeats what was given, which may be a whole file: of a longer one, its beginning and its end. */
+function shortened(message: string): string {
+  if (message.length <= longestMessage) return message;
+  const half = longestMessage / 2;
+  return `${message.slice(0, half)} ... (${message.length - longestMessage} characters) ... ${message.slice(-half)}`;
 }

@@ -4,6 +4,7 @@ import type { SavedModel } from '../train/saved-model.ts';
 import type { WeightsKind } from '../train/weights.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { frozenFileName } from '../util/file-names.ts';
+import { statIfReachable } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 
 /**
@@ -25,7 +26,7 @@ export async function weightsKind(saved: SavedModel, given: string | undefined):
  * @throws DataError if `path` is no file, nor has the name of a frozen one
  */
 export function requireFrozenFile(path: string): void {
-  if (frozenFileName.test(path) || statSync(path, { throwIfNoEntry: false })?.isDirectory() === false) return;
+  if (frozenFileName.test(path) || statIfReachable(path)?.isDirectory() === false) return;
   throw new DataError(`${path} is no frozen file (.onnx)`, {
     fix: `ablate freeze ${quoted(path)} -o model.onnx    (if it is a run; then give model.onnx)`,
   });

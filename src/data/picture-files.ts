@@ -1,7 +1,8 @@
 /** Which files of a folder are read as pictures, and what of it is passed over. */
-import { readdirSync, statSync, type Dirent } from 'node:fs';
+import { readdirSync, type Dirent } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileError } from '../util/file-error.ts';
+import { statIfReachable } from '../util/regular-file.ts';
 
 /** The name of a file that is read as a picture. */
 const pictureFileName = /\.(png|jpe?g|webp)$/i;
@@ -40,7 +41,7 @@ export function visibleEntries(folder: string): Dirent[] {
 /** Whether an entry is a folder or a link to one. A link to nothing is neither. */
 function isFolder(parent: string, entry: Dirent): boolean {
   if (!entry.isSymbolicLink()) return entry.isDirectory();
-  return statSync(join(parent, entry.name), { throwIfNoEntry: false })?.isDirectory() === true;
+  return statIfReachable(join(parent, entry.name))?.isDirectory() === true;
 }
 
 export function countPassedOver(passedOver: PassedOver, kind: string): void {

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
 import { ConfigurationError } from '../util/errors.ts';
+import { statIfReachable } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
@@ -48,7 +48,7 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
   const takesArgument = kind?.pattern.includes(':') === true;
   if (kind === undefined || takesArgument !== colon >= 0 || takesArgument !== (argument !== '')) {
     const allowed = Object.values(kinds).map((each) => each.pattern);
-    const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
+    const isFolder = statIfReachable(name)?.isDirectory() === true;
     const suggestion = kind === undefined && !isFolder ? didYouMean(kindName, Object.keys(kinds)) : '';
     throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`, {
       ...(isFolder && { fix: `for the pictures in that folder: ${quoted(`images:${name}`)}` }),

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { statSync } from 'node:fs';
 import type { RunChoices } from '../../report/run-choices.ts';
 import type { ListedState, RunSummary } from '../../runs/run-list.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { didYouMean } from '../../util/suggest.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
+import { statIfReachable } from '../../util/regular-file.ts';
 import { jsonOption, runsDirOption } from '../options.ts';
 import { print, printJson, write } from '../output.ts';
 import { describeReport, latencyOptions, printReport, type ReportOptions } from '../study-report.ts';
@@ -125,7 +125,7 @@ async function showRun(reference: string, options: { readonly runsDir: string; r
   for (const record of metrics) Object.assign(latest, record.metrics);
   const checkpoints = listCheckpoints(found).map((file) => ({
     ...file,
-    bytes: statSync(file.path, { throwIfNoEntry: false })?.size ?? 0,
+    bytes: statIfReachable(file.path)?.size ?? 0,
   }));
   const shown = {
     run: runName(found),
