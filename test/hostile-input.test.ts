@@ -3,11 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeOutcome, tryCase } from './hostile/cases.ts';
 import { uncovered } from './hostile/families/flags.ts';
+import { makeFixtures } from './hostile/fixtures.ts';
 import { judge } from './hostile/judge.ts';
 import { inOwnProcess, SharedProcess, type RunCommand } from './hostile/run-command.ts';
 import { changed, snapshot } from './hostile/snapshot.ts';
-import { tsx } from './run-cli.ts';
+import { main, program, tsx } from './run-cli.ts';
 
 const planted = join(import.meta.dirname, 'hostile', 'planted.mjs');
 const shared = new SharedProcess(['--import', tsx], planted);
@@ -71,3 +73,21 @@ test('input that must be refused and is not', async () => {
 test('only commands that need the network are left out', () => {
   expect(uncovered()).toEqual(['data fetch', 'data verify']);
 });
+
+/** `npm run hostile` tries more. Most in a few processes, to save the time of starting. */
+const inputs = 100;
+
+test(`${inputs} bad inputs are taken well`, async () => {
+  mkdirSync(join(folder, 'fixtures'));
+  const fixtures = await makeFixtures(join(folder, 'fixtures'));
+  const several = new SharedProcess(['--import', tsx], program);
+  const alone = inOwnProcess([main]);
+  const wrong: string[] = [];
+  for (let number = 0; number < inputs; number++) {
+    const run = ({ serves }: { serves?: boolean }) => (serves === true || number % 13 === 3 ? alone : several.run);
+    const outcome = await tryCase(number, { seed: 1, fixtures, folder, run });
+    if (outcome.problems.length > 0) wrong.push(describeOutcome(outcome));
+  }
+  several.dispose();
+  expect(wrong.join('\n')).toBe('');
+}, 600_000);

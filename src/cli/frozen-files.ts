@@ -1,5 +1,4 @@
 /** What the commands that write or read frozen files have in common. */
-import { statSync } from 'node:fs';
 import type { SavedModel } from '../train/saved-model.ts';
 import type { WeightsKind } from '../train/weights.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
