@@ -183,16 +183,13 @@ test.each<[key: keyof TrainingConfig, kind: string, given: ConfigOverrides, rest
   ['weightDecay', 'independent', {}, { value: 0.0153 }],
   ['movingAverage', 'exponential', {}, { decay: 0.9999, warmup: true }],
   ['lookahead', 'lookahead', {}, { every: 5, decay: 0.95 ** 5, power: 3 }],
-  [
-    'pruning',
-    'magnitude',
-    { 'pruning.sparsity': 0.5 },
-    { sparsity: 0.5, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' },
-  ],
+  ['pruning', 'magnitude', { sparsity: 0.5 }, { sparsity: 0.5, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' }],
   ['initializer', 'truncatedNormal', {}, { standardDeviation: 0.05 }],
 ])('what is not said of %s %s has its default value', (key, kind, given, rest) => {
-  // From a recipe that has another kind, of which nothing is inherited.
-  const other = { weightDecay: 'none', movingAverage: 'none', schedule: 'constant' };
   const tag = key === 'weightDecay' ? 'rule' : 'type';
-  expect(resolveConfig({ model: 'tuto', ...other, [key]: kind, ...given })[key]).toEqual({ [tag]: kind, ...rest });
+  // In place of the group that a recipe has, of which nothing is inherited.
+  expect(checkConfig({ ...resolveConfig({ model: 'tuto' }), [key]: { [tag]: kind, ...given } })[key]).toEqual({
+    [tag]: kind,
+    ...rest,
+  });
 });
