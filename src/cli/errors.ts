@@ -25,7 +25,7 @@ export function reportError(error: unknown, heading?: string): number {
   }
   const said = shortened(error.message);
   const message = error instanceof Interruption ? `interrupted: ${said}` : `${bold(red('error:'))} ${said}`;
-  report(message, error.fix === undefined ? undefined : asTyped(error.fix));
+  report(message, error.fix === undefined ? undefined : shortened(asTyped(error.fix)));
   return error.exitCode;
 }
 
