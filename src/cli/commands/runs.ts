@@ -97,14 +97,14 @@ const choicesWidth = 72;
 async function printRuns(runs: readonly ListedRun[]): Promise<void> {
   const { describeChoices } = await import('../../report/run-choices.ts');
   const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated', 'recipe, and what differs from it'];
-  const rows = runs.map(({ run: { run, status, step, steps, accuracy, updatedAt }, choices }) => [
+  const rows = runs.map(({ run: { run, status, step, steps, accuracy, updatedAt, reason = '-' }, choices }) => [
     run,
     status,
     String(step),
     String(steps),
     formatAccuracy(accuracy),
-    updatedAt.slice(0, 16).replace('T', ' '),
-    choices === undefined ? '-' : clipped(describeChoices(choices), choicesWidth),
+    status === 'unreadable' ? '-' : updatedAt.slice(0, 16).replace('T', ' '),
+    clipped(choices === undefined ? reason : describeChoices(choices), choicesWidth),
   ]);
   print(alignColumns([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left', 'left']));
 }
