@@ -28,7 +28,7 @@ export function judge(prepared: Prepared, ended: Ended, lost: readonly string[])
   if (leftOver.length > 0) problems.push(`left in the temporary folder: ${leftOver.join(', ')}`);
   // A training that went on may have replaced checkpoints: a damaged one, or the oldest.
   const wentOn = code === 0 && prepared.args.includes('--resume');
-  const wronged = lost.filter((path) => prepared.mayChange?.test(path) !== true && !(wentOn && /\/checkpoints\//.test(path)));
+  const wronged = lost.filter((path) => prepared.mayChange?.test(path) !== true && !(wentOn && path.includes('/checkpoints/')));
   if (wronged.length > 0) problems.push(`changed: ${wronged.join(', ')}`);
   return problems;
 }
