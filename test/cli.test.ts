@@ -147,10 +147,10 @@ test('Ctrl-C on a training and its reader saves before it ends', async () => {
   writeFileSync(
     script,
     `import { interruptible } from ${source('interrupt.js')};
-    import { surviveClosedOutput } from ${source('output.js')};
+    import { surviveLostOutput } from ${source('output.js')};
     import { writeFileSync } from 'node:fs';
     import { setTimeout } from 'node:timers/promises';
-    surviveClosedOutput();
+    surviveLostOutput();
     await interruptible('saving', async (signal) => {
       process.stderr.write('a line\\n');
       await setTimeout(500);
