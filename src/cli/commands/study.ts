@@ -42,7 +42,7 @@ export function addStudyCommand(program: Command): void {
       parseThreads,
     )
     .option('--launcher <name>', 'where runs are trained: local, slurm or command (docs/cluster.md)', 'local')
-    .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores shared out)', parseThreads)
+    .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores that are free, shared out)', parseThreads)
     .option('--retry-failed', 'try runs that failed again')
     .option('--data <name>', 'images to train on, instead of those that the file names')
     .option(...dataDirOption)
@@ -62,6 +62,7 @@ async function study(path: string, options: Options): Promise<void> {
     folder: join(resolve(studyFolder(options.runsDir, file.source.name)), 'jobs'),
     jobs: options.jobs,
     threads: options.threads,
+    freeProcessors: await freeForJobs(options),
   });
   if (options.dryRun === true) {
     await dryRun(file, options, launcher.slots, launcher.threads);
@@ -164,6 +165,13 @@ function recordedDataset({ shape, classes, synthetic, fingerprint, train, test }
     evaluationImages: test.count,
     validationImages: validationCount(train.count),
   };
+}
+
+/** Measured where it decides something: for processes of this machine whose threads the user did not give. */
+async function freeForJobs({ launcher, threads, dryRun }: Options): Promise<number | undefined> {
+  if (launcher !== 'local' || threads !== undefined || dryRun === true) return undefined;
+  const { measureFreeProcessors } = await import('../../util/processor-time.ts');
+  return await measureFreeProcessors();
 }
 
 async function dryRun(file: StudyFile, options: Options, slots: number, threads: number): Promise<void> {

@@ -17,21 +17,23 @@ import { lastLines } from './last-lines.ts';
 export interface LocalOptions {
   /** Processes at a time; default 1. */
   readonly jobs?: number | undefined;
-  /** OpenMP threads of each; default: the physical cores shared out. */
+  /** OpenMP threads of each; default: the physical cores shared out, as far as they are free. */
   readonly threads?: number | undefined;
+  /** Processors that other processes leave free: with more threads than these, threads wait for each other. Default: all. */
+  readonly freeProcessors?: number | undefined;
 }
 
 /** How often a process that was not started here is looked after. */
 const pollMs = 500;
 
-export function localLauncher({ jobs = 1, threads }: LocalOptions = {}): Launcher {
+export function localLauncher({ jobs = 1, threads, freeProcessors = Infinity }: LocalOptions = {}): Launcher {
   const cores = defaultThreads();
   if (threads === undefined && jobs > cores) {
     throw new ConfigurationError(`jobs (=${jobs}) must be at most ${cores}, the cores of this machine`, {
       fix: 'give fewer --jobs, or say how many --threads each shall have',
     });
   }
-  const threadsEach = threads ?? Math.floor(cores / jobs);
+  const threadsEach = threads ?? Math.max(1, Math.floor(Math.min(cores, Math.round(freeProcessors)) / jobs));
   return {
     name: jobs === 1 ? 'one local process' : `${jobs} local processes`,
     slots: jobs,
