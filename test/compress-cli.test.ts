@@ -108,7 +108,8 @@ test('rounds go on to the limits, are not trained twice, and end in a file and a
   const { int8 } = stages[result]!;
   expect(statSync(inFolder('small.onnx')).size).toBe(int8.bytes);
   expect(int8.bytes).toBeLessThanOrEqual(14000);
-  const evaluated = await ablate(['eval', 'small.onnx', '--json']);
+  const evaluated = await ablate(['eval', 'small.onnx', '--data', 'images:images', '--json']);
+  expect(evaluated.code, evaluated.stderr).toBe(0);
   expect(JSON.parse(evaluated.stdout)).toMatchObject({ accuracy: int8.testAccuracy, images: 16 });
   expect(layers.map(({ name, before }) => [name, before])).toEqual([
     ['conv1', 8],
@@ -155,7 +156,8 @@ test('of a network with pruned weights, the report says which part of each layer
   const { bytes, testAccuracy } = stages[result]!.int8;
   const written = readFileSync(inFolder('sparse.onnx.gz'));
   expect([gunzipSync(written).length, written.length < bytes]).toEqual([bytes, true]);
-  const evaluated = await ablate(['eval', 'sparse.onnx.gz', '--json']);
+  const evaluated = await ablate(['eval', 'sparse.onnx.gz', '--data', 'images:images', '--json']);
+  expect(evaluated.code, evaluated.stderr).toBe(0);
   expect(JSON.parse(evaluated.stdout)).toMatchObject({ accuracy: testAccuracy });
   expect(readFileSync(inFolder('sparse-report/report.md'), 'utf8')).toMatch(/\| layer .* \| zero % \|/);
 }, 120_000);

@@ -131,9 +131,10 @@ test('stopped or killed, and resumed, a pruning ends in the same weights and the
     expect(existsSync(inFolder('stopped.safetensors'))).toBe(false);
     const { step } = latestCheckpoint(openRun(inFolder(`runs/${run}`)))!;
     expect([step > 90, step < 300]).toEqual([true, true]);
-    const resumed = await prune('--resume', run, '-o', 'resumed.safetensors');
+    const file = `resumed-${signal}.safetensors`;
+    const resumed = await prune('--resume', run, '-o', file);
     expect({ ...resumed, run: '', file: '' }).toEqual({ ...straight, run: '', file: '' });
-    expect(readFileSync(inFolder('resumed.safetensors')).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
+    expect(readFileSync(inFolder(file)).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
     expect(checkpointOf(run).equals(checkpointOf(straight.run!))).toBe(true);
   }
 }, 120_000);

@@ -52,7 +52,7 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
     const suggestion = kind === undefined && !isFolder ? didYouMean(kindName, Object.keys(kinds)) : '';
     throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`, {
       ...(isFolder && { fix: `for the pictures in that folder: ${quoted(`images:${name}`)}` }),
-      ...(takesArgument && { fix: `say which: --data ${kind.pattern}` }),
+      ...(takesArgument && { fix: `say which folder: --data ${kind.pattern}` }),
     });
   }
   return kind.load(argument, options);
