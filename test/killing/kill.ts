@@ -50,7 +50,10 @@ export async function killAndResume({ work, kills, folder, entry, seed, onKill }
     for (let over = false; !over;) {
       const moment = done < kills ? draw.uniform() * longestMs : undefined;
       const end = await once(entry, work.command(place), place, moment, draw.below(2) === 0);
-      if (end.code === 'SIGKILL') onKill?.(++done);
+      if (end.code === 'SIGKILL') {
+        done++;
+        onKill?.(done);
+      }
       const { now, problems: found } = inspect(place, progress);
       problems.push(...found.map((problem) => `${work.name}, after ${done} kills: ${problem}`));
       // The machine becomes slower and quicker: a death without progress came too early, an end without a death too late.
