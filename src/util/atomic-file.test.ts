@@ -35,9 +35,10 @@ test('writes and replaces a file, and leaves nothing else', () => {
 test('a file is written and flushed before it gets its name, and its folder is flushed after', () => {
   const path = join(folder, 'file');
   const order = (durable?: boolean) =>
-    callsOf(() => writeFileAtomic(path, 'x', durable === undefined ? {} : { durable })).map(
-      ({ name, path: of }) => `${name} ${of === folder ? 'folder' : of === path ? 'file' : 'temporary'}`,
-    );
+    callsOf(() => writeFileAtomic(path, 'x', durable === undefined ? {} : { durable }))
+      // It first looks at what is there, which changes nothing.
+      .filter(({ name }) => name !== 'statSync' && name !== 'realpathSync')
+      .map(({ name, path: of }) => `${name} ${of === folder ? 'folder' : of === path ? 'file' : 'temporary'}`);
   const written = ['openSync temporary', 'writeFileSync temporary'];
   const named = ['closeSync temporary', 'renameSync temporary'];
   const flushed = [...written, 'fsyncSync temporary', ...named, 'openSync folder', 'fsyncSync folder', 'closeSync folder'];
