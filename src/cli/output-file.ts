@@ -5,6 +5,7 @@ import { requireReplaceable, writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { frozenFileName } from '../util/file-names.ts';
 import { formatBytes } from '../util/format.ts';
+import { readTextFile } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { note } from './output.ts';
 
@@ -57,6 +58,40 @@ export function claimOutput(file: string, { source, what, force, existing }: Out
       note(`replaced ${file}, ${description}`);
     },
   };
+}
+
+export interface ReportClaim {
+  /** The file of the folder that records what the report is of, and the key that says it. */
+  readonly record: 'report.json' | 'compress.json';
+  readonly key: 'name' | 'source';
+  /** What it is of: the name of a study, the run or file that is compressed. */
+  readonly of: string;
+  /** `--force`. */
+  readonly force: boolean;
+}
+
+/**
+ * That a report would take the place of another one, or of a page of the user's, is told before the work.
+ *
+ * @throws AblateError if the folder has a report of something else, or pages that no report made, and `force` is not given
+ */
+export function claimReport(folder: string, { record, key, of, force }: ReportClaim): void {
+  const pages = ['index.html', 'report.md', 'report.json', 'compress.json'].filter((name) => existsSync(join(folder, name)));
+  if (force || pages.length === 0) return;
+  const recorded = recordOf(join(folder, record))?.[key];
+  if (recorded === of) return;
+  const what = typeof recorded === 'string' ? `the report of ${recorded}` : pages[0]!;
+  throw new AblateError(`${folder} has ${what}, which is not of ${of}`, {
+    fix: 'name another folder, or replace it with --force',
+  });
+}
+
+function recordOf(path: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return JSON.parse(readTextFile(path)) as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined; // None, or a damaged one: nobody knows what the pages are of.
+  }
 }
 
 /** @throws ConfigurationError if a name is not that of an ONNX file, which may be compressed */

@@ -5,6 +5,7 @@ import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
 import { DataError } from '../util/errors.ts';
 import { alignColumns } from '../util/text-table.ts';
+import { claimReport } from './output-file.ts';
 import { note, print } from './output.ts';
 
 export interface ReportOptions {
@@ -12,9 +13,12 @@ export interface ReportOptions {
   readonly output?: string;
   /** Undefined: unless there are many different networks. */
   readonly latency?: boolean;
+  readonly force?: true;
 }
 
-export const latencyOptions: readonly (readonly [flags: string, description: string])[] = [
+/** The options of every command that writes such a report, beside `-o`. */
+export const reportOptions: readonly (readonly [flags: string, description: string])[] = [
+  ['--force', 'replace a report of something else in the folder'],
   ['--latency', 'measure the latency of one image with one thread, however many different networks there are'],
   ['--no-latency', 'leave the latency out'],
 ];
@@ -22,6 +26,13 @@ export const latencyOptions: readonly (readonly [flags: string, description: str
 export interface Report {
   readonly data: ReportData;
   readonly report: WrittenReport;
+}
+
+/** Where the report of a study goes. @throws AblateError if it would take the place of something else */
+export function claimStudyReport(name: string, { output, force }: ReportOptions): string {
+  const folder = output ?? join('reports', name);
+  claimReport(folder, { record: 'report.json', key: 'name', of: name, force: force === true });
+  return folder;
 }
 
 /** Gathers what is recorded of a study and writes its report. Throws DataError if the study was never run. */
@@ -33,10 +44,11 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
       fix: 'ablate study <study.yaml> runs one',
     });
   }
+  const folder = claimStudyReport(name, options);
   const { gatherStudy } = await import('../report/study-report.ts');
   const { writeReport } = await import('../report/write-report.ts');
   const data = await measureAsAsked(gatherStudy(state, options.runsDir), state.dataset, options.latency);
-  return { data, report: await writeReport(data, options.output ?? join('reports', name)) };
+  return { data, report: await writeReport(data, folder) };
 }
 
 /**

@@ -101,7 +101,7 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
     );
     const loss = percentile(lossTimes, 0.5);
     const optimizer = percentile(timeOptimizer(plan, config, repetitions), 0.5);
-    const msPerStep = { median: percentile(stepMs, 0.5), min: Math.min(...stepMs), p95: percentile(stepMs, 0.95) };
+    const msPerStep = { median: percentile(stepMs, 0.5), min: percentile(stepMs, 0), p95: percentile(stepMs, 0.95) };
     const ceilingMs = sum(layers.map((layer) => layer.ceilingMs ?? 0));
     const byPass = Object.fromEntries(
       passes.map((pass) => [pass, sum(layers.filter((layer) => layer.pass === pass).map(({ ms }) => ms))]),
@@ -138,7 +138,7 @@ function timeOperations(network: Network, plan: ProfiledPlan, repetitions: numbe
     const kind = kinds.get(layer);
     const counts = (kind === 'conv' || kind === 'dense') && pass !== 'elementwise' && pass !== 'reorder';
     const time = { layer, pass, implementation, ms: percentile(times[k]!, 0.5) };
-    return counts ? { ...time, ceilingMs: Math.min(...times[k]!, ...repeat(repetitions, () => run(operation))) } : time;
+    return counts ? { ...time, ceilingMs: percentile([...times[k]!, ...repeat(repetitions, () => run(operation))], 0) } : time;
   });
   return sumOverParts(each);
 }

@@ -27,7 +27,7 @@ import {
   type Assignments,
 } from '../options.ts';
 import { existingFrozenFile } from '../existing-file.ts';
-import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
+import { claimOutput, claimReport, forceOption, requireFrozenName } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
@@ -96,6 +96,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const output = claimOutput(file, { source: given, what: 'compress', force: options.force === true, existing });
   const report = options.report ?? `${file.replace(frozenFileName, '')}-report`;
   requireReportFolder(report);
+  claimReport(report, { record: 'compress.json', key: 'source', of: reference, force: options.force === true });
   const overrides = await roundOverrides(options);
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');

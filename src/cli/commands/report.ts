@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { jsonOption, runsDirOption } from '../options.ts';
 import { printJson } from '../output.ts';
-import { describeReport, latencyOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
+import { describeReport, reportOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
 
 interface Options extends ReportOptions {
   readonly json?: true;
@@ -15,7 +15,7 @@ export function addReportCommand(program: Command): void {
     .argument('<study>', 'its name, or the study file')
     .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)')
     .option(...runsDirOption);
-  for (const option of latencyOptions) command.option(...option);
+  for (const option of reportOptions) command.option(...option);
   command.option(...jsonOption).action(report);
 }
 

@@ -7,8 +7,9 @@ import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
 import { jsonOption, runsDirOption } from '../options.ts';
+import { claimReport } from '../output-file.ts';
 import { print, printJson, write } from '../output.ts';
-import { describeReport, latencyOptions, printReport, type ReportOptions } from '../study-report.ts';
+import { describeReport, reportOptions, printReport, type ReportOptions } from '../study-report.ts';
 
 interface ListOptions {
   readonly runsDir: string;
@@ -43,7 +44,7 @@ export function addRunsCommand(program: Command): void {
     .option('-o, --output <folder>', 'also write a report there, as ablate report does')
     .option('--csv', 'print the runs as comma-separated values')
     .option(...runsDirOption);
-  for (const option of latencyOptions) compare.option(...option);
+  for (const option of reportOptions) compare.option(...option);
   compare.option(...jsonOption).action(compareRuns);
 }
 
@@ -173,6 +174,9 @@ async function compareRuns(references: readonly string[], options: CompareOption
   const { data, facts } = gatherRuns(references, options.runsDir);
   const { output } = options;
   const { measureAsAsked } = await import('../study-report.ts');
+  if (output !== undefined) {
+    claimReport(output, { record: 'report.json', key: 'name', of: data.name, force: options.force === true });
+  }
   const measured = await measureAsAsked(data, facts, options.latency);
   const report =
     output === undefined ? undefined : await (await import('../../report/write-report.ts')).writeReport(measured, output);

@@ -18,7 +18,14 @@ import { interruptible } from '../interrupt.ts';
 import { jsonOption, parseThreads, runsDirOption } from '../options.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
-import { describeReport, latencyOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
+import {
+  claimStudyReport,
+  describeReport,
+  makeStudyReport,
+  printReport,
+  reportOptions,
+  type ReportOptions,
+} from '../study-report.ts';
 
 interface Options extends SourceOptions, ReportOptions {
   readonly data?: string;
@@ -49,7 +56,7 @@ export function addStudyCommand(program: Command): void {
     .option(...dataUrlOption)
     .option(...runsDirOption)
     .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)');
-  for (const option of latencyOptions) command.option(...option);
+  for (const option of reportOptions) command.option(...option);
   command.option(...jsonOption).action(study);
 }
 
@@ -71,6 +78,7 @@ async function study(path: string, options: Options): Promise<void> {
   const { planStudy } = await import('../../study/plan.ts');
   // A file that is wrong is refused before images are looked for or downloaded.
   planStudy(file, assumedFacts);
+  claimStudyReport(file.source.name, options);
   const dataset = await loadImages(file.source.dataset, options);
   const recorded = recordedDataset(dataset, file);
   const plan = planStudy(file, recorded);

@@ -1,0 +1,49 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { claimReport, type ReportClaim } from './output-file.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-output-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const study: ReportClaim = { record: 'report.json', key: 'name', of: 'lrn', force: false };
+const compression: ReportClaim = { record: 'compress.json', key: 'source', of: 'tuto/1', force: false };
+
+test.each<[string, Readonly<Record<string, string>>, ReportClaim, RegExp | undefined]>([
+  ['nothing', {}, study, undefined],
+  ["the user's own notes", { 'notes.txt': 'mine' }, study, undefined],
+  ['an earlier report of the study', { 'index.html': '', 'report.json': '{"name":"lrn"}' }, study, undefined],
+  [
+    'that of another study',
+    { 'index.html': '', 'report.json': '{"name":"other"}' },
+    study,
+    /has the report of other, which is not of lrn/,
+  ],
+  ['a page that no report made', { 'index.html': '' }, study, /has index\.html, which is not of lrn/],
+  ['a damaged record', { 'report.json': '{' }, study, /has report\.json, which is not of lrn/],
+  ['that of a compression', { 'compress.json': '{"source":"lrn"}' }, study, /has compress\.json, which is not of lrn/],
+  ['an earlier report of the compression', { 'compress.json': '{"source":"tuto/1"}' }, compression, undefined],
+  [
+    'that of another network',
+    { 'compress.json': '{"source":"tuto/2"}' },
+    compression,
+    /has the report of tuto\/2, which is not of tuto\/1/,
+  ],
+])('a folder with %s', (name, files, claim, refused) => {
+  const place = join(folder, name.replaceAll(/\W/g, '-'));
+  mkdirSync(place);
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(place, file), text);
+  const claimed = (force: boolean) => () => {
+    claimReport(place, { ...claim, force });
+  };
+  if (refused === undefined) expect(claimed(false)).not.toThrow();
+  else expect(claimed(false)).toThrow(refused);
+  expect(claimed(true)).not.toThrow();
+});
+
+test('a folder that is not there is free', () => {
+  expect(() => {
+    claimReport(join(folder, 'missing'), study);
+  }).not.toThrow();
+});
