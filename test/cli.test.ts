@@ -1,6 +1,6 @@
 /** The command line as a user meets it: real processes, real files. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -275,6 +275,14 @@ describe('a training', () => {
 
     const resumed = await json('train', '--resume', 'cs231n/1', '--steps', '12');
     expect(resumed).toMatchObject({ run: 'cs231n/1', step: 12 });
+  });
+
+  test('is shown with more records than a function takes arguments, and where it was copied to', async () => {
+    const copy = join(folder, 'elsewhere', 'a copy');
+    cpSync(join(folder, 'runs', 'cs231n', '1'), copy, { recursive: true });
+    const record = (step: number) => `${JSON.stringify({ step, time: '2026-01-01T00:00:00.000Z', 'train/loss': step })}\n`;
+    writeFileSync(join(copy, 'metrics.jsonl'), Array.from({ length: 150_000 }, (_, i) => record(i + 1)).join(''));
+    expect(await json('runs', 'show', join('elsewhere', 'a copy'))).toMatchObject({ latest: { 'train/loss': 150_000 } });
   });
 
   test('is evaluated over the mean of an image and its mirror image', async () => {
