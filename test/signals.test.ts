@@ -19,9 +19,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { latestCheckpoint } from '../src/runs/checkpoint.ts';
 import { allRuns, openRun } from '../src/runs/run-folder.ts';
 import { recordedStatus } from '../src/runs/run-status.ts';
-import { main, runCli, tsx } from './run-cli.ts';
+import { main, runCli } from './run-cli.ts';
+import { skippable } from './skippable.ts';
 
-const node = [process.execPath, '--import', tsx, main];
+const node = [process.execPath, main];
 let folder = '';
 
 beforeAll(() => {
@@ -46,14 +47,25 @@ function expectSaved(runs: string): void {
   expect(latestCheckpoint(run)?.step).toBe(step);
 }
 
-test('SIGUSR1 saves and stops a training, and opens no debugger', async () => {
-  const onStderr = (text: string) => (begun(text) ? ('SIGUSR1' as const) : undefined);
-  const { code, stderr } = await runCli([...training, '--runs-dir', 'usr1'], { cwd: folder, onStderr });
-  expect(code, stderr).toBe(130);
-  expect(stderr).not.toContain('Debugger');
-  expect(stderr.match(/stopping after this step, and saving/g)).toHaveLength(1);
-  expectSaved('usr1');
-}, 120_000);
+test.each(['SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGQUIT'] as const)(
+  '%s saves and stops a training',
+  async (signal) => {
+    // Once: a second SIGQUIT means it.
+    let sent = false;
+    const onStderr = (text: string) => {
+      if (sent || !begun(text)) return undefined;
+      sent = true;
+      return signal;
+    };
+    const { code, stderr } = await runCli([...training, '--runs-dir', signal], { cwd: folder, onStderr });
+    expect(code, stderr).toBe(130);
+    // Node's answer to SIGUSR1.
+    expect(stderr).not.toContain('Debugger');
+    expect(stderr.match(/stopping after this step, and saving/g)).toHaveLength(1);
+    expectSaved(signal);
+  },
+  120_000,
+);
 
 test('SIGHUP saves and stops a study and the run that it trains', async () => {
   writeFileSync(
@@ -84,9 +96,9 @@ seeds: 1
   expectSaved('study');
 }, 120_000);
 
-const hasPython = spawnSync('python3', ['-c', 'import pty']).status === 0;
+const whyNoPython = spawnSync('python3', ['-c', 'import pty']).status === 0 ? undefined : 'there is no python3';
 
-describe.skipIf(!hasPython)('a terminal that is closed (skipped where there is no python3)', () => {
+describe.skipIf(whyNoPython)(skippable('a terminal that is closed', whyNoPython), () => {
   /** Runs a command on a terminal of its own, closes the terminal once `ready` is a file that has `text`, and gives the exit status. */
   const terminal = `
 import os, pty, sys, time
@@ -117,8 +129,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     expectSaved('closed');
   }, 120_000);
 
-  test.skipIf(spawnSync('nohup', ['true']).status !== 0)(
-    'does not touch one under nohup',
+  const whyNoNohup = spawnSync('nohup', ['true']).status === 0 ? undefined : 'there is no nohup';
+  test.skipIf(whyNoNohup)(
+    skippable('does not touch one under nohup', whyNoNohup),
     async () => {
       const short = training.map((argument) => (argument === '1000000' ? '60' : argument));
       const metrics = 'nohup/tuto/1/metrics.jsonl';
@@ -130,13 +143,16 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
   );
 });
 
-describe.skipIf(!existsSync('/dev/full'))('output to a full disk (skipped where there is no /dev/full)', () => {
+const whyNoFull = existsSync('/dev/full') ? undefined : 'there is no /dev/full';
+
+describe.skipIf(whyNoFull)(skippable('output to a full disk', whyNoFull), () => {
   // A tiny file system of its own, in a mount namespace that ends with the command.
   const mount = 'mount -t tmpfs -o size=4k tmpfs "$0"';
   const canMount = spawnSync('unshare', ['-rm', 'sh', '-c', mount, tmpdir()]).status === 0;
+  const whyNoMount = canMount ? undefined : 'unshare and mount are not allowed';
 
-  test.skipIf(!canMount)(
-    'a training whose log fills its disk saves, stops and fails (skipped where mounts are not allowed)',
+  test.skipIf(whyNoMount)(
+    skippable('a training whose log fills its disk saves, stops and fails', whyNoMount),
     async () => {
       const logs = join(folder, 'logs');
       mkdirSync(logs);
