@@ -112,11 +112,12 @@ async function compressModel(given: string, options: Options): Promise<void> {
   if ('stopped' in result) throw interruption(result, steps);
   const { writeCompressionReport } = await import('../../report/compression-report.ts');
   const content = bytesFor(file, result.file);
-  output.write(content);
   const command = commandLine(given, reference);
   const about = { file, reference, config: source.config, dataset, overrides, targets, steps, shrink, command, engine };
   const data = await gather(result, about);
   const written = await writeCompressionReport(data, report);
+  // Last: whoever repeats the command after an interruption is not told that its result exists.
+  output.write(content);
   if (options.json === true) printJson({ ...data, report: written.html });
   else await printReport(data, content.length, shortPath(written.html));
   const failure = await failureOf(data);
