@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test, vi } from 'vitest';
-import { compileForChildren } from '../../test/compile-for-children.ts';
+import { compiledFolder } from '../../test/compile-sources.ts';
 import { callsOf } from '../../test/watched-fs.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import {
@@ -173,11 +173,10 @@ test('a folder that cannot be written gives the path, the reason and a fix', () 
 
 test('killed at any moment, a process leaves only whole checkpoints', async () => {
   const run = newRun();
-  compileForChildren(join(folder, 'compiled'));
   const script = join(folder, 'save.mjs');
   writeFileSync(
     script,
-    `import { saveCheckpoint } from './compiled/runs/checkpoint.js';
+    `import { saveCheckpoint } from '${compiledFolder}/runs/checkpoint.js';
      const run = ${JSON.stringify(run)};
      console.log('ready');
      for (let step = Number(process.argv[2]); ; step++) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test, vi } from 'vitest';
-import { compileForChildren } from '../../test/compile-for-children.ts';
+import { compiledFolder } from '../../test/compile-sources.ts';
 import { callsOf } from '../../test/watched-fs.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import { describeEnvironment } from './environment.ts';
@@ -42,11 +42,10 @@ test('a new run has the next number, its configuration, its environment, and not
 
 test('processes that make runs at the same moment get different numbers', async () => {
   const root = join(folder, 'race');
-  compileForChildren(join(folder, 'compiled'));
   const script = join(folder, 'create.mjs');
   writeFileSync(
     script,
-    `import { createRun } from './compiled/runs/run-folder.js';
+    `import { createRun } from '${compiledFolder}/runs/run-folder.js';
      for (let i = 0; i < 40; i++) console.log(createRun(${JSON.stringify(root)}, 'tuto', { steps: 1 }, {}).number);`,
   );
   const outputs = await Promise.all([1, 2, 3].map(() => promisify(execFile)(process.execPath, [script])));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { compileForChildren } from '../../test/compile-for-children.ts';
+import { compiledFolder } from '../../test/compile-sources.ts';
 import { watchFs, type FsCall } from '../../test/watched-fs.ts';
 import { AblateError } from '../util/errors.ts';
 import { thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
@@ -248,7 +248,6 @@ describe.each(Object.keys(beginnings))('a process that is delayed before any of 
 });
 
 test('real processes that are stopped before any of their calls never hold the run beside another', async () => {
-  compileForChildren(join(folder, 'compiled'));
   const script = join(folder, 'stopped.mjs');
   // Each line that it reads is a path and the number of the call before which it stops itself.
   writeFileSync(
@@ -264,7 +263,7 @@ test('real processes that are stopped before any of their calls never hold the r
        };
      }
      syncBuiltinESMExports();
-     const { lockRun } = await import('./compiled/runs/run-lock.js');
+     const { lockRun } = await import('${compiledFolder}/runs/run-lock.js');
      const { createInterface } = await import('node:readline');
      for await (const line of createInterface({ input: process.stdin })) {
        const { path, moment } = JSON.parse(line);
@@ -314,11 +313,10 @@ test('of processes that find the same stale lock, never two hold the run at once
   const run = newRun();
   const log = join(folder, 'log');
   // Each second round leaves a stale lock behind: the holder gives its lock to a process that has ended, as if it had died.
-  compileForChildren(join(folder, 'compiled'));
   const script = join(folder, 'contend.mjs');
   writeFileSync(
     script,
-    `import { lockRun } from './compiled/runs/run-lock.js';
+    `import { lockRun } from '${compiledFolder}/runs/run-lock.js';
      import { appendFileSync, readdirSync, renameSync } from 'node:fs';
      const run = ${JSON.stringify(run)};
      for (let won = 0; won < 20; ) {
