@@ -11,6 +11,7 @@ import { readStatus, writeStatus } from '../runs/run-status.ts';
 import { DataError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
+import { readEvaluation } from './recorded-evaluation.ts';
 import { resumeConfig } from './resume.ts';
 import { train } from './train.ts';
 
@@ -70,6 +71,7 @@ function contentOf(run: Run): Readonly<Record<string, string>> {
   );
 }
 
+const accuracyOf = (run: Run) => ({ accuracy: readEvaluation(run)!.accuracy });
 const stepsOf = (run: Run) => readMetrics(metricsPath(run)).map(({ step }) => step);
 
 test('a finished run is left as it is, and told by its last evaluation', async () => {
@@ -83,16 +85,38 @@ test('a finished run is left as it is, and told by its last evaluation', async (
   expect(stepsOf(run)).toEqual([1, 2, 3, 4, 4, 5, 6, 6]);
 });
 
-test('a run whose last evaluation is missing evaluates', async () => {
+test('killed between the record of its last evaluation and its end, a run ends, and neither evaluates nor records again', async () => {
+  const run = copy();
+  writeStatus(run, { ...readStatus(finished), status: 'running' });
+  const before = contentOf(run);
+  const { result } = await resume(run);
+  expect(result).toMatchObject({ status: 'finished', step: 4, evaluations: [{ step: 4, images: 9, ...accuracyOf(finished) }] });
+  const changed = Object.entries(contentOf(run)).filter(([path, content]) => before[path] !== content);
+  // TensorBoard's files are new for each session.
+  expect(changed.map(([path]) => path).filter((path) => !path.includes('tfevents'))).toEqual([join(run.path, 'status.json')]);
+  expect(readStatus(run)).toMatchObject({ status: 'finished', step: 4, ...accuracyOf(finished) });
+});
+
+test('a run evaluates where its last evaluation is missing or torn, and has one line of it in the end', async () => {
+  const evaluation = (run: Run) => join(run.path, 'evaluation.json');
+  const lines = (run: Run) => readFileSync(metricsPath(run), 'utf8').split('\n').slice(0, -1);
   for (const spoil of [
-    (run: Run) => rmSync(join(run.path, 'evaluation.json')),
-    (run: Run) => writeStatus(run, { status: 'interrupted', step: 4, steps: 4 }),
+    (run: Run) => rmSync(evaluation(run)),
+    (run: Run) => truncateSync(evaluation(run), 20),
+    // Of an evaluation before, as where the line was written and the file was not.
+    (run: Run) => writeFileSync(evaluation(run), JSON.stringify({ ...readEvaluation(run), step: 2 })),
+    // Killed while it wrote the line, or before.
+    (run: Run) => writeFileSync(metricsPath(run), lines(run).join('\n').slice(0, -9)),
+    (run: Run) => writeFileSync(metricsPath(run), `${lines(run).slice(0, -1).join('\n')}\n`),
   ]) {
     const run = copy();
     spoil(run);
+    writeStatus(run, { status: 'interrupted', step: 4, steps: 4 });
     await resume(run);
-    expect(stepsOf(run)).toEqual([1, 2, 3, 4, 4, 4]);
-    expect(readStatus(run).status).toBe('finished');
+    expect(stepsOf(run)).toEqual([1, 2, 3, 4, 4]);
+    expect(readMetrics(metricsPath(run)).at(-1)!.metrics).toEqual(readMetrics(metricsPath(finished)).at(-1)!.metrics);
+    expect(readEvaluation(run)).toMatchObject({ step: 4, images: 9, ...accuracyOf(finished) });
+    expect(readStatus(run)).toMatchObject({ status: 'finished', ...accuracyOf(finished) });
   }
 });
 

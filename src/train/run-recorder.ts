@@ -11,7 +11,7 @@ import { metricsPath, type Run } from '../runs/run-folder.ts';
 import { writeStatus, type RunState } from '../runs/run-status.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import type { TrainingConfig } from './config-schema.ts';
-import { writeEvaluation, type RecordedEvaluation } from './recorded-evaluation.ts';
+import { readEvaluation, writeEvaluation, type RecordedEvaluation } from './recorded-evaluation.ts';
 
 export interface RunRecorder {
   /** Shows some inputs as an image. `shape` is `[C, H, W]`. */
@@ -22,6 +22,8 @@ export interface RunRecorder {
   evaluation(evaluation: Omit<RecordedEvaluation, 'datasetFingerprint'>): void;
   /** Whether the metrics have an evaluation of that step, which a run that is continued may have been at. */
   hasEvaluation(step: number): boolean;
+  /** The evaluation of that step in full; undefined if it or its line in the metrics is missing. */
+  recordedEvaluation(step: number): RecordedEvaluation | undefined;
   /** Saves a checkpoint; a final one is never pruned. */
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
   /** Reports that the run goes on, at most every few seconds. Cheap. */
@@ -39,6 +41,7 @@ export const silentRecorder: RunRecorder = {
   metrics: () => undefined,
   evaluation: () => undefined,
   hasEvaluation: () => false,
+  recordedEvaluation: () => undefined,
   save: () => undefined,
   alive: () => undefined,
   end: () => undefined,
@@ -64,7 +67,9 @@ export function openRecorder(
   const events = openEvents(run.path, resumedFrom);
   if (resumedFrom === undefined || resumedFrom === 0) events.hyperparameters(hyperparametersOf(config));
   const keep = config.keepCheckpoints === 0 ? {} : { keep: config.keepCheckpoints };
-  let latestAccuracy = resumedFrom === undefined ? undefined : recordedEvaluations(run).at(-1)?.accuracy;
+  const evaluations = resumedFrom === undefined ? [] : recordedEvaluations(run);
+  const evaluatedSteps = new Set(evaluations.map(({ step }) => step));
+  let latestAccuracy = evaluations.at(-1)?.accuracy;
   let saved = latestCheckpoint(run) !== undefined;
   let reportedAt = 0;
   let ended = false;
@@ -87,12 +92,17 @@ export function openRecorder(
     metrics(step, values, accuracy = latestAccuracy) {
       metricsFile.append({ step, time: new Date().toISOString(), metrics: values });
       events.scalars(step, values);
+      if (accuracyIn(values) !== undefined) evaluatedSteps.add(step);
       const changed = accuracy !== latestAccuracy;
       latestAccuracy = accuracy;
       if (changed) report('running', step);
     },
     evaluation: (evaluation) => writeEvaluation(run, { ...evaluation, datasetFingerprint: metadata['datasetFingerprint'] ?? '' }),
-    hasEvaluation: (step) => recordedEvaluations(run).some((evaluation) => evaluation.step === step),
+    hasEvaluation: (step) => evaluatedSteps.has(step),
+    recordedEvaluation(step) {
+      const evaluation = evaluatedSteps.has(step) ? readEvaluation(run) : undefined;
+      return evaluation?.step === step ? evaluation : undefined;
+    },
     save(step, tensors, final) {
       // A checkpoint is never ahead of the metrics that led to it.
       metricsFile.sync();
@@ -123,9 +133,14 @@ export function openRecorder(
 /** The evaluations that are in the metrics. */
 function recordedEvaluations(run: Run): { readonly step: number; readonly accuracy: number }[] {
   return readMetrics(metricsPath(run)).flatMap(({ step, metrics }) => {
-    const accuracy = metrics['test/accuracy'] ?? metrics['val/accuracy'];
+    const accuracy = accuracyIn(metrics);
     return accuracy === undefined ? [] : [{ step, accuracy }];
   });
+}
+
+/** That of an evaluation; undefined for other records. */
+function accuracyIn(metrics: Metrics): number | undefined {
+  return metrics['test/accuracy'] ?? metrics['val/accuracy'];
 }
 
 /** The configuration as one flat table: `schedule.type`, `model.lrn`; lists as text. */

@@ -397,7 +397,8 @@ async function runSteps(
     const done = trainer.step >= steps;
     // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
     save(done);
-    const finished = done && (await evaluation.run());
+    // A run that ended between its last evaluation and the record of its end has only that left to do.
+    const finished = done && (evaluation.takeRecorded() || (await evaluation.run()));
     collective.barrier();
     return {
       status: finished ? 'finished' : 'interrupted',
@@ -420,6 +421,8 @@ const evaluationBatchSize = 256;
 interface RunEvaluation {
   /** Evaluates and records every kind of weights that is kept. Returns whether it was let finish. */
   run(): Promise<boolean>;
+  /** Takes the evaluation of this step that the run has on record for its latest. Returns whether there is one. */
+  takeRecorded(): boolean;
   latest(): readonly WeightsEvaluation[];
   dispose(): Promise<void>;
 }
@@ -460,11 +463,18 @@ function createRunEvaluation(
       }
       const [first] = evaluations;
       if (first === undefined) return true;
-      recorder.metrics(trainer.step, evaluationMetrics(evaluations), first.accuracy);
+      // In full before its line in the metrics, which so says that both are there.
       recorder.evaluation(first);
+      if (!recorder.hasEvaluation(trainer.step)) recorder.metrics(trainer.step, evaluationMetrics(evaluations), first.accuracy);
       latest = evaluations;
       for (const evaluation of evaluations) hooks?.onEvaluation?.(evaluation);
       return true;
+    },
+    takeRecorded() {
+      const recorded = fromFirst(collective, () => JSON.stringify(recorder.recordedEvaluation(trainer.step) ?? null));
+      const known = JSON.parse(recorded) as RecordedEvaluation | null;
+      if (known !== null) latest = [known];
+      return known !== null;
     },
     latest: () => latest,
     dispose: async () => await evaluator?.dispose(),

@@ -244,7 +244,10 @@ function printResult({ evaluations, step, seconds, imagesPerSecond, run }: Train
     const line = describeEvaluation(evaluation);
     print(i === 0 ? bold(line) : line);
   });
-  print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(Math.round(imagesPerSecond))} images/s while training`);
+  // A run that only had to end took no step.
+  if (imagesPerSecond > 0) {
+    print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(Math.round(imagesPerSecond))} images/s while training`);
+  }
   if (run !== undefined) print(`run: ${shortPath(run.path)}`);
 }
 
