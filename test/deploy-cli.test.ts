@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freezeUntrained } from '../src/deploy/untrained.ts';
 import type { Labelled } from '../src/deploy/label.ts';
 import { readFrozenMetadata } from '../src/deploy/metadata.ts';
+import { decodeModel, encodeModel, type TensorProto } from '../src/deploy/onnx/schema.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { initialValues } from '../src/nn/parameter.ts';
@@ -64,6 +65,31 @@ describe('label', () => {
       expect(top).toHaveLength(3);
       expect(top[0]!.probability).toBeGreaterThanOrEqual(top[1]!.probability);
       expect(inferenceMs).toBeGreaterThan(0);
+    }
+  });
+
+  test('of a file that ONNX Runtime cannot load or run, our error is all that is said', async () => {
+    const model = decodeModel(readFileSync(inFolder('model.onnx')))!;
+    const withTensor = (name: RegExp, change: (tensor: TensorProto) => Partial<TensorProto>) => {
+      const initializer = model.graph.initializer.map((each) => (name.test(each.name) ? { ...each, ...change(each) } : each));
+      expect(initializer).not.toEqual(model.graph.initializer);
+      return encodeModel({ ...model, graph: { ...model.graph, initializer } });
+    };
+    for (const [bytes, message] of [
+      [
+        withTensor(/^preprocess\/two$/, () => ({ rawData: new Uint8Array() })),
+        /^error: ONNX Runtime cannot load damaged\.onnx: .*'preprocess\/two'.*\nfreeze it again\n$/,
+      ],
+      [
+        // It fits until it is run.
+        withTensor(/^preprocess\/shape$/, () => ({ rawData: new Uint8Array(BigInt64Array.of(0n, 25n, 25n, 3n).buffer) })),
+        /^error: ONNX Runtime cannot run damaged\.onnx on a batch of 1: .*Reshape.*\nfreeze it again\n$/,
+      ],
+    ] as const) {
+      writeFileSync(inFolder('damaged.onnx'), bytes);
+      const { code, stdout, stderr } = await ablate('label', 'damaged.onnx', 'image.png', '--runs', '1');
+      expect(stderr).toMatch(message);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     }
   });
 

@@ -10,6 +10,8 @@ import { imageInput, logitsOutput, probabilitiesOutput } from './tensor-names.ts
 
 silenceTelemetry();
 const { env, InferenceSession, Tensor } = await import('onnxruntime-node');
+// Errors are thrown; by itself it would write them to the terminal, too, coloured, and beside them warnings about its own optimizations.
+env.logLevel = 'fatal';
 
 /** For tests that run something else than a frozen file; they too must not import the package. */
 export { InferenceSession, Tensor };
@@ -69,11 +71,10 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
-      // Errors are thrown; warnings are about the runtime's own optimizations.
-      logSeverityLevel: 3,
+      logSeverityLevel: 4, // Fatal, as above: sessions have their own.
     });
   } catch (error) {
-    throw new DataError(`ONNX Runtime cannot load ${source}: ${messageOf(error)}`, {
+    throw new DataError(`ONNX Runtime cannot load ${source}: ${reasonOf(error)}`, {
       fix: 'freeze it again',
       cause: error,
     });
@@ -81,8 +82,8 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
   const read = async ({ pixels, count, height, width }: ImageBatch, outputs: readonly string[]) => {
     const image = new Tensor('uint8', pixels, [count, height, width, 3]);
     const results = await session.run({ [imageInput]: image }, outputs).catch((error: unknown) => {
-      throw new AblateError(`ONNX Runtime cannot run ${source} on ${count} images at a time: ${messageOf(error)}`, {
-        fix: 'give it fewer at a time',
+      throw new AblateError(`ONNX Runtime cannot run ${source} on a batch of ${count}: ${reasonOf(error)}`, {
+        fix: count === 1 ? 'freeze it again' : 'give it fewer images at a time, or freeze it again',
         cause: error,
       });
     });
@@ -96,6 +97,14 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
     read,
     dispose: () => session.release(),
   };
+}
+
+/** What ONNX Runtime says, without the places in its own source that it puts before it. */
+function reasonOf(error: unknown): string {
+  const last = messageOf(error)
+    .split(/\[ONNXRuntimeError\] : \d+ : \w+ : /)
+    .at(-1)!;
+  return last.replace(/^\S+\.cc:\d+ \w+ /, '').trim();
 }
 
 /** The version of ONNX Runtime. */
