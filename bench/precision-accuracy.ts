@@ -1,6 +1,6 @@
 /**
  * What bf16 costs in accuracy: the experiments of docs/results/accuracies.json that were trained in bf16, beside the same ones in float32 there or in
- * docs/results/study-2017.json, paired by their seeds. Trains nothing; writes docs/results/precision-accuracy.json. The runs come first, for example:
+ * docs/results/tensorsandbox.json, paired by their seeds. Trains nothing; writes docs/results/precision-accuracy.json. The runs come first, for example:
  *
  *     npx ablate train tuto --precision bf16 --seed 1 --runs-dir runs/bf16
  *     npx tsx bench/accuracies.ts --runs-dir runs/bf16
@@ -30,7 +30,7 @@ function readResults(name: string): unknown {
 }
 
 const recorded = readResults('accuracies') as readonly Experiment[];
-const reproduced = readResults('study-2017') as readonly {
+const reproduced = readResults('tensorsandbox') as readonly {
   readonly model: string;
   readonly name: string;
   readonly runs: readonly RecordedRun[];
@@ -73,7 +73,7 @@ function boundsOf(differences: readonly number[]) {
 const record = {
   what: 'accuracy on all 10,000 test images of CIFAR-10 after training in bf16 and in float32; differences in points, paired by seed',
   command: 'npx tsx bench/precision-accuracy.ts',
-  sources: ['docs/results/accuracies.json', 'docs/results/study-2017.json'],
+  sources: ['docs/results/accuracies.json', 'docs/results/tensorsandbox.json'],
   results,
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);

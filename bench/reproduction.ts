@@ -1,10 +1,10 @@
 /**
- * Gathers finished runs of the study's models into the comparison with the study's figures after 10,000 steps: moving averages with augmentation
+ * Gathers finished runs of tensorsandbox's models into the comparison with its figures after 10,000 steps: moving averages with augmentation
  * for every model, for the tutorial model also raw weights, with and without augmentation. The runs come first, one or more seeds of each:
  *
  *     npx ablate study studies/models-2017.yaml --runs-dir runs/reproduction
  *     npx ablate train tuto --steps 10000 --seed 2 --eval-every 2500 --runs-dir runs/reproduction --no-augment
- *     npx tsx bench/reproduction.ts [--runs-dir runs/reproduction] [--out docs/results/study-2017.json]
+ *     npx tsx bench/reproduction.ts [--runs-dir runs/reproduction] [--out docs/results/tensorsandbox.json]
  *
  * Runs that the record already has, perhaps of another machine, stay in it; runs that diverged are listed with the step at which they did.
  */
@@ -23,17 +23,17 @@ import { mergeRuns, recordRun, type RecordedRun } from './recorded-runs.ts';
 const { values: options } = parseArgs({
   options: {
     'runs-dir': { type: 'string', default: 'runs/reproduction' },
-    out: { type: 'string', default: 'docs/results/study-2017.json' },
+    out: { type: 'string', default: 'docs/results/tensorsandbox.json' },
   },
 });
 
-/** A figure of the study: a single run's accuracy after 10,000 steps, in percent. */
+/** A published figure: a single run's accuracy after 10,000 steps, in percent. */
 interface Setting {
   readonly model: string;
   readonly name: string;
   readonly augment: boolean;
   readonly weights: 'raw' | 'ema';
-  readonly study: number;
+  readonly published: number;
 }
 
 const everything = 'augmentation and moving average';
@@ -42,10 +42,10 @@ const figures = {
   ...{ nin0: 70.9, nin1: 69.7, nin2: 74.2, squeeze0: 63.9, squeeze1: 66.0 },
 };
 const settings: readonly Setting[] = [
-  { model: 'tuto', name: 'bare', augment: false, weights: 'raw', study: 75.3 },
-  { model: 'tuto', name: 'augmentation', augment: true, weights: 'raw', study: 78.8 },
+  { model: 'tuto', name: 'bare', augment: false, weights: 'raw', published: 75.3 },
+  { model: 'tuto', name: 'augmentation', augment: true, weights: 'raw', published: 78.8 },
   ...Object.entries(figures).map(
-    ([model, study]) => ({ model, name: everything, augment: true, weights: 'ema', study }) as const,
+    ([model, published]) => ({ model, name: everything, augment: true, weights: 'ema', published }) as const,
   ),
 ];
 
@@ -82,7 +82,7 @@ interface EarlierRecord {
 
 const before = existsSync(options.out) ? (JSON.parse(readFileSync(options.out, 'utf8')) as EarlierRecord) : undefined;
 
-/** Runs of the study's recipe and nothing else, in any precision. */
+/** Runs of the recipe 2017 and nothing else, in any precision. */
 const runs = allRuns(options['runs-dir']).flatMap((run) => {
   const config = readConfig(run) as TrainingConfig;
   const { model, augment, seed } = config;
@@ -119,7 +119,7 @@ const failedEarlier = (before?.failed ?? []).filter(
     ),
 );
 
-const results = settings.flatMap(({ model, name, augment, weights, study }) => {
+const results = settings.flatMap(({ model, name, augment, weights, published }) => {
   const now = finished
     .filter(({ config }) => config.model === model && config.augment === augment)
     .map(({ run, config, last }) => {
@@ -130,13 +130,13 @@ const results = settings.flatMap(({ model, name, augment, weights, study }) => {
   const all = mergeRuns(earlier, now);
   if (all.length === 0) return [];
   const { mean, deviation } = estimateMean(all.map(({ accuracy }) => accuracy));
-  const difference = mean - study / 100;
+  const difference = mean - published / 100;
   return [
     {
       model,
       name,
       weights,
-      study: study / 100,
+      published: published / 100,
       n: all.length,
       mean,
       standardDeviation: deviation ?? null,
@@ -145,12 +145,12 @@ const results = settings.flatMap(({ model, name, augment, weights, study }) => {
     },
   ];
 });
-if (results.length === 0) throw new Error(`no run of the study's recipe in ${options['runs-dir']}`);
+if (results.length === 0) throw new Error(`no run of the recipe 2017 in ${options['runs-dir']}`);
 
 const newest = finished.at(-1);
 const environment = newest && readEnvironment(newest.run);
 const record = {
-  what: 'test accuracy of the study’s models after 10,000 steps of its recipe, against the study’s own figures',
+  what: 'test accuracy of tensorsandbox’s models after 10,000 steps of the recipe 2017, against its own figures',
   command: `npx tsx bench/reproduction.ts ${process.argv.slice(2).join(' ')}`.trim(),
   configuration: { recipe: '2017', steps: 10_000, batchSize: 128, modelSettings: 'defaults' },
   machine: environment
@@ -161,6 +161,6 @@ const record = {
   failed: [...failedEarlier, ...failedNow],
 };
 writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
-for (const { model, name, n, mean, study } of results) {
-  console.log(`${model}, ${name}: ${(100 * mean).toFixed(2)}% (n = ${n}), the study ${(100 * study).toFixed(1)}%`);
+for (const { model, name, n, mean, published } of results) {
+  console.log(`${model}, ${name}: ${(100 * mean).toFixed(2)}% (n = ${n}), published ${(100 * published).toFixed(1)}%`);
 }

@@ -1,5 +1,5 @@
 /**
- * README's table of results, from the records under docs/results/: what every model costs, and what it reaches under the study's recipe and under
+ * README's table of results, from the records under docs/results/: what every model costs, and what it reaches under the recipe 2017 and under
  * the newer ones. `npm run results` writes it, and a test keeps it true.
  */
 import { readFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ interface Result {
 interface Reproduced extends Result {
   readonly name: string;
   /** A fraction. */
-  readonly study: number;
+  readonly published: number;
 }
 
 interface Experiment extends Result {
@@ -38,17 +38,17 @@ interface Experiment extends Result {
   readonly inputSize: number;
 }
 
-/** In the order of what they need: the study's families, then what came after. */
+/** In the order of what they need: tensorsandbox's families, then what came after. */
 const models = [
   ...['tuto', 'alex0', 'alex1', 'alex2', 'alex3', 'alex4', 'nin0', 'nin1', 'nin2', 'squeeze0', 'squeeze1'],
   ...['inception', 'xception', 'air94'],
 ];
 
 /** What its augmentation crops images to. */
-const studyInputSize = 24;
+const inputSize2017 = 24;
 
-/** What the study reached after 300,000 steps, in percent: its README, https://github.com/dacorvo/tensorsandbox/tree/master/cifar10. */
-const studyAfter300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
+/** What tensorsandbox reached after 300,000 steps, in percent: its README, https://github.com/dacorvo/tensorsandbox/tree/master/cifar10. */
+const published300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
 
 function readResults(name: string): unknown {
   const text = readFileSync(new URL(`../docs/results/${name}.json`, import.meta.url), 'utf8');
@@ -56,20 +56,20 @@ function readResults(name: string): unknown {
 }
 
 function resultsTable(): string {
-  const reproduced = readResults('study-2017') as readonly Reproduced[];
+  const reproduced = readResults('tensorsandbox') as readonly Reproduced[];
   const experiments = ofAnyPrecision(readResults('accuracies') as readonly Experiment[]);
   const rows = models.flatMap((model) => {
     const then = reproduced.find((result) => result.model === model && result.name === 'augmentation and moving average');
     const now = longest(experiments.filter(({ config }) => config.model === model && isOfNewerRecipe(config)));
     if (then === undefined && now === undefined) return [];
-    const later = studyAfter300k[model];
-    const { inputSize = studyInputSize } = now ?? {};
+    const later = published300k[model];
+    const { inputSize = inputSize2017 } = now ?? {};
     // As it is deployed: the batch normalization that a recipe trains with folds away.
     const network = buildModel(model, { input: [3, inputSize, inputSize] });
     return [
       [
         ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],
-        ...(then ? [percent(then.study), accuracyOf(then), timeOf(then)] : ['', '', '']),
+        ...(then ? [percent(then.published), accuracyOf(then), timeOf(then)] : ['', '', '']),
         later === undefined ? '' : percent(later / 100),
         ...(now ? [recipeOf(now), formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
       ],
@@ -77,8 +77,8 @@ function resultsTable(): string {
   });
   return markdownTable({
     header: [
-      ...['model', 'parameters', 'operations', 'the study, 10,000 steps', 'here, 10,000 steps', 'time'],
-      ...['the study, 300,000 steps', 'newer recipe', 'steps', 'accuracy', 'time'],
+      ...['model', 'parameters', 'operations', 'in 2017, 10,000 steps', 'here, 10,000 steps', 'time'],
+      ...['in 2017, 300,000 steps', 'newer recipe', 'steps', 'accuracy', 'time'],
     ],
     alignments: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left', 'right', 'right', 'right'],
     rows,

@@ -1,4 +1,4 @@
-"""Latency of the study's models in PyTorch, for infer-study-models.ts: answers each line of JSON on stdin with one on stdout.
+"""Latency of tensorsandbox's models in PyTorch, for inference-latency.ts: answers each line of JSON on stdin with one on stdout.
 
 The networks are those of `ablate info`, with random weights, in evaluation mode; cropping and standardization are part of a run, as they
 are of the frozen files.
@@ -34,7 +34,7 @@ class Pool(nn.Module):
 
 
 def lrn():
-    # PyTorch divides alpha by the window, the study does not.
+    # PyTorch divides alpha by the window, tensorsandbox does not.
     return nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)
 
 

@@ -85,7 +85,7 @@ test('help and version end with code 0', async () => {
   expect(await ablate('--version')).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
 });
 
-test('info prints the study figures of tuto, as JSON and as a table', async () => {
+test('info prints the published figures of tuto, as JSON and as a table', async () => {
   const info = await json('info', 'tuto', '--input', '32');
   expect(info).toMatchObject({ model: 'tuto', input: 32, parameters: 1_756_426, bytes: 4 * 1_756_426 });
   expect((Number(info['operations']) / 1e6).toFixed(2)).toBe('66.98');

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { modelDefinition, modelNames } from '../src/models/registry.ts';
 import { recipes } from '../src/train/recipes/registry.ts';
-import { published } from './study-figures.ts';
+import { published } from './tensorsandbox-figures.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), 'utf8');

@@ -152,7 +152,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ),
   ],
   lrn: [
-    between('LRN window 9, as in the study', [17, 4, 3], 2, (b, x) => b.lrn('n', x)),
+    between('LRN window 9, as in tensorsandbox', [17, 4, 3], 2, (b, x) => b.lrn('n', x)),
     between('LRN window 9, strong', [20, 3, 4], 2, (b, x) => b.lrn('n', x, { alpha: 0.3, beta: 0.75 })),
     between('LRN window 11, strong', [32, 3, 2], 2, (b, x) => b.lrn('n', x, { depthRadius: 5, alpha: 0.2, beta: 0.5, bias: 2 })),
     between('LRN window 5, strong', [16, 5, 3], 1, (b, x) => b.lrn('n', x, { depthRadius: 2, alpha: 0.3 })),

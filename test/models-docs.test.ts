@@ -3,16 +3,16 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { modelNames } from '../src/models/registry.ts';
 import { runInfo } from './run-info.ts';
-import { published } from './study-figures.ts';
+import { published } from './tensorsandbox-figures.ts';
 
 const page = readFileSync(new URL('../docs/models.md', import.meta.url), 'utf8');
 
-/** Rows of the study's table: the model, and four figures, each at 24x24 / 32x32. */
+/** Rows of tensorsandbox's table: the model, and four figures, each at 24x24 / 32x32. */
 const rows = [...page.matchAll(/^\| (\w+) .*\| +([\d,]+) \/ ([\d,]+) \| +([\d.]+)M \/ ([\d.]+)M \|$/gm)].map((row) =>
   row.slice(1),
 );
 
-test('the table has the models of the study, and the page a section for each of the others', () => {
+test('the table has the models of tensorsandbox, and the page a section for each of the others', () => {
   expect(rows.map(([model]) => model)).toEqual(Object.keys(published));
   const sections = [...page.matchAll(/^## (\w+)$/gm)].map((section) => section[1]!);
   expect(sections).toEqual(modelNames().filter((model) => !(model in published)));

@@ -1,4 +1,4 @@
-"""One training step of the study's models in PyTorch on the CPU: forward, loss, backward, SGD. A peer for bench/compare/steps.ts.
+"""One training step of tensorsandbox's models in PyTorch on the CPU: forward, loss, backward, SGD. A peer for bench/compare/steps.ts.
 
 Usage: pytorch_step.py MODEL FORMAT PRECISION THREADS BATCH SIZE WARMUP STEPS
 FORMAT is contiguous (NCHW) or channels_last, PRECISION f32 or bf16 (autocast). Prints JSON: {"ms": [...], "torch": "...", "blas": "..."}.

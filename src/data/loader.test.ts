@@ -6,11 +6,11 @@ import type { BatchLoader } from './batch.ts';
 import type { ImageSet } from './dataset.ts';
 import { allocateImages } from './image-set.ts';
 import { createEvaluationLoader, createTrainingLoader, type TrainingLoaderOptions } from './loader.ts';
-import { studyAugmentation } from './preprocessing.ts';
+import { augmentation2017 } from './preprocessing.ts';
 
 const shape = [1, 4, 4] as const;
 const plain = { inputSize: 4, standardization: { type: 'channel', mean: [0], deviation: [1 / 255] } } as const;
-const studyLike = { inputSize: 3, standardization: { type: 'image' }, augmentation: studyAugmentation } as const;
+const like2017 = { inputSize: 3, standardization: { type: 'image' }, augmentation: augmentation2017 } as const;
 
 /** Image i has i in its first pixel and label i % 256. */
 function numbered(count: number): ImageSet {
@@ -48,7 +48,7 @@ async function take(loader: BatchLoader, batches: number): Promise<Copy[]> {
 
 async function train(options: Partial<TrainingLoaderOptions>, batches: number): Promise<Copy[]> {
   const images = numbered(50);
-  const defaults = { images, shape, preprocessing: studyLike, batchSize: 8, seed: 3, firstStep: 0 };
+  const defaults = { images, shape, preprocessing: like2017, batchSize: 8, seed: 3, firstStep: 0 };
   return take(opened(createTrainingLoader({ ...defaults, ...options })), batches);
 }
 

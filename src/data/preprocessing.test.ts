@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
-import { checkPreprocessing, noAugmentation, studyAugmentation, type Augmentation, type Preprocessing } from './preprocessing.ts';
+import { checkPreprocessing, noAugmentation, augmentation2017, type Augmentation, type Preprocessing } from './preprocessing.ts';
 
 const shape = [3, 20, 30] as const;
 const channel = { type: 'channel', mean: [0, 0.5, 1], deviation: [0.1, 1, 2] } as const;
-const valid: Preprocessing = { inputSize: 12, standardization: channel, augmentation: studyAugmentation };
+const valid: Preprocessing = { inputSize: 12, standardization: channel, augmentation: augmentation2017 };
 
 /** The message that refuses it; undefined if it is accepted. */
 function refusal(preprocessing: Preprocessing): string | undefined {
@@ -84,10 +84,10 @@ test('what does not is refused with its name, its value and what is allowed', ()
   }
 });
 
-test('no augmentation does nothing; the augmentation of the study is the published one', () => {
+test('no augmentation does nothing; that of tensorsandbox is the published one', () => {
   expect(noAugmentation).toEqual({ translate: 0, randomCrop: false, flip: 'none', brightness: 0, contrast: [1, 1], cutout: 0 });
   // TensorFlow's tutorial on CIFAR-10: crops, mirror images, brightness up to 63, contrast from 0.2 to 1.8.
-  expect(studyAugmentation).toEqual({
+  expect(augmentation2017).toEqual({
     translate: 0,
     randomCrop: true,
     flip: 'random',

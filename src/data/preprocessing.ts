@@ -46,8 +46,8 @@ export const noAugmentation: Augmentation = {
   cutout: 0,
 };
 
-/** The augmentation of the 2017 study, used there with a 24 x 24 input and per-image standardization (which cancels the brightness). */
-export const studyAugmentation: Augmentation = {
+/** The augmentation of tensorsandbox, used there with a 24 x 24 input and per-image standardization (which cancels the brightness). */
+export const augmentation2017: Augmentation = {
   ...noAugmentation,
   randomCrop: true,
   flip: 'random',

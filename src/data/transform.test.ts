@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
-import { noAugmentation, studyAugmentation, type Augmentation, type Preprocessing } from './preprocessing.ts';
+import { noAugmentation, augmentation2017, type Augmentation, type Preprocessing } from './preprocessing.ts';
 import { augmentationKeys, createTransform, plainView } from './transform.ts';
 
 /** Leaves pixels as they are: standardization by constants that undo the division by 255. */
@@ -89,12 +89,12 @@ test('contrast scales each channel about its own mean, brightness adds the same 
   brighter.forEach((value, i) => expect(value - images[i]!).toBeCloseTo(added, 3));
 });
 
-test('the study augmentation equals its definition, computed step by step', () => {
+test('the augmentation of 2017 equals its definition, computed step by step', () => {
   const images = Uint8Array.from({ length: 3 * 32 * 32 }, (_, i) => Math.imul(i, 2654435761) >>> 24);
   const output = train(images, [3, 32, 32], {
     inputSize: 24,
     standardization: { type: 'image' },
-    augmentation: studyAugmentation,
+    augmentation: augmentation2017,
   });
   const matches: string[] = [];
   // The draws are not repeated here: one of the 81 crops and two flips, with some factor, must give the output.

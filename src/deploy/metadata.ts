@@ -109,7 +109,7 @@ const metadataFields = z.object({
   accuracy: accuracySchema.nullable().default(null),
   /** Without running statistics. */
   parameters: count,
-  /** Arithmetic operations for one image by the study's counting rule. */
+  /** Arithmetic operations for one image by tensorsandbox's counting rule. */
   operations: count,
   multiplyAdds: count,
   /** How it was quantized; null for a file in float32. */

@@ -1,5 +1,5 @@
 /**
- * The study's first family: two or three convolutions with overlapping pools, then dense layers, after Krizhevsky et al. (2012) and
+ * Tensorsandbox's first family: two or three convolutions with overlapping pools, then dense layers, after Krizhevsky et al. (2012) and
  * TensorFlow's CIFAR-10 tutorial. Every member has the same settings and differs in their defaults.
  */
 import type { NetworkBuilder, Tensor } from '../nn/network.ts';
@@ -61,7 +61,7 @@ function alex(defaults: AlexDefaults): ModelDefinition {
 }
 
 export const alexFamily: readonly ModelDefinition[] = [
-  alex({ name: 'tuto', summary: "TensorFlow's CIFAR-10 tutorial: the study's baseline", conv1: [64, 5], conv2: [64, 5] }),
+  alex({ name: 'tuto', summary: "TensorFlow's CIFAR-10 tutorial: tensorsandbox's baseline", conv1: [64, 5], conv2: [64, 5] }),
   alex({ name: 'alex0', summary: 'tuto with more, smaller second filters', conv1: [64, 5], conv2: [96, 3] }),
   alex({
     name: 'alex1',

@@ -5,7 +5,7 @@
  *     C3-64 P inception1 inception2 P inception3 inception4 GAP F10
  *
  * Two modules at half and two at a quarter of the image's size, with widths in about the proportions of the original's and as large as fit
- * into the study's range of operations: 0.54M parameters, 123M operations at 32x32.
+ * into the range of tensorsandbox's operations: 0.54M parameters, 123M operations at 32x32.
  */
 import type { NetworkBuilder, Tensor } from '../nn/network.ts';
 import { defineModel, type ModelDefinition } from './model.ts';

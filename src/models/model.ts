@@ -16,9 +16,9 @@ export interface ModelDefinition {
   readonly summary: string;
   /** By dotted name. */
   readonly settings: Readonly<Record<string, Setting>>;
-  /** The study's WD: each starred weight w adds (WD / number of elements) * sum(w * w) / 2 to the loss. */
-  readonly studyWeightDecay: number;
-  /** Side of the images it was published with, in pixels: for the study's models those the study trained on. */
+  /** Tensorsandbox's WD: each starred weight w adds (WD / number of elements) * sum(w * w) / 2 to the loss. */
+  readonly weightDecay2017: number;
+  /** Side of the images it was published with, in pixels: for tensorsandbox's models those it trained on. */
   readonly defaultInputSize: number;
   /** `settings` must be complete and allowed, as `resolveSettings` returns them. */
   build(settings: ResolvedSettings, input: InputSize, classes: number): Network;
@@ -29,20 +29,20 @@ export interface ModelSource<S extends Settings> {
   readonly name: string;
   readonly summary: string;
   readonly settings: S;
-  readonly studyWeightDecay?: number;
+  readonly weightDecay2017?: number;
   readonly defaultInputSize?: number;
   /** Adds the layers from `b.input` on and returns the logits `[classes]`. */
   layers(b: NetworkBuilder, settings: Resolved<S>, classes: number): Tensor;
 }
 
-/** Most of the study's models decay by 500 and train on 24x24 crops: the defaults. */
+/** Most of tensorsandbox's models decay by 500 and train on 24x24 crops: the defaults. */
 export function defineModel<const S extends Settings>(source: ModelSource<S>): ModelDefinition {
-  const { name, summary, settings, studyWeightDecay = 500, defaultInputSize = 24 } = source;
+  const { name, summary, settings, weightDecay2017 = 500, defaultInputSize = 24 } = source;
   return {
     name,
     summary,
     settings,
-    studyWeightDecay,
+    weightDecay2017,
     defaultInputSize,
     build(resolved, { channels, height, width }, classes) {
       const builder = new NetworkBuilder(name, [channels, height, width], widthsOf(resolved));

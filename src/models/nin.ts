@@ -87,7 +87,7 @@ export const ninFamily: readonly ModelDefinition[] = [
   }),
   nin({
     name: 'nin2',
-    summary: "Network in Network as published, with dropout: the study's most accurate and most expensive",
+    summary: "Network in Network as published, with dropout: tensorsandbox's most accurate and most expensive",
     blocks: [
       { kernel: 5, filters: [192, 160, 96] },
       { kernel: 5, filters: [192, 192, 192] },

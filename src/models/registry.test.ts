@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { published } from '../../test/study-figures.ts';
+import { published } from '../../test/tensorsandbox-figures.ts';
 import { countMultiplyAdds, countOperations, countParameters, type Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { buildModel, modelDefinition, modelNames } from './registry.ts';
 
-/** The models that came after the study: parameters, operations and multiply-adds at 32x32, and for air94 how they add up. */
+/** The models that came after tensorsandbox: parameters, operations and multiply-adds at 32x32, and for air94 how they add up. */
 const later: Record<string, { parameters: number; operations: number; multiplyAdds: number }> = {
   inception: { parameters: 535_818, operations: 122_670_602, multiplyAdds: 60_837_632 },
   xception: { parameters: 366_154, operations: 76_944_394, multiplyAdds: 37_775_872 },
@@ -66,7 +66,7 @@ function layerOf(network: Network, name: string): Network['layers'][number] {
   return network.layers.find((layer) => layer.name === name)!;
 }
 
-test.each(Object.entries(published))('%s has the parameters and operations that the study published', (name, figures) => {
+test.each(Object.entries(published))('%s has the parameters and operations that tensorsandbox published', (name, figures) => {
   [24, 32].forEach((input, i) => {
     const network = buildModel(name, { input });
     expect(countParameters(network.parameters)).toBe(figures.parameters[i]);
@@ -78,12 +78,12 @@ test.each(Object.entries(published))('%s has the parameters and operations that 
   });
 });
 
-test('a model without an input size gets the crops of the study', () => {
+test('a model without an input size gets the crops of 2017', () => {
   expect(buildModel('tuto').inputShape).toEqual([3, 24, 24]);
   expect(buildModel('tuto', { input: [1, 28, 30], classes: 4 })).toMatchObject({ inputShape: [1, 28, 30], outputShape: [4] });
 });
 
-test('weight decay is for the starred weights of the study', () => {
+test('weight decay is for the starred weights of tensorsandbox', () => {
   const starred = (model: string) =>
     buildModel(model)
       .parameters.filter((spec) => spec.starred)
@@ -91,7 +91,7 @@ test('weight decay is for the starred weights of the study', () => {
   expect(starred('tuto')).toEqual(['dense1.weight', 'dense2.weight']);
   expect(starred('cs231n')).toEqual(['conv1.weight', 'dense1.weight']);
   expect(starred('nin2')).toEqual([]);
-  const decays = Object.fromEntries(modelNames().map((name) => [name, modelDefinition(name).studyWeightDecay]));
+  const decays = Object.fromEntries(modelNames().map((name) => [name, modelDefinition(name).weightDecay2017]));
   expect(decays).toMatchObject({ tuto: 500, squeeze1: 500, cs231n: 100, convone: 0.5 });
 });
 

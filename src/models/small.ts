@@ -1,4 +1,4 @@
-/** Two models that the study describes without training them. */
+/** Two models that tensorsandbox describes without training them. */
 import { defineModel, type ModelDefinition } from './model.ts';
 import {
   commonSettings,
@@ -20,7 +20,7 @@ import { count } from './settings.ts';
 const cs231n = defineModel({
   name: 'cs231n',
   summary: 'one convolution and one wide dense layer, from the Stanford course',
-  studyWeightDecay: 100,
+  weightDecay2017: 100,
   settings: {
     ...commonSettings,
     ...convSettings('conv1', 64, 3),
@@ -41,7 +41,7 @@ const cs231n = defineModel({
 const convone = defineModel({
   name: 'convone',
   summary: 'a bottleneck of 1x1 convolutions around a 5x5 one, then dense layers',
-  studyWeightDecay: 0.5,
+  weightDecay2017: 0.5,
   settings: {
     ...commonSettings,
     ...convSettings('conv1', 64, 5),

@@ -78,5 +78,5 @@ export const squeezeFamily: readonly ModelDefinition[] = [
     { squeeze: 16, expand1x1: 64, expand3x3: 64 },
     late,
   ),
-  squeezeNet('squeeze1', "SqueezeNet: the study's most efficient model", { squeeze: 32, expand1x1: 64, expand3x3: 64 }, late),
+  squeezeNet('squeeze1', "SqueezeNet: tensorsandbox's most efficient model", { squeeze: 32, expand1x1: 64, expand3x3: 64 }, late),
 ];

@@ -1,4 +1,4 @@
-/** What the study's models are made of: the layers they share with the settings that go with them. */
+/** What tensorsandbox's models are made of: the layers they share with the settings that go with them. */
 import type { NetworkBuilder, Tensor } from '../nn/network.ts';
 import {
   count,
@@ -58,7 +58,7 @@ export function convolution(b: NetworkBuilder, name: string, x: Tensor, layer: C
   return relu ? b.relu(`${name}/relu`, normalized) : normalized;
 }
 
-/** The study's usual pool: overlapping 3x3 windows every second pixel. */
+/** Tensorsandbox's usual pool: overlapping 3x3 windows every second pixel. */
 export function overlappingPool(b: NetworkBuilder, name: string, x: Tensor): Tensor {
   return b.maxPool(name, x, { kernel: 3, stride: 2 });
 }

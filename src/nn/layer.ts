@@ -99,7 +99,7 @@ export interface LayerOf<K extends LayerKind> {
   readonly inputShapes: readonly Shape[];
   readonly outputShape: Shape;
   readonly parameters: readonly ParameterSpec[];
-  /** Arithmetic operations for one example by the study's counting rule; see docs/architecture.md. */
+  /** Arithmetic operations for one example by tensorsandbox's counting rule; see docs/architecture.md. */
   readonly operations: number;
   /** Multiply-accumulate pairs for one example: convolutions and dense layers only. */
   readonly multiplyAdds: number;

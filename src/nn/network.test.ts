@@ -9,7 +9,7 @@ function layerOn(shape: readonly number[], add: (b: NetworkBuilder, x: Tensor) =
   return network.layers[network.layers.length - 1]!;
 }
 
-// The study's rule. Convolutions: (1 + k * k * C) * F parameters, (1 + 2 * C * k * k) * F * w * h + 2 * F * w * h (ReLU) operations.
+// Tensorsandbox's counting rule. Convolutions: (1 + k * k * C) * F parameters, (1 + 2 * C * k * k) * F * w * h + 2 * F * w * h (ReLU) operations.
 // Dense: (in + 1) * out parameters, (2 * in + 1) * out + 2 * out (ReLU) operations. LRN: 36 per element. Pools, concat: 0.
 test.each([
   [

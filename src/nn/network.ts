@@ -196,7 +196,7 @@ export function countParameters(parameters: readonly ParameterSpec[]): number {
   return parameters.reduce((sum, spec) => sum + (spec.kind === 'statistic' ? 0 : sizeOf(spec.shape)), 0);
 }
 
-/** Operations for one example, by the study's counting rule. */
+/** Operations for one example, by tensorsandbox's counting rule. */
 export function countOperations(network: Network): number {
   return network.layers.reduce((sum, layer) => sum + layer.operations, 0);
 }

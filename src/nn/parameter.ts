@@ -42,7 +42,7 @@ export interface ParameterSpec {
   readonly fanIn: number;
   readonly fanOut: number;
   readonly initializer: Initializer;
-  /** The study decays only some weights (its tables mark them with a star). */
+  /** Tensorsandbox decays only some weights (its tables mark them with a star). */
   readonly starred: boolean;
 }
 

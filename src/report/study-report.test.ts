@@ -173,7 +173,7 @@ describe('one change at a time', () => {
     ]);
   });
 
-  test('the table of variants: means and deviations over the seeds, and what the 2017 study published of the networks', () => {
+  test('the table of variants: means and deviations over the seeds, and what tensorsandbox published of the networks', () => {
     // The deviation of 0.8, 0.81, 0.82 is 0.01 with n - 1 (0.00816 with n).
     expect(variantsTable(data).rows).toEqual([
       ['baseline', '81.00', '1.00', '3', '1,068,298', '37.75M', '4.3 MB', '0:30'],

@@ -55,7 +55,7 @@ describe('seconds of a run', () => {
   test('without runs, a guess: 50 billion operations a second and thread', () => {
     const { seconds, basis } = createPredictor(newFolder(), facts);
     expect(basis).toBe('a guess, as no run was recorded on this machine yet');
-    // 37.75 million operations an image, as the 2017 study published.
+    // 37.75 million operations an image, as tensorsandbox published.
     const expected = (passes * 37.75e6) / 50e9;
     expect(seconds(config(), 1) / expected).toBeCloseTo(1, 3);
     expect(seconds(config(), 2) / expected).toBeCloseTo(1 / 2, 3);

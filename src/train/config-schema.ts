@@ -86,7 +86,7 @@ const weightDecay = z.discriminatedUnion(
   'rule',
   [
     z.strictObject({ rule: z.literal('none'), value: z.literal(0, '0 for the rule "none"').default(0) }),
-    z.strictObject({ rule: z.literal('study'), value: nonNegative }),
+    z.strictObject({ rule: z.literal('2017'), value: nonNegative }),
     z.strictObject({ rule: z.literal('coupled'), value: nonNegative.default(5e-4) }),
     z.strictObject({ rule: z.literal('decoupled'), value: nonNegative.default(5e-3) }),
     z.strictObject({ rule: z.literal('independent'), value: nonNegative.default(0.0153) }),
@@ -257,8 +257,8 @@ export type ConfigOverrides = Readonly<Record<string, unknown>>;
 
 /** Keys as a recipe states them. */
 export type RecipeSettings = Readonly<Partial<Omit<z.input<typeof trainingConfigSchema>, 'weightDecay'>>> & {
-  /** Without a value, the study's rule takes the model's. */
-  readonly weightDecay?: { readonly rule: 'none' | 'study' | 'coupled' | 'decoupled' | 'independent'; readonly value?: number };
+  /** Without a value, the rule 2017 takes the model's. */
+  readonly weightDecay?: { readonly rule: 'none' | '2017' | 'coupled' | 'decoupled' | 'independent'; readonly value?: number };
 };
 
 export const configKeys: readonly string[] = Object.keys(trainingConfigSchema.shape);

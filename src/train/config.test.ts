@@ -14,7 +14,7 @@ const message = (...layers: ConfigOverrides[]): string => {
   throw new Error('no error');
 };
 
-test('the 2017 recipe is the default, and the study to the letter', () => {
+test('the 2017 recipe is the default, and tensorsandbox to the letter', () => {
   expect(resolveConfig({ model: 'tuto' })).toMatchObject({
     recipe: '2017',
     dataset: 'cifar10',
@@ -23,7 +23,7 @@ test('the 2017 recipe is the default, and the study to the letter', () => {
     learningRate: 0.1,
     schedule: { type: 'constant' },
     optimizer: { type: 'sgd', momentum: 0, nesterov: false },
-    weightDecay: { rule: 'study', value: 500 },
+    weightDecay: { rule: '2017', value: 500 },
     labelSmoothing: 0,
     movingAverage: { type: 'exponential', decay: 0.9999, warmup: true },
     augment: true,
@@ -35,7 +35,7 @@ test('the 2017 recipe is the default, and the study to the letter', () => {
     precision: 'f32',
     val: false,
   });
-  expect(resolveConfig({ model: 'cs231n' }).weightDecay).toEqual({ rule: 'study', value: 100 });
+  expect(resolveConfig({ model: 'cs231n' }).weightDecay).toEqual({ rule: '2017', value: 100 });
 });
 
 test.each(recipes)('recipe $name resolves, and its record checks as it is', ({ name }) => {
@@ -73,12 +73,21 @@ test('dotted keys, settings of the model and short forms', () => {
   expect(config.schedule).toEqual({ type: 'cosine', warmup: 0.1, final: 0 });
   expect(config.augmentation).toMatchObject({ flip: 'alternating', brightness: 63 });
   expect(config.movingAverage).toEqual({ type: 'none' });
-  expect(config.weightDecay).toEqual({ rule: 'study', value: 250 });
+  expect(config.weightDecay).toEqual({ rule: '2017', value: 250 });
+});
+
+test.each([
+  [{ weightDecay: '2017' }, 500],
+  [{ weightDecay: 2017 }, 500],
+  [{ 'weightDecay.rule': 2017 }, 500],
+  [{ 'weightDecay.value': 2017, weightDecay: '2017' }, 2017],
+])('%j: the rule of 2017, a name that YAML and --set read as a number', (given, value) => {
+  expect(resolveConfig({ model: 'tuto', recipe: 'modern', ...given }).weightDecay).toEqual({ rule: '2017', value });
 });
 
 test('a group with another tag does not inherit; switched back on it is as before', () => {
-  expect(resolveConfig({ model: 'tuto', recipe: 'modern', weightDecay: 'study' }).weightDecay).toEqual({
-    rule: 'study',
+  expect(resolveConfig({ model: 'tuto', recipe: 'modern', weightDecay: '2017' }).weightDecay).toEqual({
+    rule: '2017',
     value: 500,
   });
   expect(resolveConfig({ model: 'tuto', recipe: 'modern', schedule: 'cosine' }).schedule).toEqual({

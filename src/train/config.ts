@@ -68,8 +68,8 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingCo
     recipe: recipe.name,
     threads: merged['threads'] ?? defaultThreads(),
     modelSettings: resolveSettings(model, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
-    weightDecay: withStudyValue(merged['weightDecay'], definition.studyWeightDecay),
-    // The study's rule: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
+    weightDecay: withValueOf2017(merged['weightDecay'], definition.weightDecay2017),
+    // The rule of 2017: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
     inputSize: lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize']),
   });
   requireThreads(config.threads);
@@ -154,7 +154,9 @@ function expandLayer(layer: ConfigOverrides, model: string, settings: readonly s
     if (rest === undefined) {
       expanded[group] = mergeGroup(expanded[group], expandShortForm(group, value));
     } else {
-      expanded[group] = mergeGroup(expanded[group], { [rest]: value });
+      // `--set weightDecay.rule=2017` gives a number.
+      const isNumericTag = rest === tagOf[group] && typeof value === 'number';
+      expanded[group] = mergeGroup(expanded[group], { [rest]: isNumericTag ? String(value) : value });
     }
   }
   return expanded;
@@ -177,11 +179,12 @@ function locate(key: string, model: string, settings: readonly string[]): readon
   });
 }
 
-/** `schedule: cosine` for `schedule: { type: cosine }`, `movingAverage: false`, `weightDecay: 0.001`, `recipe: 2017`. */
+/** `schedule: cosine` for `schedule: { type: cosine }`, `movingAverage: false`, `weightDecay: 0.001` or `2017`, `recipe: 2017`. */
 function expandShortForm(key: string, value: unknown): unknown {
   const tag = tagOf[key];
   if (tag === undefined) return typeof value === 'number' && ['recipe', 'dataset', 'model'].includes(key) ? String(value) : value;
   if (typeof value === 'string') return { [tag]: value };
+  if (key === 'weightDecay' && value === 2017) return { rule: '2017' };
   if (key === 'movingAverage' && typeof value === 'boolean') return { type: value ? 'exponential' : 'none' };
   if (key === 'lookahead' && typeof value === 'boolean') return { type: value ? 'lookahead' : 'none' };
   if (key === 'weightDecay' && value === false) return { rule: 'none' };
@@ -214,8 +217,8 @@ function mergeTagged(values: readonly unknown[], tag: string): unknown {
   return values.filter((_, i) => tags[i] === current).reduce(mergeGroup, { [tag]: current });
 }
 
-function withStudyValue(weightDecay: unknown, studyValue: number): unknown {
-  return isGroup(weightDecay) && weightDecay['rule'] === 'study' ? { value: studyValue, ...weightDecay } : weightDecay;
+function withValueOf2017(weightDecay: unknown, value: number): unknown {
+  return isGroup(weightDecay) && weightDecay['rule'] === '2017' ? { value, ...weightDecay } : weightDecay;
 }
 
 function isGroup(value: unknown): value is Record<string, unknown> {

@@ -44,7 +44,7 @@ const small: ConfigOverrides = {
   steps: 12,
   inputSize: 10,
   recipe: 'modern',
-  weightDecay: 'study',
+  weightDecay: '2017',
   'weightDecay.value': 0.5,
   evalEvery: 0,
   saveEvery: 4,

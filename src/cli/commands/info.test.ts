@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { runInfo } from '../../../test/run-info.ts';
-import { published } from '../../../test/study-figures.ts';
+import { published } from '../../../test/tensorsandbox-figures.ts';
 
 const cases = Object.entries(published).flatMap(([model, { parameters, megaOperations }]) =>
   ([24, 32] as const).map((input, i) => ({
@@ -11,11 +11,11 @@ const cases = Object.entries(published).flatMap(([model, { parameters, megaOpera
   })),
 );
 
-test('the study has thirteen models', () => {
+test('tensorsandbox has thirteen models', () => {
   expect(Object.keys(published)).toHaveLength(13);
 });
 
-test.each(cases)('info $model --input $input says what the study published', async (figures) => {
+test.each(cases)('info $model --input $input says what tensorsandbox published', async (figures) => {
   const { model, input, parameters, megaOperations } = figures;
   const described = await runInfo(model, '--input', String(input));
   expect(described).toMatchObject({ model, input, parameters, bytes: 4 * parameters });

@@ -22,7 +22,7 @@ function dense(graph: GraphBuilder, name: string, input: string): string {
   return graph.node('Gemm', name, [input, graph.floats(`${name}.weight`, [1], [1, 1])], { transB: 1 });
 }
 
-/** As in the study's tutorial model. */
+/** As in tuto. */
 const tutorial = graphOf((g) => {
   const standardized = g.node('Div', 'standardized', ['x', g.floats('deviation', [2])]);
   const conv1 = g.node('Relu', 'conv1/relu', [conv(g, 'conv1', standardized)]);

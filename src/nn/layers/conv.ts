@@ -10,7 +10,7 @@ export interface ConvOptions extends WindowOptions {
   readonly bias?: boolean;
   readonly relu?: boolean;
   readonly initializer?: Initializer;
-  /** The study's star: weight decay applies. */
+  /** Tensorsandbox's star: weight decay applies. */
   readonly starred?: boolean;
   /** The weights (not the bias) keep their initial values. */
   readonly frozen?: boolean;
@@ -18,7 +18,7 @@ export interface ConvOptions extends WindowOptions {
 
 /**
  * Convolution over `[C, H, W]`; weights `[filters, C / groups, kH, kW]`.
- * Operations by the study's rule: (1 + 2 * C/groups * kH * kW) * F * H * W, where the 1 is the bias, plus 2 * F * H * W for a ReLU.
+ * Operations by tensorsandbox's rule: (1 + 2 * C/groups * kH * kW) * F * H * W, where the 1 is the bias, plus 2 * F * H * W for a ReLU.
  */
 export function inferConv(name: string, options: ConvOptions, inputs: readonly Shape[]): Inferred<'conv'> {
   const [channels, height, width] = imageInput(inputs, name);

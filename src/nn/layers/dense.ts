@@ -8,13 +8,13 @@ export interface DenseOptions {
   readonly bias?: boolean;
   readonly relu?: boolean;
   readonly initializer?: Initializer;
-  /** The study's star: weight decay applies. */
+  /** Tensorsandbox's star: weight decay applies. */
   readonly starred?: boolean;
 }
 
 /**
  * Dense layer; an image input is read in C, H, W order. Weights `[features, inputs]`.
- * Operations by the study's rule: (2 * inputs + 1) * features, where the 1 is the bias, plus 2 * features for a ReLU.
+ * Operations by tensorsandbox's rule: (2 * inputs + 1) * features, where the 1 is the bias, plus 2 * features for a ReLU.
  */
 export function inferDense(name: string, options: DenseOptions, inputs: readonly Shape[]): Inferred<'dense'> {
   const fanIn = sizeOf(singleInput(inputs, name));

@@ -2,7 +2,7 @@ import { requireThat, singleInput } from '../checks.ts';
 import type { Inferred, LayerKind } from '../layer.ts';
 import { formatShape, sameShape, sizeOf, type Shape } from '../shape.ts';
 
-/** max(0, x): 2 operations per element (the study's rule). */
+/** max(0, x): 2 operations per element (tensorsandbox's rule). */
 export function inferRelu(name: string, inputs: readonly Shape[]): Inferred<'relu'> {
   return elementwise(singleInput(inputs, name), {}, 2);
 }

@@ -94,7 +94,7 @@ test('dense layers', () => {
 
 test('normalization', () => {
   const common = { name: 'x', inputs: ['input'], inputShapes: [[4, 3, 2]], outputShape: [4, 3, 2], multiplyAdds: 0 };
-  // The study's: window 9, bias 1, alpha 0.001 / 9 for each of its elements.
+  // Tensorsandbox's: window 9, bias 1, alpha 0.001 / 9 for each of its elements.
   expect(layerOn([4, 3, 2], (b, x) => b.lrn('x', x))).toEqual({
     ...{ ...common, kind: 'lrn', parameters: [], operations: 36 * 24 },
     attributes: { depthRadius: 4, bias: 1, alpha: 0.001 / 9, beta: 0.75 },

@@ -12,7 +12,7 @@ export interface LrnOptions {
   readonly beta?: number;
 }
 
-/** Operations: 36 per element, whatever the window (the study's figure). */
+/** Operations: 36 per element, whatever the window (tensorsandbox's figure). */
 export function inferLrn(name: string, options: LrnOptions, inputs: readonly Shape[]): Inferred<'lrn'> {
   const shape = imageInput(inputs, name);
   const { depthRadius = 4, bias = 1, alpha = 0.001 / 9, beta = 0.75 } = options;

@@ -5,17 +5,17 @@ import type { Shape, Window2d } from '../shape.ts';
 /** The stride defaults to the kernel, the padding to `same`. */
 export type PoolOptions = WindowOptions;
 
-/** Maximum over each window; padding never wins. Not counted as operations (the study's rule). */
+/** Maximum over each window; padding never wins. Not counted as operations (tensorsandbox's rule). */
 export function inferMaxPool(name: string, options: PoolOptions, inputs: readonly Shape[]): Inferred<'maxPool'> {
   return inferPool(name, options, inputs);
 }
 
-/** Average over the pixels of each window that lie inside the image. Not counted as operations (the study's rule). */
+/** Average over the pixels of each window that lie inside the image. Not counted as operations (tensorsandbox's rule). */
 export function inferAvgPool(name: string, options: PoolOptions, inputs: readonly Shape[]): Inferred<'avgPool'> {
   return inferPool(name, options, inputs);
 }
 
-/** `[C, H, W]` to `[C]`: the mean over all pixels. Not counted as operations (the study's rule). */
+/** `[C, H, W]` to `[C]`: the mean over all pixels. Not counted as operations (tensorsandbox's rule). */
 export function inferGlobalAvgPool(name: string, inputs: readonly Shape[]): Inferred<'globalAvgPool'> {
   const [channels] = imageInput(inputs, name);
   return { attributes: {}, outputShape: [channels], parameters: [], operations: 0, multiplyAdds: 0 };

@@ -8,7 +8,7 @@ import { sizeOf } from '../../nn/shape.ts';
 import type { DecayedParameter } from '../loss.ts';
 
 /**
- * `none`. `study`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
+ * `none`. `2017`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
  * gradient passes through momentum). `decoupled`: each step takes learningRate * value off all weights (Loshchilov and Hutter, 2017).
  * Of these, biases, scales and shifts never decay.
  *
@@ -17,7 +17,7 @@ import type { DecayedParameter } from '../loss.ts';
  * 1024 examples (airbench94).
  */
 export interface WeightDecay {
-  readonly rule: 'none' | 'study' | 'coupled' | 'decoupled' | 'independent';
+  readonly rule: 'none' | '2017' | 'coupled' | 'decoupled' | 'independent';
   readonly value: number;
 }
 
@@ -100,7 +100,7 @@ function coupledDecay(entry: ArenaEntry, rules: UpdateRules): number {
     case 'none':
     case 'decoupled':
       return 0;
-    case 'study':
+    case '2017':
       return spec.starred ? value / sizeOf(spec.shape) : 0;
     case 'coupled':
       return spec.role === 'weight' ? value : 0;

@@ -87,11 +87,11 @@ test.each<[string, SgdOptions, WeightDecay, number[][]]>([
       [1.66, 1.948],
     ],
   ],
-  // one element: the study's value / 1
+  // one element: the value of 2017 / 1
   [
-    'study',
+    '2017',
     { momentum: 0, nesterov: false },
-    { rule: 'study', value: 0.5 },
+    { rule: '2017', value: 0.5 },
     [
       [1.8, 1.98],
       [1.66, 1.948],
@@ -198,13 +198,13 @@ test('neighbours updated alike are one segment; frozen parameters are in none', 
     spec('e.bias', 2),
   ];
   const arena = arenaOf(specs, 1, 1);
-  const segments = segmentsOf(arena, rules({ rule: 'study', value: 16 }));
+  const segments = segmentsOf(arena, rules({ rule: '2017', value: 16 }));
   expect(segments.map(({ start, end, coupledDecay }) => [start, end, coupledDecay])).toEqual([
     [0, 8, 0],
     [12, 20, 2],
     [20, 24, 0],
   ]);
-  expect(decayedParameters(arena, rules({ rule: 'study', value: 16 })).map(({ entry }) => entry.spec.name)).toEqual(['d.weight']);
+  expect(decayedParameters(arena, rules({ rule: '2017', value: 16 })).map(({ entry }) => entry.spec.name)).toEqual(['d.weight']);
   const average = arena.values.slice();
   createSgd({ parameters: arena, vectorMath }, segments, { momentum: 0.9, nesterov: true }, average).step(0.1, 0, 0);
   expect([...arena.values.subarray(8, 12), ...average.subarray(8, 12)]).toEqual(new Array(8).fill(1));

@@ -2,8 +2,8 @@ import { noAugmentation } from '../../data/preprocessing.ts';
 import type { Recipe } from './recipe.ts';
 
 /**
- * What the years after 2017 found to work on small image classifiers, on the same images and budget as the study's recipe. Batch
- * normalization follows every convolution during training and folds into it when frozen: the network that is deployed is the study's.
+ * What the years after 2017 found to work on small image classifiers, on the same images and budget as the recipe 2017. Batch
+ * normalization follows every convolution during training and folds into it when frozen: the network that is deployed is tensorsandbox's.
  *
  * The values are customary ones, not found by a search: docs/configuration.md says what was tried.
  */
@@ -23,11 +23,11 @@ export const modern: Recipe = {
     weightDecay: { rule: 'coupled', value: 5e-4 },
     // Szegedy et al., 2016, arXiv:1512.00567.
     labelSmoothing: 0.1,
-    // Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging"; forgetting exponentially, as the study's.
+    // Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging"; forgetting exponentially, as in 2017.
     movingAverage: { type: 'exponential', decay: 0.998, warmup: true },
     augment: true,
     augmentation: { ...noAugmentation, contrast: [1, 1], randomCrop: true, flip: 'random' },
-    // The study's crops, so that operations can be compared.
+    // The crops of 2017, so that operations can be compared.
     inputSize: 24,
     standardization: { type: 'image' },
     initializer: { type: 'model' },

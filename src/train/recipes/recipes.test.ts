@@ -1,4 +1,4 @@
-/** What each recipe says, from its source: the 2017 study, airbench94 and, for modern, docs/configuration.md. Every key, none left to defaults. */
+/** What each recipe says, from its source: tensorsandbox, airbench94 and, for modern, docs/configuration.md. Every key, none left to defaults. */
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../config.ts';
 import { defaultRecipe, recipeByName, recipes } from './registry.ts';
@@ -40,7 +40,7 @@ test.each<[string, string, Record<string, unknown>]>([
       schedule: { type: 'constant' },
       optimizer: { type: 'sgd', momentum: 0, nesterov: false, decoupled: false },
       learningRateMultipliers: alike,
-      weightDecay: { rule: 'study', value: 500 },
+      weightDecay: { rule: '2017', value: 500 },
       labelSmoothing: 0,
       movingAverage: { type: 'exponential', decay: 0.9999, warmup: true },
       lookahead: { type: 'none' },
@@ -109,7 +109,7 @@ test.each<[string, string, Record<string, unknown>]>([
   expect(Math.ceil(0.3025 * 476)).toBe(3 * 48);
 });
 
-test('recipes by name; the default is the study; an unknown name says which there are', () => {
+test('recipes by name; the default is 2017; an unknown name says which there are', () => {
   expect(recipes.map(({ name }) => name)).toEqual(['2017', 'modern', 'airbench']);
   expect(defaultRecipe).toBe('2017');
   for (const recipe of recipes) expect(recipeByName(recipe.name)).toBe(recipe);

@@ -4,12 +4,12 @@ import { didYouMean } from '../../util/suggest.ts';
 import { airbench } from './airbench.ts';
 import { modern } from './modern.ts';
 import type { Recipe } from './recipe.ts';
-import { study2017 } from './study-2017.ts';
+import { recipe2017 } from './2017.ts';
 
-export const recipes: readonly Recipe[] = [study2017, modern, airbench];
+export const recipes: readonly Recipe[] = [recipe2017, modern, airbench];
 
 /** The recipe of a run that names none. */
-export const defaultRecipe = study2017.name;
+export const defaultRecipe = recipe2017.name;
 
 /** Throws ConfigurationError for an unknown name. */
 export function recipeByName(name: string): Recipe {

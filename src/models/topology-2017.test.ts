@@ -1,4 +1,4 @@
-/** The networks of the 2017 study, layer by layer, in the notation of its tables; and every setting of every model does something. */
+/** The networks of tensorsandbox, layer by layer, in the notation of its tables; and every setting of every model does something. */
 import { describe, expect, test } from 'vitest';
 import type { Layer } from '../nn/layer.ts';
 import type { Network } from '../nn/network.ts';
@@ -78,7 +78,7 @@ function wordFor(layer: Layer, { output }: Network): string | undefined {
   }
 }
 
-test.each(Object.entries(topologies))('%s is the network of the study', (name, topology) => {
+test.each(Object.entries(topologies))('%s is the network of tensorsandbox', (name, topology) => {
   const network = buildModel(name);
   expect(notation(network)).toBe(topology);
   // Xavier for weights, biases 0.
@@ -86,7 +86,7 @@ test.each(Object.entries(topologies))('%s is the network of the study', (name, t
     expect(kind).toBe('trainable');
     expect(initializer).toEqual(role === 'weight' ? { type: 'xavierTruncatedNormal' } : { type: 'constant', value: 0 });
   }
-  expect(modelDefinition(name).studyWeightDecay).toBe({ cs231n: 100, convone: 0.5 }[name] ?? 500);
+  expect(modelDefinition(name).weightDecay2017).toBe({ cs231n: 100, convone: 0.5 }[name] ?? 500);
 });
 
 test('air94: logits, normalizations, whitening and groups as published', () => {

@@ -1,8 +1,8 @@
 /**
- * Latency of one image for four models of the 2017 study: frozen in ONNX Runtime, in ablate's own engine, and in PyTorch where there is
- * one, all taking turns in one run; beside what the study reported. Writes docs/results/inference-latency.json. Needs a quiet machine.
+ * Latency of one image for four models of tensorsandbox: frozen in ONNX Runtime, in ablate's own engine, and in PyTorch where there is
+ * one, all taking turns in one run; beside what tensorsandbox reported. Writes docs/results/inference-latency.json. Needs a quiet machine.
  *
- *     node --import tsx bench/infer-study-models.ts [--rounds 20] [--round-ms 300] [--threads 1,2] [--python /usr/bin/python3] [-o file.json]
+ *     node --import tsx bench/inference-latency.ts [--rounds 20] [--round-ms 300] [--threads 1,2] [--python /usr/bin/python3] [-o file.json]
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,9 +20,9 @@ import { describeEnvironment } from '../src/runs/environment.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { alignColumns } from '../src/util/text-table.ts';
 
-/** Milliseconds that the study's C++ tool took for one image, on its author's machine in 2017. */
-const studyMs = { tuto: 44, alex4: 50, nin2: 90, squeeze1: 27 };
-const models = Object.keys(studyMs) as (keyof typeof studyMs)[];
+/** Milliseconds that tensorsandbox's C++ tool took for one image, on its author's machine in 2017. */
+const ms2017 = { tuto: 44, alex4: 50, nin2: 90, squeeze1: 27 };
+const models = Object.keys(ms2017) as (keyof typeof ms2017)[];
 
 const { values } = parseArgs({
   options: {
@@ -79,8 +79,8 @@ interface Row {
   /** Timed runs. */
   readonly runs: number;
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number };
-  /** What the study reported, on its author's machine. */
-  readonly studyMs: number;
+  /** What tensorsandbox reported, on its author's machine. */
+  readonly ms2017: number;
 }
 
 const rows: Row[] = [];
@@ -99,7 +99,7 @@ try {
       const samples = await measureInTurns(competitors, options);
       competitors.forEach(({ runtime, threads }, i) => {
         const runs = samples[i]!.timesMs.get(1)!.length;
-        rows.push({ model, runtime, threads, runs, latencyMs: latencyOf(samples[i]!), studyMs: studyMs[model] });
+        rows.push({ model, runtime, threads, runs, latencyMs: latencyOf(samples[i]!), ms2017: ms2017[model] });
       });
     } finally {
       for (const competitor of competitors) competitor.stop();
@@ -109,14 +109,14 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const cells = rows.map(({ model, runtime, threads, latencyMs, studyMs: reported }) => [
+const cells = rows.map(({ model, runtime, threads, latencyMs, ms2017: reported }) => [
   model,
   runtime,
   String(threads),
   ...[latencyMs.p50, latencyMs.p95, latencyMs.p99].map((ms) => ms.toFixed(3)),
   String(reported),
 ]);
-const header = ['model', 'runtime', 'threads', 'p50 ms', 'p95 ms', 'p99 ms', 'study ms (2017)'];
+const header = ['model', 'runtime', 'threads', 'p50 ms', 'p95 ms', 'p99 ms', 'ms in 2017'];
 console.log(alignColumns([header, ...cells], ['left', 'left', 'right', 'right', 'right', 'right', 'right']));
 if (torchVersion === undefined)
   console.log(`${values.python} has no PyTorch: it was not measured (Debian: apt-get install python3-torch)`);
@@ -130,7 +130,7 @@ mkdirSync(dirname(values.output), { recursive: true });
 const environment = describeEnvironment({ threads: Math.max(...threadCounts), libraries });
 const document = {
   what: 'latency of one 32x32 image, bytes in, probabilities out, preprocessing included; untrained weights; all take turns in one run',
-  command: `node --import tsx bench/infer-study-models.ts ${process.argv.slice(2).join(' ')}`.trim(),
+  command: `node --import tsx bench/inference-latency.ts ${process.argv.slice(2).join(' ')}`.trim(),
   // `command` says what was run, without this machine's folders.
   environment: { ...environment, commandLine: undefined },
   rows,

@@ -1,4 +1,4 @@
-/** What the 2017 study published of its thirteen models. */
+/** What tensorsandbox published of its thirteen models. */
 
 interface PublishedFigures {
   /** At 24x24 and at 32x32. */
