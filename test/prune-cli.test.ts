@@ -250,7 +250,7 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
       2,
       /tuto\/1 has no readable pruning\.json: ablate prune did not start it\nablate train --resume tuto\/1/,
     ],
-    [['--resume', 'tuto/1', '--sparsity', '0.5'], 2, /--sparsity was settled when the run was started/],
+    [['--resume', 'tuto/1', '--sparsity', '0.5'], 2, /--sparsity was decided when the run was started/],
     [
       ['other.safetensors', '--sparsity', '0.5'],
       2,

@@ -10,7 +10,7 @@ export interface OverrideOptions {
 }
 
 /** Keys that the commands' own options decide, and those of the network. */
-const settledKeys = /^(steps|init|pruning(\..*)?|model(Settings)?(\..*)?)$/;
+const decidedKeys = /^(steps|init|pruning(\..*)?|model(Settings)?(\..*)?)$/;
 
 /** Keys that would not do what they say, by what to do instead. */
 const otherWays = new Map([
@@ -21,9 +21,9 @@ const otherWays = new Map([
 /** @throws ConfigurationError for a key that `--set` may not change there */
 export async function trainingOverrides({ data, threads, set }: OverrideOptions): Promise<ConfigOverrides> {
   const { setKey } = await import('../train/config.ts');
-  const settled = Object.keys(set).find((key) => settledKeys.test(key));
-  if (settled !== undefined)
-    throw new ConfigurationError(`${settled} cannot be set here: the network and the other options decide it`);
+  const decided = Object.keys(set).find((key) => decidedKeys.test(key));
+  if (decided !== undefined)
+    throw new ConfigurationError(`${decided} cannot be set here: the network and the other options decide it`);
   const elsewhere = Object.keys(set).find((key) => otherWays.has(key));
   if (elsewhere !== undefined) {
     throw new ConfigurationError(`${elsewhere} cannot be set here: that would change what is recorded, not the training`, {

@@ -1,4 +1,4 @@
-/** What processes settle before they train together: that they mean the same thing, and who does what first. */
+/** What processes agree on before they train together: that they mean the same thing, and who does what first. */
 import { ConfigurationError } from '../util/errors.ts';
 import { crc32 } from '../util/checksum.ts';
 import type { Collective } from './collective.ts';

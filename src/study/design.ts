@@ -10,8 +10,8 @@ import { factorialCells, factorialContrasts } from './factorial.ts';
 import { describePath, type StudyFile } from './study-file.ts';
 import type { DesignName, FactorSource, HalvingRule, StudySource } from './study-schema.ts';
 
-/** A group of changes, and where in the study file it stands. */
-export interface Layer {
+/** Keys of the configuration with their values, and where in the study file they stand. */
+export interface Change {
   readonly overrides: ConfigOverrides;
   readonly at: readonly PropertyKey[];
 }
@@ -20,7 +20,7 @@ export interface Variant {
   /** As tables and figures call it. */
   readonly name: string;
   /** Applied in this order to the defaults; the baseline first. */
-  readonly layers: readonly Layer[];
+  readonly changes: readonly Change[];
 }
 
 export interface Design {
@@ -35,7 +35,7 @@ export interface Design {
 }
 
 /** A value that a factor can take. */
-interface Level extends Layer {
+interface Level extends Change {
   /** Beside the factor's name. */
   readonly label: string;
   /** Where the factor is not named. */
@@ -62,20 +62,20 @@ const builders: Readonly<Record<DesignName, (file: StudyFile) => Built>> = {
   models,
 };
 
-function baselineLayer({ source }: StudyFile): Layer {
+function baselineOf({ source }: StudyFile): Change {
   return { overrides: source.baseline, at: ['baseline'] };
 }
 
 function oneAtATime(file: StudyFile): Built {
   const { factors } = file.source;
-  const baseline: Variant = { name: 'baseline', layers: [baselineLayer(file)] };
+  const baseline: Variant = { name: 'baseline', changes: [baselineOf(file)] };
   const variants = [baseline];
   const contrasts: Contrast[] = [];
   factors.forEach((factor, i) => {
     const reference = referenceOf(file, factor, i) ?? baseline;
     for (const level of levelsOf(factor, i)) {
       const name = variantName(factor, level);
-      variants.push({ name, layers: [...reference.layers, level] });
+      variants.push({ name, changes: [...reference.changes, level] });
       contrasts.push(difference(factor.name, level.label, name, reference.name));
     }
   });
@@ -96,16 +96,16 @@ function referenceOf(file: StudyFile, { name, against }: FactorSource, index: nu
       `factors[${index}].against (=${against}) must be the name of another factor with "set" and without "against": ${names === '' ? 'there is none' : names}`,
     );
   }
-  return { name: target.name, layers: [baselineLayer(file), ...levelsOf(target, at)] };
+  return { name: target.name, changes: [baselineOf(file), ...levelsOf(target, at)] };
 }
 
 function leaveOneOut(file: StudyFile): Built {
   const { factors } = file.source;
   const all = factors.map((factor, i) => levelsOf(factor, i)[0]!);
-  const everything: Variant = { name: 'everything on', layers: [baselineLayer(file), ...all] };
+  const everything: Variant = { name: 'everything on', changes: [baselineOf(file), ...all] };
   const variants = factors.map(({ name }, i) => ({
     name: `without ${name}`,
-    layers: [baselineLayer(file), ...all.filter((_, other) => other !== i)],
+    changes: [baselineOf(file), ...all.filter((_, other) => other !== i)],
   }));
   return {
     variants: [everything, ...variants],
@@ -116,12 +116,12 @@ function leaveOneOut(file: StudyFile): Built {
 
 function models(file: StudyFile): Built {
   const { baseline, models: listed } = file.source;
-  const named = listed.map((model, i) => ({ model, layer: { overrides: { model }, at: ['models', i] } }));
+  const named = listed.map((model, i) => ({ model, change: { overrides: { model }, at: ['models', i] } }));
   const given = baseline['model'];
   const isListed = typeof given !== 'string' || listed.includes(given);
-  const first = isListed ? [] : [{ model: given, layer: { overrides: {}, at: ['baseline', 'model'] } }];
+  const first = isListed ? [] : [{ model: given, change: { overrides: {}, at: ['baseline', 'model'] } }];
   const inOrder = [...first, ...named].sort((a, b) => Number(b.model === given) - Number(a.model === given));
-  const variants = inOrder.map(({ model, layer }) => ({ name: model, layers: [baselineLayer(file), layer] }));
+  const variants = inOrder.map(({ model, change }) => ({ name: model, changes: [baselineOf(file), change] }));
   const reference = variants[0]!.name;
   return {
     variants,
@@ -136,7 +136,7 @@ function factorial(file: StudyFile): Built {
   const cells = factorialCells(factors.map(({ name }, i) => ({ name, levels: levels[i]!.map(({ label }) => label) })));
   const variants = cells.map(({ name, levels: chosen }) => ({
     name,
-    layers: [baselineLayer(file), ...chosen.flatMap((level, i) => (level === 0 ? [] : [levels[i]![level - 1]!]))],
+    changes: [baselineOf(file), ...chosen.flatMap((level, i) => (level === 0 ? [] : [levels[i]![level - 1]!]))],
   }));
   return { variants, contrasts: factorialContrasts(cells), reference: variants[0]!.name };
 }
@@ -175,7 +175,7 @@ function random(file: StudyFile): Built {
 }
 
 function search(file: StudyFile, combinations: readonly (readonly Level[])[]): Built {
-  const variants = combinations.map((chosen) => ({ name: trialName(chosen), layers: [baselineLayer(file), ...chosen] }));
+  const variants = combinations.map((chosen) => ({ name: trialName(chosen), changes: [baselineOf(file), ...chosen] }));
   return { variants, contrasts: [], reference: undefined };
 }
 
@@ -304,7 +304,7 @@ const reserved: Readonly<Record<string, string>> = {
 function checkTogether(file: StudyFile): void {
   const { source } = file;
   const isSearch = source.design === 'grid' || source.design === 'random';
-  checkReserved(file, baselineLayer(file));
+  checkReserved(file, baselineOf(file));
   if (source.design === 'models') checkModels(file);
   else {
     if (source.models.length > 0) throw onlyFor(file, ['models'], 'models');
@@ -383,7 +383,7 @@ function checkFactor(file: StudyFile, factor: FactorSource, i: number): void {
   });
 }
 
-function checkReserved(file: StudyFile, { overrides, at }: Layer): void {
+function checkReserved(file: StudyFile, { overrides, at }: Change): void {
   const key = Object.keys(overrides).find((name) => Object.hasOwn(reserved, name));
   if (key !== undefined) throw file.error([...at, key], `${describePath([...at, key])} must be left out: ${reserved[key]!}`);
 }

@@ -6,7 +6,7 @@ import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts'
 import { preprocessingOf } from '../train/preprocessing.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
-import { designOf, type Design, type Layer, type Variant } from './design.ts';
+import { designOf, type Design, type Change, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
 import type { StudyFile } from './study-file.ts';
@@ -71,7 +71,7 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
         repeated.push(`"${variant.name}" like "${same.variant}"`);
         return false;
       }
-      const at = variant.layers.at(-1)?.at ?? [];
+      const at = variant.changes.at(-1)?.at ?? [];
       throw file.error(
         at,
         `"${variant.name}" trains exactly like "${same.variant}": it changes nothing`,
@@ -105,7 +105,7 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
 
 /** Whether the accuracies of frozen files are compared. */
 function comparesFiles({ variants }: Design): boolean {
-  return variants.some(({ layers }) => layers.some(({ overrides }) => asksForQuantization(overrides)));
+  return variants.some(({ changes }) => changes.some(({ overrides }) => asksForQuantization(overrides)));
 }
 
 function requireNoHalving(file: StudyFile, { halving }: Design): void {
@@ -131,19 +131,19 @@ function planRun(
   design: Design,
   withFiles: boolean,
 ): PlannedRun {
-  const resolve = (layers: readonly ConfigOverrides[]) => {
-    const config = resolveConfig(...layers.map(withoutQuantization), { dataset: file.source.dataset, seed, threads: 1 });
+  const resolve = (changes: readonly ConfigOverrides[]) => {
+    const config = resolveConfig(...changes.map(withoutQuantization), { dataset: file.source.dataset, seed, threads: 1 });
     // As the trainer records it, which knows the images.
-    const settled = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
-    checkInput(settled, facts);
-    checkReferences(settled);
-    networkOf(settled, facts);
-    const quantization = withFiles ? quantizationOf(layers) : undefined;
-    if (quantization !== undefined) checkSingleView(settled);
-    return { settled, quantization };
+    const complete = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
+    checkInput(complete, facts);
+    checkReferences(complete);
+    networkOf(complete, facts);
+    const quantization = withFiles ? quantizationOf(changes) : undefined;
+    if (quantization !== undefined) checkSingleView(complete);
+    return { complete, quantization };
   };
-  const { settled, quantization } = resolveLayers(file, variant.layers, resolve);
-  const config = withStudyDefaults(settled, variant.layers, design);
+  const { complete, quantization } = resolveChanges(file, variant.changes, resolve);
+  const config = withStudyDefaults(complete, variant.changes, design);
   return { variant: variant.name, seed, config, identity: runIdentity(config), quantization };
 }
 
@@ -182,13 +182,13 @@ function checkReferences({ init, teacher, pruning }: TrainingConfig): void {
  * Keys that change nothing of what is trained, for runs that nobody watches, unless the study says otherwise: enough evaluations for a
  * curve, or one at every round of a search that stops early; at most a minute lost to an interruption; little on the disk.
  */
-function withStudyDefaults(config: TrainingConfig, layers: readonly Layer[], { halving }: Design): TrainingConfig {
+function withStudyDefaults(config: TrainingConfig, changes: readonly Change[], { halving }: Design): TrainingConfig {
   const evalEvery =
     halving === undefined
       ? Math.max(1, Math.ceil(config.steps / evaluationsPerRun))
       : roundLength(config.steps, halving.factor, halving.rounds);
   const defaults = { evalEvery, saveEverySeconds: 60, keepCheckpoints: 1 };
-  const given = new Set(layers.flatMap(({ overrides }) => Object.keys(overrides)));
+  const given = new Set(changes.flatMap(({ overrides }) => Object.keys(overrides)));
   if (halving !== undefined) given.delete('evalEvery');
   return { ...config, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !given.has(key))) };
 }
@@ -198,28 +198,28 @@ export function roundLength(steps: number, factor: number, rounds: number): numb
   return Math.max(1, Math.floor(steps / factor ** rounds));
 }
 
-/** Resolves a variant's layers; an error is given the line of the key that is to blame. */
-function resolveLayers<T>(file: StudyFile, layers: readonly Layer[], resolve: (layers: readonly ConfigOverrides[]) => T): T {
+/** Resolves a variant's changes; an error is given the line of the key that is to blame. */
+function resolveChanges<T>(file: StudyFile, changes: readonly Change[], resolve: (changes: readonly ConfigOverrides[]) => T): T {
   try {
-    return resolve(layers.map(({ overrides }) => overrides));
+    return resolve(changes.map(({ overrides }) => overrides));
   } catch (error) {
     if (!(error instanceof AblateError)) throw error;
-    throw file.error(blamed(layers, error.message, resolve), error.message, error.fix);
+    throw file.error(blamed(changes, error.message, resolve), error.message, error.fix);
   }
 }
 
 /** The key without which there would be no error; else the first with which there is this one. */
 function blamed(
-  layers: readonly Layer[],
+  changes: readonly Change[],
   message: string,
-  resolve: (layers: readonly ConfigOverrides[]) => unknown,
+  resolve: (changes: readonly ConfigOverrides[]) => unknown,
 ): readonly PropertyKey[] {
-  const keys = layers.flatMap(({ overrides, at }, layer) =>
-    Object.keys(overrides).map((key) => ({ layer, key, at: [...at, key] })),
+  const keys = changes.flatMap(({ overrides, at }, change) =>
+    Object.keys(overrides).map((key) => ({ change, key, at: [...at, key] })),
   );
-  const problemWith = (kept: (layer: number, key: string) => boolean): string | undefined => {
-    const reduced = layers.map(({ overrides }, layer) =>
-      Object.fromEntries(Object.entries(overrides).filter(([key]) => kept(layer, key))),
+  const problemWith = (kept: (change: number, key: string) => boolean): string | undefined => {
+    const reduced = changes.map(({ overrides }, change) =>
+      Object.fromEntries(Object.entries(overrides).filter(([key]) => kept(change, key))),
     );
     try {
       resolve(reduced);
@@ -228,10 +228,10 @@ function blamed(
       return error instanceof Error ? error.message : String(error);
     }
   };
-  const culprit = keys.findLast((each) => problemWith((layer, key) => layer !== each.layer || key !== each.key) === undefined);
+  const culprit = keys.findLast((each) => problemWith((change, key) => change !== each.change || key !== each.key) === undefined);
   const first = keys.find((_, i) => {
     const before = keys.slice(0, i + 1);
-    return problemWith((layer, key) => before.some((each) => each.layer === layer && each.key === key)) === message;
+    return problemWith((change, key) => before.some((each) => each.change === change && each.key === key)) === message;
   });
-  return (culprit ?? first)?.at ?? layers.at(-1)?.at ?? [];
+  return (culprit ?? first)?.at ?? changes.at(-1)?.at ?? [];
 }

@@ -36,11 +36,11 @@ describe('seconds of a run', () => {
     number: number,
     { imagesPerSecond = 1000, host = hostname(), step = 100, overrides = {}, damaged = false } = {},
   ) {
-    const settled = config(overrides);
-    const path = join(folder, settled.model, String(number));
+    const complete = config(overrides);
+    const path = join(folder, complete.model, String(number));
     mkdirSync(path, { recursive: true });
     const write = (name: string, text: string) => writeFileSync(join(path, name), text);
-    write('config.json', damaged ? '{' : JSON.stringify(settled));
+    write('config.json', damaged ? '{' : JSON.stringify(complete));
     write('environment.json', JSON.stringify({ ...describeEnvironment({ threads: 1 }), host }));
     write(
       'status.json',

@@ -152,7 +152,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
     writeStudyState(runsFolder, { name: plan.name, file: options.file, dataset, runs: studyRuns(plan, entries) });
   }
 
-  function settle(entry: Entry, state: StudyRunState, reason?: string): void {
+  function setState(entry: Entry, state: StudyRunState, reason?: string): void {
     entry.state = state;
     entry.reason = reason;
     save();
@@ -188,28 +188,28 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
       const before = readStatus(run);
       const result = resultOf(before);
       if (result === 'finished') {
-        settle(entry, 'finished');
+        setState(entry, 'finished');
         return;
       }
       if (result === 'diverged' || (result === 'failed' && !(options.retryFailed === true && !retried.has(entry)))) {
-        settle(entry, result, before.reason ?? 'the reason was not recorded');
+        setState(entry, result, before.reason ?? 'the reason was not recorded');
         return;
       }
       if (until !== undefined && accuracyAt(entry, until) !== undefined) {
-        settle(entry, 'waiting');
+        setState(entry, 'waiting');
         return;
       }
       retried.add(entry);
-      settle(entry, 'running');
+      setState(entry, 'running');
       const end = await launch(entry, run, until);
-      settle(entry, 'waiting');
+      setState(entry, 'waiting');
       const after = readStatus(run);
       if (after.step > before.step || resultOf(after) !== undefined) failuresInARow = 0;
       // What ends while the study stops has not failed of itself.
       if (isStopped() || end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
       kills = after.step > before.step ? 0 : kills + 1;
       if (end.how === 'killed' && kills < killsWithoutProgress) continue;
-      settle(entry, 'failed', end.detail);
+      setState(entry, 'failed', end.detail);
       // Nothing was trained: if that goes on, it is not the run's fault.
       if (++failuresInARow >= Math.max(2, launcher.slots)) {
         throw new AblateError(`the runs of ${plan.name} cannot be trained: ${end.detail}`, {
@@ -266,7 +266,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
       const best = survivors(accuracies, factor);
       for (const entry of ofRound) {
         if (best.has(entry.planned.variant) || entry.state !== 'waiting') continue;
-        settle(entry, 'stopped', `not among the best ${best.size} of ${alive.length} after ${end(entry)} steps`);
+        setState(entry, 'stopped', `not among the best ${best.size} of ${alive.length} after ${end(entry)} steps`);
       }
       alive = [...best];
     }

@@ -161,11 +161,11 @@ describe('a run', () => {
   test('says in every checkpoint what it is of', async () => {
     const config = resolveConfig(tiny, { inputSize: 'full', steps: 1 });
     const { run } = await train({ config, engine: clocked(), dataset, record: { runsFolder } });
-    const settled = { ...config, inputSize: 8 };
-    expect(readConfig(run!)).toEqual(settled);
+    const complete = { ...config, inputSize: 8 };
+    expect(readConfig(run!)).toEqual(complete);
     const { metadata } = loadCheckpoint(latestCheckpoint(run!)!.path);
     const { config: recorded, preprocessing, imageShape, classes, ...others } = metadata;
-    expect(JSON.parse(recorded!)).toEqual(settled);
+    expect(JSON.parse(recorded!)).toEqual(complete);
     expect(JSON.parse(preprocessing!)).toEqual({
       inputSize: 8,
       standardization: config.standardization,

@@ -5,11 +5,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { encodeSafetensors } from '../runs/safetensors.ts';
 import { DataError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
-import { findWeights, readSavedModel, settledReference } from './saved-model.ts';
+import { findWeights, readSavedModel, fixedReference } from './saved-model.ts';
 
 test('a frozen file has no weights to train on, whether it is there or not', () => {
   for (const name of ['small.onnx', 'nowhere/small.onnx.gz']) {
-    for (const find of [findWeights, settledReference]) {
+    for (const find of [findWeights, fixedReference]) {
       expect(() => find(name, 'runs')).toThrow(DataError);
       expect(() => find(name, 'runs')).toThrow(`${name} is a frozen file, which cannot be trained on`);
     }

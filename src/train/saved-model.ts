@@ -54,7 +54,7 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
  *
  * @throws DataError if there is no such run
  */
-export function settledReference(reference: string, runsFolder: string): string {
+export function fixedReference(reference: string, runsFolder: string): string {
   if (reference === 'none') return reference;
   const { run } = findWeights(reference, runsFolder);
   return reference === run?.model ? runName(run) : reference;

@@ -102,12 +102,12 @@ async function startPruning(reference: string | undefined, options: Options) {
   const overrides = await trainingOverrides(options);
   const { planPruning, prune } = await import('../../compress/prune/prune.ts');
   const dataset = await loadImages(options.data ?? saved.config.dataset, options);
-  const { settledReference } = await import('../../train/saved-model.ts');
+  const { fixedReference } = await import('../../train/saved-model.ts');
   const { runsDir: runsFolder } = options;
   const { teacher } = overrides;
-  const settled = typeof teacher === 'string' ? { teacher: settledReference(teacher, runsFolder) } : {};
-  const request = { source: saved, reference: settledReference(reference, runsFolder), method, steps };
-  const plan = planPruning({ ...request, overrides: { ...overrides, ...settled } }, dataset);
+  const fixed = typeof teacher === 'string' ? { teacher: fixedReference(teacher, runsFolder) } : {};
+  const request = { source: saved, reference: fixedReference(reference, runsFolder), method, steps };
+  const plan = planPruning({ ...request, overrides: { ...overrides, ...fixed } }, dataset);
   const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
   return { result, ...claimed };
 }
@@ -128,7 +128,7 @@ async function resume(reference: string | undefined, options: Options) {
   const given = startingOptions.find((name) => options[name] !== undefined);
   if (reference !== undefined || given !== undefined) {
     throw new ConfigurationError(
-      `${given === undefined ? 'the network to prune' : `--${given}`} was settled when the run was started`,
+      `${given === undefined ? 'the network to prune' : `--${given}`} was decided when the run was started`,
       {
         fix: `ablate prune --resume ${quoted(options.resume!)} continues it`,
       },

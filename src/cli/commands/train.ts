@@ -208,9 +208,9 @@ async function configOf(
     throw new ConfigurationError('the model to train is missing', { fix: 'ablate train <model>; ablate info lists them' });
   const { resolveConfig } = await import('../../train/config.ts');
   const config = resolveConfig({ ...overrides, model });
-  const { settledReference } = await import('../../train/saved-model.ts');
-  const settle = (reference: string) => settledReference(reference, runsFolder);
-  return { ...config, init: settle(config.init), teacher: settle(config.teacher) };
+  const { fixedReference } = await import('../../train/saved-model.ts');
+  const fixed = (reference: string) => fixedReference(reference, runsFolder);
+  return { ...config, init: fixed(config.init), teacher: fixed(config.teacher) };
 }
 
 /** Whether process 0 continues a run that has nothing left to do. */

@@ -11,7 +11,7 @@ import { lowerDropout, lowerGelu, lowerRelu, lowerScale } from './lowerings/acti
 import { lowerBatchNorm } from './lowerings/batch-norm.ts';
 import { lowerConv } from './lowerings/conv.ts';
 import { lowerDense } from './lowerings/dense.ts';
-import { lowerJoinedConv } from './lowerings/joined-conv.ts';
+import { lowerConcatConv } from './lowerings/concat-conv.ts';
 import { lowerLrn } from './lowerings/lrn.ts';
 import { lowerAvgPool, lowerGlobalAvgPool, lowerMaxPool } from './lowerings/pool.ts';
 import { examplesAtATime, lowerPooledConv } from './lowerings/pooled-conv.ts';
@@ -22,7 +22,7 @@ import { spreadConcats } from './spread-concats.ts';
 import { asFloat32, ProgramBuilder, type Operation, type Value } from './program.ts';
 
 const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
-  conv: (context, layer, inputs) => (inputs.length === 1 ? lowerConv : lowerJoinedConv)(context, layer, inputs),
+  conv: (context, layer, inputs) => (inputs.length === 1 ? lowerConv : lowerConcatConv)(context, layer, inputs),
   dense: lowerDense,
   maxPool: lowerMaxPool,
   avgPool: lowerAvgPool,

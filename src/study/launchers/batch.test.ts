@@ -57,7 +57,7 @@ const options = (more: Partial<BatchOptions> = {}): BatchOptions => ({
   threads: 2,
   slots: 4,
   pollMs: 10,
-  settleMs: 10,
+  visibleMs: 10,
   ...more,
 });
 const never = new AbortController().signal;
@@ -111,7 +111,7 @@ test('a job that the scheduler does not know, but whose training goes on reporti
     writeStatus(run, { status: 'running', step: reports, steps: 10 });
     if (++reports === 20) exits(scheduler.submissions[0]!.tasks[0]!, 0);
   }, 20);
-  const end = await batchLauncher(scheduler, options({ settleMs: 100 })).run({ run }, never);
+  const end = await batchLauncher(scheduler, options({ visibleMs: 100 })).run({ run }, never);
   clearInterval(timer);
   expect(end).toEqual({ how: 'stopped', detail: '' });
   expect([scheduler.submissions.length, reports >= 20]).toEqual([1, true]);

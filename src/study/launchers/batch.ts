@@ -33,7 +33,7 @@ export interface BatchOptions {
   /** How often the scheduler is asked; default 5 s. */
   readonly pollMs?: number;
   /** How long files written on one machine may take to be seen on another; default 20 s. */
-  readonly settleMs?: number;
+  readonly visibleMs?: number;
   /** How long the scheduler may not answer before the study gives up; default 10 minutes. Jobs go on meanwhile. */
   readonly patienceMs?: number;
 }
@@ -89,8 +89,8 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
         if (signal.aborted) return stopped;
         const end = await follow(job.run, await submit(job), signal);
         // A training that recorded its own failure fails again.
-        const settled = end.how === 'stopped' || signal.aborted || readStatus(job.run).status === 'failed';
-        if (settled || again >= resubmissions) return end;
+        const isOver = end.how === 'stopped' || signal.aborted || readStatus(job.run).status === 'failed';
+        if (isOver || again >= resubmissions) return end;
       }
     },
   };
@@ -192,12 +192,12 @@ async function endOf(
   scheduler: Scheduler,
   run: Run,
   { id, folder, task }: Ticket,
-  { settleMs = 20_000 }: BatchOptions,
+  { visibleMs = 20_000 }: BatchOptions,
 ): Promise<JobEnd | undefined> {
   const exitFile = join(folder, `${task}.exit`);
   const { updatedAt } = recordedStatus(run);
-  const deadline = performance.now() + settleMs;
-  while (!existsSync(exitFile) && performance.now() < deadline) await delay(Math.min(500, settleMs));
+  const deadline = performance.now() + visibleMs;
+  while (!existsSync(exitFile) && performance.now() < deadline) await delay(Math.min(500, visibleMs));
   if (existsSync(exitFile)) {
     const code = Number(readTextFile(exitFile));
     // 130: interrupted, in order.

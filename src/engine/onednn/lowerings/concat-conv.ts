@@ -1,4 +1,4 @@
-/** A convolution of tensors side by side that are never joined: the sum of the convolutions of each with its channels of the weights. */
+/** A convolution of a concat that is never made: the sum of the convolutions of its parts, each with its channels of the weights. */
 import type { Layer, LayerOf } from '../../../nn/layer.ts';
 import type { ParameterRole } from '../../../nn/parameter.ts';
 import { LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
@@ -7,7 +7,7 @@ import type { Value } from '../program.ts';
 import { reluBackward, reluPostOperation } from './activation.ts';
 import { lowerConv } from './conv.ts';
 
-export const lowerJoinedConv: Lowering<'conv'> = (context, layer, inputs) => {
+export const lowerConcatConv: Lowering<'conv'> = (context, layer, inputs) => {
   const { program } = context;
   const { relu, filters, kernel, bias } = layer.attributes;
   const channels = layer.inputShapes.reduce((sum, [count]) => sum + count!, 0);
