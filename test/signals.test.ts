@@ -2,6 +2,7 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -9,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -96,6 +98,48 @@ seeds: 1
   expectSaved('study');
 }, 120_000);
 
+const whyNoNohup = spawnSync('nohup', ['true']).status === 0 ? undefined : 'there is no nohup';
+
+describe.skipIf(whyNoNohup)(skippable('the command as it is installed', whyNoNohup), () => {
+  // Neither a terminal nor a shell that leave signs of nohup.
+  const environment = { ...process.env, _: '/usr/bin/env' };
+  const installed = () => join(folder, 'installed', 'bin', 'ablate.js');
+  beforeAll(() => {
+    mkdirSync(join(folder, 'installed', 'bin'), { recursive: true });
+    cpSync(join(import.meta.dirname, '..', 'bin', 'ablate.js'), installed());
+    symlinkSync(join(main, '..', '..'), join(folder, 'installed', 'dist'));
+  });
+
+  /** Starts it, sends SIGHUP once it trains, and gives how it ended. */
+  const hungUp = async (...command: readonly string[]) => {
+    const child = spawn(command[0]!, command.slice(1), { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], env: environment });
+    let stderr = '';
+    let sent = false;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      if (!sent && /step \d+\//.test(stderr)) sent = child.kill('SIGHUP');
+    });
+    const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { code, sent, stderr };
+  };
+  const short = training.map((argument) => (argument === '1000000' ? '60' : argument));
+
+  test('goes on at a hang-up under nohup', async () => {
+    const { code, sent, stderr } = await hungUp('nohup', installed(), ...short, '--runs-dir', 'held');
+    expect({ code, sent }, stderr).toEqual({ code: 0, sent: true });
+    expect(stderr).not.toContain('stopping');
+    expect(recordedStatus(openRun(join(folder, 'held', 'tuto', '1')))).toMatchObject({ status: 'finished', step: 60 });
+  }, 120_000);
+
+  test('saves and stops without nohup, also where what starts it was under nohup once', async () => {
+    const { code, stderr } = await hungUp('env', 'ABLATE_HANG_UP=ignored', installed(), ...training, '--runs-dir', 'not-held');
+    expect(code, stderr).toBe(130);
+    expectSaved('not-held');
+    // The shell that starts it says nothing.
+    expect(stderr.toLowerCase()).not.toContain('hangup');
+  }, 120_000);
+});
+
 const whyNoPython = spawnSync('python3', ['-c', 'import pty']).status === 0 ? undefined : 'there is no python3';
 
 describe.skipIf(whyNoPython)(skippable('a terminal that is closed', whyNoPython), () => {
@@ -129,7 +173,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     expectSaved('closed');
   }, 120_000);
 
-  const whyNoNohup = spawnSync('nohup', ['true']).status === 0 ? undefined : 'there is no nohup';
   test.skipIf(whyNoNohup)(
     skippable('does not touch one under nohup', whyNoNohup),
     async () => {

@@ -1,7 +1,8 @@
 /**
  * Whether this process was started to go on when its terminal closes (`nohup`). Node gives every signal its default action before any of
- * our code runs, so what was inherited can no longer be asked of this process. It is told by what is left of it: a parent that itself
- * ignores hang-ups (a script under nohup), standard input that nohup has opened for writing only, or the shell's note of the command.
+ * our code runs, so what was inherited can no longer be asked of this process. `bin/ablate.js` asks before Node starts. Without it
+ * (`nohup node ...`, `nohup npx ablate`), it is told by what is left: a parent that itself ignores hang-ups (a script under nohup), standard
+ * input that nohup has opened for writing only, or the shell's note of the command.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -9,6 +10,8 @@ import { environmentVariable } from './env.ts';
 
 /** What tells it; as they are in this process, by default. Texts are undefined where the system has no such files. */
 export interface HangUpSigns {
+  /** The variable `ABLATE_HANG_UP`: `ignored` if bin/ablate.js, of this process or one that has started it, found it so. */
+  readonly atStart: string | undefined;
   /** /proc/<parent>/status */
   readonly parentStatus: string | undefined;
   /** /proc/self/fdinfo/0 */
@@ -24,11 +27,12 @@ export function hangUpIsIgnored(signs: HangUpSigns = signsOfThisProcess()): bool
   // open(2): the access mode is the last octal digit's lower two bits; 1 is O_WRONLY, in which nobody else opens standard input.
   const mode = /^flags:\s*[0-7]*([0-7])$/m.exec(signs.standardInput ?? '')?.[1];
   const inputIsUnreadable = (parseInt(mode ?? '0', 8) & 3) === 1;
-  return parentIgnores || inputIsUnreadable || basename(signs.command ?? '') === 'nohup';
+  return signs.atStart === 'ignored' || parentIgnores || inputIsUnreadable || basename(signs.command ?? '') === 'nohup';
 }
 
 function signsOfThisProcess(): HangUpSigns {
   return {
+    atStart: environmentVariable('ABLATE_HANG_UP'),
     parentStatus: textOf(`/proc/${process.ppid}/status`),
     standardInput: textOf('/proc/self/fdinfo/0'),
     command: environmentVariable('_'),
