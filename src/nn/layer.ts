@@ -65,6 +65,9 @@ export interface ScaleAttributes {
 
 type NoAttributes = Readonly<Record<never, never>>;
 
+/** Of a layer that is added with its name and inputs alone. */
+export type NoOptions = Readonly<Record<never, never>>;
+
 /** Every kind of layer and its attributes: the closed set over which engines and exporters are tables. */
 export interface AttributesOf {
   conv: ConvAttributes;
@@ -93,6 +96,8 @@ export interface LayerOf<K extends LayerKind> {
   readonly kind: K;
   /** Unique in the network; also the name of the tensor it produces. */
   readonly name: string;
+  /** What it was added with, from which everything below follows. */
+  readonly options: object;
   readonly attributes: AttributesOf[K];
   /** Names of the tensors it consumes: other layers, or `input`. */
   readonly inputs: readonly string[];

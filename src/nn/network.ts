@@ -1,11 +1,10 @@
 import { ConfigurationError } from '../util/errors.ts';
-import type { Inferred, Layer, LayerKind } from './layer.ts';
-import { inferConv, type ConvOptions } from './layers/conv.ts';
-import { inferDense, type DenseOptions } from './layers/dense.ts';
-import { inferAdd, inferDropout, inferGelu, inferRelu, inferScale } from './layers/elementwise.ts';
-import { inferBatchNorm, inferLrn, type BatchNormOptions, type LrnOptions } from './layers/normalization.ts';
-import { inferAvgPool, inferGlobalAvgPool, inferMaxPool, type PoolOptions } from './layers/pool.ts';
-import { inferConcat, inferFlatten } from './layers/structure.ts';
+import type { Layer, LayerKind } from './layer.ts';
+import type { ConvOptions } from './layers/conv.ts';
+import type { DenseOptions } from './layers/dense.ts';
+import { inferLayer } from './layers/kinds.ts';
+import type { BatchNormOptions, LrnOptions } from './layers/normalization.ts';
+import type { PoolOptions } from './layers/pool.ts';
 import type { ParameterSpec } from './parameter.ts';
 import { formatShape, sizeOf, type Shape } from './shape.ts';
 
@@ -65,60 +64,60 @@ export class NetworkBuilder {
     if (filters !== options.filters && (options.groups ?? 1) > 1) {
       throw new ConfigurationError(`width.${name} (=${filters}) must be left out: layer "${name}" is as wide as its input says`);
     }
-    return this.#add('conv', name, [x], inferConv(name, { ...options, filters }, [x.shape]));
+    return this.layer('conv', name, [x], { ...options, filters });
   }
 
   dense(name: string, x: Tensor, options: DenseOptions): Tensor {
     const features = this.#takeWidth(name, options.features);
-    return this.#add('dense', name, [x], inferDense(name, { ...options, features }, [x.shape]));
+    return this.layer('dense', name, [x], { ...options, features });
   }
 
   maxPool(name: string, x: Tensor, options: PoolOptions): Tensor {
-    return this.#add('maxPool', name, [x], inferMaxPool(name, options, [x.shape]));
+    return this.layer('maxPool', name, [x], options);
   }
 
   avgPool(name: string, x: Tensor, options: PoolOptions): Tensor {
-    return this.#add('avgPool', name, [x], inferAvgPool(name, options, [x.shape]));
+    return this.layer('avgPool', name, [x], options);
   }
 
   globalAvgPool(name: string, x: Tensor): Tensor {
-    return this.#add('globalAvgPool', name, [x], inferGlobalAvgPool(name, [x.shape]));
+    return this.layer('globalAvgPool', name, [x]);
   }
 
   lrn(name: string, x: Tensor, options: LrnOptions = {}): Tensor {
-    return this.#add('lrn', name, [x], inferLrn(name, options, [x.shape]));
+    return this.layer('lrn', name, [x], options);
   }
 
   batchNorm(name: string, x: Tensor, options: BatchNormOptions = {}): Tensor {
-    return this.#add('batchNorm', name, [x], inferBatchNorm(name, options, [x.shape]));
+    return this.layer('batchNorm', name, [x], options);
   }
 
   relu(name: string, x: Tensor): Tensor {
-    return this.#add('relu', name, [x], inferRelu(name, [x.shape]));
+    return this.layer('relu', name, [x]);
   }
 
   gelu(name: string, x: Tensor): Tensor {
-    return this.#add('gelu', name, [x], inferGelu(name, [x.shape]));
+    return this.layer('gelu', name, [x]);
   }
 
   dropout(name: string, x: Tensor, rate: number): Tensor {
-    return this.#add('dropout', name, [x], inferDropout(name, rate, [x.shape]));
+    return this.layer('dropout', name, [x], { rate });
   }
 
   scale(name: string, x: Tensor, factor: number): Tensor {
-    return this.#add('scale', name, [x], inferScale(name, factor, [x.shape]));
+    return this.layer('scale', name, [x], { factor });
   }
 
   add(name: string, ...inputs: readonly Tensor[]): Tensor {
-    return this.#add('add', name, inputs, inferAdd(name, shapesOf(inputs)));
+    return this.layer('add', name, inputs);
   }
 
   concat(name: string, ...inputs: readonly Tensor[]): Tensor {
-    return this.#add('concat', name, inputs, inferConcat(name, shapesOf(inputs)));
+    return this.layer('concat', name, inputs);
   }
 
   flatten(name: string, x: Tensor): Tensor {
-    return this.#add('flatten', name, [x], inferFlatten(name, [x.shape]));
+    return this.layer('flatten', name, [x]);
   }
 
   /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output, and for a width of no layer. */
@@ -155,7 +154,8 @@ export class NetworkBuilder {
     return width ?? ownWidth;
   }
 
-  #add<K extends LayerKind>(kind: K, name: string, inputs: readonly Tensor[], inferred: Inferred<K>): Tensor {
+  /** Adds a layer of any kind: what the other methods do. Options that the kind does not have are refused, too. */
+  layer(kind: LayerKind, name: string, inputs: readonly Tensor[], options: object = {}): Tensor {
     if (!/^[A-Za-z][A-Za-z0-9_/-]*$/.test(name) || name === inputName || this.#layers.has(name)) {
       throw new ConfigurationError(
         `layer name (="${name}") must be new in network "${this.#name}", start with a letter, and have only letters, digits, "_", "-" and "/"`,
@@ -166,7 +166,15 @@ export class NetworkBuilder {
       if (!known)
         throw new ConfigurationError(`layer "${name}" takes "${tensor.name}", which is not a layer of network "${this.#name}"`);
     }
-    const layer = { kind, name, inputs: inputs.map((tensor) => tensor.name), inputShapes: shapesOf(inputs), ...inferred };
+    const inferred = inferLayer(kind, name, options, shapesOf(inputs));
+    const layer = {
+      kind,
+      name,
+      inputs: inputs.map((tensor) => tensor.name),
+      inputShapes: shapesOf(inputs),
+      options: { ...options },
+      ...inferred,
+    };
     // The kind and the inferred attributes belong together by construction, which the compiler cannot see through the generic.
     this.#layers.set(name, layer as unknown as Layer);
     return { name, shape: inferred.outputShape };

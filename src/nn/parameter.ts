@@ -22,6 +22,32 @@ export type Initializer =
   /** Normal with a given standard deviation, draws beyond two deviations redrawn. */
   | { readonly type: 'truncatedNormal'; readonly standardDeviation: number };
 
+/** What each initializer says of itself beside its type: numbers. */
+const initializerFields: Readonly<Record<Initializer['type'], readonly string[]>> = {
+  constant: ['value'],
+  xavierTruncatedNormal: [],
+  heNormal: [],
+  xavierUniform: [],
+  uniformFanIn: [],
+  dirac: [],
+  whitening: ['examples', 'epsilon'],
+  truncatedNormal: ['standardDeviation'],
+};
+
+/** For messages. */
+export function describeInitializers(): string {
+  const types = Object.entries(initializerFields).map(([type, fields]) => [`type: '${type}'`, ...fields].join(', '));
+  return `one of ${types.map((type) => `{ ${type} }`).join(', ')}`;
+}
+
+export function isInitializer(value: unknown): value is Initializer {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, ...fields } = value as Record<string, unknown>;
+  if (typeof type !== 'string' || !Object.hasOwn(initializerFields, type)) return false;
+  const wanted = initializerFields[type as Initializer['type']];
+  return wanted.length === Object.keys(fields).length && wanted.every((field) => Number.isFinite(fields[field]));
+}
+
 /**
  * `trainable`: updated by the optimizer. `frozen`: kept as initialized or loaded; no gradient is computed for it.
  * `statistic`: updated by the forward pass in training (the running mean and variance of batch normalization).

@@ -1,31 +1,39 @@
 import { requireThat, singleInput } from '../checks.ts';
-import type { Inferred, LayerKind } from '../layer.ts';
+import type { Inferred, LayerKind, NoOptions } from '../layer.ts';
 import { formatShape, sameShape, sizeOf, type Shape } from '../shape.ts';
 
+export interface DropoutOptions {
+  readonly rate: number;
+}
+
+export interface ScaleOptions {
+  readonly factor: number;
+}
+
 /** max(0, x): 2 operations per element (tensorsandbox's rule). */
-export function inferRelu(name: string, inputs: readonly Shape[]): Inferred<'relu'> {
+export function inferRelu(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'relu'> {
   return elementwise(singleInput(inputs, name), {}, 2);
 }
 
 /** x * Phi(x): counted as 8 operations per element, the cost of its usual rational approximation. */
-export function inferGelu(name: string, inputs: readonly Shape[]): Inferred<'gelu'> {
+export function inferGelu(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'gelu'> {
   return elementwise(singleInput(inputs, name), {}, 8);
 }
 
 /** The identity at inference, hence no operations. */
-export function inferDropout(name: string, rate: number, inputs: readonly Shape[]): Inferred<'dropout'> {
+export function inferDropout(name: string, { rate }: DropoutOptions, inputs: readonly Shape[]): Inferred<'dropout'> {
   requireThat(rate >= 0 && rate < 1, name, 'rate', rate, 'in [0, 1)');
   return elementwise(singleInput(inputs, name), { rate }, 0);
 }
 
 /** One multiplication per element. */
-export function inferScale(name: string, factor: number, inputs: readonly Shape[]): Inferred<'scale'> {
+export function inferScale(name: string, { factor }: ScaleOptions, inputs: readonly Shape[]): Inferred<'scale'> {
   requireThat(Number.isFinite(factor), name, 'factor', factor, 'a finite number');
   return elementwise(singleInput(inputs, name), { factor }, 1);
 }
 
 /** The sum of two or more tensors of the same shape: one addition per element and further input. */
-export function inferAdd(name: string, inputs: readonly Shape[]): Inferred<'add'> {
+export function inferAdd(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'add'> {
   requireThat(inputs.length >= 2, name, 'number of inputs', inputs.length, 'at least 2');
   const first = inputs[0]!;
   for (const shape of inputs) {

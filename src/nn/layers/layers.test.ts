@@ -10,7 +10,8 @@ type Add = (b: NetworkBuilder, x: Tensor) => Tensor;
 /** The one layer that `add` puts on an input of `shape`. */
 function layerOn(shape: readonly number[], add: Add) {
   const b = new NetworkBuilder('net', shape);
-  return b.build(add(b, b.input)).layers.at(-1)!;
+  const layer = b.build(add(b, b.input)).layers.at(-1)!;
+  return Object.fromEntries(Object.entries(layer).filter(([key]) => key !== 'options'));
 }
 
 /** A parameter of the layer `x`; `role` completes its name. */
@@ -146,6 +147,6 @@ test.each<[string, Add, readonly number[], number]>([
 });
 
 test('the number of inputs is checked where the builder does not fix it', () => {
-  expect(() => inferFlatten('f', [[2], [2]])).toThrow('number of inputs (=2) must be 1 for layer "f"');
-  expect(() => inferAdd('s', [])).toThrow('number of inputs (=0) must be at least 2 for layer "s"');
+  expect(() => inferFlatten('f', {}, [[2], [2]])).toThrow('number of inputs (=2) must be 1 for layer "f"');
+  expect(() => inferAdd('s', {}, [])).toThrow('number of inputs (=0) must be at least 2 for layer "s"');
 });

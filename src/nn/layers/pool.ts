@@ -1,5 +1,5 @@
 import { imageInput, inferWindow, requireThat, type WindowOptions } from '../checks.ts';
-import type { Inferred } from '../layer.ts';
+import type { Inferred, NoOptions } from '../layer.ts';
 import type { Shape, Window2d } from '../shape.ts';
 
 /** The stride defaults to the kernel, the padding to `same`. */
@@ -16,7 +16,7 @@ export function inferAvgPool(name: string, options: PoolOptions, inputs: readonl
 }
 
 /** `[C, H, W]` to `[C]`: the mean over all pixels. Not counted as operations (tensorsandbox's rule). */
-export function inferGlobalAvgPool(name: string, inputs: readonly Shape[]): Inferred<'globalAvgPool'> {
+export function inferGlobalAvgPool(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'globalAvgPool'> {
   const [channels] = imageInput(inputs, name);
   return { attributes: {}, outputShape: [channels], parameters: [], operations: 0, multiplyAdds: 0 };
 }

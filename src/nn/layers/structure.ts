@@ -1,9 +1,9 @@
 import { imageInput, requireThat, singleInput } from '../checks.ts';
-import type { Inferred } from '../layer.ts';
+import type { Inferred, NoOptions } from '../layer.ts';
 import { formatShape, sizeOf, type Shape } from '../shape.ts';
 
 /** Joins images of the same height and width along their channels. */
-export function inferConcat(name: string, inputs: readonly Shape[]): Inferred<'concat'> {
+export function inferConcat(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'concat'> {
   requireThat(inputs.length >= 2, name, 'number of inputs', inputs.length, 'at least 2');
   const [, height, width] = imageInput([inputs[0]!], name);
   let channels = 0;
@@ -16,7 +16,7 @@ export function inferConcat(name: string, inputs: readonly Shape[]): Inferred<'c
 }
 
 /** `[C, H, W]` to `[C * H * W]`, in that order. */
-export function inferFlatten(name: string, inputs: readonly Shape[]): Inferred<'flatten'> {
+export function inferFlatten(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'flatten'> {
   return structural([sizeOf(singleInput(inputs, name))]);
 }
 

@@ -1,0 +1,122 @@
+import { expect, test } from 'vitest';
+import { buildModel, modelNames } from '../models/registry.ts';
+import { ConfigurationError } from '../util/errors.ts';
+import { buildNetwork, describeNetwork, withWidths } from './description.ts';
+import { NetworkBuilder, type Network } from './network.ts';
+
+function written(network: Network): unknown {
+  return JSON.parse(JSON.stringify(describeNetwork(network)));
+}
+
+test.each(modelNames())('%s is the same network after it was written as JSON and read', (model) => {
+  const network = buildModel(model, { input: 32 });
+  const read = buildNetwork(written(network));
+  expect(read).toEqual(network);
+  expect(written(read)).toEqual(written(network));
+});
+
+test('a description is what the layers were added with', () => {
+  const b = new NetworkBuilder('tiny', [3, 8, 8]);
+  const x = b.conv('conv1', b.input, { kernel: 3, filters: 4, relu: true });
+  const network = b.build(b.dense('logits', b.globalAvgPool('pool', b.dropout('drop', x, 0.5)), { features: 2 }));
+  expect(written(network)).toEqual({
+    name: 'tiny',
+    inputShape: [3, 8, 8],
+    layers: [
+      { kind: 'conv', name: 'conv1', inputs: ['input'], options: { kernel: 3, filters: 4, relu: true } },
+      { kind: 'dropout', name: 'drop', inputs: ['conv1'], options: { rate: 0.5 } },
+      { kind: 'globalAvgPool', name: 'pool', inputs: ['drop'] },
+      { kind: 'dense', name: 'logits', inputs: ['pool'], options: { features: 2 } },
+    ],
+    output: 'logits',
+  });
+});
+
+const dense = { kind: 'dense', name: 'd', inputs: ['input'], options: { features: 2 } };
+const whole = { name: 'net', inputShape: [3], layers: [dense], output: 'd' };
+
+test.each([
+  ['null', null, 'a network must be an object with name, inputShape, layers and output'],
+  ['a list', [], 'a network must be an object with name, inputShape, layers and output'],
+  ['a name that is no text', { ...whole, name: 5 }, 'name and output of a network must be text'],
+  ['no output', { ...whole, output: undefined }, 'name and output of a network must be text'],
+  ['a shape that is none', { ...whole, inputShape: 3 }, 'inputShape of a network must be a list of numbers'],
+  ['a shape of text', { ...whole, inputShape: ['3'] }, 'input shape (=3) must be positive integers for network "net"'],
+  ['layers that are no list', { ...whole, layers: {} }, 'layers of a network must be a list of at most 10000'],
+  ['too many layers', { ...whole, layers: new Array(10_001).fill(dense) }, 'layers of a network must be a list of at most 10000'],
+  [
+    'a kind that is inherited',
+    { ...whole, layers: [{ ...dense, kind: 'toString' }] },
+    'layer 0 of network "net" must have a kind that there is, a name and its inputs',
+  ],
+  [
+    'an input that is no text',
+    { ...whole, layers: [{ ...dense, inputs: [1] }] },
+    'layer 0 of network "net" must have a kind that there is, a name and its inputs',
+  ],
+  [
+    'options that are none',
+    { ...whole, layers: [dense, { ...dense, options: 5 }] },
+    'layer 1 of network "net" must have a kind that there is, a name and its inputs',
+  ],
+  ['an output that is no layer', { ...whole, output: 'e' }, 'output (=e) must be a layer of network "net"'],
+  ['the input as output', { ...whole, output: 'input' }, 'output (=input) must be a layer of network "net"'],
+  [
+    'a layer that comes later',
+    {
+      ...whole,
+      layers: [
+        { ...dense, inputs: ['e'] },
+        { ...dense, name: 'e' },
+      ],
+    },
+    'layer "d" takes "e", which is not a layer of network "net"',
+  ],
+  [
+    'an option that there is not',
+    { ...whole, layers: [{ ...dense, options: { feature: 2 } }] },
+    'layer "d" (dense) has no option "feature". Did you mean "features"?',
+  ],
+  [
+    'an option of another type',
+    { ...whole, layers: [{ ...dense, options: { features: 2, bias: 'no' } }] },
+    'bias (=no) must be true or false for layer "d"',
+  ],
+  [
+    'an initializer that there is not',
+    { ...whole, layers: [{ ...dense, options: { features: 2, initializer: { type: 'ones' } } }] },
+    'initializer (={"type":"ones"}) must be one of ',
+  ],
+  [
+    'an initializer with a key too many',
+    { ...whole, layers: [{ ...dense, options: { features: 2, initializer: { type: 'heNormal', value: 1 } } }] },
+    'initializer (={"type":"heNormal","value":1}) must be one of ',
+  ],
+])('%s is refused', (_, description, message) => {
+  expect(() => buildNetwork(description)).toThrow(ConfigurationError);
+  expect(() => buildNetwork(description)).toThrow(message);
+});
+
+test('other widths: what reads a layer follows, a depthwise convolution too', () => {
+  const b = new NetworkBuilder('net', [3, 6, 6]);
+  const initializer = { type: 'heNormal' } as const;
+  const first = b.conv('first', b.input, { kernel: 3, filters: 8, initializer });
+  const depthwise = b.conv('depthwise', first, { kernel: 3, filters: 16, groups: 8, stride: 2 });
+  const pointwise = b.conv('pointwise', depthwise, { kernel: 1, filters: 4, relu: true });
+  const network = b.build(b.dense('logits', b.flatten('flat', pointwise), { features: 10 }));
+  const changed = withWidths(network, new Map([...Object.entries({ first: 5, pointwise: 3 })]));
+  expect(changed.layers.map(({ outputShape }) => outputShape)).toEqual([[5, 6, 6], [10, 3, 3], [3, 3, 3], [27], [10]]);
+  expect(changed.layers[1]!.attributes).toMatchObject({ groups: 5, filters: 10, stride: [2, 2] });
+  expect(changed.parameters[0]).toMatchObject({ shape: [5, 3, 3, 3], initializer });
+  expect(changed.layers[2]!.attributes).toMatchObject({ relu: true });
+  expect(withWidths(network, new Map())).toEqual(network);
+});
+
+test('widths with which the layers no longer fit together are refused', () => {
+  const b = new NetworkBuilder('net', [3, 6, 6]);
+  const both = b.add('sum', b.conv('a', b.input, { kernel: 1, filters: 4 }), b.conv('b', b.input, { kernel: 1, filters: 4 }));
+  const network = b.build(b.globalAvgPool('pool', both));
+  expect(() => withWidths(network, new Map([['a', 3]]))).toThrow(
+    'input shape (=4x6x6) must be 3x6x6, as its first input for layer "sum"',
+  );
+});
