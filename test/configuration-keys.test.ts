@@ -145,7 +145,7 @@ const changes: Readonly<Record<string, Change>> = {
   inputSize: { to: { inputSize: 8 } },
   'standardization=image': { given: { standardization: constants }, to: { standardization: 'image' } },
   'standardization=channel': { to: { standardization: constants } },
-  'standardization(channel).mean': { given: { standardization: constants }, to: { 'standardization.mean': [0.5, 0.5, 0.4] } },
+  'standardization(channel).mean': { given: { standardization: constants }, to: { 'standardization.mean': 0.4 } },
   'standardization(channel).deviation': {
     given: { standardization: constants },
     to: { 'standardization.deviation': [0.2, 0.3, 0.2] },

@@ -5,6 +5,7 @@
  */
 import type { Dataset } from '../src/data/dataset.ts';
 import { createFill } from '../src/data/fill.ts';
+import type { Standardization } from '../src/data/preprocessing.ts';
 import { splitOf } from '../src/data/image-set.ts';
 import type { TrainingPlan } from '../src/engine/engine.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
@@ -59,7 +60,7 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     shape: dataset.shape,
     preprocessing: {
       inputSize: side,
-      standardization: config.standardization,
+      standardization: constantsOf(config.standardization, dataset.shape[0]),
       ...(config.augment && { augmentation: config.augmentation }),
     },
     batchSize: config.batchSize,
@@ -137,6 +138,14 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
       ]),
     };
   });
+}
+
+/** A single constant is that of every channel. */
+function constantsOf(standardization: TrainingConfig['standardization'], channels: number): Standardization {
+  if (standardization.type === 'image') return standardization;
+  const { mean, deviation } = standardization;
+  const list = (constant: number | readonly number[]) => [constant, constant, constant].flat().slice(0, channels);
+  return { type: 'channel', mean: list(mean), deviation: list(deviation) };
 }
 
 function copyOf(values: Values): Values {

@@ -154,12 +154,23 @@ const augmentation = z.strictObject(
   'a group of keys: translate, randomCrop, flip, brightness, contrast, cutout',
 );
 
-const perChannel = z.array(z.number('a number'), 'a list with one number for each channel');
+const perChannelText = 'a number, or a list with one for each channel';
+/** One number holds for all channels. */
+const perChannel = z.union([z.number(), z.array(z.number())], perChannelText);
+/**
+ * (x - 128) / 64 of a byte x: what a microcontroller does to an image without arithmetic, since its bytes less 128 are the integers that its
+ * network computes with.
+ */
+const byteConstants = { mean: 128 / 255, deviation: 64 / 255 };
 const standardization = z.discriminatedUnion(
   'type',
   [
     z.strictObject({ type: z.literal('image') }),
-    z.strictObject({ type: z.literal('channel'), mean: perChannel, deviation: perChannel }),
+    z.strictObject({
+      type: z.literal('channel'),
+      mean: perChannel.default(byteConstants.mean),
+      deviation: perChannel.default(byteConstants.deviation),
+    }),
   ],
   'one of image, channel',
 );

@@ -1,4 +1,4 @@
-import type { Preprocessing } from '../data/preprocessing.ts';
+import type { Preprocessing, Standardization } from '../data/preprocessing.ts';
 import type { TrainingConfig } from './config-schema.ts';
 
 /** How a configuration prepares images of `shape` `[C, H, W]`. */
@@ -6,7 +6,15 @@ export function preprocessingOf(config: TrainingConfig, shape: readonly [number,
   const { inputSize, standardization, augment, augmentation } = config;
   return {
     inputSize: inputSize === 'full' ? Math.min(shape[1], shape[2]) : inputSize,
-    standardization,
+    standardization: forChannels(standardization, shape[0]),
     ...(augment && { augmentation }),
   };
+}
+
+/** With constants for each of the channels, where one number may stand for all. */
+function forChannels(standardization: TrainingConfig['standardization'], channels: number): Standardization {
+  if (standardization.type === 'image') return standardization;
+  const constants = (given: number | readonly number[]) =>
+    typeof given === 'number' ? Array.from({ length: channels }, () => given) : given;
+  return { type: 'channel', mean: constants(standardization.mean), deviation: constants(standardization.deviation) };
 }
