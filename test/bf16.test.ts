@@ -69,8 +69,8 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
 
   test('a layer for which bf16 has only general kernels stays in float32', () => {
     const b = new NetworkBuilder('mixed', [3, 16, 16]);
-    const odd = b.conv('odd', b.input, { kernel: 3, filters: 10, relu: true });
-    const whole = b.conv('whole', odd, { kernel: 3, filters: 32, relu: true });
+    const odd = b.conv('odd', b.input, { kernel: 3, filters: 10, activation: 'relu' });
+    const whole = b.conv('whole', odd, { kernel: 3, filters: 32, activation: 'relu' });
     const network = b.build(b.dense('logits', whole, { features: 10 }));
     const plan = onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
     // oneDNN has no bf16 gradient of an image's weights for 10 filters.
@@ -94,8 +94,13 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
 
   test('a small network learns 32 images by heart', () => {
     const b = new NetworkBuilder('small', [3, 8, 8]);
-    const features = b.maxPool('pool', b.conv('conv', b.input, { kernel: 3, filters: 16, relu: true }), { kernel: 3, stride: 2 });
-    const network = b.build(b.dense('logits', b.dense('dense', features, { features: 32, relu: true }), { features: 10 }));
+    const features = b.maxPool('pool', b.conv('conv', b.input, { kernel: 3, filters: 16, activation: 'relu' }), {
+      kernel: 3,
+      stride: 2,
+    });
+    const network = b.build(
+      b.dense('logits', b.dense('dense', features, { features: 32, activation: 'relu' }), { features: 10 }),
+    );
     const plan = bf16.compileTraining(network, { batchSize: 32 });
     initializeParameters(plan.parameters, 1, { type: 'model' });
     const key = streamKey(1, 'images');

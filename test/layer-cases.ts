@@ -5,6 +5,7 @@
  * All numbers are functions of a case's name. Most cases put the layer between a 1x1 convolution, whose weight gradient depends on
  * the layer's input gradient, and a dense layer, which gives every output element a gradient of its own.
  */
+import { activationTypes } from '../src/nn/activation.ts';
 import type { LayerKind } from '../src/nn/layer.ts';
 import { NetworkBuilder, type Network, type Tensor } from '../src/nn/network.ts';
 import type { ParameterSpec } from '../src/nn/parameter.ts';
@@ -46,6 +47,11 @@ function betweenDense(name: string, features: number, batchSize: number, build: 
   });
 }
 
+/** Three times as large, so that all pieces of a function are met: hard swish and ReLU6 change at 3 and 6. */
+function spread(b: NetworkBuilder, x: Tensor): Tensor {
+  return b.scale('spread', x, 3);
+}
+
 export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   conv: [
     bare('conv 3x3 straight on the input', [3, 7, 5], 2, (b, x) =>
@@ -53,11 +59,13 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ),
     between('conv 1x1, 5 to 17 channels', [5, 7, 5], 3, (b, x) => b.conv('c', x, { kernel: 1, filters: 17 })),
     between('conv 5x5 with ReLU, 10 to 17 channels, odd size', [10, 7, 5], 2, (b, x) =>
-      b.conv('c', x, { kernel: 5, filters: 17, relu: true }),
+      b.conv('c', x, { kernel: 5, filters: 17, activation: 'relu' }),
     ),
-    between('conv 3x3, 16 to 32 channels', [16, 6, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 32, relu: true })),
+    between('conv 3x3, 16 to 32 channels', [16, 6, 6], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, filters: 32, activation: 'relu' }),
+    ),
     between('conv 3x3, 32 to 32 channels, large enough for Winograd', [32, 16, 16], 2, (b, x) =>
-      b.conv('c', x, { kernel: 3, filters: 32, relu: true }),
+      b.conv('c', x, { kernel: 3, filters: 32, activation: 'relu' }),
     ),
     between('conv 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
     between('conv 3x3 stride 2 SAME, odd size', [5, 7, 5], 1, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
@@ -71,9 +79,13 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ),
     between('conv 1x3 SAME', [5, 4, 7], 2, (b, x) => b.conv('c', x, { kernel: [1, 3], filters: 5 })),
     between('conv 4x4 SAME, uneven padding', [3, 6, 5], 2, (b, x) => b.conv('c', x, { kernel: 4, filters: 5 })),
-    between('conv without bias', [5, 6, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 10, bias: false, relu: true })),
+    between('conv without bias', [5, 6, 5], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, filters: 10, bias: false, activation: 'relu' }),
+    ),
     between('conv in 2 groups', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 6, groups: 2 })),
-    between('conv in 2 groups of 16', [32, 5, 4], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 32, groups: 2, relu: true })),
+    between('conv in 2 groups of 16', [32, 5, 4], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, filters: 32, groups: 2, activation: 'relu' }),
+    ),
     between('conv depthwise', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 10, groups: 10 })),
     between('conv depthwise, 2 filters a channel, stride 2', [17, 7, 6], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, stride: 2, filters: 34, groups: 17 }),
@@ -85,14 +97,14 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.dense('head', b.conv('c', x, { kernel: 2, padding: 'valid', filters: 24, frozen: true }), { features: 4 }),
     ),
     between('conv with frozen weights', [5, 6, 5], 2, (b, x) =>
-      b.conv('c', x, { kernel: 3, filters: 10, frozen: true, relu: true }),
+      b.conv('c', x, { kernel: 3, filters: 10, frozen: true, activation: 'relu' }),
     ),
     between('conv whose output feeds two layers', [5, 6, 5], 2, (b, x) => {
-      const c = b.conv('c', x, { kernel: 3, filters: 10, relu: true });
+      const c = b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' });
       return b.add(
         'sum',
         b.conv('left', c, { kernel: 3, filters: 10 }),
-        b.conv('right', c, { kernel: 1, filters: 10, relu: true }),
+        b.conv('right', c, { kernel: 1, filters: 10, activation: 'relu' }),
       );
     }),
     bare('conv as the output, then flattened', [3, 4, 5], 2, (b, x) =>
@@ -101,16 +113,18 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   ],
   dense: [
     bare('dense on a vector', [7], 3, (b, x) => b.dense('d', x, { features: 5 })),
-    bare('dense with ReLU, batch 1', [17], 1, (b, x) => b.dense('d', x, { features: 10, relu: true })),
+    bare('dense with ReLU, batch 1', [17], 1, (b, x) => b.dense('d', x, { features: 10, activation: 'relu' })),
     bare('dense on an image', [3, 7, 5], 2, (b, x) => b.dense('d', x, { features: 10 })),
-    bare('dense without bias', [10], 2, (b, x) => b.dense('d', x, { features: 3, bias: false, relu: true })),
-    between('dense on 10 channels of a convolution', [10, 7, 5], 2, (b, x) => b.dense('d', x, { features: 17, relu: true })),
+    bare('dense without bias', [10], 2, (b, x) => b.dense('d', x, { features: 3, bias: false, activation: 'relu' })),
+    between('dense on 10 channels of a convolution', [10, 7, 5], 2, (b, x) =>
+      b.dense('d', x, { features: 17, activation: 'relu' }),
+    ),
     between('dense on 16 channels of a pool', [16, 6, 6], 2, (b, x) =>
       b.dense('d', b.maxPool('p', x, { kernel: 3, stride: 2 }), { features: 16 }),
     ),
     betweenDense('dense whose output feeds two layers', 10, 3, (b, x) => {
-      const d = b.dense('d', x, { features: 6, relu: true });
-      return b.add('sum', b.dense('left', d, { features: 6, relu: true }), d);
+      const d = b.dense('d', x, { features: 6, activation: 'relu' });
+      return b.add('sum', b.dense('left', d, { features: 6, activation: 'relu' }), d);
     }),
   ],
   maxPool: [
@@ -127,7 +141,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.maxPool('p', x, { kernel: 3, stride: 2, padding: [0, 1, 1, 0] }),
     ),
     between('max pool of a ReLU', [10, 8, 8], 2, (b, x) =>
-      b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 10, relu: true }), { kernel: 3, stride: 2 }),
+      b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' }), { kernel: 3, stride: 2 }),
     ),
     bare('max pool straight on the input', [3, 7, 6], 2, (b, x) =>
       b.dense('head', b.maxPool('p', x, { kernel: 3, stride: 2 }), { features: 4 }),
@@ -148,7 +162,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('global average pool, 10 channels', [10, 7, 5], 2, (b, x) => b.globalAvgPool('p', x)),
     between('global average pool, 16 channels, batch 1', [16, 6, 6], 1, (b, x) => b.globalAvgPool('p', x)),
     bare('global average pool as the output', [3, 6, 5], 3, (b, x) =>
-      b.globalAvgPool('p', b.conv('c', x, { kernel: 1, filters: 10, relu: true })),
+      b.globalAvgPool('p', b.conv('c', x, { kernel: 1, filters: 10, activation: 'relu' })),
     ),
   ],
   lrn: [
@@ -158,7 +172,11 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('LRN window 5, strong', [16, 5, 3], 1, (b, x) => b.lrn('n', x, { depthRadius: 2, alpha: 0.3 })),
     between('LRN whose window is wider than its 3 channels', [3, 7, 5], 2, (b, x) => b.lrn('n', x, { alpha: 0.3 })),
     between('LRN between a pool and a convolution', [10, 7, 6], 2, (b, x) =>
-      b.conv('c', b.lrn('n', b.maxPool('p', x, { kernel: 3, stride: 2 }), { alpha: 0.3 }), { kernel: 3, filters: 5, relu: true }),
+      b.conv('c', b.lrn('n', b.maxPool('p', x, { kernel: 3, stride: 2 }), { alpha: 0.3 }), {
+        kernel: 3,
+        filters: 5,
+        activation: 'relu',
+      }),
     ),
   ],
   batchNorm: [
@@ -169,41 +187,68 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
     ),
     between('batch norm without scale, tiny epsilon', [16, 5, 4], 2, (b, x) =>
-      b.gelu('g', b.batchNorm('n', x, { scale: false, epsilon: 1e-12, momentum: 0.6 })),
+      b.activation('g', b.batchNorm('n', x, { scale: false, epsilon: 1e-12, momentum: 0.6 }), 'gelu'),
     ),
     between('batch norm, batch 1', [3, 6, 5], 1, (b, x) => b.batchNorm('n', x)),
-    between('batch norm with a ReLU behind it', [17, 5, 4], 3, (b, x) => b.relu('r', b.batchNorm('n', x))),
+    between('batch norm with a ReLU behind it', [17, 5, 4], 3, (b, x) => b.activation('r', b.batchNorm('n', x), 'relu')),
     between('batch norm without scale, its ReLU read twice', [10, 5, 4], 2, (b, x) => {
-      const r = b.relu('r', b.batchNorm('n', x, { scale: false }));
+      const r = b.activation('r', b.batchNorm('n', x, { scale: false }), 'relu');
       return b.add('a', b.conv('c', r, { kernel: 3, filters: 10 }), r);
     }),
     between('batch norm that a ReLU and another layer read', [16, 4, 4], 2, (b, x) => {
       const n = b.batchNorm('n', x);
-      return b.add('a', b.relu('r', n), n);
+      return b.add('a', b.activation('r', n, 'relu'), n);
     }),
     betweenDense('batch norm of a vector', 17, 5, (b, x) => b.batchNorm('n', x)),
     betweenDense('batch norm of a vector, without scale and shift', 16, 4, (b, x) =>
       b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
     ),
-    betweenDense('batch norm of a vector with a ReLU behind it', 40, 6, (b, x) => b.relu('r', b.batchNorm('n', x))),
+    betweenDense('batch norm of a vector with a ReLU behind it', 40, 6, (b, x) => b.activation('r', b.batchNorm('n', x), 'relu')),
     between('batch norm of averages over the pixels', [10, 4, 5], 4, (b, x) =>
-      b.relu('r', b.batchNorm('n', b.globalAvgPool('p', x))),
+      b.activation('r', b.batchNorm('n', b.globalAvgPool('p', x)), 'relu'),
     ),
     between('batch norm between convolution, pool and ReLU', [10, 8, 6], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 3, filters: 16, bias: false });
-      return b.conv('d', b.relu('r', b.batchNorm('n', b.maxPool('p', c, { kernel: 2 }))), { kernel: 3, filters: 5 });
+      return b.conv('d', b.activation('r', b.batchNorm('n', b.maxPool('p', c, { kernel: 2 })), 'relu'), {
+        kernel: 3,
+        filters: 5,
+      });
     }),
   ],
-  relu: [
-    between('ReLU of an image', [10, 7, 5], 2, (b, x) => b.relu('r', x)),
-    betweenDense('ReLU of a vector', 17, 3, (b, x) => b.relu('r', x)),
-    between('ReLU of a tensor that is also used without', [5, 4, 5], 2, (b, x) => b.concat('both', b.relu('r', x), x)),
-    bare('ReLU straight on the input', [3, 5, 4], 2, (b, x) => b.dense('head', b.relu('r', x), { features: 4 })),
-  ],
-  gelu: [
-    between('GELU of an image', [10, 7, 5], 2, (b, x) => b.gelu('g', x)),
-    betweenDense('GELU of a vector', 17, 3, (b, x) => b.gelu('g', x)),
-    between('GELU of a tensor that is also used without', [5, 4, 5], 2, (b, x) => b.add('both', b.gelu('g', x), x)),
+  activation: [
+    between('ReLU of an image', [10, 7, 5], 2, (b, x) => b.activation('r', x, 'relu')),
+    betweenDense('ReLU of a vector', 17, 3, (b, x) => b.activation('r', x, 'relu')),
+    between('ReLU of a tensor that is also used without', [5, 4, 5], 2, (b, x) =>
+      b.concat('both', b.activation('r', x, 'relu'), x),
+    ),
+    bare('ReLU straight on the input', [3, 5, 4], 2, (b, x) => b.dense('head', b.activation('r', x, 'relu'), { features: 4 })),
+    ...activationTypes
+      .filter((type) => type !== 'relu')
+      .flatMap((type) => [
+        between(`${type} of an image`, [10, 7, 5], 2, (b, x) => b.activation('a', spread(b, x), type)),
+        between(`${type} of 16 channels, and the tensor without`, [16, 4, 5], 2, (b, x) => {
+          const s = spread(b, x);
+          return b.add('both', b.activation('a', s, type), s);
+        }),
+        betweenDense(`${type} of a vector`, 17, 3, (b, x) => b.activation('a', spread(b, x), type)),
+      ]),
+    between('leaky ReLU with another slope', [10, 4, 4], 2, (b, x) => b.activation('a', x, { type: 'leakyRelu', slope: 0.3 })),
+    // Inside other layers: with what reads their output, since a ReLU's gradient is masked there.
+    ...activationTypes.flatMap((type) => [
+      between(`${type} in a convolution with a pool behind it`, [10, 6, 6], 2, (b, x) => {
+        const c = b.conv('c', spread(b, x), { kernel: 3, filters: 10, activation: type });
+        return b.maxPool('p', c, { kernel: 2 });
+      }),
+      between(`${type} in a convolution of concatenated tensors`, [16, 4, 3], 2, (b, x) => {
+        const left = b.conv('left', x, { kernel: 1, filters: 16, activation: type });
+        return b.conv('c', b.concat('j', left, x), { kernel: 1, filters: 3, activation: type });
+      }),
+      between(`${type} in a depthwise convolution behind a normalization`, [16, 5, 4], 2, (b, x) => {
+        const n = b.activation('a', b.batchNorm('n', x), type);
+        return b.conv('c', n, { kernel: 3, filters: 16, groups: 16, activation: type });
+      }),
+      betweenDense(`${type} in a dense layer`, 10, 3, (b, x) => b.dense('d', spread(b, x), { features: 6, activation: type })),
+    ]),
   ],
   dropout: [
     between('dropout of an image', [10, 7, 5], 2, (b, x) => b.dropout('d', x, 0.5)),
@@ -216,17 +261,22 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('concat of 16 and 32 channels', [16, 5, 4], 2, (b, x) =>
       b.concat(
         'j',
-        b.conv('left', x, { kernel: 1, filters: 16, relu: true }),
-        b.conv('right', x, { kernel: 3, filters: 32, relu: true }),
+        b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' }),
+        b.conv('right', x, { kernel: 3, filters: 32, activation: 'relu' }),
       ),
     ),
     between('concat of 5, 10 and 3 channels', [10, 5, 4], 2, (b, x) =>
-      b.concat('j', b.conv('left', x, { kernel: 3, filters: 5 }), x, b.conv('right', x, { kernel: 1, filters: 3, relu: true })),
+      b.concat(
+        'j',
+        b.conv('left', x, { kernel: 3, filters: 5 }),
+        x,
+        b.conv('right', x, { kernel: 1, filters: 3, activation: 'relu' }),
+      ),
     ),
     between('concat that feeds a convolution and a pool', [16, 6, 5], 2, (b, x) => {
       const j = b.concat(
         'j',
-        b.conv('left', x, { kernel: 1, filters: 16, relu: true }),
+        b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' }),
         b.conv('right', x, { kernel: 3, filters: 16 }),
       );
       const c = b.conv('c', j, { kernel: 3, stride: 2, filters: 32 });
@@ -234,23 +284,23 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     }),
     between('concat of a tensor with itself', [5, 4, 3], 2, (b, x) => b.concat('j', x, x)),
     between('concat of a part that is also used alone', [16, 4, 3], 2, (b, x) => {
-      const left = b.conv('left', x, { kernel: 1, filters: 16, relu: true });
+      const left = b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' });
       const j = b.concat('j', left, b.conv('right', x, { kernel: 3, filters: 16 }));
       return b.concat('k', b.conv('c', j, { kernel: 1, filters: 16 }), left);
     }),
     between('concat that a 1x1 convolution alone reads', [10, 5, 4], 2, (b, x) => {
-      const left = b.conv('left', x, { kernel: 1, filters: 5, relu: true });
+      const left = b.conv('left', x, { kernel: 1, filters: 5, activation: 'relu' });
       return b.conv('c', b.concat('j', left, b.conv('right', x, { kernel: 3, filters: 10 })), {
         kernel: 1,
         filters: 6,
-        relu: true,
+        activation: 'relu',
       });
     }),
     between('concat that pools and 1x1 convolutions read', [16, 6, 5], 2, (b, x) => {
-      const left = b.conv('left', x, { kernel: 1, filters: 16, relu: true });
-      const j = b.concat('j', x, left, b.conv('right', x, { kernel: 3, filters: 16, relu: true }));
+      const left = b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' });
+      const j = b.concat('j', x, left, b.conv('right', x, { kernel: 3, filters: 16, activation: 'relu' }));
       const c = b.conv('c', b.maxPool('p', j, { kernel: 2, stride: 2 }), { kernel: 1, filters: 8, bias: false });
-      const d = b.conv('d', j, { kernel: 1, filters: 6, relu: true });
+      const d = b.conv('d', j, { kernel: 1, filters: 6, activation: 'relu' });
       return b.concat('k', c, b.maxPool('q', d, { kernel: 2, stride: 2 }));
     }),
     between('concat of a tensor with itself, pooled', [10, 6, 6], 2, (b, x) =>
@@ -261,19 +311,26 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ),
   ],
   add: [
-    between('add of a bypass', [10, 5, 4], 2, (b, x) => b.add('s', x, b.conv('c', x, { kernel: 3, filters: 10, relu: true }))),
+    between('add of a bypass', [10, 5, 4], 2, (b, x) =>
+      b.add('s', x, b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' })),
+    ),
     between('add of three', [16, 5, 4], 2, (b, x) =>
-      b.add('s', x, b.conv('left', x, { kernel: 1, filters: 16 }), b.conv('right', x, { kernel: 3, filters: 16, relu: true })),
+      b.add(
+        's',
+        x,
+        b.conv('left', x, { kernel: 1, filters: 16 }),
+        b.conv('right', x, { kernel: 3, filters: 16, activation: 'relu' }),
+      ),
     ),
     between('add of a tensor to itself', [5, 4, 3], 2, (b, x) => b.add('s', x, x)),
-    betweenDense('add of vectors', 10, 3, (b, x) => b.add('s', x, b.dense('d', x, { features: 10, relu: true }))),
+    betweenDense('add of vectors', 10, 3, (b, x) => b.add('s', x, b.dense('d', x, { features: 10, activation: 'relu' }))),
     bare('add of the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.add('s', x, b.conv('c', x, { kernel: 3, filters: 3 })), { features: 4 }),
     ),
     between('add of sums that share their parts', [10, 4, 4], 2, (b, x) => {
-      const c = b.conv('c', x, { kernel: 3, filters: 10, relu: true });
+      const c = b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' });
       const s = b.add('s', x, c);
-      return b.add('t', s, b.relu('r', s), c);
+      return b.add('t', s, b.activation('r', s, 'relu'), c);
     }),
   ],
   scale: [
@@ -286,11 +343,13 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.flatten('f', b.maxPool('p', x, { kernel: 3, stride: 2 })),
     ),
     between('flatten of 16 channels, then two dense layers', [16, 4, 4], 2, (b, x) =>
-      b.dense('d', b.flatten('f', x), { features: 5, relu: true }),
+      b.dense('d', b.flatten('f', x), { features: 5, activation: 'relu' }),
     ),
     bare('flatten of the input', [3, 4, 3], 2, (b, x) => b.dense('d', b.flatten('f', x), { features: 5 })),
     between('flatten of a vector', [5, 4, 4], 2, (b, x) => b.flatten('g', b.flatten('f', x))),
-    between('flatten, then elements one by one', [5, 4, 3], 2, (b, x) => b.scale('s', b.relu('r', b.flatten('f', x)), 2)),
+    between('flatten, then elements one by one', [5, 4, 3], 2, (b, x) =>
+      b.scale('s', b.activation('r', b.flatten('f', x), 'relu'), 2),
+    ),
   ],
 };
 
@@ -305,7 +364,7 @@ export const allLayerCases: readonly (readonly [LayerKind, string, LayerCase])[]
  */
 export function caseByParts(batchSize: number): LayerCase {
   return bare('by parts', [3, 32, 32], batchSize, (b, x) => {
-    const pooled = b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 48, relu: true }), { kernel: 3, stride: 2 });
+    const pooled = b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 48, activation: 'relu' }), { kernel: 3, stride: 2 });
     return b.globalAvgPool('mean', pooled);
   });
 }

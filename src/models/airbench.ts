@@ -55,13 +55,9 @@ function whiteningLayer(b: NetworkBuilder, s: Values): Tensor {
   return b.conv('whitening', b.input, { ...window, frozen: true, initializer });
 }
 
-function activation(b: NetworkBuilder, name: string, x: Tensor, s: Values): Tensor {
-  return s.activation === 'gelu' ? b.gelu(name, x) : b.relu(name, x);
-}
-
 function normalize(b: NetworkBuilder, name: string, x: Tensor, s: Values): Tensor {
   const options = { scale: s['norm.scale'], momentum: s['norm.momentum'], epsilon: s['norm.epsilon'] };
-  return activation(b, `${name}/activation`, b.batchNorm(`${name}/norm`, x, options), s);
+  return b.activation(`${name}/activation`, b.batchNorm(`${name}/norm`, x, options), s.activation);
 }
 
 function group(b: NetworkBuilder, name: string, x: Tensor, filters: number, s: Values): Tensor {
@@ -72,7 +68,7 @@ function group(b: NetworkBuilder, name: string, x: Tensor, filters: number, s: V
 }
 
 function layers(b: NetworkBuilder, s: Values, classes: number): Tensor {
-  let x = activation(b, 'whitening/activation', whiteningLayer(b, s), s);
+  let x = b.activation('whitening/activation', whiteningLayer(b, s), s.activation);
   for (const i of [1, 2, 3] as const) x = group(b, `group${i}`, x, s[`group${i}.filters`], s);
   // Images smaller than 32x32 leave less than 3x3 pixels.
   const window = Math.min(3, x.shape[1]!, x.shape[2]!);

@@ -31,7 +31,10 @@ test('air94 is the network of airbench94', () => {
   const weights = 24 * 12 + 9 * (64 * 24 + 64 * 64 + 256 * 64 + 3 * 256 * 256) + 256 * 10;
   const network = buildModel('air94');
   expect(countParameters(network.parameters)).toBe(weights + 24 + 2 * (64 + 256 + 256));
-  expect(layerOf(network, 'whitening')).toMatchObject({ outputShape: [24, 31, 31], attributes: { bias: true, relu: false } });
+  expect(layerOf(network, 'whitening')).toMatchObject({
+    outputShape: [24, 31, 31],
+    attributes: { bias: true, activation: null },
+  });
   expect(layerOf(network, 'whitening').parameters).toMatchObject([
     { kind: 'frozen', initializer: { type: 'whitening', examples: 5000, epsilon: 5e-4 } },
     { kind: 'trainable' },
@@ -115,20 +118,23 @@ test('settings reach the layers', () => {
   });
   expect(layer('nin2', {}, 'dropout1')).toMatchObject({ attributes: { rate: 0.5 } });
   expect(layer('nin2', { dropout: 0 }, 'dropout1')).toBeUndefined();
-  expect(layer('nin2', {}, 'conv9')).toMatchObject({ attributes: { relu: true, filters: 10 } });
-  expect(layer('nin2', { logitsRelu: false }, 'conv9')).toMatchObject({ attributes: { relu: false } });
+  expect(layer('nin2', {}, 'conv9')).toMatchObject({ attributes: { activation: { type: 'relu' }, filters: 10 } });
+  expect(layer('nin2', { logitsRelu: false }, 'conv9')).toMatchObject({ attributes: { activation: null } });
   expect(layer('tuto', { initializer: 'heNormal' }, 'conv1')?.parameters[0]?.initializer).toEqual({ type: 'heNormal' });
   expect(layer('tuto', { 'dense.dropout': 0.25 }, 'dense2/dropout')).toMatchObject({ attributes: { rate: 0.25 } });
   expect(layer('squeeze1', { bypass: true }, 'fire4/bypass')).toMatchObject({ kind: 'add', inputs: ['fire3', 'fire4'] });
-  expect(layer('alex4', { batchNorm: true }, 'conv1')).toMatchObject({ attributes: { bias: false, relu: false } });
+  expect(layer('alex4', { batchNorm: true }, 'conv1')).toMatchObject({ attributes: { bias: false, activation: null } });
   expect(layer('alex4', { batchNorm: true }, 'conv1/relu')).toMatchObject({ inputs: ['conv1/norm'] });
   expect(layer('inception', { batchNorm: false }, 'inception2/conv5x5')).toMatchObject({
-    attributes: { bias: true, relu: true },
+    attributes: { bias: true, activation: { type: 'relu' } },
   });
   expect(layer('xception', { 'stage3.halve': true }, 'stage3/widen')).toMatchObject({ outputShape: [256, 4, 4] });
   expect(layer('xception', { 'stage2.repeats': 0 }, 'stage2/same1')).toBeUndefined();
   expect(layer('air94', { whitening: false }, 'whitening')?.parameters[0]).toMatchObject({ kind: 'trainable' });
-  expect(layer('air94', { activation: 'relu' }, 'group1/conv2/activation')).toMatchObject({ kind: 'relu' });
+  expect(layer('air94', { activation: 'relu' }, 'group1/conv2/activation')).toMatchObject({
+    kind: 'activation',
+    attributes: { type: 'relu' },
+  });
 });
 
 test.each([

@@ -1,6 +1,6 @@
 /** The networks of tensorsandbox, layer by layer, in the notation of its tables; and every setting of every model does something. */
 import { describe, expect, test } from 'vitest';
-import type { Layer } from '../nn/layer.ts';
+import { kindOf, type Layer } from '../nn/layer.ts';
 import type { Network } from '../nn/network.ts';
 import { buildModel, modelDefinition, modelNames } from './registry.ts';
 import type { Setting } from './settings.ts';
@@ -45,13 +45,13 @@ function wordFor(layer: Layer, { output }: Network): string | undefined {
   switch (layer.kind) {
     case 'conv': {
       const { kernel, filters, ...others } = layer.attributes;
-      expect(others).toMatchObject({ stride: [1, 1], groups: 1, bias: true, relu: true });
+      expect(others).toMatchObject({ stride: [1, 1], groups: 1, bias: true, activation: { type: 'relu' } });
       expect(layer.outputShape.slice(1)).toEqual(layer.inputShapes[0]!.slice(1));
       expect(kernel[0]).toBe(kernel[1]);
       return `C${kernel[0]}-${filters}${star}`;
     }
     case 'dense':
-      expect(layer.attributes).toMatchObject({ bias: true, relu: layer.name !== output });
+      expect(layer.attributes).toMatchObject({ bias: true, activation: layer.name === output ? null : { type: 'relu' } });
       return `F${layer.attributes.features}${star}`;
     case 'maxPool': {
       const { kernel, stride } = layer.attributes;
@@ -91,7 +91,7 @@ test.each(Object.entries(topologies))('%s is the network of tensorsandbox', (nam
 
 test('air94: logits, normalizations, whitening and groups as published', () => {
   const network = buildModel('air94');
-  const kinds = network.layers.map(({ kind, name }) => `${kind} ${name}`);
+  const kinds = network.layers.map((layer) => `${kindOf(layer)} ${layer.name}`);
   const group = (i: number) => [
     ...[`conv group${i}/conv1`, `maxPool group${i}/pool`, `batchNorm group${i}/conv1/norm`, `gelu group${i}/conv1/activation`],
     ...[`conv group${i}/conv2`, `batchNorm group${i}/conv2/norm`, `gelu group${i}/conv2/activation`],
@@ -105,12 +105,12 @@ test('air94: logits, normalizations, whitening and groups as published', () => {
       expect(layer.attributes).toEqual({ epsilon: 1e-12, momentum: 0.6, scale: false, shift: true });
     }
     if (layer.kind === 'conv' && layer.name !== 'whitening') {
-      expect(layer.attributes).toMatchObject({ kernel: [3, 3], stride: [1, 1], bias: false, relu: false });
+      expect(layer.attributes).toMatchObject({ kernel: [3, 3], stride: [1, 1], bias: false, activation: null });
       expect(layer.outputShape.slice(1)).toEqual(layer.inputShapes[0]!.slice(1));
       expect(layer.parameters[0]!.initializer).toEqual({ type: 'dirac' });
     }
     if (layer.kind === 'scale') expect(layer.attributes).toEqual({ factor: 1 / 9 });
-    if (layer.kind === 'dense') expect(layer.attributes).toEqual({ features: 10, bias: false, relu: false });
+    if (layer.kind === 'dense') expect(layer.attributes).toEqual({ features: 10, bias: false, activation: null });
   }
 });
 

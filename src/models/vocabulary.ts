@@ -44,18 +44,18 @@ export function kernelSetting<N extends string>(name: N, kernel: number) {
 export interface ConvLayer {
   readonly filters: number;
   readonly kernel: number;
-  /** Default true. */
-  readonly relu?: boolean;
+  /** Default: ReLU. */
+  readonly activation?: 'relu' | null;
   readonly starred?: boolean;
 }
 
-/** A convolution with stride 1 and SAME padding, then a ReLU; with `batchNorm` there is one between the two. */
+/** A convolution with stride 1 and SAME padding, then its activation; with `batchNorm` there is one between the two. */
 export function convolution(b: NetworkBuilder, name: string, x: Tensor, layer: ConvLayer, settings: CommonSettings): Tensor {
-  const { relu = true, ...options } = layer;
+  const { activation = 'relu', ...options } = layer;
   const initializer = { type: settings.initializer };
-  if (!settings.batchNorm) return b.conv(name, x, { ...options, initializer, relu });
+  if (!settings.batchNorm) return b.conv(name, x, { ...options, initializer, activation });
   const normalized = b.batchNorm(`${name}/norm`, b.conv(name, x, { ...options, initializer, bias: false }));
-  return relu ? b.relu(`${name}/relu`, normalized) : normalized;
+  return activation === null ? normalized : b.activation(`${name}/relu`, normalized, activation);
 }
 
 /** Tensorsandbox's usual pool: overlapping 3x3 windows every second pixel. */
@@ -107,8 +107,8 @@ type HiddenDenseSettings = CommonSettings & Resolved<typeof hiddenDenseSettings>
 export function hiddenDense(b: NetworkBuilder, name: string, x: Tensor, features: number, settings: HiddenDenseSettings): Tensor {
   const options = { features, starred: true, initializer: { type: settings.initializer } };
   const rectified = settings['dense.batchNorm']
-    ? b.relu(`${name}/relu`, b.batchNorm(`${name}/norm`, b.dense(name, x, { ...options, bias: false })))
-    : b.dense(name, x, { ...options, relu: true });
+    ? b.activation(`${name}/relu`, b.batchNorm(`${name}/norm`, b.dense(name, x, { ...options, bias: false })), 'relu')
+    : b.dense(name, x, { ...options, activation: 'relu' });
   return dropout(b, `${name}/dropout`, rectified, settings['dense.dropout']);
 }
 
@@ -160,6 +160,12 @@ export function averagingHead(
   settings: CommonSettings & Resolved<typeof averagingSettings>,
   classes: number,
 ): Tensor {
-  const scores = convolution(b, name, x, { filters: classes, kernel: 1, relu: settings.logitsRelu }, settings);
+  const scores = convolution(
+    b,
+    name,
+    x,
+    { filters: classes, kernel: 1, activation: settings.logitsRelu ? 'relu' : null },
+    settings,
+  );
   return b.globalAvgPool('logits', scores);
 }

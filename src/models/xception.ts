@@ -57,8 +57,8 @@ function separable(b: NetworkBuilder, name: string, x: Tensor, filters: number, 
 
 /** ReLU (but not on the output of one), separable, ReLU, separable. */
 function twoSeparable(b: NetworkBuilder, name: string, x: Tensor, filters: number, first: boolean, style: Style): Tensor {
-  const begin = first ? x : b.relu(`${name}/relu1`, x);
-  const middle = b.relu(`${name}/relu2`, separable(b, `${name}/separable1`, begin, filters, style));
+  const begin = first ? x : b.activation(`${name}/relu1`, x, 'relu');
+  const middle = b.activation(`${name}/relu2`, separable(b, `${name}/separable1`, begin, filters, style), 'relu');
   return separable(b, `${name}/separable2`, middle, filters, style);
 }
 
@@ -78,7 +78,7 @@ function layers(b: NetworkBuilder, s: Resolved<typeof settings>, classes: number
   const initializer = { type: s.initializer };
   const style = { kernel: s['separable.kernel'], initializer };
   const stem = { kernel: s['conv1.kernel'], stride: 1, filters: s['conv1.filters'], initializer };
-  let x = b.relu('conv1/relu', normalized(b, 'conv1', b.input, stem));
+  let x = b.activation('conv1/relu', normalized(b, 'conv1', b.input, stem), 'relu');
   for (const stage of stages) {
     const filters = s[`stage${stage}.filters`];
     const halve = s[`stage${stage}.halve`];
@@ -88,7 +88,7 @@ function layers(b: NetworkBuilder, s: Resolved<typeof settings>, classes: number
       x = b.add(name, x, twoSeparable(b, name, x, filters, false, style));
     }
   }
-  x = b.globalAvgPool('average', b.relu('last/relu', x));
+  x = b.globalAvgPool('average', b.activation('last/relu', x, 'relu'));
   return b.dense('logits', dropout(b, 'dropout', x, s.dropout), { features: classes, initializer });
 }
 

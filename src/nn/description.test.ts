@@ -17,13 +17,13 @@ test.each(modelNames())('%s is the same network after it was written as JSON and
 
 test('a description is what the layers were added with', () => {
   const b = new NetworkBuilder('tiny', [3, 8, 8]);
-  const x = b.conv('conv1', b.input, { kernel: 3, filters: 4, relu: true });
+  const x = b.conv('conv1', b.input, { kernel: 3, filters: 4, activation: 'relu' });
   const network = b.build(b.dense('logits', b.globalAvgPool('pool', b.dropout('drop', x, 0.5)), { features: 2 }));
   expect(written(network)).toEqual({
     name: 'tiny',
     inputShape: [3, 8, 8],
     layers: [
-      { kind: 'conv', name: 'conv1', inputs: ['input'], options: { kernel: 3, filters: 4, relu: true } },
+      { kind: 'conv', name: 'conv1', inputs: ['input'], options: { kernel: 3, filters: 4, activation: 'relu' } },
       { kind: 'dropout', name: 'drop', inputs: ['conv1'], options: { rate: 0.5 } },
       { kind: 'globalAvgPool', name: 'pool', inputs: ['drop'] },
       { kind: 'dense', name: 'logits', inputs: ['pool'], options: { features: 2 } },
@@ -102,13 +102,13 @@ test('other widths: what reads a layer follows, a depthwise convolution too', ()
   const initializer = { type: 'heNormal' } as const;
   const first = b.conv('first', b.input, { kernel: 3, filters: 8, initializer });
   const depthwise = b.conv('depthwise', first, { kernel: 3, filters: 16, groups: 8, stride: 2 });
-  const pointwise = b.conv('pointwise', depthwise, { kernel: 1, filters: 4, relu: true });
+  const pointwise = b.conv('pointwise', depthwise, { kernel: 1, filters: 4, activation: 'relu' });
   const network = b.build(b.dense('logits', b.flatten('flat', pointwise), { features: 10 }));
   const changed = withWidths(network, new Map([...Object.entries({ first: 5, pointwise: 3 })]));
   expect(changed.layers.map(({ outputShape }) => outputShape)).toEqual([[5, 6, 6], [10, 3, 3], [3, 3, 3], [27], [10]]);
   expect(changed.layers[1]!.attributes).toMatchObject({ groups: 5, filters: 10, stride: [2, 2] });
   expect(changed.parameters[0]).toMatchObject({ shape: [5, 3, 3, 3], initializer });
-  expect(changed.layers[2]!.attributes).toMatchObject({ relu: true });
+  expect(changed.layers[2]!.attributes).toMatchObject({ activation: { type: 'relu' } });
   expect(withWidths(network, new Map())).toEqual(network);
 });
 

@@ -1,3 +1,4 @@
+import type { Activation } from './activation.ts';
 import type { ParameterSpec } from './parameter.ts';
 import type { Shape, Window2d } from './shape.ts';
 
@@ -10,15 +11,16 @@ export interface ConvAttributes extends Window2d {
   readonly filters: number;
   readonly groups: number;
   readonly bias: boolean;
-  /** max(0, x) after the bias. */
-  readonly relu: boolean;
+  /** After the bias; null for none. */
+  readonly activation: Activation | null;
 }
 
 export interface DenseAttributes {
   /** Output features. */
   readonly features: number;
   readonly bias: boolean;
-  readonly relu: boolean;
+  /** After the bias; null for none. */
+  readonly activation: Activation | null;
 }
 
 export type MaxPoolAttributes = Window2d;
@@ -77,9 +79,8 @@ export interface AttributesOf {
   globalAvgPool: NoAttributes;
   lrn: LrnAttributes;
   batchNorm: BatchNormAttributes;
-  relu: NoAttributes;
-  /** x * Phi(x), exact (with erf): Hendrycks and Gimpel (2016). */
-  gelu: NoAttributes;
+  /** A function of each element. */
+  activation: Activation;
   dropout: DropoutAttributes;
   /** Along the channels, in the order of the inputs. */
   concat: NoAttributes;
@@ -111,6 +112,11 @@ export interface LayerOf<K extends LayerKind> {
 }
 
 export type Layer = { [K in LayerKind]: LayerOf<K> }[LayerKind];
+
+/** What a layer is called in tables: its kind, of an activation its function. */
+export function kindOf(layer: Layer): string {
+  return layer.kind === 'activation' ? layer.attributes.type : layer.kind;
+}
 
 /** What a layer's file computes from its options and the shapes of its inputs. */
 export interface Inferred<K extends LayerKind> {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
+import type { ActivationType } from './activation.ts';
 import { countMultiplyAdds, countOperations, countParameters, NetworkBuilder, type Tensor } from './network.ts';
 
 /** The one layer that `add` puts on an input of `shape`. */
@@ -7,6 +8,10 @@ function layerOn(shape: readonly number[], add: (b: NetworkBuilder, x: Tensor) =
   const b = new NetworkBuilder('net', shape);
   const network = b.build(add(b, b.input));
   return network.layers[network.layers.length - 1]!;
+}
+
+function activationOn24(type: ActivationType) {
+  return layerOn([4, 3, 2], (b, x) => b.activation('a', x, type));
 }
 
 // Tensorsandbox's counting rule. Convolutions: (1 + k * k * C) * F parameters, (1 + 2 * C * k * k) * F * w * h + 2 * F * w * h (ReLU) operations.
@@ -21,7 +26,7 @@ test.each([
   ],
   [
     'conv with ReLU',
-    () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10, relu: true })),
+    () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10, activation: 'relu' })),
     (1 + 75) * 10,
     (1 + 2 * 75) * 10 * 35 + 2 * 10 * 35,
     75 * 10 * 35,
@@ -41,7 +46,7 @@ test.each([
     18 * 20 * 16,
   ],
   ['dense', () => layerOn([3, 2, 2], (b, x) => b.dense('d', x, { features: 5 })), 13 * 5, 25 * 5, 60],
-  ['dense with ReLU', () => layerOn([12], (b, x) => b.dense('d', x, { features: 5, relu: true })), 13 * 5, 27 * 5, 60],
+  ['dense with ReLU', () => layerOn([12], (b, x) => b.dense('d', x, { features: 5, activation: 'relu' })), 13 * 5, 27 * 5, 60],
   ['dense without bias', () => layerOn([12], (b, x) => b.dense('d', x, { features: 5, bias: false })), 60, 120, 60],
   ['lrn', () => layerOn([4, 3, 2], (b, x) => b.lrn('n', x)), 0, 36 * 24, 0],
   ['batchNorm', () => layerOn([4, 3, 2], (b, x) => b.batchNorm('n', x)), 8, 48, 0],
@@ -49,8 +54,29 @@ test.each([
   ['maxPool', () => layerOn([4, 6, 6], (b, x) => b.maxPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
   ['avgPool', () => layerOn([4, 6, 6], (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })), 0, 0, 0],
   ['globalAvgPool', () => layerOn([4, 6, 6], (b, x) => b.globalAvgPool('p', x)), 0, 0, 0],
-  ['relu', () => layerOn([4, 3, 2], (b, x) => b.relu('r', x)), 0, 48, 0],
-  ['gelu', () => layerOn([4, 3, 2], (b, x) => b.gelu('g', x)), 0, 192, 0],
+  // For one element: 2 for each end at which a function is cut (tensorsandbox's ReLU has one), 1 for each other step.
+  ['relu', () => activationOn24('relu'), 0, 24 * 2, 0],
+  ['relu6', () => activationOn24('relu6'), 0, 24 * (2 + 2), 0],
+  ['leakyRelu', () => activationOn24('leakyRelu'), 0, 24 * (2 + 1), 0],
+  ['gelu', () => activationOn24('gelu'), 0, 24 * 8, 0],
+  ['sigmoid', () => activationOn24('sigmoid'), 0, 24 * 4, 0],
+  ['silu', () => activationOn24('silu'), 0, 24 * (4 + 1), 0],
+  ['hardSigmoid', () => activationOn24('hardSigmoid'), 0, 24 * (2 + 2 + 2), 0],
+  ['hardSwish', () => activationOn24('hardSwish'), 0, 24 * (6 + 1), 0],
+  [
+    'conv with hard swish',
+    () => layerOn([3, 7, 5], (b, x) => b.conv('c', x, { kernel: 5, filters: 10, activation: 'hardSwish' })),
+    (1 + 75) * 10,
+    (1 + 2 * 75) * 10 * 35 + 7 * 10 * 35,
+    75 * 10 * 35,
+  ],
+  [
+    'dense with a sigmoid',
+    () => layerOn([12], (b, x) => b.dense('d', x, { features: 5, activation: { type: 'sigmoid' } })),
+    13 * 5,
+    (25 + 4) * 5,
+    60,
+  ],
   ['dropout', () => layerOn([4, 3, 2], (b, x) => b.dropout('d', x, 0.5)), 0, 0, 0],
   ['concat', () => layerOn([4, 3, 2], (b, x) => b.concat('j', x, x)), 0, 0, 0],
   ['add', () => layerOn([4, 3, 2], (b, x) => b.add('s', x, x, x)), 0, 48, 0],
@@ -77,7 +103,7 @@ test.each([
 
 test('a network has its layers in order, its parameters, and the sums of its layers', () => {
   const b = new NetworkBuilder('tiny', [3, 8, 8]);
-  const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, relu: true, frozen: true });
+  const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, activation: 'relu', frozen: true });
   const y = b.batchNorm('norm1', x, { shift: false });
   const network = b.build(b.dense('logits', b.globalAvgPool('pool', b.add('sum', x, y)), { features: 10, starred: true }));
   expect(network).toMatchObject({ name: 'tiny', inputShape: [3, 8, 8], output: 'logits', outputShape: [10] });
@@ -159,6 +185,27 @@ test.each<[string, Wrong]>([
     'padding (=[0,3,0,0]) must be smaller than the kernel 2x2 for layer "p"',
     (b, x) => b.maxPool('p', x, { kernel: 2, padding: [0, 3, 0, 0] }),
   ],
+  [
+    'activation (=swish) must be one of relu, relu6, leakyRelu, gelu, sigmoid, silu, hardSigmoid, hardSwish for layer "a"',
+    (b, x) => b.activation('a', x, 'swish' as 'silu'),
+  ],
+  [
+    'activation (=ReLU) must be one of relu, relu6, leakyRelu, gelu, sigmoid, silu, hardSigmoid, hardSwish for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, activation: { type: 'ReLU' as 'relu' } }),
+  ],
+  [
+    'slope (=1) must be in (0, 1) for layer "d"',
+    (b, x) => b.dense('d', x, { features: 4, activation: { type: 'leakyRelu', slope: 1 } }),
+  ],
+  [
+    'slope (=0.5) must be left out of relu6: leakyRelu has one for layer "c"',
+    (b, x) => b.conv('c', x, { kernel: 3, filters: 4, activation: { type: 'relu6', slope: 0.5 } }),
+  ],
+  [
+    'activation (={"type":"relu","alpha":1}) must be one of relu, relu6, leakyRelu, gelu, sigmoid, silu, hardSigmoid, hardSwish for layer "d"',
+    (b, x) => b.dense('d', x, { features: 4, activation: { type: 'relu', alpha: 1 } as { type: 'relu' } }),
+  ],
+  ['slope (=0) must be in (0, 1) for layer "a"', (b, x) => b.activation('a', x, { type: 'leakyRelu', slope: 0 })],
   ['number of inputs (=1) must be at least 2 for layer "j"', (b, x) => b.concat('j', x)],
   [
     'input shape (=3x6x5) must be ?x7x5, as its first input for layer "j"',
@@ -183,17 +230,17 @@ test.each<[string, Wrong]>([
   ],
   [
     'layer name (="r") must be new in network "net", start with a letter, and have only letters, digits, "_", "-" and "/"',
-    (b, x) => b.relu('r', b.relu('r', x)),
+    (b, x) => b.activation('r', b.activation('r', x, 'relu'), 'relu'),
   ],
   [
     'layer "r" takes "elsewhere", which is not a layer of network "net"',
-    (b) => b.relu('r', { name: 'elsewhere', shape: [3, 7, 5] }),
+    (b) => b.activation('r', { name: 'elsewhere', shape: [3, 7, 5] }, 'relu'),
   ],
   [
     'layer "left" of network "net" is not used by any other layer',
     (b, x) => {
-      b.relu('left', x);
-      return b.build(b.relu('right', x));
+      b.activation('left', x, 'relu');
+      return b.build(b.activation('right', x, 'relu'));
     },
   ],
 ])('%s', (message, add) => {
@@ -203,7 +250,7 @@ test.each<[string, Wrong]>([
 
 test.each(['', '1conv', 'a.b', 'input', 'a b'])('%j is no name for a layer', (name) => {
   const b = new NetworkBuilder('net', [3]);
-  expect(() => b.relu(name, b.input)).toThrow(`layer name (="${name}") must be new in network "net"`);
+  expect(() => b.activation(name, b.input, 'relu')).toThrow(`layer name (="${name}") must be new in network "net"`);
 });
 
 test('an input shape must be positive integers', () => {
@@ -217,7 +264,7 @@ test('widths replace filters and features once; one of no layer, or of a depthwi
   expect(network.layers.map(({ outputShape }) => outputShape)).toEqual([[5, 4, 4], [7]]);
 
   const unused = new NetworkBuilder('net', [3], { other: 5 });
-  expect(() => unused.build(unused.relu('r', unused.input))).toThrow(
+  expect(() => unused.build(unused.activation('r', unused.input, 'relu'))).toThrow(
     new ConfigurationError('width.other (=5) must name a convolution or dense layer: network "net" has none called "other"'),
   );
   const depthwise = (width: number) => {

@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../util/errors.ts';
+import type { ActivationOption } from './activation.ts';
 import type { Layer, LayerKind } from './layer.ts';
 import type { ConvOptions } from './layers/conv.ts';
 import type { DenseOptions } from './layers/dense.ts';
@@ -36,7 +37,7 @@ export interface Tensor {
  *
  * @example
  * const b = new NetworkBuilder('tiny', [3, 8, 8]);
- * const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, relu: true });
+ * const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, activation: 'relu' });
  * const network = b.build(b.dense('logits', b.globalAvgPool('pool', x), { features: 10 }));
  */
 export class NetworkBuilder {
@@ -92,12 +93,9 @@ export class NetworkBuilder {
     return this.layer('batchNorm', name, [x], options);
   }
 
-  relu(name: string, x: Tensor): Tensor {
-    return this.layer('relu', name, [x]);
-  }
-
-  gelu(name: string, x: Tensor): Tensor {
-    return this.layer('gelu', name, [x]);
+  /** `activation` is a name (`relu`), or a name with what the function needs: `{ type: 'leakyRelu', slope: 0.1 }`. */
+  activation(name: string, x: Tensor, activation: ActivationOption): Tensor {
+    return this.layer('activation', name, [x], typeof activation === 'string' ? { type: activation } : activation);
   }
 
   dropout(name: string, x: Tensor, rate: number): Tensor {

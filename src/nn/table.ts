@@ -1,5 +1,5 @@
 import { alignColumns, formatCount } from '../util/text-table.ts';
-import type { Layer } from './layer.ts';
+import { kindOf, type Layer } from './layer.ts';
 import { countMultiplyAdds, countOperations, countParameters, inputName, type Network } from './network.ts';
 import { formatShape } from './shape.ts';
 
@@ -25,7 +25,7 @@ export function networkTable(network: Network): string {
 /** A zero is left out: most layers have no parameters, and some no operations. */
 function layerRow(layer: Layer): readonly string[] {
   const count = (value: number) => (value === 0 ? '' : formatCount(value));
-  const { name, kind, outputShape, operations, multiplyAdds } = layer;
+  const { name, outputShape, operations, multiplyAdds } = layer;
   const parameters = countParameters(layer.parameters);
-  return [name, kind, formatShape(outputShape), count(parameters), count(operations), count(multiplyAdds)];
+  return [name, kindOf(layer), formatShape(outputShape), count(parameters), count(operations), count(multiplyAdds)];
 }

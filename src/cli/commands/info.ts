@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Setting } from '../../models/settings.ts';
-import type { Layer } from '../../nn/layer.ts';
+import { kindOf, type Layer } from '../../nn/layer.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatBytes, formatOperations } from '../../util/format.ts';
@@ -108,9 +108,7 @@ interface LayerDescription {
   readonly multiplyAdds: number;
 }
 
-function describeLayer(
-  { name, kind, inputs, outputShape, operations, multiplyAdds }: Layer,
-  parameters: number,
-): LayerDescription {
-  return { name, kind, inputs, output: outputShape, parameters, operations, multiplyAdds };
+function describeLayer(layer: Layer, parameters: number): LayerDescription {
+  const { name, inputs, outputShape, operations, multiplyAdds } = layer;
+  return { name, kind: kindOf(layer), inputs, output: outputShape, parameters, operations, multiplyAdds };
 }

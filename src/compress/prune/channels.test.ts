@@ -49,7 +49,12 @@ test('concats put channels side by side, depthwise filters belong to what they r
   const deep = b.conv('deep', a, { kernel: 3, filters: 2, groups: 2 });
   const twice = b.conv('twice', a, { kernel: 3, filters: 4, groups: 2 });
   const sum = b.add('sum', c, deep);
-  const joined = b.concat('joined', twice, sum, b.maxPool('pool', b.relu('relu', c), { kernel: 2, stride: 1, padding: 'same' }));
+  const joined = b.concat(
+    'joined',
+    twice,
+    sum,
+    b.maxPool('pool', b.activation('relu', c, 'relu'), { kernel: 2, stride: 1, padding: 'same' }),
+  );
   const network = b.build(b.dense('logits', b.globalAvgPool('average', joined), { features: 2 }));
   const { channels, outputs } = channelsOf(network);
   const numbers = (name: string) => [...outputs.get(name)!];

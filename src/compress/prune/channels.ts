@@ -57,8 +57,7 @@ const rules: { readonly [K in LayerKind]: Rule<K> } = {
   // Its windows reach over neighbours: without some channels, those left have other neighbours.
   lrn: passThrough,
   batchNorm: passThrough,
-  relu: passThrough,
-  gelu: passThrough,
+  activation: passThrough,
   dropout: passThrough,
   scale: passThrough,
   concat: (_, inputs) => Int32Array.from(inputs.flatMap((input) => [...input])),

@@ -11,7 +11,7 @@ test('stored integers stand for multiples of the scale', () => {
 
 function network() {
   const b = new NetworkBuilder('net', [2, 4, 4]);
-  const x = b.batchNorm('norm', b.conv('conv', b.input, { filters: 3, kernel: 3, relu: true }));
+  const x = b.batchNorm('norm', b.conv('conv', b.input, { filters: 3, kernel: 3, activation: 'relu' }));
   return b.build(b.dense('dense', x, { features: 4 }));
 }
 

@@ -4,7 +4,7 @@ import { exportOnnx } from './export.ts';
 import { decodeModel } from './schema.ts';
 
 const b = new NetworkBuilder('tiny', [3, 4, 4]);
-const network = b.build(b.dense('logits', b.relu('r', b.input), { features: 2 }));
+const network = b.build(b.dense('logits', b.activation('r', b.input, 'relu'), { features: 2 }));
 const weights = new Map([
   ['logits.weight', { shape: [2, 48], data: new Float32Array(96).fill(0.5) }],
   ['logits.bias', { shape: [2], data: Float32Array.of(1, -1) }],

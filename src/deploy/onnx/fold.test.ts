@@ -7,8 +7,8 @@ test('normalizations go into the convolution or dense layer that they alone read
   const b = new NetworkBuilder('folding', [2, 4, 4]);
   const conv = b.batchNorm('conv/norm', b.conv('conv', b.input, { kernel: 1, filters: 3, bias: false }));
   const pooled = b.batchNorm('pool/norm', b.maxPool('pool', conv, { kernel: 2 }));
-  const dense = b.relu('relu', b.batchNorm('dense/norm', b.dense('dense', pooled, { features: 2 })));
-  const rectified = b.batchNorm('rectified/norm', b.dense('rectified', dense, { features: 2, relu: true }));
+  const dense = b.activation('relu', b.batchNorm('dense/norm', b.dense('dense', pooled, { features: 2 })), 'relu');
+  const rectified = b.batchNorm('rectified/norm', b.dense('rectified', dense, { features: 2, activation: 'relu' }));
   const twice = b.dense('twice', rectified, { features: 2 });
   const network = b.build(b.add('sum', twice, b.batchNorm('twice/norm', twice)));
   const weights = new Map<string, Tensor>(
@@ -23,7 +23,7 @@ test('normalizations go into the convolution or dense layer that they alone read
     'pool maxPool',
     'pool/norm batchNorm',
     'dense/norm dense',
-    'relu relu',
+    'relu activation',
     'rectified dense',
     'rectified/norm batchNorm',
     'twice dense',

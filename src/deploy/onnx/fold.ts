@@ -12,7 +12,7 @@ export interface FoldedNetwork {
 }
 
 /**
- * Each normalization whose input is a convolution or dense layer that has no ReLU and feeds nothing else becomes that layer with other weights:
+ * Each normalization whose input is a convolution or dense layer that has no activation and feeds nothing else becomes that layer with other weights:
  *
  *     f = scale / sqrt(variance + epsilon),   weight' = f * weight,   bias' = (bias - mean) * f + shift
  *
@@ -44,7 +44,7 @@ export function foldBatchNorms(network: Network, weights: Weights): FoldedNetwor
 type LinearLayer = LayerOf<'conv'> | LayerOf<'dense'>;
 
 function isLinear(layer: Layer): layer is LinearLayer {
-  return (layer.kind === 'conv' || layer.kind === 'dense') && !layer.attributes.relu;
+  return (layer.kind === 'conv' || layer.kind === 'dense') && layer.attributes.activation === null;
 }
 
 function isOnlyFor(source: Layer, user: Layer, network: Network): boolean {

@@ -20,5 +20,5 @@ function logitsOf(layers: (b: NetworkBuilder, features: Tensor) => Tensor): stri
 test('a layer that something else reads as well, or several that join, do not count as the one that makes the logits', () => {
   expect(logitsOf((b, x) => b.globalAvgPool('mean', x))).toBe('conv');
   expect(logitsOf((b, x) => b.add('sum', x, b.conv('other', x, { kernel: 1, filters: 4 })))).toBeUndefined();
-  expect(logitsOf((b, x) => b.scale('scaled', b.concat('both', x, b.relu('relu', x)), 2))).toBeUndefined();
+  expect(logitsOf((b, x) => b.scale('scaled', b.concat('both', x, b.activation('relu', x, 'relu')), 2))).toBeUndefined();
 });

@@ -35,7 +35,7 @@ export function analyse(network: Network): NetworkAnalysis {
     return others.length === 0 && layer.name !== network.output ? first : undefined;
   };
   const hasFusedRelu = (layer: Layer | undefined): boolean =>
-    (layer?.kind === 'conv' || layer?.kind === 'dense') && layer.attributes.relu;
+    (layer?.kind === 'conv' || layer?.kind === 'dense') && layer.attributes.activation?.type === 'relu';
 
   const unmasked = new Set<string>();
   const masking = new Set<string>();
@@ -43,7 +43,7 @@ export function analyse(network: Network): NetworkAnalysis {
   const pools = new Map<string, LayerOf<'maxPool'>>();
   for (const layer of network.layers) {
     const next = onlyConsumer(layer);
-    if (layer.kind === 'batchNorm' && next?.kind === 'relu') rectified.add(layer.name);
+    if (layer.kind === 'batchNorm' && next?.kind === 'activation' && next.attributes.type === 'relu') rectified.add(layer.name);
     if (layer.kind === 'conv' && next?.kind === 'maxPool') pools.set(layer.name, next);
     if (hasFusedRelu(layer) && next?.kind === 'maxPool') {
       unmasked.add(layer.name);

@@ -7,7 +7,7 @@ import { analyse, type NetworkAnalysis } from './analysis.ts';
 import { createArena } from './arena.ts';
 import { LoweringContext, type CompileSettings, type Lowered, type Lowering } from './context.ts';
 import type { Dnnl } from './dnnl.ts';
-import { lowerDropout, lowerGelu, lowerRelu, lowerScale } from './lowerings/activation.ts';
+import { lowerActivation, lowerDropout, lowerScale } from './lowerings/activation.ts';
 import { lowerBatchNorm } from './lowerings/batch-norm.ts';
 import { lowerConv } from './lowerings/conv.ts';
 import { lowerDense } from './lowerings/dense.ts';
@@ -29,8 +29,7 @@ const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
   globalAvgPool: lowerGlobalAvgPool,
   lrn: lowerLrn,
   batchNorm: lowerBatchNorm,
-  relu: lowerRelu,
-  gelu: lowerGelu,
+  activation: lowerActivation,
   dropout: lowerDropout,
   concat: lowerConcat,
   add: lowerAdd,

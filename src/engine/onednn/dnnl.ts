@@ -13,7 +13,25 @@ export interface MemoryDescriptor {
   readonly dataType: DataType;
 }
 
-export type EltwiseAlgorithm = 'relu' | 'reluFromOutput' | 'geluErf' | 'linear' | 'log' | 'exp';
+/** `...FromOutput`: backward passes that are given the function's output in place of its input. */
+export type EltwiseAlgorithm =
+  /** alpha: slope where x < 0 */
+  | 'relu'
+  | 'reluFromOutput'
+  /** From alpha to beta. */
+  | 'clip'
+  | 'clipFromOutput'
+  | 'geluErf'
+  | 'logistic'
+  | 'logisticFromOutput'
+  /** x * logistic(alpha * x) */
+  | 'swish'
+  /** x * min(max(0, alpha * x + beta), 1); version 2 knows alpha = 1/6 and beta = 1/2 only. */
+  | 'hardSwish'
+  /** alpha * x + beta */
+  | 'linear'
+  | 'log'
+  | 'exp';
 export type BinaryAlgorithm = 'add' | 'multiply' | 'subtract';
 
 /** The parts of a primitive's work that follow on its result, before it is stored. */

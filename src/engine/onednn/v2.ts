@@ -38,7 +38,13 @@ const maxDimensions = 12;
 const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   relu: 31,
   reluFromOutput: 256,
+  clip: 16,
+  clipFromOutput: 262,
   geluErf: 48,
+  logistic: 175,
+  logisticFromOutput: 260,
+  swish: 223,
+  hardSwish: 112,
   linear: 127,
   exp: 191,
   log: 239,

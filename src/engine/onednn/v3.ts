@@ -31,7 +31,13 @@ import type { NativeLibrary } from './native.ts';
 const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   relu: 32,
   reluFromOutput: 256,
+  clip: 47,
+  clipFromOutput: 262,
   geluErf: 49,
+  logistic: 41,
+  logisticFromOutput: 260,
+  swish: 44,
+  hardSwish: 52,
   linear: 38,
   exp: 42,
   log: 45,

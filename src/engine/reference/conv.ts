@@ -1,6 +1,7 @@
 import type { LayerOf } from '../../nn/layer.ts';
-import { only, type ReferenceLayer } from './layer.ts';
-import { maskByRelu, relu } from './relu.ts';
+import { sizeOf } from '../../nn/shape.ts';
+import { only, type LayerParameters, type ReferenceLayer } from './layer.ts';
+import { activate, activationGradient } from './activation.ts';
 
 /**
  * Every multiplication of a convolution: calls `visit(o, w, i)` for each output element o, weight w and input element i (offsets into
@@ -39,37 +40,43 @@ function forEachConnection(layer: LayerOf<'conv'>, batchSize: number, visit: (o:
   }
 }
 
+/** z[n,f,oy,ox] = bias[f] + sum over c, ky, kx of w[f,c,ky,kx] * x[n, c, oy*stride - top + ky, ox*stride - left + kx] */
+function convolve(layer: LayerOf<'conv'>, batchSize: number, x: Float64Array, { weight, bias }: LayerParameters): Float64Array {
+  const z = new Float64Array(batchSize * sizeOf(layer.outputShape));
+  forEachConnection(layer, batchSize, (o, w, i) => {
+    z[o]! += weight![w]! * x[i]!;
+  });
+  if (bias) {
+    const pixels = layer.attributes.output[0] * layer.attributes.output[1];
+    for (let o = 0; o < z.length; o++) z[o]! += bias[Math.floor(o / pixels) % bias.length]!;
+  }
+  return z;
+}
+
 export const conv: ReferenceLayer<'conv'> = {
-  /** y[n,f,oy,ox] = bias[f] + sum over c, ky, kx of w[f,c,ky,kx] * x[n, c, oy*stride - top + ky, ox*stride - left + kx] */
+  /** y = f(z) */
   forward({ layer, batchSize, inputs, parameters, output: y }) {
-    const x = only(inputs);
-    const weight = parameters.weight!;
-    forEachConnection(layer, batchSize, (o, w, i) => {
-      y[o]! += weight[w]! * x[i]!;
-    });
-    const { bias } = parameters;
-    if (bias) {
-      const pixels = layer.attributes.output[0] * layer.attributes.output[1];
-      for (let o = 0; o < y.length; o++) y[o]! += bias[Math.floor(o / pixels) % bias.length]!;
-    }
-    if (layer.attributes.relu) relu(y, y);
+    activate(convolve(layer, batchSize, only(inputs), parameters), y, layer.attributes.activation);
   },
 
-  /** dw = sum of dy * x over its connections; dx = sum of dy * w over its connections; dbias[f] = sum of dy over n, oy, ox */
-  backward({ layer, batchSize, inputs, parameters, output, outputGradient, inputGradients, parameterGradients }) {
+  /**
+   * dz = dy * f'(z); dw = sum of dz * x over its connections; dx = sum of dz * w over its connections; dbias[f] = sum of dz over n, oy, ox
+   */
+  backward({ layer, batchSize, inputs, parameters, outputGradient: dy, inputGradients, parameterGradients }) {
     const x = only(inputs);
     const weight = parameters.weight!;
     const dx = only(inputGradients);
     const dw = parameterGradients.weight!;
-    const dy = layer.attributes.relu ? maskByRelu(outputGradient, output) : outputGradient;
+    const { activation } = layer.attributes;
+    const dz = activation ? activationGradient(dy, convolve(layer, batchSize, x, parameters), activation) : dy;
     forEachConnection(layer, batchSize, (o, w, i) => {
-      dw[w]! += dy[o]! * x[i]!;
-      dx[i]! += dy[o]! * weight[w]!;
+      dw[w]! += dz[o]! * x[i]!;
+      dx[i]! += dz[o]! * weight[w]!;
     });
     const dbias = parameterGradients.bias;
     if (dbias) {
       const pixels = layer.attributes.output[0] * layer.attributes.output[1];
-      for (let o = 0; o < dy.length; o++) dbias[Math.floor(o / pixels) % dbias.length]! += dy[o]!;
+      for (let o = 0; o < dz.length; o++) dbias[Math.floor(o / pixels) % dbias.length]! += dz[o]!;
     }
   },
 };

@@ -1,50 +1,13 @@
 import type { LayerOf } from '../../nn/layer.ts';
 import { sizeOf } from '../../nn/shape.ts';
-import { erf } from '../../util/erf.ts';
 import { fillDropoutMask } from '../dropout.ts';
 import type { ForwardOptions } from '../engine.ts';
 import { only, type ReferenceLayer } from './layer.ts';
-import { maskByRelu, relu as applyRelu } from './relu.ts';
 
 /** to += values */
 function addTo(to: Float64Array, values: Float64Array): void {
   for (let i = 0; i < to.length; i++) to[i]! += values[i]!;
 }
-
-export const relu: ReferenceLayer<'relu'> = {
-  /** y = max(0, x) */
-  forward({ inputs, output }) {
-    applyRelu(only(inputs), output);
-  },
-
-  /** dx = dy where y > 0, else 0 */
-  backward({ output, outputGradient, inputGradients }) {
-    addTo(only(inputGradients), maskByRelu(outputGradient, output));
-  },
-};
-
-/** The standard normal distribution function Phi. */
-function normalDistribution(x: number): number {
-  return 0.5 * (1 + erf(x / Math.SQRT2));
-}
-
-/** Its density phi, the derivative of Phi. */
-function normalDensity(x: number): number {
-  return Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
-}
-
-export const gelu: ReferenceLayer<'gelu'> = {
-  /** y = x * Phi(x) */
-  forward({ inputs, output: y }) {
-    y.set(only(inputs).map((x) => x * normalDistribution(x)));
-  },
-
-  /** dx = dy * (Phi(x) + x * phi(x)) */
-  backward({ inputs, outputGradient: dy, inputGradients }) {
-    const dx = only(inputs).map((x, i) => dy[i]! * (normalDistribution(x) + x * normalDensity(x)));
-    addTo(only(inputGradients), dx);
-  },
-};
 
 function dropoutMask(layer: LayerOf<'dropout'>, batchSize: number, draws: ForwardOptions): Float32Array {
   const exampleSize = sizeOf(layer.outputShape);

@@ -1,7 +1,8 @@
 import type { LayerKind } from '../../nn/layer.ts';
+import { activation } from './activation.ts';
 import { conv } from './conv.ts';
 import { dense } from './dense.ts';
-import { add, dropout, gelu, relu, scale } from './elementwise.ts';
+import { add, dropout, scale } from './elementwise.ts';
 import type { ReferenceLayer } from './layer.ts';
 import { batchNorm, lrn } from './normalization.ts';
 import { avgPool, globalAvgPool, maxPool } from './pool.ts';
@@ -17,8 +18,7 @@ export const referenceLayers: ReferenceLayers = {
   globalAvgPool,
   lrn,
   batchNorm,
-  relu,
-  gelu,
+  activation,
   dropout,
   concat,
   add,

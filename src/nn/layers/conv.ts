@@ -1,4 +1,5 @@
 import { imageInput, inferWindow, requirePositiveInteger, requireThat, type WindowOptions } from '../checks.ts';
+import { activationOperations, resolveFused, type ActivationOption } from '../activation.ts';
 import type { Inferred } from '../layer.ts';
 import type { Initializer, ParameterSpec } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
@@ -8,7 +9,8 @@ export interface ConvOptions extends WindowOptions {
   /** Input and output channels are split into this many independent groups; `groups = channels` is a depthwise convolution. */
   readonly groups?: number;
   readonly bias?: boolean;
-  readonly relu?: boolean;
+  /** Follows the bias. Default: none. */
+  readonly activation?: ActivationOption | null;
   readonly initializer?: Initializer;
   /** Tensorsandbox's star: weight decay applies. */
   readonly starred?: boolean;
@@ -18,11 +20,12 @@ export interface ConvOptions extends WindowOptions {
 
 /**
  * Convolution over `[C, H, W]`; weights `[filters, C / groups, kH, kW]`.
- * Operations by tensorsandbox's rule: (1 + 2 * C/groups * kH * kW) * F * H * W, where the 1 is the bias, plus 2 * F * H * W for a ReLU.
+ * Operations by tensorsandbox's rule: (1 + 2 * C/groups * kH * kW) * F * H * W, where the 1 is the bias, plus the activation's for each output.
  */
 export function inferConv(name: string, options: ConvOptions, inputs: readonly Shape[]): Inferred<'conv'> {
   const [channels, height, width] = imageInput(inputs, name);
-  const { filters, groups = 1, bias = true, relu = false, starred = false } = options;
+  const { filters, groups = 1, bias = true, starred = false } = options;
+  const activation = resolveFused(options.activation, name);
   requirePositiveInteger(filters, name, 'filters');
   requirePositiveInteger(groups, name, 'groups');
   requireThat(channels % groups === 0, name, 'groups', groups, `a divisor of its ${channels} input channels`);
@@ -58,10 +61,10 @@ export function inferConv(name: string, options: ConvOptions, inputs: readonly S
   }
   const outputs = filters * window.output[0] * window.output[1];
   return {
-    attributes: { ...window, filters, groups, bias, relu },
+    attributes: { ...window, filters, groups, bias, activation },
     outputShape: [filters, ...window.output],
     parameters,
-    operations: outputs * (2 * fanIn + (bias ? 1 : 0) + (relu ? 2 : 0)),
+    operations: outputs * (2 * fanIn + (bias ? 1 : 0) + activationOperations(activation)),
     multiplyAdds: outputs * fanIn,
   };
 }

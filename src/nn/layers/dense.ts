@@ -1,4 +1,5 @@
 import { requirePositiveInteger, singleInput } from '../checks.ts';
+import { activationOperations, resolveFused, type ActivationOption } from '../activation.ts';
 import type { Inferred } from '../layer.ts';
 import type { Initializer, ParameterSpec } from '../parameter.ts';
 import { sizeOf, type Shape } from '../shape.ts';
@@ -6,7 +7,8 @@ import { sizeOf, type Shape } from '../shape.ts';
 export interface DenseOptions {
   readonly features: number;
   readonly bias?: boolean;
-  readonly relu?: boolean;
+  /** Follows the bias. Default: none. */
+  readonly activation?: ActivationOption | null;
   readonly initializer?: Initializer;
   /** Tensorsandbox's star: weight decay applies. */
   readonly starred?: boolean;
@@ -14,11 +16,12 @@ export interface DenseOptions {
 
 /**
  * Dense layer; an image input is read in C, H, W order. Weights `[features, inputs]`.
- * Operations by tensorsandbox's rule: (2 * inputs + 1) * features, where the 1 is the bias, plus 2 * features for a ReLU.
+ * Operations by tensorsandbox's rule: (2 * inputs + 1) * features, where the 1 is the bias, plus the activation's for each output.
  */
 export function inferDense(name: string, options: DenseOptions, inputs: readonly Shape[]): Inferred<'dense'> {
   const fanIn = sizeOf(singleInput(inputs, name));
-  const { features, bias = true, relu = false, starred = false } = options;
+  const { features, bias = true, starred = false } = options;
+  const activation = resolveFused(options.activation, name);
   requirePositiveInteger(features, name, 'features');
   const common = { layer: name, kind: 'trainable', fanIn, fanOut: features } as const;
   const parameters: ParameterSpec[] = [
@@ -42,10 +45,10 @@ export function inferDense(name: string, options: DenseOptions, inputs: readonly
     });
   }
   return {
-    attributes: { features, bias, relu },
+    attributes: { features, bias, activation },
     outputShape: [features],
     parameters,
-    operations: features * (2 * fanIn + (bias ? 1 : 0) + (relu ? 2 : 0)),
+    operations: features * (2 * fanIn + (bias ? 1 : 0) + activationOperations(activation)),
     multiplyAdds: features * fanIn,
   };
 }

@@ -1,3 +1,4 @@
+import { activationOperations, resolveActivation, type ActivationOptions } from '../activation.ts';
 import { requireThat, singleInput } from '../checks.ts';
 import type { Inferred, LayerKind, NoOptions } from '../layer.ts';
 import { formatShape, sameShape, sizeOf, type Shape } from '../shape.ts';
@@ -10,14 +11,10 @@ export interface ScaleOptions {
   readonly factor: number;
 }
 
-/** max(0, x): 2 operations per element (tensorsandbox's rule). */
-export function inferRelu(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'relu'> {
-  return elementwise(singleInput(inputs, name), {}, 2);
-}
-
-/** x * Phi(x): counted as 8 operations per element, the cost of its usual rational approximation. */
-export function inferGelu(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'gelu'> {
-  return elementwise(singleInput(inputs, name), {}, 8);
+/** A function of each element, counted as `activationOperations` says. */
+export function inferActivation(name: string, options: ActivationOptions, inputs: readonly Shape[]): Inferred<'activation'> {
+  const activation = resolveActivation(options, name);
+  return elementwise(singleInput(inputs, name), activation, activationOperations(activation));
 }
 
 /** The identity at inference, hence no operations. */

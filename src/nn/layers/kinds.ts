@@ -1,21 +1,14 @@
 /** Every kind of layer: the options it is added with, and what follows from them. */
 import { ConfigurationError } from '../../util/errors.ts';
 import { didYouMean } from '../../util/suggest.ts';
+import { allowedActivations, type ActivationOptions } from '../activation.ts';
 import { requireThat } from '../checks.ts';
 import type { Inferred, LayerKind, NoOptions } from '../layer.ts';
 import { describeInitializers, isInitializer } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
 import { inferConv, type ConvOptions } from './conv.ts';
 import { inferDense, type DenseOptions } from './dense.ts';
-import {
-  inferAdd,
-  inferDropout,
-  inferGelu,
-  inferRelu,
-  inferScale,
-  type DropoutOptions,
-  type ScaleOptions,
-} from './elementwise.ts';
+import { inferActivation, inferAdd, inferDropout, inferScale, type DropoutOptions, type ScaleOptions } from './elementwise.ts';
 import { inferBatchNorm, inferLrn, type BatchNormOptions, type LrnOptions } from './normalization.ts';
 import { inferAvgPool, inferGlobalAvgPool, inferMaxPool, type PoolOptions } from './pool.ts';
 import { inferConcat, inferFlatten } from './structure.ts';
@@ -28,6 +21,14 @@ interface OptionType {
 
 const number: OptionType = { allowed: 'a number', isValid: (value) => typeof value === 'number' };
 const flag: OptionType = { allowed: 'true or false', isValid: (value) => typeof value === 'boolean' };
+/** A name alone, or with what the function needs; the name itself is checked with the rest. */
+const activation: OptionType = {
+  allowed: allowedActivations,
+  isValid: (value) =>
+    value === null ||
+    typeof value === 'string' ||
+    (typeof value === 'object' && Object.keys(value).every((key) => key === 'type' || key === 'slope')),
+};
 const initializer: OptionType = { allowed: describeInitializers(), isValid: isInitializer };
 const extent: OptionType = {
   allowed: 'a number or two, [height, width]',
@@ -51,8 +52,7 @@ interface OptionsOf {
   globalAvgPool: NoOptions;
   lrn: LrnOptions;
   batchNorm: BatchNormOptions;
-  relu: NoOptions;
-  gelu: NoOptions;
+  activation: ActivationOptions;
   dropout: DropoutOptions;
   concat: NoOptions;
   add: NoOptions;
@@ -61,7 +61,7 @@ interface OptionsOf {
 }
 
 const window = { kernel: extent, stride: extent, padding };
-const weights = { bias: flag, relu: flag, initializer, starred: flag };
+const weights = { bias: flag, activation, initializer, starred: flag };
 
 const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   conv: { infer: inferConv, options: { ...window, ...weights, filters: number, groups: number, frozen: flag } },
@@ -71,8 +71,10 @@ const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   globalAvgPool: { infer: inferGlobalAvgPool, options: {} },
   lrn: { infer: inferLrn, options: { depthRadius: number, bias: number, alpha: number, beta: number } },
   batchNorm: { infer: inferBatchNorm, options: { epsilon: number, momentum: number, scale: flag, shift: flag } },
-  relu: { infer: inferRelu, options: {} },
-  gelu: { infer: inferGelu, options: {} },
+  activation: {
+    infer: inferActivation,
+    options: { type: { allowed: allowedActivations, isValid: (value) => typeof value === 'string' }, slope: number },
+  },
   dropout: { infer: inferDropout, options: { rate: number } },
   concat: { infer: inferConcat, options: {} },
   add: { infer: inferAdd, options: {} },

@@ -32,7 +32,7 @@ test('a convolution with the usual options', () => {
     inputShapes: [[3, 7, 6]],
     attributes: {
       ...{ input: [7, 6], kernel: [5, 5], stride: [1, 1], padding: [2, 2, 2, 2], output: [7, 6] },
-      ...{ filters: 10, groups: 1, bias: true, relu: false },
+      ...{ filters: 10, groups: 1, bias: true, activation: null },
     },
     outputShape: [10, 7, 6],
     parameters: [
@@ -47,7 +47,7 @@ test('a convolution with the usual options', () => {
 test('a frozen, starred convolution in groups, of an oblong kernel, with a ReLU and no bias', () => {
   const add: Add = (b, x) =>
     b.conv('x', x, {
-      ...{ kernel: [3, 2], stride: [2, 1], padding: 'valid', filters: 8, groups: 2, bias: false, relu: true },
+      ...{ kernel: [3, 2], stride: [2, 1], padding: 'valid', filters: 8, groups: 2, bias: false, activation: 'relu' },
       ...{ frozen: true, starred: true, initializer: { type: 'heNormal' } },
     });
   // Each filter sees two of four channels: 2 x 6 = 12 inputs, and each input feeds four filters: 4 x 6 = 24.
@@ -58,7 +58,7 @@ test('a frozen, starred convolution in groups, of an oblong kernel, with a ReLU 
     inputShapes: [[4, 7, 6]],
     attributes: {
       ...{ input: [7, 6], kernel: [3, 2], stride: [2, 1], padding: [0, 0, 0, 0], output: [3, 5] },
-      ...{ filters: 8, groups: 2, bias: false, relu: true },
+      ...{ filters: 8, groups: 2, bias: false, activation: { type: 'relu' } },
     },
     outputShape: [8, 3, 5],
     parameters: [
@@ -76,7 +76,7 @@ test('dense layers', () => {
   const common = { kind: 'dense', name: 'x', inputs: ['input'], inputShapes: [[4, 3, 2]], outputShape: [5], multiplyAdds: 120 };
   expect(layerOn([4, 3, 2], (b, x) => b.dense('x', x, { features: 5 }))).toEqual({
     ...common,
-    attributes: { features: 5, bias: true, relu: false },
+    attributes: { features: 5, bias: true, activation: null },
     parameters: [
       parameter('weight', { ...fans, shape: [5, 24], initializer: xavier, starred: false }),
       parameter('bias', { ...fans, shape: [5], initializer: zero, starred: false }),
@@ -84,10 +84,10 @@ test('dense layers', () => {
     operations: 49 * 5,
   });
   const initializer = { type: 'uniformFanIn' } as const;
-  const options = { features: 5, bias: false, relu: true, starred: true, initializer };
+  const options = { features: 5, bias: false, activation: 'relu', starred: true, initializer } as const;
   expect(layerOn([4, 3, 2], (b, x) => b.dense('x', x, options))).toEqual({
     ...common,
-    attributes: { features: 5, bias: false, relu: true },
+    attributes: { features: 5, bias: false, activation: { type: 'relu' } },
     parameters: [parameter('weight', { ...fans, shape: [5, 24], initializer, starred: true })],
     operations: 50 * 5,
   });
@@ -122,8 +122,9 @@ test.each<[string, Add, object, readonly number[], number]>([
   ['maxPool', (b, x) => b.maxPool('x', x, { kernel: [3, 2] }), window, [4, 2, 2], 0],
   ['avgPool', (b, x) => b.avgPool('x', x, { kernel: [3, 2] }), window, [4, 2, 2], 0],
   ['globalAvgPool', (b, x) => b.globalAvgPool('x', x), {}, [4], 0],
-  ['relu', (b, x) => b.relu('x', x), {}, [4, 5, 4], 160],
-  ['gelu', (b, x) => b.gelu('x', x), {}, [4, 5, 4], 640],
+  ['activation', (b, x) => b.activation('x', x, 'relu'), { type: 'relu' }, [4, 5, 4], 160],
+  ['activation', (b, x) => b.activation('x', x, { type: 'gelu' }), { type: 'gelu' }, [4, 5, 4], 640],
+  ['activation', (b, x) => b.activation('x', x, 'leakyRelu'), { type: 'leakyRelu', slope: 0.01 }, [4, 5, 4], 240],
   ['dropout', (b, x) => b.dropout('x', x, 0), { rate: 0 }, [4, 5, 4], 0],
   ['dropout', (b, x) => b.dropout('x', x, 0.25), { rate: 0.25 }, [4, 5, 4], 0],
   ['scale', (b, x) => b.scale('x', x, -2), { factor: -2 }, [4, 5, 4], 80],

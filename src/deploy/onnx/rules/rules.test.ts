@@ -1,5 +1,6 @@
 /** What each layer is written as, to the letter. That ONNX Runtime computes the same from it is the business of test/onnx-layers.test.ts. */
 import { expect, test } from 'vitest';
+import type { ActivationOption } from '../../../nn/activation.ts';
 import { NetworkBuilder, type Tensor as NetworkTensor } from '../../../nn/network.ts';
 import type { Tensor } from '../../../runs/safetensors.ts';
 import { addLayers } from '../export.ts';
@@ -33,7 +34,7 @@ function attributeText({ name, type, f, i, ints }: AttributeProto): string {
 }
 
 test('a convolution: its window, its groups, its bias if it has one, its ReLU behind it', () => {
-  const options = { kernel: [3, 1], stride: [2, 1], padding: [1, 0, 0, 0], filters: 4, groups: 2, relu: true } as const;
+  const options = { kernel: [3, 1], stride: [2, 1], padding: [1, 0, 0, 0], filters: 4, groups: 2, activation: 'relu' } as const;
   expect(written([4, 5, 6], (b, x) => b.conv('c', x, options))).toEqual([
     'c = Conv(x, c.weight, c.bias) kernel_shape=[3,1] strides=[2,1] pads=[1,0,0,0] group=2',
     'y = Relu(c)',
@@ -47,7 +48,7 @@ test('a convolution: its window, its groups, its bias if it has one, its ReLU be
 });
 
 test('a dense layer: weights transposed, an image flattened first', () => {
-  expect(written([2, 3, 1], (b, x) => b.dense('d', x, { features: 2, relu: true }))).toEqual([
+  expect(written([2, 3, 1], (b, x) => b.dense('d', x, { features: 2, activation: 'relu' }))).toEqual([
     'd/flatten = Flatten(x) axis=1',
     'd = Gemm(d/flatten, d.weight, d.bias) transB=1',
     'y = Relu(d)',
@@ -77,7 +78,7 @@ test('local response normalization: alpha is of the whole window', () => {
 });
 
 test('a batch normalization that nothing takes in, with and without scale and shift', () => {
-  expect(written([2, 3, 3], (b, x) => b.batchNorm('n', b.relu('r', x), { epsilon: 0.5 }))).toEqual([
+  expect(written([2, 3, 3], (b, x) => b.batchNorm('n', b.activation('r', x, 'relu'), { epsilon: 0.5 }))).toEqual([
     'r = Relu(x)',
     'y = BatchNormalization(r, n.scale, n.shift, n.mean, n.variance) epsilon=f0.5',
     'n.scale [2] 0,0.25',
@@ -85,7 +86,9 @@ test('a batch normalization that nothing takes in, with and without scale and sh
     'n.mean [2] 2,2.25',
     'n.variance [2] 3,3.25',
   ]);
-  expect(written([2, 3, 3], (b, x) => b.batchNorm('n', b.relu('r', x), { epsilon: 0.5, scale: false, shift: false }))).toEqual([
+  expect(
+    written([2, 3, 3], (b, x) => b.batchNorm('n', b.activation('r', x, 'relu'), { epsilon: 0.5, scale: false, shift: false })),
+  ).toEqual([
     'r = Relu(x)',
     'y = BatchNormalization(r, n.scale, n.shift, n.mean, n.variance) epsilon=f0.5',
     'n.scale [2] 1,1',
@@ -106,14 +109,31 @@ test('elementwise layers; dropout is nothing, and a sum of three is two addition
     'g/one [] 1',
     'g/half [] 0.5',
   ];
-  expect(written([3, 2, 2], (b, x) => b.gelu('g', x))).toEqual(expected);
-  expect(written([3, 2, 2], (b, x) => b.relu('r', b.dropout('d', x, 0.5)))).toEqual(['y = Relu(x)']);
+  expect(written([3, 2, 2], (b, x) => b.activation('g', x, 'gelu'))).toEqual(expected);
+  expect(written([3, 2, 2], (b, x) => b.activation('r', b.dropout('d', x, 0.5), 'relu'))).toEqual(['y = Relu(x)']);
   expect(written([3, 2, 2], (b, x) => b.scale('s', x, 0.125))).toEqual(['y = Mul(x, s/factor)', 's/factor [] 0.125']);
-  const sum = written([3, 2, 2], (b, x) => b.add('s', x, b.relu('r', x), b.relu('q', x)));
+  const sum = written([3, 2, 2], (b, x) => b.add('s', x, b.activation('r', x, 'relu'), b.activation('q', x, 'relu')));
   expect(sum).toEqual(['r = Relu(x)', 'q = Relu(x)', 's = Add(x, r)', 'y = Add(s, q)']);
 });
 
+test('activations, alone and behind the layer that has one inside', () => {
+  const alone = (activation: ActivationOption) => written([3, 2, 2], (b, x) => b.activation('a', x, activation));
+  expect(alone('relu6')).toEqual(['y = Clip(x, a/min, a/max)', 'a/min [] 0', 'a/max [] 6']);
+  expect(alone({ type: 'leakyRelu', slope: 0.25 })).toEqual(['y = LeakyRelu(x) alpha=f0.25']);
+  expect(alone('sigmoid')).toEqual(['y = Sigmoid(x)']);
+  expect(alone('silu')).toEqual(['a/sigmoid = Sigmoid(x)', 'y = Mul(x, a/sigmoid)']);
+  expect(alone('hardSigmoid')).toEqual([`y = HardSigmoid(x) alpha=f${1 / 6} beta=f0.5`]);
+  expect(alone('hardSwish')).toEqual(['y = HardSwish(x)']);
+  const dense = written([6], (b, x) =>
+    b.activation('r', b.dense('d', x, { features: 2, bias: false, activation: 'hardSwish' }), 'relu'),
+  );
+  expect(dense.slice(0, 3)).toEqual(['d = Gemm(x, d.weight) transB=1', 'd/hardSwish = HardSwish(d)', 'y = Relu(d/hardSwish)']);
+});
+
 test('concat joins channels, flatten keeps examples', () => {
-  expect(written([3, 2, 2], (b, x) => b.concat('c', x, b.relu('r', x)))).toEqual(['r = Relu(x)', 'y = Concat(x, r) axis=1']);
+  expect(written([3, 2, 2], (b, x) => b.concat('c', x, b.activation('r', x, 'relu')))).toEqual([
+    'r = Relu(x)',
+    'y = Concat(x, r) axis=1',
+  ]);
   expect(written([3, 2, 2], (b, x) => b.flatten('f', x))).toEqual(['y = Flatten(x) axis=1']);
 });

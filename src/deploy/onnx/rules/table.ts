@@ -1,8 +1,9 @@
 import type { LayerKind } from '../../../nn/layer.ts';
 import type { OnnxRule } from '../rule.ts';
+import { activationRule } from './activation.ts';
 import { convRule } from './conv.ts';
 import { denseRule } from './dense.ts';
-import { addRule, dropoutRule, geluRule, reluRule, scaleRule } from './elementwise.ts';
+import { addRule, dropoutRule, scaleRule } from './elementwise.ts';
 import { batchNormRule, lrnRule } from './normalization.ts';
 import { avgPoolRule, globalAvgPoolRule, maxPoolRule } from './pool.ts';
 import { concatRule, flattenRule } from './structure.ts';
@@ -16,8 +17,7 @@ export const onnxRules: { readonly [K in LayerKind]: OnnxRule<K> } = {
   globalAvgPool: globalAvgPoolRule,
   lrn: lrnRule,
   batchNorm: batchNormRule,
-  relu: reluRule,
-  gelu: geluRule,
+  activation: activationRule,
   dropout: dropoutRule,
   concat: concatRule,
   add: addRule,

@@ -1,37 +1,142 @@
-/** Element-wise functions of one tensor: ReLU, GELU, scale, dropout, and the ReLU fused into convolutions and dense layers. */
+/** Element-wise functions of one tensor: activations, alone and fused into convolutions and dense layers, scale and dropout. */
+import type { Activation, ActivationOf, ActivationType } from '../../../nn/activation.ts';
 import { sizeOf } from '../../../nn/shape.ts';
 import { fillDropoutMask } from '../../dropout.ts';
 import type { LoweringContext, Lowering } from '../context.ts';
-import type { EltwiseAlgorithm, PostOperation } from '../dnnl.ts';
-import type { ProgramBuilder, Value } from '../program.ts';
+import type { EltwiseAlgorithm, MemoryDescriptor, PostOperation, Primitive } from '../dnnl.ts';
+import { isReference, type ProgramBuilder, type Value } from '../program.ts';
 
-/** max(0, result) as the last thing a convolution or dense layer does. */
-export const reluPostOperation: readonly PostOperation[] = [{ type: 'eltwise', algorithm: 'relu' }];
+interface Eltwise {
+  readonly algorithm: EltwiseAlgorithm;
+  readonly alpha?: number;
+  readonly beta?: number;
+}
+
+/** An activation in oneDNN's functions. */
+interface ActivationKernels {
+  /** One after the other. */
+  readonly forward: readonly Eltwise[];
+  /** Given the activation's output, or its input. */
+  readonly backward: Eltwise & { readonly from: 'output' | 'input' };
+  /** Of the gradient, after `backward`; default 1. */
+  readonly factor?: number;
+}
+
+const kernelsOf: { readonly [T in ActivationType]: (activation: ActivationOf<T>) => ActivationKernels } = {
+  // dx = dy where y > 0, else 0
+  relu: () => ({ forward: [{ algorithm: 'relu' }], backward: { algorithm: 'reluFromOutput', from: 'output' } }),
+  // dx = dy where 0 < y < 6, else 0
+  relu6: () => ({
+    forward: [{ algorithm: 'clip', alpha: 0, beta: 6 }],
+    backward: { algorithm: 'clipFromOutput', alpha: 0, beta: 6, from: 'output' },
+  }),
+  // dx = dy where y > 0, else slope * dy
+  leakyRelu: ({ slope }) => ({
+    forward: [{ algorithm: 'relu', alpha: slope }],
+    backward: { algorithm: 'reluFromOutput', alpha: slope, from: 'output' },
+  }),
+  // dx = dy * (Phi(x) + x * phi(x))
+  gelu: () => ({ forward: [{ algorithm: 'geluErf' }], backward: { algorithm: 'geluErf', from: 'input' } }),
+  // dx = dy * y * (1 - y)
+  sigmoid: () => ({ forward: [{ algorithm: 'logistic' }], backward: { algorithm: 'logisticFromOutput', from: 'output' } }),
+  // With s = logistic(x): dx = dy * s * (1 + x * (1 - s))
+  silu: () => ({
+    forward: [{ algorithm: 'swish', alpha: 1 }],
+    backward: { algorithm: 'swish', alpha: 1, from: 'input' },
+  }),
+  // Version 2 has no function of its own for it. dx = dy / 6 where 0 < y < 1, else 0
+  hardSigmoid: () => ({
+    forward: [
+      { algorithm: 'linear', alpha: 1 / 6, beta: 1 / 2 },
+      { algorithm: 'clip', alpha: 0, beta: 1 },
+    ],
+    backward: { algorithm: 'clipFromOutput', alpha: 0, beta: 1, from: 'output' },
+    factor: 1 / 6,
+  }),
+  // dx = 0 where x <= -3, dy where x >= 3, else dy * (x / 3 + 1/2)
+  hardSwish: () => ({
+    forward: [{ algorithm: 'hardSwish', alpha: 1 / 6, beta: 1 / 2 }],
+    backward: { algorithm: 'hardSwish', alpha: 1 / 6, beta: 1 / 2, from: 'input' },
+  }),
+};
+
+function kernels<T extends ActivationType>(activation: Activation & ActivationOf<T>): ActivationKernels {
+  // The entry is for the activation's own type, which the compiler cannot see through the union.
+  return (kernelsOf[activation.type] as unknown as (activation: ActivationOf<T>) => ActivationKernels)(activation);
+}
+
+/** An activation as the last thing that a convolution or dense layer does. */
+export interface FusedActivation {
+  /** Of the kernel. */
+  readonly postOperations: readonly PostOperation[];
+  /** From what the kernel makes to the layer's output. */
+  output(result: Value): Value;
+  /** From the gradient of the layer's output to that of what the kernel makes before its activation. */
+  backward(gradient: Value): Value;
+}
+
+/**
+ * The kernel applies the activation itself, but in training where its backward pass needs what was there before it. The gradient of a ReLU is left
+ * alone where a later layer masks it.
+ */
+export function fuse(context: LoweringContext, layer: string, activation: Activation | null): FusedActivation {
+  if (activation === null) return { postOperations: [], output: (result) => result, backward: (gradient) => gradient };
+  const { forward, backward } = kernels(activation);
+  const isFused = !context.training || backward.from === 'output';
+  const isMaskedLater = activation.type === 'relu' && !context.masksOwnRelu(layer);
+  let before: Value | undefined;
+  let after: Value | undefined;
+  return {
+    postOperations: isFused ? forward.map((eltwise) => ({ type: 'eltwise', ...eltwise })) : [],
+    output(result) {
+      before = result;
+      after = isFused ? result : activationForward(context, layer, activation, result);
+      return after;
+    },
+    backward: (gradient) =>
+      isMaskedLater ? gradient : activationBackward(context, layer, activation, before!, after!, gradient),
+  };
+}
 
 /**
  * The gradient before a ReLU, from the ReLU's output: dx = dy where y > 0, else 0. In place where nobody else needs dy.
  */
-export function reluBackward(program: ProgramBuilder, layer: string, output: Value, gradient: Value): Value {
-  return eltwiseBackward(program, layer, 'reluFromOutput', output, gradient);
+export function reluBackward(context: LoweringContext, layer: string, output: Value, gradient: Value): Value {
+  return activationBackward(context, layer, { type: 'relu' }, output, output, gradient);
 }
 
-export const lowerRelu: Lowering<'relu'> = (context, layer, [x]) => {
+export const lowerActivation: Lowering<'activation'> = (context, layer, [x]) => {
   if (context.rectified.has(layer.inputs[0]!)) return { output: x!, backward: (gradient) => [gradient] };
-  const output = eltwiseForward(context, layer.name, 'relu', x!);
-  return { output, backward: (gradient) => [reluBackward(context.program, layer.name, output, gradient)] };
+  const output = activationForward(context, layer.name, layer.attributes, x!);
+  return {
+    output,
+    backward: (gradient) => [activationBackward(context, layer.name, layer.attributes, x!, output, gradient)],
+  };
 };
 
-export const lowerGelu: Lowering<'gelu'> = (context, layer, [x]) => ({
-  output: eltwiseForward(context, layer.name, 'geluErf', x!),
-  backward: (gradient) => [eltwiseBackward(context.program, layer.name, 'geluErf', x!, gradient)],
-});
+function activationForward(context: LoweringContext, layer: string, activation: Activation, x: Value): Value {
+  return kernels(activation).forward.reduce((value, eltwise) => eltwiseForward(context, layer, eltwise, value), x);
+}
+
+function activationBackward(
+  context: LoweringContext,
+  layer: string,
+  activation: Activation,
+  input: Value,
+  output: Value,
+  gradient: Value,
+): Value {
+  const { backward, factor = 1 } = kernels(activation);
+  const dx = eltwiseBackward(context.program, layer, backward, backward.from === 'output' ? output : input, gradient);
+  return factor === 1 ? dx : eltwiseForward(context, layer, { algorithm: 'linear', alpha: factor }, dx);
+}
 
 /** y = factor * x; dx = factor * dy. */
 export const lowerScale: Lowering<'scale'> = (context, layer, [x]) => {
   const { factor } = layer.attributes;
   return {
-    output: eltwiseForward(context, layer.name, 'linear', x!, factor),
-    backward: (gradient) => [eltwiseForward(context, layer.name, 'linear', gradient, factor)],
+    output: eltwiseForward(context, layer.name, { algorithm: 'linear', alpha: factor }, x!),
+    backward: (gradient) => [eltwiseForward(context, layer.name, { algorithm: 'linear', alpha: factor }, gradient)],
   };
 };
 
@@ -65,11 +170,12 @@ export const lowerDropout: Lowering<'dropout'> = (context, layer, [x]) => {
   };
 };
 
-function eltwiseForward(context: LoweringContext, layer: string, algorithm: EltwiseAlgorithm, x: Value, alpha = 0): Value {
-  const { program, training } = context;
-  const primitive = program.primitive(layer, [{ kind: 'eltwise', training, algorithm, data: x.descriptor, alpha }]);
-  const output = program.value(x.descriptor);
-  program.emit(layer, 'elementwise', primitive, { src: x, dst: output });
+function eltwiseForward({ program, training }: LoweringContext, layer: string, eltwise: Eltwise, x: Value): Value {
+  const { layout, primitive } = fastest(program, x, (data) =>
+    program.primitive(layer, [{ kind: 'eltwise', training, data, ...eltwise }]),
+  );
+  const output = program.value(layout);
+  program.emit(layer, 'elementwise', primitive, { src: program.inLayout(layer, x, layout), dst: output });
   return output;
 }
 
@@ -77,16 +183,30 @@ function eltwiseForward(context: LoweringContext, layer: string, algorithm: Eltw
 function eltwiseBackward(
   program: ProgramBuilder,
   layer: string,
-  algorithm: EltwiseAlgorithm,
+  { from, ...eltwise }: ActivationKernels['backward'],
   data: Value,
   gradient: Value,
 ): Value {
-  const dy = program.inLayout(layer, gradient, data.descriptor);
-  const forward = program.primitive(layer, [{ kind: 'eltwise', training: true, algorithm, data: data.descriptor }]);
-  const spec = { kind: 'eltwiseBackward', algorithm, data: data.descriptor, diff: dy.descriptor } as const;
-  const primitive = program.primitive(layer, [spec], { forward });
-  const dx = dy.shared ? program.value(dy.descriptor) : dy;
-  const dataArgument = algorithm === 'reluFromOutput' ? { dst: data } : { src: data };
-  program.emit(layer, 'elementwise', primitive, { ...dataArgument, diffDst: dy, diffSrc: dx });
+  const { layout, primitive } = fastest(program, data, (descriptor) => {
+    const forward = program.primitive(layer, [{ kind: 'eltwise', training: true, data: descriptor, ...eltwise }]);
+    const spec = { kind: 'eltwiseBackward', data: descriptor, diff: descriptor, ...eltwise } as const;
+    return program.primitive(layer, [spec], { forward });
+  });
+  const dy = program.inLayout(layer, gradient, layout);
+  const dx = dy.shared ? program.value(layout) : dy;
+  const given = program.inLayout(layer, data, layout);
+  program.emit(layer, 'elementwise', primitive, { [from === 'output' ? 'dst' : 'src']: given, diffDst: dy, diffSrc: dx });
   return dx;
+}
+
+/**
+ * The kernel for a tensor's own layout, or that for the plain one where only it is fast: blocks are filled up with channels of zeros, which
+ * fast kernels do not keep where f(0) is not 0.
+ */
+function fastest({ dnnl }: ProgramBuilder, { descriptor }: Value, make: (layout: MemoryDescriptor) => Primitive) {
+  const own = make(descriptor);
+  if (!isReference(own)) return { layout: descriptor, primitive: own };
+  const plain = dnnl.plain(descriptor.dims, descriptor.dataType);
+  const primitive = make(plain);
+  return isReference(primitive) ? { layout: descriptor, primitive: own } : { layout: plain, primitive };
 }

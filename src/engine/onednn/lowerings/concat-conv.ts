@@ -4,16 +4,17 @@ import type { ParameterRole } from '../../../nn/parameter.ts';
 import { LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
 import type { MemoryDescriptor } from '../dnnl.ts';
 import type { Value } from '../program.ts';
-import { reluBackward, reluPostOperation } from './activation.ts';
+import { fuse } from './activation.ts';
 import { lowerConv } from './conv.ts';
 
 export const lowerConcatConv: Lowering<'conv'> = (context, layer, inputs) => {
   const { program } = context;
-  const { relu, filters, kernel, bias } = layer.attributes;
+  const { filters, kernel, bias } = layer.attributes;
+  const activation = fuse(context, layer.name, layer.attributes.activation);
   const channels = layer.inputShapes.reduce((sum, [count]) => sum + count!, 0);
   const weights = context.parameter(layer, 'weight', program.dnnl.plain([filters, channels, ...kernel], 'f32'))!;
   let firstChannel = 0;
-  let output: Value | undefined;
+  let sum: Value | undefined;
   const parts = inputs.map((input, i) => {
     const inputShape = layer.inputShapes[i]!;
     const partContext = new InputPartContext(context, weights, firstChannel, inputShape[0]!);
@@ -23,20 +24,19 @@ export const lowerConcatConv: Lowering<'conv'> = (context, layer, inputs) => {
       ...layer,
       inputs: [layer.inputs[i]!],
       inputShapes: [inputShape],
-      attributes: { ...layer.attributes, bias: bias && i === 0, relu: false },
+      attributes: { ...layer.attributes, bias: bias && i === 0, activation: null },
     };
     const lowered = lowerConv(partContext, part, [input], {
-      addTo: output,
-      postOperations: relu && isLast ? reluPostOperation : [],
+      addTo: sum,
+      postOperations: isLast ? activation.postOperations : [],
     });
-    output = lowered.output;
+    sum = lowered.output;
     return { part, partContext, lowered };
   });
   return {
-    output: output!,
+    output: activation.output(sum!),
     backward: (gradient, needs) => {
-      const masked = relu && context.masksOwnRelu(layer.name);
-      const dz = masked ? reluBackward(program, layer.name, output!, gradient) : gradient;
+      const dz = activation.backward(gradient);
       return parts.map(({ part, partContext, lowered }, i) => {
         const [dx] = lowered.backward!(dz, [needs[i]!]);
         partContext.writeGradients(part);

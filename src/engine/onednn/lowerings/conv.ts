@@ -1,4 +1,4 @@
-/** Convolution, with its bias and ReLU fused into the forward kernel. */
+/** Convolution, with its bias and activation fused into the forward kernel. */
 import type { LayerOf } from '../../../nn/layer.ts';
 import { asGiven, type Lowered, type LoweringContext, type PlacedParameter } from '../context.ts';
 import type {
@@ -11,13 +11,13 @@ import type {
   PrimitiveSpec,
 } from '../dnnl.ts';
 import type { Value } from '../program.ts';
-import { reluBackward, reluPostOperation } from './activation.ts';
+import { fuse } from './activation.ts';
 import { winogradSpeedup } from './winograd.ts';
 
 /** Winograd is taken where it should be faster than direct kernels by this much: what is lost in rounding should buy something. */
 const worthwhileSpeedup = { f32: 1.1, bf16: 1.8 } as const satisfies Record<DataType, number>;
 
-/** What becomes of a convolution's result beside bias and ReLU. */
+/** What becomes of a convolution's result beside bias and activation. */
 interface ConvolutionResult {
   /** Add it to what this tensor holds. */
   readonly addTo?: Value | undefined;
@@ -32,7 +32,7 @@ export function lowerConv(
 ): Lowered {
   const { program } = context;
   const { dnnl } = program;
-  const { relu } = layer.attributes;
+  const activation = fuse(context, layer.name, layer.attributes.activation);
   const inputDims = x!.descriptor.dims;
   const algorithms = algorithmsFor(context, layer, inputDims);
   const dataType =
@@ -47,24 +47,23 @@ export function lowerConv(
   const sources = isImage ? [...asIs, preferred] : [preferred, ...asIs];
   const specs = sources.map((src) => ({ ...forwardSpec(context, layer, src), ...(addTo && { dst: addTo.descriptor }) }));
   const forward = program.primitive(layer.name, forEach(algorithms, specs), {
-    postOperations: [...(addTo ? [{ type: 'sum' } as const] : []), ...(relu ? reluPostOperation : []), ...postOperations],
+    postOperations: [...(addTo ? [{ type: 'sum' } as const] : []), ...activation.postOperations, ...postOperations],
   });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
   const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const biasDescriptor = biasOf(context, layer);
   const bias = biasDescriptor && context.parameter(layer, 'bias', biasDescriptor);
-  const output = addTo ?? program.value(forward.descriptor('dst'));
+  const result = addTo ?? program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
     weights: context.valuesIn(layer, weights, forward.descriptor('weights')),
     ...(bias === undefined ? {} : { bias: bias.values }),
-    dst: output,
+    dst: result,
   });
   return {
-    output,
+    output: activation.output(result),
     backward: (gradient, [needsInput]) => {
-      const masked = relu && context.masksOwnRelu(layer.name);
-      const dz = masked ? reluBackward(program, layer.name, output, gradient) : gradient;
+      const dz = activation.backward(gradient);
       // The gradient of the input comes last: the layer before reads it next, while it is in the cache.
       backwardWeights(context, layer, algorithms, forward, source, dz, weights, bias);
       const dx = needsInput === true ? backwardData(context, layer, algorithms, forward, inputDims, weights, dz) : undefined;

@@ -1,14 +1,15 @@
-/** Dense layer (oneDNN: inner product), with its bias and ReLU fused into the forward kernel. */
+/** Dense layer (oneDNN: inner product), with its bias and activation fused into the forward kernel. */
 import { asGiven, type Lowering, type LoweringContext, type PlacedParameter } from '../context.ts';
 import type { LayerOf } from '../../../nn/layer.ts';
 import type { MemoryDescriptor, Primitive } from '../dnnl.ts';
 import type { Value } from '../program.ts';
-import { reluBackward, reluPostOperation } from './activation.ts';
+import { fuse } from './activation.ts';
 
 export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
   const { program, batchSize } = context;
   const { dnnl } = program;
-  const { features, relu } = layer.attributes;
+  const { features } = layer.attributes;
+  const activation = fuse(context, layer.name, layer.attributes.activation);
   const dataType = context.dataTypeOf(layer.name);
   // An image is taken as it is: its weights are [features, C, H, W], the same numbers as [features, C * H * W].
   const inputDims = x!.descriptor.dims;
@@ -21,26 +22,22 @@ export const lowerDense: Lowering<'dense'> = (context, layer, [x]) => {
     dst: dnnl.plain([batchSize, features], dataType),
   } as const;
   const sources = [...asGiven(x!.descriptor, dataType), dnnl.any(inputDims, dataType), dnnl.plain(inputDims, dataType)];
-  const postOperations = relu ? reluPostOperation : [];
   const specs = sources.map((src) => ({ ...shape, src }));
-  const forward = program.primitive(layer.name, specs, { postOperations });
+  const forward = program.primitive(layer.name, specs, { postOperations: activation.postOperations });
   const source = program.inLayout(layer.name, x!, forward.descriptor('src'));
   const weights = context.parameter(layer, 'weight', arenaLayout(context, layer, forward))!;
   const bias = shape.bias === undefined ? undefined : context.parameter(layer, 'bias', shape.bias);
-  const output = program.value(forward.descriptor('dst'));
+  const result = program.value(forward.descriptor('dst'));
   program.emit(layer.name, 'forward', forward, {
     src: source,
     weights: context.valuesIn(layer, weights, forward.descriptor('weights')),
     ...(bias === undefined ? {} : { bias: bias.values }),
-    dst: output,
+    dst: result,
   });
   return {
-    output,
+    output: activation.output(result),
     backward: (gradient, [needsInput]) => {
-      const masked = relu && context.masksOwnRelu(layer.name);
-      const dz = masked
-        ? reluBackward(program, layer.name, output, gradient)
-        : program.inLayout(layer.name, gradient, output.descriptor);
+      const dz = program.inLayout(layer.name, activation.backward(gradient), result.descriptor);
       // As in convolutions, the gradient of the input comes last.
       backwardWeights(context, layer.name, forward, source, dz, weights, bias);
       let dx: Value | undefined;

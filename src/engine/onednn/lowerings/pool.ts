@@ -10,7 +10,7 @@ export const lowerMaxPool: Lowering<'maxPool'> = (context, layer, [x]) => {
   // A ReLU commutes with the maximum: its gradient is masked here, on the smaller tensor, in place of before the pooling.
   return {
     output: pooled.output,
-    backward: (gradient, needs) => pooled.backward!(reluBackward(context.program, layer.name, pooled.output, gradient), needs),
+    backward: (gradient, needs) => pooled.backward!(reluBackward(context, layer.name, pooled.output, gradient), needs),
   };
 };
 

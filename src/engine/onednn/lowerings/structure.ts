@@ -27,7 +27,7 @@ export const lowerConcat: Lowering<'concat'> = (context, layer, inputs) => {
   return {
     output,
     backward: (gradient, needs) => {
-      const dy = context.masksEarlierRelus(layer.name) ? reluBackward(program, layer.name, output, gradient) : gradient;
+      const dy = context.masksEarlierRelus(layer.name) ? reluBackward(context, layer.name, output, gradient) : gradient;
       let channels = 0;
       return inputs.map((input, i) => {
         const firstChannel = channels;
