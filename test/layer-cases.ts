@@ -327,11 +327,51 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     bare('add of the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.add('s', x, b.conv('c', x, { kernel: 3, filters: 3 })), { features: 4 }),
     ),
+    between('add of averages over the pixels and a dense layer', [10, 4, 4], 2, (b, x) => {
+      const p = b.globalAvgPool('p', x);
+      return b.add('s', b.dense('d', p, { features: 10, activation: 'relu' }), p);
+    }),
     between('add of sums that share their parts', [10, 4, 4], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' });
       const s = b.add('s', x, c);
       return b.add('t', s, b.activation('r', s, 'relu'), c);
     }),
+  ],
+  multiply: [
+    between('product of two images', [10, 5, 4], 2, (b, x) => b.multiply('m', x, b.conv('c', x, { kernel: 3, filters: 10 }))),
+    between('product of a tensor with itself', [17, 4, 3], 2, (b, x) => b.multiply('m', x, x)),
+    between('product of 16 channels, which are also used alone', [16, 5, 4], 2, (b, x) => {
+      const c = b.conv('c', x, { kernel: 1, filters: 16, activation: 'sigmoid' });
+      return b.add('a', b.multiply('m', x, c), c);
+    }),
+    betweenDense('product of vectors', 17, 3, (b, x) => b.multiply('m', b.dense('d', x, { features: 17 }), x)),
+    between('product of averages over the pixels and a dense layer', [10, 4, 4], 2, (b, x) => {
+      const p = b.globalAvgPool('p', x);
+      const d = b.dense('d', p, { features: 10, activation: 'relu' });
+      return b.multiply('m', b.multiply('l', d, p), d);
+    }),
+    bare('product of the input and a factor for each of its channels', [3, 5, 4], 2, (b, x) =>
+      b.dense('head', b.multiply('m', x, b.dense('d', x, { features: 3 })), { features: 4 }),
+    ),
+    ...[10, 16, 40].flatMap((channels) => [
+      between(`squeeze and excitation of ${channels} channels with dense layers`, [channels, 5, 4], 3, (b, x) => {
+        const squeezed = b.dense('d', b.globalAvgPool('p', x), { features: 6, activation: 'relu' });
+        return b.multiply('m', x, b.dense('g', squeezed, { features: channels, activation: 'hardSigmoid' }));
+      }),
+      between(`squeeze and excitation of ${channels} channels with convolutions`, [channels, 4, 4], 2, (b, x) => {
+        const squeezed = b.conv('c', b.avgPool('p', x, { kernel: 4 }), { kernel: 1, filters: 6, activation: 'silu' });
+        return b.multiply('m', x, b.conv('g', squeezed, { kernel: 1, filters: channels, activation: 'sigmoid' }));
+      }),
+    ]),
+    between('product with averages over the pixels', [16, 4, 5], 2, (b, x) => b.multiply('m', x, b.globalAvgPool('p', x))),
+    between('product with a factor that is used twice', [10, 4, 4], 2, (b, x) => {
+      const g = b.dense('g', b.globalAvgPool('p', x), { features: 10, activation: 'sigmoid' });
+      const c = b.conv('c', b.multiply('m', x, g), { kernel: 3, filters: 10 });
+      return b.multiply('n', c, g);
+    }),
+    between('product of one pixel and its factors', [10, 1, 1], 3, (b, x) =>
+      b.multiply('m', x, b.conv('g', x, { kernel: 1, filters: 10, activation: 'sigmoid' })),
+    ),
   ],
   scale: [
     between('scale of an image', [10, 5, 4], 2, (b, x) => b.scale('s', x, -2.5)),

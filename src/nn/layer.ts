@@ -86,6 +86,8 @@ export interface AttributesOf {
   concat: NoAttributes;
   /** Element-wise sum of its inputs. */
   add: NoAttributes;
+  /** Element-wise product of two tensors, of which the second may have one number for each channel of the first. */
+  multiply: NoAttributes;
   scale: ScaleAttributes;
   /** [C, H, W] to [C * H * W]. */
   flatten: NoAttributes;

@@ -80,6 +80,8 @@ test.each([
   ['dropout', () => layerOn([4, 3, 2], (b, x) => b.dropout('d', x, 0.5)), 0, 0, 0],
   ['concat', () => layerOn([4, 3, 2], (b, x) => b.concat('j', x, x)), 0, 0, 0],
   ['add', () => layerOn([4, 3, 2], (b, x) => b.add('s', x, x, x)), 0, 48, 0],
+  ['multiply', () => layerOn([4, 3, 2], (b, x) => b.multiply('m', x, x)), 0, 24, 0],
+  ['multiply by channel', () => layerOn([4, 3, 2], (b, x) => b.multiply('m', x, b.globalAvgPool('p', x))), 0, 24, 0],
   ['scale', () => layerOn([4, 3, 2], (b, x) => b.scale('s', x, 2)), 0, 24, 0],
   ['flatten', () => layerOn([4, 3, 2], (b, x) => b.flatten('f', x)), 0, 0, 0],
 ])('%s is counted by the rule', (_, makeLayer, parameters, operations, multiplyAdds) => {
@@ -223,6 +225,18 @@ test.each<[string, Wrong]>([
   [
     'input shape (=4x7x5) must be 3x7x5, as its first input for layer "s"',
     (b, x) => b.add('s', x, b.conv('c', x, { kernel: 1, filters: 4 })),
+  ],
+  [
+    'shape of the second input (=4x7x5) must be 3x7x5 or 3 or 3x1x1, to multiply 3x7x5, for layer "m"',
+    (b, x) => b.multiply('m', x, b.conv('c', x, { kernel: 1, filters: 4 })),
+  ],
+  [
+    'shape of the second input (=3x7x5) must be 3, to multiply 3, for layer "m"',
+    (b, x) => b.multiply('m', b.globalAvgPool('p', x), x),
+  ],
+  [
+    'shape of the second input (=3x7x5) must be 3x1x1 or 3, to multiply 3x1x1, for layer "m"',
+    (b, x) => b.multiply('m', b.avgPool('p', x, { kernel: [7, 5] }), x),
   ],
   [
     'input shape (=3x4x3) must be ?x7x5, as its first input for layer "j"',

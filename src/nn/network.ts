@@ -110,6 +110,11 @@ export class NetworkBuilder {
     return this.layer('add', name, inputs);
   }
 
+  /** The product of `x` and `factor`, which has the shape of `x`, or one number for each of its channels: `[C]` or `[C, 1, 1]` for `[C, H, W]`. */
+  multiply(name: string, x: Tensor, factor: Tensor): Tensor {
+    return this.layer('multiply', name, [x, factor]);
+  }
+
   concat(name: string, ...inputs: readonly Tensor[]): Tensor {
     return this.layer('concat', name, inputs);
   }

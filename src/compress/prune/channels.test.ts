@@ -70,6 +70,23 @@ test('concats put channels side by side, depthwise filters belong to what they r
   expect(network.layers.filter(makesChannels).map(({ name }) => name)).toEqual(['a', 'c', 'logits']);
 });
 
+test('a factor goes with the channel that it multiplies', () => {
+  const b = new NetworkBuilder('net', [2, 4, 4]);
+  const a = b.conv('a', b.input, { kernel: 1, filters: 2 });
+  const squeezed = b.dense('squeeze', b.globalAvgPool('average', a), { features: 3, activation: 'relu' });
+  const excited = b.multiply('scaled', a, b.dense('excite', squeezed, { features: 2, activation: 'hardSigmoid' }));
+  const network = b.build(b.dense('logits', b.globalAvgPool('last', excited), { features: 2 }));
+  const { channels, outputs } = channelsOf(network);
+  for (const name of ['a', 'scaled', 'last']) expect([...outputs.get(name)!]).toEqual([2, 3]);
+  expect(channels[3]).toEqual({
+    filters: [
+      { layer: 'a', index: 1 },
+      { layer: 'excite', index: 1 },
+    ],
+    fixed: undefined,
+  });
+});
+
 test('a sum with the image keeps the filters that it adds', () => {
   const b = new NetworkBuilder('net', [2, 4, 4]);
   const sum = b.add('sum', b.conv('a', b.input, { kernel: 1, filters: 2 }), b.input);

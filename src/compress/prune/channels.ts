@@ -1,6 +1,6 @@
 /**
  * Which filters of a network belong together. A channel goes from the filter that makes it through pools, normalizations and joins to the
- * layers that read it; a sum needs the channels it adds from all of its inputs. Filters that must be removed together are one channel
+ * layers that read it; a sum or a product needs the channels it joins from all of its inputs. Filters that must be removed together are one channel
  * here, and every tensor is a list of channels.
  */
 import type { LayerKind, LayerOf } from '../../nn/layer.ts';
@@ -61,12 +61,17 @@ const rules: { readonly [K in LayerKind]: Rule<K> } = {
   dropout: passThrough,
   scale: passThrough,
   concat: (_, inputs) => Int32Array.from(inputs.flatMap((input) => [...input])),
-  add: (_, [first, ...others], graph) => {
-    for (const other of others) graph.join(first!, other);
-    return first!;
-  },
+  add: joined,
+  // A factor belongs to the channel that it multiplies.
+  multiply: joined,
   flatten: ({ outputShape }, [input]) => spread(input!, outputShape[0]!),
 };
+
+/** Channels that go together from all inputs. */
+function joined(_: unknown, [first, ...others]: readonly Int32Array[], graph: Graph): Int32Array {
+  for (const other of others) graph.join(first!, other);
+  return first!;
+}
 
 function convChannels(layer: LayerOf<'conv'>, [input]: readonly Int32Array[], graph: Graph): Int32Array {
   const { filters, groups } = layer.attributes;

@@ -15,6 +15,7 @@ import { lowerConcatConv } from './lowerings/concat-conv.ts';
 import { lowerLrn } from './lowerings/lrn.ts';
 import { lowerAvgPool, lowerGlobalAvgPool, lowerMaxPool } from './lowerings/pool.ts';
 import { examplesAtATime, lowerPooledConv } from './lowerings/pooled-conv.ts';
+import { lowerMultiply } from './lowerings/multiply.ts';
 import { lowerAdd, lowerConcat, lowerFlatten } from './lowerings/structure.ts';
 import { alignment } from './memory-planner.ts';
 import { allocateAligned } from './native.ts';
@@ -33,6 +34,7 @@ const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
   dropout: lowerDropout,
   concat: lowerConcat,
   add: lowerAdd,
+  multiply: lowerMultiply,
   scale: lowerScale,
   flatten: lowerFlatten,
 };

@@ -128,6 +128,14 @@ export class ProgramBuilder {
     return result;
   }
 
+  /** The same elements in the same order with other dimensions, for example `[N, C, 1, 1]` for `[N, C]`. */
+  withDims(layer: string, value: Value, dims: readonly number[]): Value {
+    const { dims: own, dataType } = value.descriptor;
+    if (own.length === dims.length && own.every((extent, i) => extent === dims[i])) return value;
+    const plain = this.inLayout(layer, value, this.dnnl.plain(own, dataType));
+    return { ...plain, descriptor: this.dnnl.plain(dims, dataType) };
+  }
+
   /** The element-wise sum of tensors of one shape, in the layout of `target`, by default that of the first. */
   sum(layer: string, values: readonly Value[], target = this.value(values[0]!.descriptor)): Value {
     const addends = values.map((value) => this.inLayout(layer, value, target.descriptor));

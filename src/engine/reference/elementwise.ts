@@ -51,6 +51,32 @@ export const scale: ReferenceLayer<'scale'> = {
   },
 };
 
+/** Where the factor of element i lies: with the element, or one for the pixels of a channel. */
+function factorIndex(x: Float64Array, factor: Float64Array): (i: number) => number {
+  const shares = x.length / factor.length;
+  return (i) => Math.floor(i / shares);
+}
+
+export const multiply: ReferenceLayer<'multiply'> = {
+  /** y = x * g, where a factor g may be that of all pixels of a channel */
+  forward({ inputs, output: y }) {
+    const [x, g] = inputs as readonly [Float64Array, Float64Array];
+    const at = factorIndex(x, g);
+    for (let i = 0; i < y.length; i++) y[i] = x[i]! * g[at(i)]!;
+  },
+
+  /** dx = dy * g; dg = sum of dy * x over the elements with that factor */
+  backward({ inputs, outputGradient: dy, inputGradients }) {
+    const [x, g] = inputs as readonly [Float64Array, Float64Array];
+    const [dx, dg] = inputGradients as readonly [Float64Array, Float64Array];
+    const at = factorIndex(x, g);
+    for (let i = 0; i < dy.length; i++) {
+      dx[i]! += dy[i]! * g[at(i)]!;
+      dg[at(i)]! += dy[i]! * x[i]!;
+    }
+  },
+};
+
 export const add: ReferenceLayer<'add'> = {
   /** y = sum of the inputs */
   forward({ inputs, output }) {

@@ -2,7 +2,7 @@ import type { LayerKind } from '../../nn/layer.ts';
 import { activation } from './activation.ts';
 import { conv } from './conv.ts';
 import { dense } from './dense.ts';
-import { add, dropout, scale } from './elementwise.ts';
+import { add, dropout, multiply, scale } from './elementwise.ts';
 import type { ReferenceLayer } from './layer.ts';
 import { batchNorm, lrn } from './normalization.ts';
 import { avgPool, globalAvgPool, maxPool } from './pool.ts';
@@ -22,6 +22,7 @@ export const referenceLayers: ReferenceLayers = {
   dropout,
   concat,
   add,
+  multiply,
   scale,
   flatten,
 };

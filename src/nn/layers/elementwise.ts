@@ -39,6 +39,21 @@ export function inferAdd(name: string, _: NoOptions, inputs: readonly Shape[]): 
   return elementwise(first, {}, inputs.length - 1);
 }
 
+/**
+ * The product of two tensors: of one shape, or of an image `[C, H, W]` and one factor for each of its channels, `[C]` or `[C, 1, 1]` (Hu et al.,
+ * 2018, "Squeeze-and-Excitation Networks"). One multiplication per element.
+ */
+export function inferMultiply(name: string, _: NoOptions, inputs: readonly Shape[]): Inferred<'multiply'> {
+  requireThat(inputs.length === 2, name, 'number of inputs', inputs.length, '2');
+  const [first, second] = inputs as readonly [Shape, Shape];
+  const [channels] = first;
+  const allowed = first.length === 3 ? [first, [channels!], [channels!, 1, 1]] : [first];
+  const fits = allowed.some((shape) => sameShape(shape, second));
+  const shapes = [...new Set(allowed.map(formatShape))].join(' or ');
+  requireThat(fits, name, 'shape of the second input', formatShape(second), `${shapes}, to multiply ${formatShape(first)},`);
+  return elementwise(first, {}, 1);
+}
+
 function elementwise<K extends LayerKind>(
   shape: Shape,
   attributes: Inferred<K>['attributes'],

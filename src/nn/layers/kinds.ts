@@ -8,7 +8,15 @@ import { describeInitializers, isInitializer } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
 import { inferConv, type ConvOptions } from './conv.ts';
 import { inferDense, type DenseOptions } from './dense.ts';
-import { inferActivation, inferAdd, inferDropout, inferScale, type DropoutOptions, type ScaleOptions } from './elementwise.ts';
+import {
+  inferActivation,
+  inferAdd,
+  inferDropout,
+  inferMultiply,
+  inferScale,
+  type DropoutOptions,
+  type ScaleOptions,
+} from './elementwise.ts';
 import { inferBatchNorm, inferLrn, type BatchNormOptions, type LrnOptions } from './normalization.ts';
 import { inferAvgPool, inferGlobalAvgPool, inferMaxPool, type PoolOptions } from './pool.ts';
 import { inferConcat, inferFlatten } from './structure.ts';
@@ -56,6 +64,7 @@ interface OptionsOf {
   dropout: DropoutOptions;
   concat: NoOptions;
   add: NoOptions;
+  multiply: NoOptions;
   scale: ScaleOptions;
   flatten: NoOptions;
 }
@@ -78,6 +87,7 @@ const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   dropout: { infer: inferDropout, options: { rate: number } },
   concat: { infer: inferConcat, options: {} },
   add: { infer: inferAdd, options: {} },
+  multiply: { infer: inferMultiply, options: {} },
   scale: { infer: inferScale, options: { factor: number } },
   flatten: { infer: inferFlatten, options: {} },
 };

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { NetworkBuilder, type Tensor } from '../network.ts';
 import type { ParameterSpec } from '../parameter.ts';
-import { inferAdd } from './elementwise.ts';
+import { inferAdd, inferMultiply } from './elementwise.ts';
 import { inferFlatten } from './structure.ts';
 
 type Add = (b: NetworkBuilder, x: Tensor) => Tensor;
@@ -149,5 +149,6 @@ test.each<[string, Add, readonly number[], number]>([
 
 test('the number of inputs is checked where the builder does not fix it', () => {
   expect(() => inferFlatten('f', {}, [[2], [2]])).toThrow('number of inputs (=2) must be 1 for layer "f"');
+  expect(() => inferMultiply('m', {}, [[2], [2], [2]])).toThrow('number of inputs (=3) must be 2 for layer "m"');
   expect(() => inferAdd('s', {}, [])).toThrow('number of inputs (=0) must be at least 2 for layer "s"');
 });

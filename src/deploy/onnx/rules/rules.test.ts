@@ -130,6 +130,16 @@ test('activations, alone and behind the layer that has one inside', () => {
   expect(dense.slice(0, 3)).toEqual(['d = Gemm(x, d.weight) transB=1', 'd/hardSwish = HardSwish(d)', 'y = Relu(d/hardSwish)']);
 });
 
+test('products, with a factor for each channel too', () => {
+  expect(written([3, 2, 2], (b, x) => b.multiply('m', x, b.activation('r', x, 'relu')))).toEqual([
+    'r = Relu(x)',
+    'y = Mul(x, r)',
+  ]);
+  expect(written([3, 2, 2], (b, x) => b.multiply('m', x, b.avgPool('p', x, { kernel: 2 }))).at(-1)).toBe('y = Mul(x, p)');
+  const written2 = written([3, 2, 2], (b, x) => b.multiply('m', x, b.globalAvgPool('p', x)));
+  expect(written2.slice(2, 4)).toEqual(['m/factor = Unsqueeze(p/flatten, m/axes)', 'y = Mul(x, m/factor)']);
+});
+
 test('concat joins channels, flatten keeps examples', () => {
   expect(written([3, 2, 2], (b, x) => b.concat('c', x, b.activation('r', x, 'relu')))).toEqual([
     'r = Relu(x)',

@@ -3,7 +3,7 @@ import type { OnnxRule } from '../rule.ts';
 import { activationRule } from './activation.ts';
 import { convRule } from './conv.ts';
 import { denseRule } from './dense.ts';
-import { addRule, dropoutRule, scaleRule } from './elementwise.ts';
+import { addRule, dropoutRule, multiplyRule, scaleRule } from './elementwise.ts';
 import { batchNormRule, lrnRule } from './normalization.ts';
 import { avgPoolRule, globalAvgPoolRule, maxPoolRule } from './pool.ts';
 import { concatRule, flattenRule } from './structure.ts';
@@ -21,6 +21,7 @@ export const onnxRules: { readonly [K in LayerKind]: OnnxRule<K> } = {
   dropout: dropoutRule,
   concat: concatRule,
   add: addRule,
+  multiply: multiplyRule,
   scale: scaleRule,
   flatten: flattenRule,
 };

@@ -50,24 +50,32 @@ function channelRange(program: ProgramBuilder, layer: string, whole: Value, firs
   return program.inLayout(layer, { ...plain, descriptor: range }, input.descriptor, target);
 }
 
-/** y = the sum of the inputs; every input's gradient is dy itself. */
-export const lowerAdd: Lowering<'add'> = (context, layer, inputs) => ({
-  output: context.program.sum(layer.name, inputs),
-  backward: (gradient, needs) => needs.map((needed) => (needed ? { ...gradient, shared: true } : undefined)),
-});
+/** y = the sum of the inputs; every input's gradient is dy itself. An average over the pixels is `[N, C, 1, 1]` here, another vector `[N, C]`. */
+export const lowerAdd: Lowering<'add'> = (context, layer, inputs) => {
+  const { program } = context;
+  const { dims } = inputs[0]!.descriptor;
+  return {
+    output: program.sum(
+      layer.name,
+      inputs.map((input) => program.withDims(layer.name, input, dims)),
+    ),
+    backward: (gradient, needs) =>
+      inputs.map(({ descriptor }, i) =>
+        needs[i] === true ? { ...program.withDims(layer.name, gradient, descriptor.dims), shared: true } : undefined,
+      ),
+  };
+};
 
 /** `[C, H, W]` to `[C * H * W]`: plain layout, read with other dimensions. */
 export const lowerFlatten: Lowering<'flatten'> = (context, layer, [x]) => {
   const { program } = context;
-  const { dnnl } = program;
-  const imageDescriptor = dnnl.plain(x!.descriptor.dims, x!.descriptor.dataType);
-  const flatDescriptor = dnnl.plain([context.batchSize, ...layer.outputShape], x!.descriptor.dataType);
-  const plain = program.inLayout(layer.name, x!, imageDescriptor);
+  const { dims, dataType } = x!.descriptor;
+  const plain = program.inLayout(layer.name, x!, program.dnnl.plain(dims, dataType));
   return {
-    output: { ...plain, descriptor: flatDescriptor, shared: true },
+    output: { ...program.withDims(layer.name, plain, [context.batchSize, ...layer.outputShape]), shared: true },
     backward: (gradient) => {
-      const flat = program.inLayout(layer.name, gradient, flatDescriptor);
-      return [program.inLayout(layer.name, { ...flat, descriptor: imageDescriptor }, x!.descriptor)];
+      const image = program.withDims(layer.name, gradient, dims);
+      return [program.inLayout(layer.name, image, x!.descriptor)];
     },
   };
 };
