@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { WriteStream } from 'node:tty';
 import { createProgress, type ProgressOptions } from './progress.ts';
 
@@ -92,4 +92,33 @@ test('where the line is too narrow, how far it is and the time left stay', () =>
   clock.ms = 60_000;
   progress.update(4500, 'loss 1.234  6,655 images/s  test 81.60% (average)');
   expect(written.join('')).toBe('\r\u001b[2K  45%  4500/10000  loss 1.234  6,655 images/s  1:13 left');
+});
+
+describe('where more is left than what is counted', () => {
+  // Each of 100 steps takes 1, and an evaluation after them 50.
+  const left = (step: number) => 150 - step;
+
+  test.each([
+    [false, 'step 50/100  1:40 left\nstep 100/100  evaluating  0:50 left\n'],
+    [true, ' 100%  100/100  evaluating  0:50 left 100%  100/100  evaluating  in 2:30\n'],
+    // A terminal is redrawn, lines are written once.
+  ])('the time left says so, also when all is counted (terminal: %s)', (isTTY, end) => {
+    const { progress, written, clock } = recorded({ left, lineEvery: 50 }, { isTTY, columns: 80 });
+    const text = () => written.join('').replaceAll(/\r\p{Cc}\[2K|\p{Cc}\[(?:32|39|2|22)m|[━─]/gu, '');
+    clock.ms = 50_000;
+    progress.update(50, '');
+    expect(text()).toContain('50/100  1:40 left');
+    clock.ms = 100_000;
+    progress.update(100, 'evaluating');
+    clock.ms = 150_000;
+    progress.finish();
+    expect(text()).toContain(end);
+  });
+
+  test('what was done before a resume does not count', () => {
+    const { progress, written, clock } = recorded({ left, start: 50 }, { isTTY: false });
+    clock.ms = 25_000;
+    progress.update(75, '');
+    expect(written.join('')).toContain('1:15 left');
+  });
 });

@@ -20,6 +20,8 @@ export interface ProgressOptions {
   readonly total: number;
   /** Where a resumed work starts: it does not count for the estimate of the time left. Default 0. */
   readonly start?: number;
+  /** How much work is left, in any unit, where that is more than what is counted. Default: what is missing to the total. */
+  readonly left?: (done: number) => number;
   /** Without a terminal: a line at every multiple of so many. Default: a line every ten seconds. */
   readonly lineEvery?: number;
   /** How done and total are written. Default: as they are. */
@@ -46,14 +48,14 @@ function terminalProgress(options: ProgressOptions, stream: WriteStream): Progre
   let current: { done: number; detail: string } | undefined;
   let drawnAt = -Infinity;
 
-  const draw = () => {
+  const draw = (ended = false) => {
     if (current === undefined) return;
     const { done, detail } = current;
     const fraction = options.total > 0 ? Math.min(done / options.total, 1) : 0;
     const percent = options.total > 0 ? ` ${String(Math.floor(100 * fraction)).padStart(3)}%  ` : '';
     // A line longer than the terminal would wrap, and then not be redrawn in place.
     const room = Math.max(0, stream.columns - 1);
-    const text = clipped(percent, describe(options, done, detail, timeLeft), room);
+    const text = clipped(percent, describe(options, done, detail, timeLeft(done, ended)), room);
     const cells = options.total > 0 ? Math.max(0, Math.min(30, stream.columns - text.length - 3)) : 0;
     const filled = Math.round(fraction * cells);
     const bar = cells < 5 ? '' : shown(green('━'.repeat(filled)) + dim('─'.repeat(cells - filled)));
@@ -72,7 +74,7 @@ function terminalProgress(options: ProgressOptions, stream: WriteStream): Progre
     },
     finish() {
       if (current === undefined) return;
-      draw();
+      draw(true);
       stream.write('\n');
       current = undefined;
     },
@@ -83,31 +85,34 @@ function lineProgress(options: ProgressOptions, stream: WriteStream): Progress {
   const { now = Date.now, unit, lineEvery } = options;
   const timeLeft = timeEstimate(options, now);
   let shownAt = now();
-  let pending: string | undefined;
+  let pending: { done: number; detail: string } | undefined;
+  const writePending = (ended = false) => {
+    if (pending === undefined) return;
+    const { done, detail } = pending;
+    stream.write(`${unit} ${describe(options, done, detail, timeLeft(done, ended)).join('  ')}\n`);
+    pending = undefined;
+    shownAt = now();
+  };
   return {
     update(done, detail) {
-      pending = `${unit} ${describe(options, done, detail, timeLeft).join('  ')}\n`;
+      pending = { done, detail };
       const due = lineEvery === undefined ? now() - shownAt >= lineMs : done % lineEvery === 0;
-      if (!due) return;
-      stream.write(pending);
-      pending = undefined;
-      shownAt = now();
+      if (due) writePending();
     },
     log(line) {
       stream.write(`${shown(line)}\n`);
     },
     finish() {
-      if (pending !== undefined) stream.write(pending);
-      pending = undefined;
+      writePending(true);
     },
   };
 }
 
 /** The parts of `450/1000  loss 1.23  0:42 left`. */
-function describe(options: ProgressOptions, done: number, detail: string, timeLeft: (done: number) => string): string[] {
+function describe(options: ProgressOptions, done: number, detail: string, time: string): string[] {
   const { total, format = String, showTotal = true } = options;
   const amount = total > 0 && showTotal ? `${format(done)}/${format(total)}` : format(done);
-  return [amount, printableLine(detail), timeLeft(done)].filter((part) => part !== '');
+  return [amount, printableLine(detail), time].filter((part) => part !== '');
 }
 
 /** The parts in one line of `room` columns; what is too much is taken from the end of the middle one: how far it is, and how long it will take, stay. */
@@ -122,12 +127,15 @@ function clipped(percent: string, parts: readonly string[], room: number): strin
 }
 
 /** `0:42 left`, from the mean speed since the start; `in 1:20` once all is done; empty where the total is unknown. */
-function timeEstimate({ total, start = 0 }: ProgressOptions, now: () => number): (done: number) => string {
+function timeEstimate(
+  { total, start = 0, left = (done) => total - done }: ProgressOptions,
+  now: () => number,
+): (done: number, ended: boolean) => string {
   const startedAt = now();
-  return (done) => {
+  return (done, ended) => {
     const seconds = (now() - startedAt) / 1000;
     if (total === 0) return '';
-    if (done >= total) return `in ${formatDuration(seconds)}`;
-    return done <= start ? '' : `${formatDuration((seconds / (done - start)) * (total - done))} left`;
+    if (done >= total && (ended || left(done) <= 0)) return `in ${formatDuration(seconds)}`;
+    return done <= start ? '' : `${formatDuration((seconds / (left(start) - left(done))) * left(done))} left`;
   };
 }

@@ -5,6 +5,7 @@ import { countParameters } from '../nn/network.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { watchContention } from '../train/thread-contention.ts';
 import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train.ts';
+import { workLeft } from '../train/work.ts';
 import { formatAccuracy, formatBytes } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';
 import { note } from './output.ts';
@@ -30,7 +31,13 @@ export function trainingDisplay(config: TrainingConfig, collective: Collective):
   const hooks: TrainHooks = {
     onStart(start) {
       for (const text of introduction(start, config, collective)) note(text);
-      progress = createProgress({ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery });
+      progress = createProgress({
+        ...{ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery },
+        left(step) {
+          const { trainingPasses, evaluationPasses } = workLeft(config, start.evaluatedImages, step);
+          return trainingPasses + evaluationPasses;
+        },
+      });
     },
     onStep(step) {
       progress?.update(step.step, line.afterStep(step));

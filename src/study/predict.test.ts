@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { describeEnvironment } from '../runs/environment.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
+import type { DatasetFacts } from './plan.ts';
 import { createPredictor, secondsInAll } from './predict.ts';
 
 test('runs at the same time take as long as the busiest place', () => {
@@ -30,11 +31,11 @@ describe('seconds of a run', () => {
   let folders = 0;
   const newFolder = () => join(root, String(++folders));
 
-  /** A run of the first 100 steps, of which a report tells the images a second. */
+  /** A run of 100 steps, whose records tell the images a second. */
   function record(
     folder: string,
     number: number,
-    { imagesPerSecond = 1000, host = hostname(), step = 100, overrides = {}, damaged = false } = {},
+    { imagesPerSecond = [1000], host = hostname(), step = 100, overrides = {}, damaged = false } = {},
   ) {
     const complete = config(overrides);
     const path = join(folder, complete.model, String(number));
@@ -46,55 +47,101 @@ describe('seconds of a run', () => {
       'status.json',
       JSON.stringify({ status: 'finished', step, steps: 100, pid: 1, host, updatedAt: '2026-01-31T12:00:00.000Z' }),
     );
-    write('metrics.jsonl', `${JSON.stringify({ step: 100, time: 't', 'train/imagesPerSecond': imagesPerSecond })}\n`);
+    const records = imagesPerSecond.map((speed, i) => ({ step: i + 1, time: 't', 'train/imagesPerSecond': speed }));
+    write('metrics.jsonl', records.map((each) => `${JSON.stringify(each)}\n`).join(''));
   }
 
+  // 100 steps of 1.5 ms and two evaluations of 30 ms, whatever the network.
+  const fixedSeconds = 0.21;
   // A step is three passes over its images, an evaluation one for raw and averaged weights each: 100 * 100 * 3 + 2 * 2 * 22.
   const passes = 30_088;
+  // 37.75 million operations an image, as tensorsandbox published; 50 billion a second.
+  const secondsPerPass = 37.75e6 / 50e9;
+  /** Of a predictor for processes that have the images after `loaded` seconds, and half a second later begin. */
+  const predictor = (folder: string, images: DatasetFacts = facts, loaded = 0) => createPredictor(folder, images, loaded);
 
   test('without runs, a guess: 50 billion operations a second and thread', () => {
-    const { seconds, basis } = createPredictor(newFolder(), facts);
+    const { seconds, basis, startSeconds } = predictor(newFolder(), facts, 1.25);
     expect(basis).toBe('a guess, as no run was recorded on this machine yet');
-    // 37.75 million operations an image, as tensorsandbox published.
-    const expected = (passes * 37.75e6) / 50e9;
-    expect(seconds(config(), 1) / expected).toBeCloseTo(1, 3);
-    expect(seconds(config(), 2) / expected).toBeCloseTo(1 / 2, 3);
-    expect(seconds(config({ movingAverage: false }), 1) / expected).toBeCloseTo(30_044 / passes, 3);
-    expect(seconds(config({ evalEvery: 0 }), 1) / expected).toBeCloseTo(30_044 / passes, 3);
-    expect(seconds(config({ evalEvery: 30 }), 1) / expected).toBeCloseTo(30_176 / passes, 3);
+    expect(startSeconds).toBe(1.75);
+    const steps = (overrides: ConfigOverrides, threads = 1) => seconds(config(overrides), threads) - 1.75;
+    expect(steps({})).toBeCloseTo(fixedSeconds + passes * secondsPerPass, 2);
+    expect(steps({}, 2)).toBeCloseTo(fixedSeconds + (passes * secondsPerPass) / 2, 2);
+    expect(steps({ movingAverage: false })).toBeCloseTo(fixedSeconds + 30_044 * secondsPerPass, 2);
+    expect(steps({ evalEvery: 0 })).toBeCloseTo(fixedSeconds - 0.03 + 30_044 * secondsPerPass, 2);
+    // After 30, 60, 90 and 100 steps.
+    expect(steps({ evalEvery: 30 })).toBeCloseTo(fixedSeconds + 0.06 + 30_176 * secondsPerPass, 2);
+  });
+
+  test('what is left of a run: its process starts again, and the evaluation that may follow its last step is done', () => {
+    const { seconds } = predictor(newFolder());
+    expect(seconds(config(), 1, 60)).toBeCloseTo(0.5 + 0.06 + 0.03 + (12_000 + 44) * secondsPerPass, 2);
+    expect(seconds(config(), 1, 50)).toBeCloseTo(0.5 + 0.075 + 0.06 + (15_000 + 88) * secondsPerPass, 2);
+    expect(seconds(config(), 1, 100)).toBeCloseTo(0.5 + 0.03 + 44 * secondsPerPass, 2);
+  });
+
+  test('a process starts as this one has done, but for what it waited', () => {
+    const { startSeconds } = createPredictor(newFolder(), facts);
+    const { user, system } = process.cpuUsage();
+    expect(startSeconds).toBeGreaterThan(0.5);
+    expect(startSeconds).toBeLessThanOrEqual(0.5 + (user + system) / 1e6);
+    expect(startSeconds).toBeLessThanOrEqual(0.5 + performance.now() / 1000);
   });
 
   test('evaluations take as long as there are images in the split', () => {
-    const { seconds } = createPredictor(newFolder(), { ...facts, evaluationImages: 60_000, validationImages: 3000 });
-    const plain = createPredictor(newFolder(), { ...facts, evaluationImages: 0 }).seconds(config(), 1);
-    expect(seconds(config(), 1) / plain).toBeCloseTo(270_000 / 30_000, 9);
-    expect(seconds(config({ val: true }), 1) / plain).toBeCloseTo(42_000 / 30_000, 9);
+    const { seconds } = predictor(newFolder(), { ...facts, evaluationImages: 60_000, validationImages: 3000 });
+    const plain = predictor(newFolder(), { ...facts, evaluationImages: 0 }).seconds(config(), 1);
+    expect(seconds(config(), 1) - plain).toBeCloseTo(240_000 * secondsPerPass, 1);
+    expect(seconds(config({ val: true }), 1) - plain).toBeCloseTo(12_000 * secondsPerPass, 1);
   });
+
+  // 100 images in a step of two threads: what is guessed for a second of steps is 0.0015 + 300 * secondsPerPass / 2.
+  const guessedStep = 0.0015 + 150 * secondsPerPass;
+  const guessed = (threads: number) => fixedSeconds + (passes * secondsPerPass) / threads;
 
   test('from runs of the same network on this machine: 1000 images a second by two threads', () => {
     const folder = newFolder();
     record(folder, 1);
-    const { seconds, basis } = createPredictor(folder, facts);
+    const { seconds, basis } = predictor(folder);
     expect(basis).toBe('1 run recorded on this machine');
-    // An image of training is three passes: 1500 passes a second and thread.
-    expect(seconds(config(), 1)).toBeCloseTo(passes / 1500, 9);
-    expect(seconds(config(), 4)).toBeCloseTo(passes / 6000, 9);
-    // Of another network by its operations: at 32x32 it has 66.98 million, not 37.75.
-    expect(seconds(config({ inputSize: 32 }), 1) / (passes / 1500)).toBeCloseTo(66.98 / 37.75, 2);
+    // A step took 0.1 s.
+    const slowness = 0.1 / guessedStep;
+    expect(seconds(config(), 1)).toBeCloseTo(0.5 + slowness * guessed(1), 2);
+    expect(seconds(config(), 2)).toBeCloseTo(0.5 + slowness * guessed(2), 2);
+    // With the threads it had, it takes what it took: 10 s, and the evaluations.
+    expect(seconds(config(), 2)).toBeCloseTo(0.5 + 10 + slowness * (0.06 + 44 * secondsPerPass), 2);
+    // The first record is of a start, another of a moment when the machine was busy.
+    record(folder, 1, { imagesPerSecond: [20, 1000, 30, 1000] });
+    expect(predictor(folder).seconds(config(), 1)).toBe(seconds(config(), 1));
+    // Another network by its operations: at 32x32 it has 66.98 million, not 37.75.
+    const larger = fixedSeconds + (passes * 66.98e6) / 50e9;
+    expect(seconds(config({ inputSize: 32 }), 1)).toBeCloseTo(0.5 + slowness * larger, 1);
+  });
+
+  test('a tiny network, whose steps are mostly not operations, says little of the speed of a large one', () => {
+    const folder = newFolder();
+    const tiny = { batchSize: 1, 'conv1.filters': 1, 'conv2.filters': 1, dense1: false, dense2: false };
+    // 3 ms a step, where half of it is guessed: twice as slow, not thousands of times.
+    record(folder, 1, { imagesPerSecond: [1 / 0.003], overrides: tiny });
+    const { seconds } = predictor(folder);
+    const slowness = (seconds(config(), 2) - 0.5) / guessed(2);
+    expect(slowness).toBeGreaterThan(1.9);
+    expect(slowness).toBeLessThanOrEqual(2);
   });
 
   test('the median of the newest five, those of the same network before others; other machines and damaged runs do not count', () => {
     const folder = newFolder();
-    record(folder, 1, { imagesPerSecond: 1 });
-    [2, 3, 4].forEach((number) => record(folder, number, { imagesPerSecond: 1000 * number }));
-    record(folder, 5, { imagesPerSecond: 77, host: 'elsewhere' });
+    record(folder, 1, { imagesPerSecond: [1] });
+    [2, 3, 4].forEach((number) => record(folder, number, { imagesPerSecond: [1000 * number] }));
+    record(folder, 5, { imagesPerSecond: [77], host: 'elsewhere' });
     record(folder, 6, { damaged: true });
-    record(folder, 7, { imagesPerSecond: 5, step: 0 });
-    record(folder, 1, { imagesPerSecond: 10, overrides: { model: 'alex2' } });
-    const { seconds, basis } = createPredictor(folder, facts);
-    // Numbers 3 to 7 are read, of which 3 and 4 count.
+    record(folder, 7, { imagesPerSecond: [5], step: 0 });
+    record(folder, 1, { imagesPerSecond: [10], overrides: { model: 'alex2' } });
+    const { seconds, basis } = predictor(folder);
+    // Numbers 3 to 7 are read, of which 3 and 4 count: 33 and 25 ms a step.
     expect(basis).toBe('3 runs recorded on this machine');
-    expect(seconds(config(), 1)).toBeCloseTo(passes / 6000, 9);
-    expect(seconds(config({ model: 'alex2' }), 1)).toBeCloseTo(passes / 15, 9);
+    expect(seconds(config({ evalEvery: 0 }), 2)).toBeGreaterThan(0.5 + 100 / 30);
+    expect(seconds(config({ evalEvery: 0 }), 2)).toBeLessThan(0.5 + 100 / 29);
+    expect(seconds(config({ model: 'alex2', evalEvery: 0 }), 2)).toBeGreaterThan(0.5 + 1000);
   });
 });

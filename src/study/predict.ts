@@ -1,53 +1,70 @@
 /**
- * How long runs will take. Time goes with operations: from runs recorded on this machine comes how many a second a thread trains, of the same
- * network if there is one, else of any.
+ * How long runs will take. What there is to compute is known; how fast this machine is, runs that it has recorded say: of the same network
+ * if there is one, else of any. Starting a run takes what it takes this process: the program and the images are loaded there, too.
  */
 import { hostname } from 'node:os';
-import { allRuns, readConfig, readEnvironment, type Run } from '../runs/run-folder.ts';
+import { readMetrics } from '../runs/metrics.ts';
+import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
 import { checkConfig } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
+import { processorTime } from '../util/processor-time.ts';
 import { networkOf, type DatasetFacts } from './plan.ts';
-import { readRunResults } from './run-results.ts';
 
-/** Training is a forward pass and a backward pass of twice the operations. */
-const passes = 3;
-/** Where no run was recorded on this machine: a guess, for a core with AVX2. */
-const guessedOperationsPerSecond = 50e9;
+/** Guesses, for a core with AVX2, which decide where no run was recorded on this machine, and between networks of different sizes. */
+const guess = {
+  operationsPerSecond: 50e9,
+  /** Of a step, whatever the network. */
+  secondsPerStep: 0.0015,
+  /** Of an evaluation. */
+  secondsPerEvaluation: 0.03,
+  /** Beside loading the program and the images: loading the engine, compiling the network, starting workers. */
+  startSeconds: 0.5,
+} as const;
 /** Newest runs of each model that are read. */
 const runsRead = 5;
 
 export interface Predictor {
-  /** Seconds of training and evaluation, with this many threads. */
-  seconds(config: TrainingConfig, threads: number): number;
+  /** Seconds of what is left after `step` steps: a process that starts, trains and evaluates with this many threads. */
+  seconds(config: TrainingConfig, threads: number, step?: number): number;
+  /** The part of it until the first step. */
+  readonly startSeconds: number;
   /** What predictions rest on, for people. */
   readonly basis: string;
 }
 
 interface Measured {
   readonly network: string;
-  /** Of training, by one thread. */
-  readonly operationsPerSecond: number;
+  /** How many times as long as guessed its steps took. */
+  readonly slowness: number;
 }
 
-/** Reads what runs under `runsFolder` tell about this machine. */
-export function createPredictor(runsFolder: string, facts: DatasetFacts): Predictor {
+/**
+ * Reads what runs under `runsFolder` tell about this machine.
+ *
+ * @param loadedSeconds how long a process takes until it has the program and the images; by default, what it took this one
+ */
+export function createPredictor(runsFolder: string, facts: DatasetFacts, loadedSeconds = secondsUntilNow()): Predictor {
   const measured = newestOfEachModel(allRuns(runsFolder)).flatMap((run) => measure(run, facts) ?? []);
-  const overall = median(measured.map(({ operationsPerSecond }) => operationsPerSecond));
+  const overall = median(measured.map(({ slowness }) => slowness));
+  const startSeconds = loadedSeconds + guess.startSeconds;
   return {
-    seconds(config, threads) {
+    seconds(config, threads, step = 0) {
       const network = networkKey(config);
-      const same = measured.filter((each) => each.network === network).map(({ operationsPerSecond }) => operationsPerSecond);
-      const perThread = median(same) ?? overall ?? guessedOperationsPerSecond;
-      const operations = countOperations(networkOf(config, facts));
-      const trained = config.steps * config.batchSize * operations * passes;
-      const evaluations = config.evalEvery > 0 ? Math.ceil(config.steps / config.evalEvery) : 1;
-      const kinds = config.movingAverage.type === 'none' ? 1 : 2;
+      const same = measured.filter((each) => each.network === network).map(({ slowness }) => slowness);
       const images = config.val ? (facts.validationImages ?? facts.evaluationImages) : facts.evaluationImages;
-      return (trained + evaluations * kinds * images * operations) / (perThread * threads);
+      const { steps, trainingPasses, evaluations, evaluationPasses } = workLeft(config, images, step);
+      const operations = countOperations(networkOf(config, facts));
+      const guessed =
+        steps * guess.secondsPerStep +
+        evaluations * guess.secondsPerEvaluation +
+        secondsOf((trainingPasses + evaluationPasses) * operations, threads);
+      return startSeconds + guessed * (median(same) ?? overall ?? 1);
     },
+    startSeconds,
     basis:
       measured.length === 0
         ? 'a guess, as no run was recorded on this machine yet'
@@ -62,21 +79,39 @@ export function secondsInAll(seconds: readonly number[], atATime: number): numbe
   return Math.max(...busyUntil);
 }
 
+/** Since this process was started, but for waiting: images that had to be downloaded will be there for the next one. */
+function secondsUntilNow(): number {
+  const { wallMs, ownMs } = processorTime();
+  return Math.min(wallMs, ownMs) / 1000;
+}
+
+function secondsOf(operations: number, threads: number): number {
+  return operations / (guess.operationsPerSecond * threads);
+}
+
 function measure(run: Run, facts: DatasetFacts): Measured | undefined {
   try {
     if (readStatus(run).step === 0) return undefined;
     const environment = readEnvironment(run);
     if (environment.host !== hostname()) return undefined;
     const config = checkConfig(readConfig(run));
-    const { imagesPerSecond } = readRunResults(run, config.batchSize);
+    const imagesPerSecond = usualSpeed(run);
     if (imagesPerSecond === undefined) return undefined;
-    const operations = countOperations(networkOf(config, facts));
-    return { network: networkKey(config), operationsPerSecond: (imagesPerSecond * operations * passes) / config.threads };
+    const { batchSize, threads } = config;
+    const operations = batchSize * passesOfTraining * countOperations(networkOf(config, facts));
+    const guessed = guess.secondsPerStep + secondsOf(operations, threads);
+    return { network: networkKey(config), slowness: batchSize / imagesPerSecond / guessed };
   } catch (error) {
     // A run of another version or other images: nothing to learn from.
     if (error instanceof AblateError) return undefined;
     throw error;
   }
+}
+
+/** Images a second of its steps. The first record includes starting the workers that prepare the images. */
+function usualSpeed(run: Run): number | undefined {
+  const speeds = readMetrics(metricsPath(run)).flatMap(({ metrics }) => metrics['train/imagesPerSecond'] ?? []);
+  return median(speeds.length > 1 ? speeds.slice(1) : speeds);
 }
 
 function networkKey({ model, modelSettings, inputSize }: TrainingConfig): string {

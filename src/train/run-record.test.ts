@@ -139,13 +139,13 @@ describe('a run', () => {
     const seen: unknown[] = [];
     const asked: unknown[] = [];
     const hooks: TrainHooks = {
-      onStart: ({ run, network, step, steps, memoryBytes }) =>
-        seen.push([run?.number, network.name, step, steps, memoryBytes > 1000]),
+      onStart: ({ run, network, step, steps, evaluatedImages, memoryBytes }) =>
+        seen.push([run?.number, network.name, step, steps, evaluatedImages, memoryBytes > 1000]),
       onStep: ({ step, loss, imagesPerSecond }) => seen.push([step, loss > 0, Number(imagesPerSecond.toFixed(6))]),
     };
     const { run } = await start({ steps: 3, evalEvery: 0 }, { hooks, engine: clocked(asked), libraries: { oneDNN: '3.9' } });
     expect(seen).toEqual([
-      [run!.number, 'tuto', 0, 3, true],
+      [run!.number, 'tuto', 0, 3, 6, true],
       [1, true, 4 / 0.01],
       // Over the steps since the last record.
       [2, true, Number((8 / 0.03).toFixed(6))],

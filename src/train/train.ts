@@ -87,6 +87,8 @@ export interface TrainStart {
   /** Steps already taken by the run that is continued, else 0. */
   readonly step: number;
   readonly steps: number;
+  /** In the split of the evaluations. */
+  readonly evaluatedImages: number;
   /** Bytes held by the compiled network. */
   readonly memoryBytes: number;
 }
@@ -329,7 +331,8 @@ async function runSteps(
     worldSize: collective.worldSize,
   });
   const evaluation = createRunEvaluation(options, plan, trainer, preprocessing, recorder);
-  hooks.onStart?.({ run, network: plan.network, step: trainer.step, steps, memoryBytes: plan.memoryBytes });
+  const evaluatedImages = splitOf(dataset, config.val ? 'val' : 'test', config.val).count;
+  hooks.onStart?.({ run, network: plan.network, step: trainer.step, steps, evaluatedImages, memoryBytes: plan.memoryBytes });
 
   // `window`: the steps since the last record. `stepping`: all steps of this process.
   let windowLoss = 0;
@@ -398,7 +401,8 @@ async function runSteps(
     // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
     save(done);
     // A run that ended between its last evaluation and the record of its end has only that left to do.
-    const finished = done && (evaluation.takeRecorded() || (await evaluation.run()));
+    const evaluated = firstStep === steps && evaluation.takeRecorded();
+    const finished = evaluated || (done && (await evaluation.run()));
     collective.barrier();
     return {
       status: finished ? 'finished' : 'interrupted',

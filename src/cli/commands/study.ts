@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
 import { validationCount } from '../../data/image-set.ts';
 import type { RunStatus } from '../../runs/run-status.ts';
+import type { Predictor } from '../../study/predict.ts';
 import type { StudyPlan } from '../../study/plan.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
@@ -84,7 +85,7 @@ async function study(path: string, options: Options): Promise<void> {
   const plan = planStudy(file, recorded);
   const { createPredictor } = await import('../../study/predict.ts');
   const predictor = createPredictor(options.runsDir, recorded);
-  const display = studyDisplay(plan, launcher, (config) => predictor.seconds(config, launcher.threads));
+  const display = studyDisplay(plan, launcher, predictor);
   const { runStudy } = await import('../../study/runner.ts');
   let runs;
   try {
@@ -202,8 +203,8 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
     const { variant, seed, config, identity } = planned;
     const found = finder.find(identity, images?.fingerprint, isUsefulFor(planned, plan));
     const status = found && readStatus(found);
-    const left = status === undefined ? 1 : isDone(status, options) ? 0 : 1 - Math.min(status.step / config.steps, 1);
-    const seconds = plan.trainings.includes(planned) ? left * predictor.seconds(config, threads) : 0;
+    const nothingLeft = !plan.trainings.includes(planned) || (status !== undefined && isDone(status, options));
+    const seconds = nothingLeft ? 0 : predictor.seconds(config, threads, Math.min(status?.step ?? 0, config.steps));
     return {
       variant,
       seed,
@@ -251,13 +252,14 @@ function isDone({ status, diverged }: RunStatus, { retryFailed }: Options): bool
 }
 
 /** Progress on stderr: a bar over the predicted time of all runs, and a line for each run that ends. */
-function studyDisplay(
-  plan: StudyPlan,
-  launcher: { readonly name: string; readonly threads: number },
-  secondsOf: (config: StudyPlan['runs'][number]['config']) => number,
-) {
-  const weights = plan.trainings.map(({ config }) => secondsOf(config));
+function studyDisplay(plan: StudyPlan, launcher: { readonly name: string; readonly threads: number }, predictor: Predictor) {
+  const secondsLeft = (i: number, step = 0) => predictor.seconds(plan.trainings[i]!.config, launcher.threads, step);
+  const weights = plan.trainings.map((_, i) => secondsLeft(i));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const doneOf = ({ state, step }: RunProgress, i: number) => {
+    if (isOver(state)) return weights[i]!;
+    return step === 0 ? 0 : weights[i]! - (secondsLeft(i, step) - predictor.startSeconds);
+  };
   note(
     `${plan.title}: ${plan.design.variants.length} variants x ${plan.design.seeds.length} seeds, ${launcher.name}, ${launcher.threads} threads each`,
   );
@@ -265,7 +267,7 @@ function studyDisplay(
   let progress: ReturnType<typeof createProgress> | undefined;
   const hooks = {
     onProgress(runs: readonly RunProgress[]) {
-      const done = runs.reduce((sum, run, i) => sum + weights[i]! * (isOver(run.state) ? 1 : run.step / run.steps), 0);
+      const done = runs.reduce((sum, run, i) => sum + doneOf(run, i), 0);
       if (progress === undefined) {
         const reused = runs.filter((run) => run.reused).length;
         if (reused > 0) note(`${reused} of ${runs.length} runs are finished already`);
