@@ -19,6 +19,7 @@ import { resolveConfig } from '../src/train/config.ts';
 import { trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from '../src/train/config-schema.ts';
 import { train } from '../src/train/train.ts';
 import { weightsChecksum } from '../src/train/weights.ts';
+import { unwrap } from '../src/util/schema.ts';
 import { noiseDataset } from './noise-dataset.ts';
 
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-keys-'));
@@ -220,18 +221,18 @@ const changes: Readonly<Record<string, Change>> = {
  * What can be changed, by name: a key (`seed`), a value of a key with few (`tta=mirror`), a kind of a group (`schedule=cosine`), a key of a
  * group (`augmentation.cutout`) or of one kind of a group (`schedule(step).factor`). What has one value only is left out.
  */
-function leavesOf(schema: unknown, name: string): string[] {
-  if (schema instanceof z.ZodDefault) return leavesOf(schema.unwrap(), name);
+function leavesOf(whole: z.core.$ZodType, name: string): string[] {
+  const schema = unwrap(whole);
   if (schema instanceof z.ZodLiteral) return [];
   if (schema instanceof z.ZodEnum) return schema.options.map((value) => `${name}=${value}`);
   if (schema instanceof z.ZodObject)
-    return Object.entries(schema.shape).flatMap(([key, inner]) => leavesOf(inner, `${name}.${key}`));
+    return Object.entries(schema.shape).flatMap(([key, inner]) => leavesOf(inner as z.ZodType, `${name}.${key}`));
   if (!(schema instanceof z.ZodDiscriminatedUnion)) return [name];
   const kinds = schema.options.map((option) => (option as z.ZodObject).shape);
   return kinds.flatMap((shape) => {
     const tag = Object.values(shape).find((inner) => inner instanceof z.ZodLiteral) as z.ZodLiteral;
     const others = Object.entries(shape).filter(([, inner]) => inner !== tag);
-    const inner = others.flatMap(([key, value]) => leavesOf(value, `${name}(${String(tag.value)}).${key}`));
+    const inner = others.flatMap(([key, value]) => leavesOf(value as z.ZodType, `${name}(${String(tag.value)}).${key}`));
     return kinds.length === 1 ? inner : [`${name}=${String(tag.value)}`, ...inner];
   });
 }

@@ -25,7 +25,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', 'tuto', '--learning-rat', '1'], /unknown option '--learning-rat'\n\(Did you mean --learning-rate\?\)/],
     [['info', 'tuto', 'alex2'], /too many arguments/],
     [['info', 'tutoo'], /there is no model "tutoo"\. Did you mean "tuto"\?\nThe models are: tuto/],
-    [['info', 'tuto', '--set', 'lrn=maybe'], /lrn \(="maybe"\) must be true or false for model "tuto"/],
+    [['info', 'tuto', '--set', 'lrn=maybe'], /lrn \(=maybe\) must be true or false for model "tuto"/],
     [['train', 'tuto', '--steps', 'ten'], /argument 'ten' is invalid\. It must be a number/],
     [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
     [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { ConfigurationError } from '../util/errors.ts';
 import { noAugmentation, augmentation2017, type Augmentation, type Preprocessing } from './preprocessing.ts';
 import { augmentationKeys, createTransform, plainView } from './transform.ts';
 
@@ -195,27 +194,6 @@ test('cutout sets a square of every channel to zero, cut off at the border', () 
   }
   expect(Math.max(...areas)).toBe(16);
   expect(Math.min(...areas)).toBeLessThan(9);
-});
-
-test('preprocessing that does not fit the images is refused by name, value and what is allowed', () => {
-  const refused =
-    (preprocessing: Preprocessing): (() => void) =>
-    () =>
-      void createTransform([3, 32, 32], preprocessing);
-  const image = { type: 'image' } as const;
-  const change = (changes: Partial<Augmentation>): Preprocessing => ({
-    inputSize: 24,
-    standardization: image,
-    augmentation: { ...noAugmentation, ...changes },
-  });
-  expect(refused({ inputSize: 33, standardization: image })).toThrow('inputSize (=33) must be an integer from 1 to 32');
-  expect(refused({ inputSize: 24, standardization: identity })).toThrow('mean (=[0]) must be 3 numbers');
-  expect(refused(change({ translate: 32 }))).toThrow('translate (=32) must be an integer from 0 to 31');
-  expect(refused(change({ contrast: [2, 1] }))).toThrow(
-    'contrast (=[2,1]) must be two numbers [low, high] with 0 <= low <= high',
-  );
-  expect(refused(change({ brightness: -1 }))).toThrow('brightness (=-1)');
-  expect(refused(change({ cutout: 1.5 }))).toThrow(ConfigurationError);
 });
 
 function mean(values: readonly number[]): number {

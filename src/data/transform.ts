@@ -7,7 +7,7 @@
  */
 import { integer, streamKey, uint32, uniform } from '../util/random.ts';
 import { createPixelPlanes } from './pixels.ts';
-import { checkPreprocessing, type Preprocessing } from './preprocessing.ts';
+import type { Preprocessing } from './preprocessing.ts';
 
 /** The random streams of one epoch's augmentation; the draw of an image is the one at its position in the data set. */
 export interface AugmentationKeys {
@@ -67,10 +67,9 @@ export interface Transform {
 
 /**
  * @param shape `[C, H, W]` of the stored images
- * @throws ConfigurationError if the preprocessing does not fit the shape
+ * @param preprocessing one that fits them (`checkPreprocessing`, which threads that prepare batches need not load)
  */
 export function createTransform(shape: readonly [number, number, number], preprocessing: Preprocessing): Transform {
-  checkPreprocessing(shape, preprocessing);
   const [channels, height, width] = shape;
   const { inputSize, standardization, augmentation } = preprocessing;
   const planeLength = inputSize * inputSize;

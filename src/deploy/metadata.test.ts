@@ -112,7 +112,7 @@ test.each([
   ['imageSize', '32.5', 'imageSize: must be an integer from 1 to 8192'],
   ['inputSize', '0', 'inputSize: must be an integer from 1 to 8192'],
   ['inputSize', '33', 'inputSize: must be at most imageSize'],
-  ['config', '{}', 'config: model (=missing) must be a name'],
+  ['config', '{}', 'config: model (=missing) must be the name of a model'],
   ['config', 'junk', 'config: must be a configuration, an object of keys'],
   ['config', '[]', 'config: must be a configuration, an object of keys'],
   ['model', 'alex4', 'model: must be the same as in config'],

@@ -145,7 +145,7 @@ test.each([
     'model "tuto" has no setting "conv1.filter". Did you mean "conv1.filters"?',
   ],
   [() => buildModel('tuto', { settings: { toString: 3 } }), 'model "tuto" has no setting "toString".'],
-  [() => buildModel('tuto', { settings: { lrn: 'no' } }), 'lrn (="no") must be true or false for model "tuto"'],
+  [() => buildModel('tuto', { settings: { lrn: 'no' } }), 'lrn (=no) must be true or false for model "tuto"'],
   [
     () => buildModel('tuto', { settings: { 'conv1.filters': 0 } }),
     'conv1.filters (=0) must be an integer of at least 1 for model "tuto"',
@@ -157,7 +157,7 @@ test.each([
   [() => buildModel('nin2', { settings: { dropout: 1 } }), 'dropout (=1) must be a number in [0, 1) for model "nin2"'],
   [
     () => buildModel('tuto', { settings: { initializer: 'xavier' } }),
-    'initializer (="xavier") must be one of xavierTruncatedNormal, heNormal, xavierUniform, uniformFanIn for model "tuto"',
+    'initializer (=xavier) must be one of xavierTruncatedNormal, heNormal, xavierUniform, uniformFanIn for model "tuto"',
   ],
   [() => buildModel('tuto', { classes: 1 }), 'classes (=1) must be an integer of at least 2 for model "tuto"'],
   [

@@ -30,6 +30,7 @@ export function modelDefinition(name: string): ModelDefinition {
   const definition = definitions.get(name);
   if (definition === undefined) {
     throw new ConfigurationError(`there is no model "${name}".${didYouMean(name, modelNames())}`, {
+      key: 'model',
       fix: `The models are: ${modelNames().join(', ')}`,
     });
   }

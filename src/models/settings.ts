@@ -3,6 +3,7 @@
  * and the values it allows.
  */
 import { ConfigurationError } from '../util/errors.ts';
+import { showValue } from '../util/show-value.ts';
 import { didYouMean } from '../util/suggest.ts';
 
 export type Setting = BooleanSetting | NumberSetting | ChoiceSetting;
@@ -83,13 +84,15 @@ export function resolveSettings<S extends Settings>(
     if (setting === undefined) {
       const names = Object.keys(settings);
       throw new ConfigurationError(`model "${model}" has no setting "${name}".${didYouMean(name, names)}`, {
+        key: `modelSettings.${name}`,
+        otherKeys: ['model'],
         fix: `Its settings are: ${names.join(', ')}`,
       });
     }
     if (!isAllowed(setting, value)) {
-      throw new ConfigurationError(
-        `${name} (=${typeof value === 'number' ? value : JSON.stringify(value)}) must be ${describeAllowed(setting)} for model "${model}"`,
-      );
+      throw new ConfigurationError(`${name} (=${showValue(value)}) must be ${describeAllowed(setting)} for model "${model}"`, {
+        key: `modelSettings.${name}`,
+      });
     }
     resolved[name] = value;
   }

@@ -3,17 +3,18 @@
  */
 import { modelDefinition } from '../models/registry.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
+import { describePath, type Path } from '../util/schema.ts';
 import { formatCount } from '../util/text-table.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import type { Contrast } from './contrast.ts';
 import { factorialCells, factorialContrasts } from './factorial.ts';
-import { describePath, type StudyFile } from './study-file.ts';
+import type { StudyFile } from './study-file.ts';
 import type { DesignName, FactorSource, HalvingRule, StudySource } from './study-schema.ts';
 
 /** Keys of the configuration with their values, and where in the study file they stand. */
 export interface Change {
   readonly overrides: ConfigOverrides;
-  readonly at: readonly PropertyKey[];
+  readonly at: Path;
 }
 
 export interface Variant {
@@ -388,12 +389,12 @@ function checkReserved(file: StudyFile, { overrides, at }: Change): void {
   if (key !== undefined) throw file.error([...at, key], `${describePath([...at, key])} must be left out: ${reserved[key]!}`);
 }
 
-function onlyFor(file: StudyFile, at: readonly PropertyKey[], allowed: string) {
+function onlyFor(file: StudyFile, at: Path, allowed: string) {
   return file.error(at, `${describePath(at)} is for the design ${allowed}, not ${file.source.design}`);
 }
 
 /** An error about the configuration, with the line it comes from. */
-export function relocated(file: StudyFile, at: readonly PropertyKey[], error: unknown): unknown {
+export function relocated(file: StudyFile, at: Path, error: unknown): unknown {
   if (!(error instanceof Error) || !('fix' in error)) return error;
   return file.error(at, error.message, typeof error.fix === 'string' ? error.fix : undefined);
 }

@@ -1,10 +1,11 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
 import { buildModel, modelNames } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
-import { resolveConfig } from '../train/config.ts';
+import { fullKey, resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { preprocessingOf } from '../train/preprocessing.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
+import type { Path } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
 import { designOf, type Design, type Change, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
@@ -135,7 +136,6 @@ function planRun(
     const config = resolveConfig(...changes.map(withoutQuantization), { dataset: file.source.dataset, seed, threads: 1 });
     // As the trainer records it, which knows the images.
     const complete = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
-    checkInput(complete, facts);
     checkReferences(complete);
     networkOf(complete, facts);
     const quantization = withFiles ? quantizationOf(changes) : undefined;
@@ -156,15 +156,9 @@ function withSeed(run: PlannedRun, seed: number): PlannedRun {
 function checkSingleView({ tta }: TrainingConfig): void {
   if (tta === 'none') return;
   throw new ConfigurationError(`tta (=${tta}) must be none with quantization: a frozen file sees each image once`, {
+    key: 'tta',
     fix: 'tta: none in the baseline',
   });
-}
-
-function checkInput({ inputSize }: TrainingConfig, { shape }: DatasetFacts): void {
-  const side = Math.min(shape[1], shape[2]);
-  if (inputSize !== 'full' && inputSize > side) {
-    throw new ConfigurationError(`inputSize (=${inputSize}) must be at most ${side}, the size of the images`);
-  }
 }
 
 /** A model's name stands for its newest run, which a study that trains it changes while it goes on. */
@@ -173,6 +167,7 @@ function checkReferences({ init, teacher, pruning }: TrainingConfig): void {
   for (const [key, value] of Object.entries({ init, teacher, 'pruning.rewind': rewind })) {
     if (!modelNames().includes(value)) continue;
     throw new ConfigurationError(`${key} (=${value}) must be one run or a file, not the newest run of a model`, {
+      key,
       fix: `${key}: ${value}/1, or another run (ablate runs list --model ${quoted(value)})`,
     });
   }
@@ -204,34 +199,20 @@ function resolveChanges<T>(file: StudyFile, changes: readonly Change[], resolve:
     return resolve(changes.map(({ overrides }) => overrides));
   } catch (error) {
     if (!(error instanceof AblateError)) throw error;
-    throw file.error(blamed(changes, error.message, resolve), error.message, error.fix);
+    const { key, otherKeys } = error instanceof ConfigurationError ? error : {};
+    throw file.error(placeOf([key, ...(otherKeys ?? [])], changes), error.message, error.fix);
   }
 }
 
-/** The key without which there would be no error; else the first with which there is this one. */
-function blamed(
-  changes: readonly Change[],
-  message: string,
-  resolve: (changes: readonly ConfigOverrides[]) => unknown,
-): readonly PropertyKey[] {
-  const keys = changes.flatMap(({ overrides, at }, change) =>
-    Object.keys(overrides).map((key) => ({ change, key, at: [...at, key] })),
-  );
-  const problemWith = (kept: (change: number, key: string) => boolean): string | undefined => {
-    const reduced = changes.map(({ overrides }, change) =>
-      Object.fromEntries(Object.entries(overrides).filter(([key]) => kept(change, key))),
-    );
-    try {
-      resolve(reduced);
-      return undefined;
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+/** Where the last of the changes stands that gives one of the keys (of these the first), or the group that it is in; else the last change. */
+function placeOf(keys: readonly (string | undefined)[], changes: readonly Change[]): Path {
+  for (const { overrides, at } of changes.toReversed()) {
+    for (const key of keys.flatMap((each) => (each === undefined ? [] : fullKey(each)))) {
+      for (const name of Object.keys(overrides).reverse()) {
+        const inside = key.startsWith(fullKey(name)) ? key.slice(fullKey(name).length) : undefined;
+        if (inside !== undefined && /^([.[]|$)/.test(inside)) return [...at, name, ...(inside.match(/[^.[\]]+/g) ?? [])];
+      }
     }
-  };
-  const culprit = keys.findLast((each) => problemWith((change, key) => change !== each.change || key !== each.key) === undefined);
-  const first = keys.find((_, i) => {
-    const before = keys.slice(0, i + 1);
-    return problemWith((change, key) => before.some((each) => each.change === change && each.key === key)) === message;
-  });
-  return (culprit ?? first)?.at ?? changes.at(-1)?.at ?? [];
+  }
+  return changes.at(-1)?.at ?? [];
 }

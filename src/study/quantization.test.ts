@@ -7,10 +7,15 @@ const int8 = { scheme: 'int8', calibration: 'mse', weightBits: 7 };
 test.each<[ConfigOverrides[], object]>([
   [[{}], { scheme: 'none' }],
   [[{ quantization: 'int8' }], int8],
+  [[{ quantization: 'int8' }, { quantization: false }], { scheme: 'none' }],
   [[{ quantization: { scheme: 'int8', calibration: 'min-max' } }], { ...int8, calibration: 'min-max' }],
   [[{ 'quantization.calibration': 'min-max', quantization: 'int8' }], { ...int8, calibration: 'min-max' }],
   [[{ quantization: 'int8', 'quantization.weightBits': 8 }, { quantization: 'int8' }], { ...int8, weightBits: 8 }],
   [[{ quantization: 'int8', 'quantization.weightBits': 8 }, { quantization: 'float16-weights' }], { scheme: 'float16-weights' }],
+  [
+    [{ quantization: 'int8', 'quantization.weightBits': 8 }, { quantization: false }, { quantization: 'int8' }],
+    { ...int8, weightBits: 8 },
+  ],
   [
     [{ quantization: 'int8' }, { 'quantization.calibration': 'percentile', 'quantization.percentile': 99.9 }],
     { ...int8, calibration: 'percentile', percentile: 99.9 },
@@ -21,12 +26,12 @@ test.each<[ConfigOverrides[], object]>([
 
 test.each<[ConfigOverrides, string]>([
   [{ quantization: 'int4' }, 'quantization.scheme (=int4) must be one of none, int8, int8-weights, float16-weights'],
-  [{ quantization: false }, 'quantization.scheme (=false) must be one of none, int8'],
+  [{ quantization: 3 }, 'quantization (=3) must be one of none, int8, int8-weights, float16-weights'],
   [{ quantization: 'int8', 'quantization.calibration': 'max' }, 'quantization.calibration (=max) must be one of min-max, percen'],
-  [{ quantization: 'int8', 'quantization.weightBits': 4 }, 'quantization.weightBits (=4) must be 7 or 8'],
+  [{ quantization: 'int8', 'quantization.weightBits': 4 }, 'quantization.weightBits (=4) must be one of 7, 8'],
   [
     { quantization: { scheme: 'int8', calibration: 'percentile', percentile: 5 } },
-    'quantization.percentile (=5) must be a number above 50 and at most 100',
+    'quantization.percentile (=5) must be a number in (50, 100]',
   ],
   [{ quantization: 'int8', 'quantization.percentile': 99 }, 'quantization.percentile (=99) is for the method percentile, and'],
   [

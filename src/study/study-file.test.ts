@@ -267,7 +267,48 @@ describe('a wrong file names the line and what is allowed', () => {
       'an input larger than the images',
       factor('{ name: x, set: { inputSize: 48 } }'),
       7,
-      /inputSize \(=48\) must be at most 32, the size of the images/,
+      /inputSize \(=48\) must be an integer from 1 to 32, the size of the images/,
+    ],
+    [
+      'a value out of range inside a group',
+      factor(
+        '\n      name: x\n      set:\n        batchSize: 64\n        schedule:\n          type: cosine\n          warmup: 5',
+      ),
+      13,
+      /schedule\.warmup \(=5\) must be a number in \[0, 1\)/,
+    ],
+    [
+      'a key of the baseline that is wrong',
+      study('factors: [{ name: x, set: { augment: false } }]', '\n  model: tuto\n  steps: 1000\n  labelSmoothing: 2'),
+      5,
+      /labelSmoothing \(=2\) must be a number in \[0, 1\)/,
+    ],
+    [
+      'a key of the baseline that a change contradicts',
+      study(
+        'factors:\n  - { name: x, set: { augment: false } }\n  - { name: y, set: { optimizer.momentum: 0 } }',
+        '{ model: tuto, optimizer.nesterov: true, optimizer.momentum: 0.9 }',
+      ),
+      7,
+      /optimizer\.momentum \(=0\) must be above 0 with optimizer\.nesterov\nSet optimizer\.momentum=0\.9/,
+    ],
+    [
+      'a setting of the baseline that the model of a change does not have',
+      study('factors:\n  - { name: x, set: { model: squeeze1 } }', '{ model: tuto, model.lrn: false }'),
+      6,
+      /model "squeeze1" has no setting "lrn"/,
+    ],
+    [
+      'a setting by its short name, given again',
+      study('factors:\n  - name: x\n    set:\n      conv1.filters: 0', '{ model: tuto, model.conv1.filters: 8 }'),
+      8,
+      /conv1\.filters \(=0\) must be an integer of at least 1/,
+    ],
+    [
+      'a network that cannot be built',
+      study('factors:\n  - name: x\n    set:\n      width.conv9: 8', '{ model: tuto }'),
+      7,
+      /conv9/,
     ],
     [
       'a change that changes nothing',
@@ -492,8 +533,8 @@ describe('a wrong file names the line and what is allowed', () => {
       /batchSize \(="64"\) must be a positive integer/,
     ],
     ['a key twice', study('name: again\n'), 5, /keys must be unique/],
-    ['another kind of file', 'hello', 1, /a study must be keys with their values: name, title/],
-    ['an empty file', '', 1, /a study must be keys with their values/],
+    ['another kind of file', 'hello', 1, /it \(=hello\) must be a group of keys: name, title/],
+    ['an empty file', '', 1, /it \(=null\) must be a group of keys: name, title/],
   ];
 
   test.each(cases)('%s', (_, text, line, message) => {

@@ -1,18 +1,13 @@
 /** Reads and checks a study file. Every error names the line it is about, and what is allowed there. */
 import { isUtf8 } from 'node:buffer';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, visit } from 'yaml';
-import type * as z from 'zod';
 import { ConfigurationError } from '../util/errors.ts';
 import { readRegularFile } from '../util/regular-file.ts';
-import { showValue } from '../util/show-value.ts';
-import { didYouMean } from '../util/suggest.ts';
-import { knownKeysAt, valueAt } from './schema-keys.ts';
+import { check, type Path } from '../util/schema.ts';
 import { studySchema, type StudySource } from './study-schema.ts';
 
 /** In bytes: far above what the largest study needs. */
 const largestStudyFile = 10e6;
-
-type Path = readonly PropertyKey[];
 
 /** A study file as written, and where in it everything is. */
 export interface StudyFile {
@@ -46,13 +41,16 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
   const value = valueOf(document, path);
   const where = (at: Path) => `${path}:${lineOf(document, lines, at)}`;
-  const { success, data, error } = studySchema.safeParse(value, { reportInput: true });
-  if (!success) throw new ConfigurationError(error.issues.flatMap((issue) => describeIssue(issue, value, where)).join('\n'));
+  const source = check(
+    studySchema,
+    value,
+    (problems) => new ConfigurationError(problems.map(({ path: at, message }) => `${where(at)}: ${message}`).join('\n')),
+  );
   return {
     path,
     text,
-    source: dataset === undefined ? data : { ...data, dataset },
-    error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, fix === undefined ? {} : { fix }),
+    source: dataset === undefined ? source : { ...source, dataset },
+    error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, { fix }),
   };
 }
 
@@ -95,25 +93,6 @@ function valueOf(document: Document, path: string): unknown {
       cause: error,
     });
   }
-}
-
-/** `factors[1].levels`: how a place in the file is called. */
-export function describePath(at: Path): string {
-  return at.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i === 0 ? '' : '.'}${String(key)}`)).join('');
-}
-
-function describeIssue(issue: z.core.$ZodIssue, value: unknown, where: (at: Path) => string): string[] {
-  const at = issue.path;
-  if (issue.code === 'unrecognized_keys') {
-    const inside = at.length === 0 ? '' : ` in ${describePath(at)}`;
-    const known = knownKeysAt(studySchema, at);
-    return issue.keys.map(
-      (key) => `${where([...at, key])}: there is no key "${key}"${inside}.${didYouMean(key, known)} Allowed: ${known.join(', ')}`,
-    );
-  }
-  if (at.length === 0)
-    return [`${where(at)}: a study must be keys with their values: ${knownKeysAt(studySchema, []).join(', ')}`];
-  return [`${where(at)}: ${describePath(at)} (=${showValue(valueAt(value, at))}) must be ${issue.message}`];
 }
 
 /** The line of the node at a path: of its key in a map; of the nearest node above it that exists. Counted from 1. */

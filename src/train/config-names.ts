@@ -1,5 +1,6 @@
 /** Keys of the configuration by the names that other tools have for them. */
-import { configKeys, trainingConfigSchema } from './config-schema.ts';
+import { augmentationSchema } from '../data/preprocessing.ts';
+import { configKeys } from './config-schema.ts';
 
 /** By name in lower case, without separators. */
 const elsewhere: Readonly<Record<string, string>> = {
@@ -35,7 +36,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 };
 
 /** Keys inside groups that need no further word to be known: `flip` is `augmentation.flip`. */
-const inGroups = Object.keys(trainingConfigSchema.shape.augmentation.shape).map((key) => `augmentation.${key}`);
+const inGroups = Object.keys(augmentationSchema.shape).map((key) => `augmentation.${key}`);
 
 /** The key that another tool's name stands for, however it is spelt: `lr`, `weight-decay` and `label_smoothing` too. */
 export function keyMeantBy(name: string): string | undefined {

@@ -1,216 +1,179 @@
 /**
- * The training configuration: every key, its type and what it allows. The text given to each rule completes the sentence
- * "<key> (=<value>) must be ...". Strict throughout: a key that is not here is an error. Keys with a default on the outside are younger
- * than some recorded configurations, which do not have them.
+ * The training configuration: every key, its type, what it allows, and its value where nobody gives one. What has no default is given by every
+ * recipe. Strict throughout: a key that is not here is an error. The text given to a rule completes the sentence "<key> (=<value>) must be ...";
+ * without one, its bounds say it (util/schema.ts).
  */
 import * as z from 'zod';
+import { augmentationSchema } from '../data/preprocessing.ts';
 import { mostThreads } from '../util/cpu.ts';
 import { ttaLevels } from './test-time-augmentation.ts';
 
-const aboveZero = 'a number above 0';
-
-function integer(minimum: number) {
-  const allowed =
-    minimum === 0 ? 'an integer of at least 0' : minimum === 1 ? 'a positive integer' : `an integer of at least ${minimum}`;
-  return z.int(allowed).min(minimum, allowed);
-}
-
-const positive = z.number(aboveZero).positive(aboveZero);
-const nonNegative = z.number('a number of at least 0').min(0, 'a number of at least 0');
-const flag = z.boolean('true or false');
-const name = z.string('a name').min(1, 'a name');
-
-const threadsText = `an integer from 1 to ${mostThreads}`;
-
+const count = z.int().min(1);
+const countOrNone = z.int().min(0);
+const positive = z.number().positive();
+const nonNegative = z.number().min(0);
+const flag = z.boolean();
+const name = z.string('a name').min(1);
 /** A number from 0 to below 1. */
-const share = z.number('a number in [0, 1)').min(0, 'a number in [0, 1)').lt(1, 'a number in [0, 1)');
+const share = z.number().min(0).lt(1);
 /** A number from 0 to 1. */
-const fraction = z.number('a number in [0, 1]').min(0, 'a number in [0, 1]').max(1, 'a number in [0, 1]');
+const fraction = z.number().min(0).max(1);
 
-const schedule = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({ type: z.literal('constant') }),
-    z.strictObject({
-      type: z.literal('step'),
-      milestones: z.array(fraction, 'a list of fractions of the run, each in [0, 1]').default([0.5, 0.75]),
-      factor: positive.default(0.1),
-    }),
-    z.strictObject({ type: z.literal('cosine'), warmup: share.default(0), final: fraction.default(0) }),
-    z.strictObject({
-      type: z.literal('oneCycle'),
-      warmup: share.default(0.15),
-      initial: fraction.default(0),
-      final: fraction.default(0),
-    }),
-    z.strictObject({
-      type: z.literal('triangular'),
-      warmup: share.default(0.23),
-      initial: fraction.default(0.2),
-      final: fraction.default(0.07),
-    }),
-  ],
-  'one of constant, step, cosine, oneCycle, triangular',
-);
+/** How the learning rate changes over a run. Times are fractions of the run's steps, rates are fractions of the peak. */
+const schedule = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('constant') }),
+  /** Multiplied by `factor` at each milestone. */
+  z.strictObject({ type: z.literal('step'), milestones: z.array(fraction).default([0.5, 0.75]), factor: positive.default(0.1) }),
+  /** Linear from 0 to the peak over `warmup`, then half a cosine down to `final` (Loshchilov and Hutter, 2016, without restarts). */
+  z.strictObject({ type: z.literal('cosine'), warmup: share.default(0), final: fraction.default(0) }),
+  /** Linear from `initial` to the peak over `warmup`, then linear down to `final` (after Smith, 2018). */
+  z.strictObject({
+    type: z.literal('oneCycle'),
+    warmup: share.default(0.15),
+    initial: fraction.default(0),
+    final: fraction.default(0),
+  }),
+  /** As oneCycle, but the first step is at `initial` itself and the warm-up is a whole number of steps, rounded down (airbench94). */
+  z.strictObject({
+    type: z.literal('triangular'),
+    warmup: share.default(0.23),
+    initial: fraction.default(0.2),
+    final: fraction.default(0.07),
+  }),
+]);
 
-const learningRateScaling = z
-  .discriminatedUnion(
-    'type',
-    [
-      z.strictObject({ type: z.literal('none') }),
-      z.strictObject({
-        type: z.literal('linear'),
-        referenceBatchSize: integer(1).default(128),
-        warmup: share.default(0.05),
-      }),
-    ],
-    'one of none, linear',
-  )
-  .default({ type: 'none' });
+/**
+ * `linear`: batchSize / referenceBatchSize times the learning rate, which is reached from the learning rate itself over the first `warmup` of
+ * the run (Goyal et al., 2017).
+ */
+const learningRateScaling = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('none') }),
+  z.strictObject({ type: z.literal('linear'), referenceBatchSize: count.default(128), warmup: share.default(0.05) }),
+]);
 
-const optimizer = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({
-      type: z.literal('sgd'),
-      momentum: share.default(0),
-      nesterov: flag.default(false),
-      /** Whether `learningRate` is per 1024 examples and the same for every momentum: optimizers/decoupling.ts. */
-      decoupled: flag.default(false),
-    }),
-  ],
-  'sgd',
-);
+const optimizer = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('sgd'),
+    momentum: share.default(0),
+    nesterov: flag.default(false),
+    /** Whether `learningRate` is per 1024 examples and the same for every momentum: optimizers/decoupling.ts. */
+    decoupled: flag.default(false),
+  }),
+]);
 
-const weightDecay = z.discriminatedUnion(
-  'rule',
-  [
-    z.strictObject({ rule: z.literal('none'), value: z.literal(0, '0 for the rule "none"').default(0) }),
-    z.strictObject({ rule: z.literal('2017'), value: nonNegative }),
-    z.strictObject({ rule: z.literal('coupled'), value: nonNegative.default(5e-4) }),
-    z.strictObject({ rule: z.literal('decoupled'), value: nonNegative.default(5e-3) }),
-    z.strictObject({ rule: z.literal('independent'), value: nonNegative.default(0.0153) }),
-  ],
-  'one of none, study, coupled, decoupled, independent',
-);
+/**
+ * `none`. `2017`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
+ * gradient passes through momentum). `decoupled`: each step takes learningRate * value off all weights (Loshchilov and Hutter, 2017).
+ * Of these, biases, scales and shifts never decay.
+ *
+ * `independent`: as coupled, with the coefficient value / (peak learning rate of the parameter), on every trainable parameter. So what a step
+ * takes off depends neither on the learning rate nor on its multipliers; with decoupled hyperparameters the value, like the rate, is for
+ * 1024 examples (airbench94).
+ */
+const weightDecay = z.discriminatedUnion('rule', [
+  z.strictObject({ rule: z.literal('none'), value: z.literal(0, '0 for the rule "none"').default(0) }),
+  z.strictObject({ rule: z.literal('2017'), value: nonNegative }),
+  z.strictObject({ rule: z.literal('coupled'), value: nonNegative.default(5e-4) }),
+  z.strictObject({ rule: z.literal('decoupled'), value: nonNegative.default(5e-3) }),
+  z.strictObject({ rule: z.literal('independent'), value: nonNegative.default(0.0153) }),
+]);
 
-const movingAverage = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({ type: z.literal('none') }),
-    z.strictObject({ type: z.literal('exponential'), decay: share.default(0.9999), warmup: flag.default(true) }),
-  ],
-  'one of none, exponential',
-);
+const movingAverage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('none') }),
+  z.strictObject({
+    type: z.literal('exponential'),
+    decay: share.default(0.9999),
+    /** Start with a short memory: decay = min(decay, (1 + t) / (10 + t)), t the steps taken (TensorFlow's rule). */
+    warmup: flag.default(true),
+  }),
+]);
 
-const lookahead = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({ type: z.literal('none') }),
-    z.strictObject({
-      type: z.literal('lookahead'),
-      every: integer(1).default(5),
-      decay: share.default(0.95 ** 5),
-      power: nonNegative.default(3),
-    }),
-  ],
-  'one of none, lookahead',
-);
+/** Slow weights that follow the trained ones: train/lookahead.ts. */
+const lookahead = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('none') }),
+  z.strictObject({
+    type: z.literal('lookahead'),
+    /** Steps between updates. */
+    every: count.default(5),
+    /** Weight of the old slow weights at the end of the run. */
+    decay: share.default(0.95 ** 5),
+    /** How late the weight of the old grows; 0 for a constant. */
+    power: nonNegative.default(3),
+  }),
+]);
 
-const pruning = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({ type: z.literal('none') }),
-    /** The weights of least magnitude become zero and stay so: train/magnitude-pruning.ts. */
-    z.strictObject({
-      type: z.literal('magnitude'),
-      /** Part of the weights (of convolutions and dense layers, biases not counted) that is zero in the end. */
-      sparsity: share,
-      /** Whether weights compete with all others, or each layer loses the same part. */
-      scope: z.enum(['global', 'layer'], 'one of global, layer').default('global'),
-      /** Times that weights are pruned, each followed by an equal part of the run's steps. */
-      rounds: integer(1).default(1),
-      /** How the sparsity grows over the rounds. */
-      growth: z.enum(['cubic', 'geometric'], 'one of cubic, geometric').default('cubic'),
-      /**
-       * What starts over in each round: nothing (`none`: the schedule goes over the whole run), the schedules of learning rate and averages
-       * (`rate`), or also the weights that are left, which go back to those of a run or file of weights that is named here.
-       */
-      rewind: z.string('none, rate, a run or a file of weights').min(1, 'none, rate, a run or a file of weights').default('rate'),
-    }),
-  ],
-  'one of none, magnitude',
-);
+const pruning = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('none') }),
+  /** The weights of least magnitude become zero and stay so: train/magnitude-pruning.ts. */
+  z.strictObject({
+    type: z.literal('magnitude'),
+    /** Part of the weights (of convolutions and dense layers, biases not counted) that is zero in the end. */
+    sparsity: share,
+    /** Whether weights compete with all others, or each layer loses the same part. */
+    scope: z.enum(['global', 'layer']).default('global'),
+    /** Times that weights are pruned, each followed by an equal part of the run's steps. */
+    rounds: count.default(1),
+    /** How the sparsity grows over the rounds. */
+    growth: z.enum(['cubic', 'geometric']).default('cubic'),
+    /**
+     * What starts over in each round: nothing (`none`: the schedule goes over the whole run), the schedules of learning rate and averages
+     * (`rate`), or also the weights that are left, which go back to those of a run or file of weights that is named here.
+     */
+    rewind: z.string('none, rate, a run or a file of weights').min(1).default('rate'),
+  }),
+]);
 
-const augmentation = z.strictObject(
-  {
-    translate: integer(0),
-    randomCrop: flag,
-    flip: z.enum(['none', 'random', 'alternating'], 'one of none, random, alternating'),
-    brightness: nonNegative,
-    contrast: z.tuple([nonNegative, nonNegative], 'two numbers [low, high]'),
-    cutout: integer(0),
-  },
-  'a group of keys: translate, randomCrop, flip, brightness, contrast, cutout',
-);
-
-const perChannelText = 'a number, or a list with one for each channel';
 /** One number holds for all channels. */
-const perChannel = z.union([z.number(), z.array(z.number())], perChannelText);
+const perChannel = z.union([z.number(), z.array(z.number())], 'a number, or a list with one for each channel');
 /**
  * (x - 128) / 64 of a byte x: what a microcontroller does to an image without arithmetic, since its bytes less 128 are the integers that its
  * network computes with.
  */
 const byteConstants = { mean: 128 / 255, deviation: 64 / 255 };
-const standardization = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({ type: z.literal('image') }),
-    z.strictObject({
-      type: z.literal('channel'),
-      mean: perChannel.default(byteConstants.mean),
-      deviation: perChannel.default(byteConstants.deviation),
-    }),
-  ],
-  'one of image, channel',
-);
+const standardization = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('image') }),
+  z.strictObject({
+    type: z.literal('channel'),
+    mean: perChannel.default(byteConstants.mean),
+    deviation: perChannel.default(byteConstants.deviation),
+  }),
+]);
 
-const initializer = z.discriminatedUnion(
-  'type',
-  [
-    z.strictObject({ type: z.literal('model') }),
-    z.strictObject({ type: z.literal('xavierTruncatedNormal') }),
-    z.strictObject({ type: z.literal('heNormal') }),
-    z.strictObject({ type: z.literal('xavierUniform') }),
-    z.strictObject({ type: z.literal('uniformFanIn') }),
-    z.strictObject({ type: z.literal('dirac') }),
-    z.strictObject({ type: z.literal('truncatedNormal'), standardDeviation: positive.default(0.05) }),
-  ],
-  'one of model, xavierTruncatedNormal, heNormal, xavierUniform, uniformFanIn, dirac, truncatedNormal',
-);
+const initializer = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('model') }),
+  z.strictObject({ type: z.literal('xavierTruncatedNormal') }),
+  z.strictObject({ type: z.literal('heNormal') }),
+  z.strictObject({ type: z.literal('xavierUniform') }),
+  z.strictObject({ type: z.literal('uniformFanIn') }),
+  z.strictObject({ type: z.literal('dirac') }),
+  z.strictObject({ type: z.literal('truncatedNormal'), standardDeviation: positive.default(0.05) }),
+]);
 
 export const trainingConfigSchema = z.strictObject({
-  model: name,
+  model: z.string('the name of a model').min(1),
   /** Settings of the model by dotted name, all filled in. */
   modelSettings: z.record(z.string(), z.union([z.boolean(), z.number(), z.string()])),
-  /** `cifar10`, `synthetic` or `images:<folder>`. */
-  dataset: name,
-  recipe: name,
+  dataset: z.string('cifar10, synthetic or images:<folder>').min(1).default('cifar10'),
+  recipe: z.string('the name of a recipe').min(1),
   /** Length of the run in optimizer steps. */
-  steps: integer(1),
+  steps: count,
   /** Examples per step, over all processes together. */
-  batchSize: integer(1),
+  batchSize: count,
   /** Peak of the schedule. */
   learningRate: positive,
   schedule,
   /** How the peak follows the batch size, for large batches on many processes. */
-  learningRateScaling,
+  learningRateScaling: learningRateScaling.default({ type: 'none' }),
   optimizer,
   /** Learning rate of each kind of parameter relative to the schedule's. */
-  learningRateMultipliers: z.strictObject(
-    { weight: nonNegative, bias: nonNegative, scale: nonNegative, shift: nonNegative },
-    'a group of keys: weight, bias, scale, shift',
-  ),
+  learningRateMultipliers: z
+    .strictObject({
+      weight: nonNegative.default(1),
+      bias: nonNegative.default(1),
+      scale: nonNegative.default(1),
+      shift: nonNegative.default(1),
+    })
+    .prefault({}),
   weightDecay,
   labelSmoothing: share,
   movingAverage,
@@ -219,9 +182,9 @@ export const trainingConfigSchema = z.strictObject({
   trainWhiteningBias: fraction.default(1),
   /** Whether training images are changed at random as `augmentation` says. */
   augment: flag,
-  augmentation,
+  augmentation: augmentationSchema.prefault({}),
   /** Side of the network's input in pixels: images are cropped to it; `full` is the images' own size. */
-  inputSize: z.union([integer(1), z.literal('full')], 'a positive integer, or "full" for the size of the images'),
+  inputSize: z.union([count, z.literal('full')], 'a positive integer, or "full" for the size of the images'),
   standardization,
   /** How weights get their first values; `model` leaves it to the model. */
   initializer,
@@ -236,28 +199,28 @@ export const trainingConfigSchema = z.strictObject({
   teacherWeight: fraction.default(0.5),
   /** Both outputs are divided by it before they are compared: the higher, the more counts what the teacher thinks of the wrong classes. */
   teacherTemperature: positive.default(4),
-  seed: integer(0),
-  precision: z.enum(['f32', 'bf16'], 'one of f32, bf16'),
+  seed: countOrNone.default(1),
+  precision: z.enum(['f32', 'bf16']).default('f32'),
   /** How gradients travel between processes that train together; a process alone sends none. */
-  gradientPrecision: z.enum(['f32', 'bf16'], 'one of f32, bf16').default('f32'),
+  gradientPrecision: z.enum(['f32', 'bf16']).default('f32'),
   /** Batch normalization over the batch of all processes; by default each process normalizes with the statistics of its own part. */
   syncBatchNorm: flag.default(false),
   /** OpenMP threads of this process. */
-  threads: z.int(threadsText).min(1, threadsText).max(mostThreads, threadsText),
+  threads: count.max(mostThreads),
   /** Keep the last training images (5,000, or a tenth of fewer than 50,000) out of training and evaluate on them rather than on the test set. */
-  val: flag,
+  val: flag.default(false),
   /** Test-time augmentation: the views of each image whose logits an evaluation averages. */
-  tta: z.enum(ttaLevels, `one of ${ttaLevels.join(', ')}`).default('none'),
+  tta: z.enum(ttaLevels).default('none'),
   /** Steps between evaluations; 0 evaluates at the end only. */
-  evalEvery: integer(0),
+  evalEvery: countOrNone.default(2000),
   /** Steps between checkpoints; 0 saves at the end only. There is always one at the end. */
-  saveEvery: integer(0),
+  saveEvery: countOrNone.default(1000),
   /** Also save when this many seconds have passed since the last checkpoint; 0 is off. */
-  saveEverySeconds: nonNegative,
+  saveEverySeconds: nonNegative.default(0),
   /** Steps between records of the training loss. */
-  logEvery: integer(1),
+  logEvery: count.default(50),
   /** Newest checkpoints kept; 0 keeps all. */
-  keepCheckpoints: integer(0),
+  keepCheckpoints: countOrNone.default(3),
 });
 
 /** A complete configuration: what a run records, and all that it needs beside the engine and the data. */
@@ -269,7 +232,7 @@ export type ConfigOverrides = Readonly<Record<string, unknown>>;
 /** Keys as a recipe states them. */
 export type RecipeSettings = Readonly<Partial<Omit<z.input<typeof trainingConfigSchema>, 'weightDecay'>>> & {
   /** Without a value, the rule 2017 takes the model's. */
-  readonly weightDecay?: { readonly rule: 'none' | '2017' | 'coupled' | 'decoupled' | 'independent'; readonly value?: number };
+  readonly weightDecay?: { readonly rule: TrainingConfig['weightDecay']['rule']; readonly value?: number };
 };
 
 export const configKeys: readonly string[] = Object.keys(trainingConfigSchema.shape);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
-import { checkConfig, resolveConfig, setKey } from './config.ts';
+import { checkConfig, fullKey, resolveConfig, setKey } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { recipes } from './recipes/registry.ts';
 
@@ -143,7 +143,10 @@ test.each([
   [{ model: 'tuto', optimizer: 'adam' }, 'optimizer.type (=adam) must be sgd'],
   [{ model: 'tuto', 'optimizer.momentum': 1 }, 'optimizer.momentum (=1) must be a number in [0, 1)'],
   [{ model: 'tuto', 'optimizer.nesterov': true }, 'optimizer.momentum (=0) must be above 0 with optimizer.nesterov'],
-  [{ model: 'tuto', 'augmentation.contrast': 2 }, 'augmentation.contrast (=2) must be two numbers [low, high]'],
+  [
+    { model: 'tuto', 'augmentation.contrast': 2 },
+    'augmentation.contrast (=2) must be two numbers [low, high] with 0 <= low <= high',
+  ],
   [{ model: 'tuto', 'augmentation.flip': 'up' }, 'augmentation.flip (=up) must be one of none, random, alternating'],
   [{ model: 'tuto', inputSize: 'big' }, 'inputSize (=big) must be a positive integer, or "full" for the size of the images'],
   [{ model: 'tuto', precision: 'f16' }, 'precision (=f16) must be one of f32, bf16'],
@@ -164,9 +167,45 @@ test('lookahead is switched on and off as one', () => {
   );
 });
 
-test('a record from before a key existed checks, with its default', () => {
-  const { lookahead, trainWhiteningBias, tta, ...older } = resolveConfig({ model: 'tuto' });
-  expect(checkConfig(older)).toMatchObject({ lookahead, trainWhiteningBias, tta });
+test.each<[ConfigOverrides, string, string[]]>([
+  [{ learningRate: -1 }, 'learningRate', []],
+  [{ learningRate: -1, batchSize: 0, sede: 1, 'schedule.warmup': 2 }, 'sede', []],
+  [{ learningRate: -1, batchSize: 0, 'schedule.warmup': 2 }, 'batchSize', ['learningRate', 'schedule.warmup']],
+  [{ 'augmentation.contrast': [1, 'x'] }, 'augmentation.contrast[1]', []],
+  [{ lrn: 3 }, 'modelSettings.lrn', []],
+  [{ 'model.lnr': true }, 'modelSettings.lnr', ['model']],
+  [{ model: 'tuta' }, 'model', []],
+  [{ recipe: '2018' }, 'recipe', []],
+  [{ 'optimizer.nesterov': true }, 'optimizer.momentum', ['optimizer.nesterov']],
+  [{ 'optimizer.decoupled': true }, 'optimizer.nesterov', ['optimizer.decoupled']],
+  [{ threads: 1_000_000 }, 'threads', []],
+])('%j: the error has the key that is wrong, and those that it contradicts', (overrides, key, otherKeys) => {
+  try {
+    resolveConfig({ model: 'tuto', ...overrides });
+  } catch (error) {
+    expect(error).toMatchObject({ key, otherKeys });
+    return;
+  }
+  throw new Error('no error');
+});
+
+test('a key has one full name', () => {
+  const names = ['model', 'schedule', 'schedule.warmup', 'lrn', 'model.lrn', 'modelSettings.lrn', 'width.conv1'];
+  expect(names.map(fullKey)).toEqual([
+    ...['model', 'schedule', 'schedule.warmup', 'modelSettings.lrn', 'modelSettings.lrn', 'modelSettings.lrn'],
+    'modelSettings.width.conv1',
+  ]);
+});
+
+test.each<[ConfigOverrides, ConfigOverrides]>([
+  [{ movingAverage: false }, { movingAverage: { type: 'none' } }],
+  [{ movingAverage: true }, { movingAverage: { type: 'exponential', decay: 0.9999, warmup: true } }],
+  [{ weightDecay: false }, { weightDecay: { rule: 'none', value: 0 } }],
+  [{ learningRateScaling: true }, { learningRateScaling: { type: 'linear', referenceBatchSize: 128, warmup: 0.05 } }],
+  [{ recipe: 2017 }, { recipe: '2017' }],
+  [{ init: 7 }, { init: '7' }],
+])('%j is a short form', (short, written) => {
+  expect(resolveConfig({ model: 'tuto', ...short })).toMatchObject(written);
 });
 
 test('unknown keys inside groups say what is allowed there', () => {

@@ -4,6 +4,7 @@ import { resolveConfig } from './config.ts';
 import { preprocessingOf } from './preprocessing.ts';
 
 const shape = [3, 1, 1] as const;
+const oblong = [3, 20, 30] as const;
 
 /** What an image of one pixel becomes. */
 function seen(pixel: readonly number[], keys: Record<string, unknown>): number[] {
@@ -29,6 +30,25 @@ test('constants that are no numbers, or not one for each channel, are refused', 
     'standardization.mean (=half) must be a number, or a list with one for each channel',
   );
   expect(() => seen([0, 0, 0], { standardization: { type: 'channel', mean: [0.5], deviation: 1 } })).toThrow(
-    'mean (=[0.5]) must be 3 numbers, one for each channel',
+    'standardization.mean (=[0.5]) must be a list of 3 numbers, one for each channel',
   );
+});
+
+test('images are cropped to the input, or to their shorter side; augmentation is left out where it is off', () => {
+  const { augmentation, standardization } = resolveConfig({ model: 'tuto' });
+  const small = { model: 'tuto', inputSize: 12 };
+  expect(preprocessingOf(resolveConfig(small), oblong)).toEqual({ inputSize: 12, standardization, augmentation });
+  expect(preprocessingOf(resolveConfig({ model: 'tuto', augment: false }), oblong)).toEqual({ inputSize: 20, standardization });
+});
+
+test.each([
+  [{}, 'inputSize', 'inputSize (=24) must be an integer from 1 to 20, the size of the images'],
+  [
+    { inputSize: 12, 'augmentation.translate': 20 },
+    'augmentation.translate',
+    'augmentation.translate (=20) must be an integer from 0 to 19',
+  ],
+])('what does not fit the images is refused, %j', (overrides, key, message) => {
+  const config = resolveConfig({ model: 'tuto', ...overrides });
+  expect(() => preprocessingOf(config, oblong)).toThrow(expect.objectContaining({ key, message }) as Error);
 });

@@ -1,16 +1,6 @@
-/** How the learning rate changes over a run, as data. Times are fractions of the run's steps, rates are fractions of the peak. */
-export type Schedule =
-  | { readonly type: 'constant' }
-  /** Multiplied by `factor` at each milestone. */
-  | { readonly type: 'step'; readonly milestones: readonly number[]; readonly factor: number }
-  /** Linear from 0 to the peak over `warmup`, then half a cosine down to `final` (Loshchilov and Hutter, 2016, without restarts). */
-  | { readonly type: 'cosine'; readonly warmup: number; readonly final: number }
-  /** Linear from `initial` to the peak over `warmup`, then linear down to `final` (after Smith, 2018). */
-  | { readonly type: 'oneCycle'; readonly warmup: number; readonly initial: number; readonly final: number }
-  /**
-   * As oneCycle, but the first step is at `initial` itself and the warm-up is a whole number of steps, rounded down (airbench94).
-   */
-  | { readonly type: 'triangular'; readonly warmup: number; readonly initial: number; readonly final: number };
+import type { TrainingConfig } from './config-schema.ts';
+
+export type Schedule = TrainingConfig['schedule'];
 
 /**
  * The learning rate of one step.
@@ -46,19 +36,12 @@ export function learningRateAt(schedule: Schedule, peak: number, step: number, s
 }
 
 /**
- * How the peak follows the batch size. `linear`: batchSize / referenceBatchSize times the learning rate, which is reached from the
- * learning rate itself over the first `warmup` of the run (Goyal et al., 2017).
- */
-export type RateScaling =
-  { readonly type: 'none' } | { readonly type: 'linear'; readonly referenceBatchSize: number; readonly warmup: number };
-
-/**
  * The peak of the schedule at one step.
  *
  * @param step steps already taken, 0 to steps - 1
  */
 export function scaledLearningRate(
-  scaling: RateScaling,
+  scaling: TrainingConfig['learningRateScaling'],
   { learningRate, batchSize, steps }: { readonly learningRate: number; readonly batchSize: number; readonly steps: number },
   step: number,
 ): number {

@@ -1,3 +1,8 @@
+interface Explanation {
+  readonly fix?: string | undefined;
+  readonly cause?: unknown;
+}
+
 /**
  * Errors whose message is meant for the user. The command line prints the message (and the fix, as its last line) without a
  * stack trace and exits with `exitCode`; anything else that is thrown is a defect and keeps its trace.
@@ -8,7 +13,7 @@ export class AblateError extends Error {
   /** What the user can do about it: a command, a flag, an allowed value. */
   readonly fix: string | undefined;
 
-  constructor(message: string, options: { fix?: string; cause?: unknown } = {}) {
+  constructor(message: string, options: Explanation = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.fix = options.fix;
@@ -18,6 +23,16 @@ export class AblateError extends Error {
 /** Wrong usage or configuration: unknown name, value out of range, impossible combination. */
 export class ConfigurationError extends AblateError {
   override readonly exitCode = 2;
+  /** The key that is wrong, as a whole configuration names it: `schedule.warmup`, `modelSettings.lrn`. Undefined if it is about no key. */
+  readonly key: string | undefined;
+  /** Other keys that are also wrong, or that it contradicts: to change one of these may help as well. */
+  readonly otherKeys: readonly string[];
+
+  constructor(message: string, options: Explanation & { key?: string | undefined; otherKeys?: readonly string[] } = {}) {
+    super(message, options);
+    this.key = options.key;
+    this.otherKeys = options.otherKeys ?? [];
+  }
 }
 
 /** A data set, checkpoint or other file that is missing, truncated, corrupt or of another kind. */

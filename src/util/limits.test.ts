@@ -27,6 +27,6 @@ test('threads are bounded by the processor, but not below what a larger machine 
 
 test.each([0, -1, 1.5, NaN, 65, 100_000, 2 ** 32])('%d threads are refused', (threads) => {
   expect(() => requireThreads(threads, 64)).toThrow(
-    new ConfigurationError(`threads (=${threads}) must be an integer from 1 to 64 on this machine`),
+    new ConfigurationError(`threads (=${threads}) must be an integer from 1 to 64 on this machine`, { key: 'threads' }),
   );
 });

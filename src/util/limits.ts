@@ -31,5 +31,7 @@ export function mostThreadsHere(hardwareThreads = cpus().length): number {
 /** @throws ConfigurationError for what is no number of threads that this machine can start */
 export function requireThreads(threads: number, most = mostThreadsHere()): void {
   if (Number.isInteger(threads) && threads >= 1 && threads <= most) return;
-  throw new ConfigurationError(`threads (=${threads}) must be an integer from 1 to ${most} on this machine`);
+  throw new ConfigurationError(`threads (=${threads}) must be an integer from 1 to ${most} on this machine`, {
+    key: 'threads',
+  });
 }

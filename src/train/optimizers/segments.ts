@@ -3,36 +3,12 @@
  * so that an update is a few long loops rather than one short loop per parameter.
  */
 import type { ArenaEntry, ParameterArena } from '../../engine/engine.ts';
-import type { ParameterRole } from '../../nn/parameter.ts';
 import { sizeOf } from '../../nn/shape.ts';
+import type { TrainingConfig } from '../config-schema.ts';
 import type { DecayedParameter } from '../loss.ts';
 
-/**
- * `none`. `2017`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
- * gradient passes through momentum). `decoupled`: each step takes learningRate * value off all weights (Loshchilov and Hutter, 2017).
- * Of these, biases, scales and shifts never decay.
- *
- * `independent`: as coupled, with the coefficient value / (peak learning rate of the parameter), on every trainable parameter. So what a step
- * takes off depends neither on the learning rate nor on its multipliers; with decoupled hyperparameters the value, like the rate, is for
- * 1024 examples (airbench94).
- */
-export interface WeightDecay {
-  readonly rule: 'none' | '2017' | 'coupled' | 'decoupled' | 'independent';
-  readonly value: number;
-}
-
-/** Learning rate of each role relative to the schedule's. */
-export type RateMultipliers = Readonly<Record<Exclude<ParameterRole, 'mean' | 'variance'>, number>>;
-
-/** The part of a configuration that decides how a parameter is updated. */
-export interface UpdateRules {
-  readonly weightDecay: WeightDecay;
-  readonly learningRateMultipliers: RateMultipliers;
-  /** As configured; it matters here to the independent decay only. */
-  readonly learningRate: number;
-  /** Part of the run in which the biases of whitening layers are trained. */
-  readonly trainWhiteningBias: number;
-}
+/** The part of a configuration that decides how a parameter is updated. The learning rate matters here to the independent decay only. */
+export type UpdateRules = Pick<TrainingConfig, 'weightDecay' | 'learningRateMultipliers' | 'learningRate' | 'trainWhiteningBias'>;
 
 /** Elements `start` to before `end` of the arena, all updated alike. */
 export interface Segment {

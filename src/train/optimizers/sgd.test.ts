@@ -2,11 +2,13 @@ import { expect, test } from 'vitest';
 import type { ArenaEntry, ParameterArena } from '../../engine/engine.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { meanLossLearningRate } from './decoupling.ts';
-import { decayedParameters, segmentsOf, type RateMultipliers, type UpdateRules, type WeightDecay } from './segments.ts';
+import { decayedParameters, segmentsOf, type UpdateRules } from './segments.ts';
 import { createSgd, type SgdOptions } from './sgd.ts';
 import { vectorMath } from '../../engine/reference/vector-math.ts';
 
-const alike: RateMultipliers = { weight: 1, bias: 1, scale: 1, shift: 1 };
+type WeightDecay = UpdateRules['weightDecay'];
+
+const alike: UpdateRules['learningRateMultipliers'] = { weight: 1, bias: 1, scale: 1, shift: 1 };
 const none: WeightDecay = { rule: 'none', value: 0 };
 
 /** Rules at learning rate 0.1, of which only the decay and the multipliers matter, unless changed. */

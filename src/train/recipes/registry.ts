@@ -17,6 +17,7 @@ export function recipeByName(name: string): Recipe {
   if (recipe === undefined) {
     const names = recipes.map((candidate) => candidate.name);
     throw new ConfigurationError(`there is no recipe "${name}".${didYouMean(name, names)}`, {
+      key: 'recipe',
       fix: `The recipes are: ${names.join(', ')}`,
     });
   }
