@@ -12,7 +12,7 @@ import { countOperations, countParameters } from '../src/nn/network.ts';
 import { markdownTable } from '../src/report/markdown-parts.ts';
 import { experimentIdentity } from '../src/study/identity.ts';
 import { estimateMean } from '../src/study/statistics.ts';
-import { resolveConfig } from '../src/train/config.ts';
+import { checkConfig, resolveConfig } from '../src/train/config.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
 import { formatCount } from '../src/util/text-table.ts';
 import type { RecordedRun } from './recorded-runs.ts';
@@ -88,9 +88,7 @@ function resultsTable(): string {
 /** Whether the network is the one that the recipe, as it is now, would train. */
 function isOfNewerRecipe({ model, recipe, modelSettings }: TrainingConfig): boolean {
   if (recipe === '2017') return false;
-  // Older runs lack younger settings.
-  const complete = resolveSettings(model, modelDefinition(model).settings, modelSettings);
-  return isDeepStrictEqual(complete, resolveConfig({ model, recipe }).modelSettings);
+  return isDeepStrictEqual(modelSettings, resolveConfig({ model, recipe }).modelSettings);
 }
 
 /** With the size of the batches where it is not the recipe's own. */
@@ -107,10 +105,16 @@ function longest(experiments: readonly Experiment[]): Experiment | undefined {
 function ofAnyPrecision(recorded: readonly Experiment[]): readonly Experiment[] {
   const experiments = new Map<string, Experiment>();
   for (const experiment of recorded) {
-    const { config } = experiment;
+    // Experiments of before a key or a setting did not use it.
+    const { model, modelSettings } = experiment.config;
+    const complete = {
+      ...experiment.config,
+      modelSettings: resolveSettings(model, modelDefinition(model).settings, modelSettings),
+    };
+    const config = checkConfig(complete);
     const identity = experimentIdentity({ ...config, precision: 'f32' });
     const runs = experiment.runs.map((run) => ({ precision: config.precision, ...run }));
-    experiments.set(identity, { ...experiment, runs: [...(experiments.get(identity)?.runs ?? []), ...runs] });
+    experiments.set(identity, { ...experiment, config, runs: [...(experiments.get(identity)?.runs ?? []), ...runs] });
   }
   return [...experiments.values()];
 }

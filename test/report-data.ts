@@ -29,7 +29,7 @@ const changes: readonly (readonly [name: string, effect: number, set: ConfigOver
 /** @param seeds how many; one gives no intervals */
 export function sampleReport(seeds = 4): ReportData {
   const key = streamKey(1, 'sample report');
-  const facts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
+  const facts = { shape: [3, 32, 32], classes: 10 } as const;
   const reference = resolveConfig({ model: 'tuto' });
   const variants = changes.map(([name, effect, set], v): ReportVariant => {
     const config = resolveConfig({ model: 'tuto' }, set);

@@ -56,11 +56,7 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
  *
  * @param wanted undefined: unless there are many different networks
  */
-export async function measureAsAsked(
-  data: ReportData,
-  facts: Pick<DatasetFacts, 'shape' | 'classes'>,
-  wanted: boolean | undefined,
-): Promise<ReportData> {
+export async function measureAsAsked(data: ReportData, facts: DatasetFacts, wanted: boolean | undefined): Promise<ReportData> {
   if (wanted === false) return data;
   const { countNetworks, networksMeasuredUnasked, withLatencies } = await import('../report/latency.ts');
   if (wanted === undefined && countNetworks(data.variants) > networksMeasuredUnasked) {

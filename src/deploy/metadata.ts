@@ -51,7 +51,7 @@ const quantizationSchema = z.strictObject({
     })
     .nullable(),
   /** Steps of training with rounded weights before; 0 for none. */
-  fineTuningSteps: count.default(0),
+  fineTuningSteps: count,
   /** Layers with parameters that were left in float32. */
   floatLayers: z.array(z.string()),
   /** The float32 file that it was made of. */

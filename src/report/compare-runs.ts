@@ -7,7 +7,6 @@ import { estimateEffects } from '../study/effects.ts';
 import { experimentIdentity } from '../study/identity.ts';
 import type { DatasetFacts } from '../study/plan.ts';
 import { fingerprintOf, wasExtended } from '../study/run-finder.ts';
-import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -138,16 +137,11 @@ function checkComparable(runs: readonly Run[], groups: readonly Repetitions[], f
     );
   }
   const known = runs.map(fingerprintOf);
-  const reference = known.findIndex(isKnown);
-  const other = known.findIndex((fingerprint) => isKnown(fingerprint) && fingerprint !== known[reference]);
+  const reference = known.find((fingerprint) => fingerprint !== undefined);
+  const other = known.findIndex((fingerprint) => fingerprint !== undefined && fingerprint !== reference);
   if (other === -1) return;
-  throw new ConfigurationError(`${runName(runs[other]!)} was trained on other images than ${runName(runs[reference]!)}`, {
-    fix: sameImages,
-  });
-}
-
-function isKnown(fingerprint: string | undefined): boolean {
-  return fingerprint !== undefined && fingerprint !== '';
+  const than = runName(runs[known.indexOf(reference)]!);
+  throw new ConfigurationError(`${runName(runs[other]!)} was trained on other images than ${than}`, { fix: sameImages });
 }
 
 /** What the newest checkpoint of a run says of its images. */
@@ -159,7 +153,7 @@ function factsOf(run: Run): DatasetFacts & { readonly classNames: readonly strin
     });
   }
   const { classes: classNames = [], imageShape: shape = [3, 32, 32] } = readWeightsMetadata(checkpoint.path) ?? {};
-  return { shape, classes: classNames.length, classNames, evaluationImages: readEvaluation(run)?.images ?? 0 };
+  return { shape, classes: classNames.length, classNames };
 }
 
 /** The run, how many more there are, and what is different from the first, as far as there is room. */

@@ -24,11 +24,7 @@ export function countNetworks(variants: readonly ReportVariant[]): number {
  * The variants with their latency. Weights do not matter to it, so each network is measured once. Quantized files have none: this engine
  * computes in float32.
  */
-export function withLatencies(
-  variants: readonly ReportVariant[],
-  facts: Pick<DatasetFacts, 'shape' | 'classes'>,
-  engine: Engine,
-): ReportVariant[] {
+export function withLatencies(variants: readonly ReportVariant[], facts: DatasetFacts, engine: Engine): ReportVariant[] {
   const inFloat = variants.filter(({ quantization }) => !isQuantized(quantization));
   const distinct = new Map(inFloat.map((variant) => [networkKey(variant), variant]));
   const plans = [...distinct].map(([key, variant]) => ({
@@ -52,8 +48,8 @@ function networkKey({ config }: ReportVariant): string {
   return JSON.stringify([config.model, config.modelSettings, config.inputSize]);
 }
 
-function compileForOne({ config }: ReportVariant, facts: Pick<DatasetFacts, 'shape' | 'classes'>, engine: Engine): InferencePlan {
-  const plan = engine.compileInference(networkOf(config, { ...facts, evaluationImages: 0 }), { batchSize: 1 });
+function compileForOne({ config }: ReportVariant, facts: DatasetFacts, engine: Engine): InferencePlan {
+  const plan = engine.compileInference(networkOf(config, facts), { batchSize: 1 });
   initializeParameters(plan.parameters, config.seed, config.initializer);
   plan.input.forEach((_, i) => (plan.input[i] = Math.sin(i)));
   for (let i = 0; i < warmUps; i++) plan.forward();

@@ -42,8 +42,8 @@ test('keys of the configuration and settings of the model that are not the recip
   expect(describeChoices(choices!)).toMatch(/^2017, seed 1, (.*, )?model\.lrn false(,|$)/);
 });
 
-test('keys younger than the run are not told, nor anything of a damaged configuration', () => {
-  const older = { ...resolveConfig({ model: 'tuto' }), tta: undefined };
-  const configs = [JSON.stringify(older), '{"model": "tuto"', JSON.stringify({ ...older, recipe: 'gone' })];
+test('nothing of a damaged configuration, or of a recipe that there is not', () => {
+  const config = resolveConfig({ model: 'tuto' });
+  const configs = [JSON.stringify(config), '{"model": "tuto"', JSON.stringify({ ...config, recipe: 'gone' })];
   expect(choicesOfRuns(configs.map(runWith))).toEqual([{ recipe: '2017', seed: 1, changes: {} }, undefined, undefined]);
 });

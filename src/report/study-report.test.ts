@@ -26,7 +26,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 const dataset: StudyState['dataset'] = {
   ...{ name: 'cifar10', fingerprint: 'f', synthetic: false, classNames: Array.from('abcdefghij') },
-  ...{ shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 },
+  ...{ shape: [3, 32, 32], classes: 10 },
 };
 
 /** How a run ended, and what its metrics say. */

@@ -8,20 +8,13 @@ import { resumableKeys } from '../train/resume.ts';
  */
 const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => key !== 'steps'), 'recipe']);
 
-/** Younger keys, with the value that means that they are not used: a run from before them is the same experiment. */
-const unused: Readonly<Record<string, string>> = { init: '"none"', pruning: '{"type":"none"}', teacher: '"none"', tta: '"none"' };
-
-/** Younger settings of models, likewise. */
-const unusedSettings: Readonly<Record<string, unknown>> = { 'dense.batchNorm': false };
-
 /** Names the rules by which identities are made: those made by others cannot be compared with these. */
-export const identityFormat = `ablate-identity-2 ${digestOf([[...ignored], unused, configKeys])}`;
+export const identityFormat = `ablate-identity-3 ${digestOf([[...ignored], configKeys])}`;
 
 /** What counts only with a teacher; its checksum is known when a training starts, and its name stands for it. */
-function isRelevant([key, value]: [string, unknown], { teacher }: TrainingConfig): boolean {
-  if (key === 'teacherChecksum') return false;
+function isRelevant(key: string, { teacher }: TrainingConfig): boolean {
   if (key === 'teacherWeight' || key === 'teacherTemperature') return teacher !== 'none';
-  return JSON.stringify(value) !== unused[key];
+  return key !== 'teacherChecksum';
 }
 
 /**
@@ -37,9 +30,8 @@ export function experimentIdentity(config: TrainingConfig): string {
 }
 
 function digest(config: TrainingConfig, without: ReadonlySet<string>): string {
-  const relevant = Object.entries(config).filter((entry) => !without.has(entry[0]) && isRelevant(entry, config));
-  const settings = Object.entries(config.modelSettings).filter(([key, value]) => value !== unusedSettings[key]);
-  return digestOf(sorted({ ...Object.fromEntries(relevant), modelSettings: Object.fromEntries(settings) }));
+  const relevant = Object.entries(config).filter(([key]) => !without.has(key) && isRelevant(key, config));
+  return digestOf(sorted(Object.fromEntries(relevant)));
 }
 
 function digestOf(value: unknown): string {

@@ -17,10 +17,6 @@ export interface DatasetFacts {
   /** `[C, H, W]` */
   readonly shape: readonly [channels: number, height: number, width: number];
   readonly classes: number;
-  /** In the test split. */
-  readonly evaluationImages: number;
-  /** That training leaves out with `val: true`, and runs are evaluated on then. */
-  readonly validationImages?: number;
 }
 
 export interface PlannedRun {

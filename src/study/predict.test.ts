@@ -5,8 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { describeEnvironment } from '../runs/environment.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
-import type { DatasetFacts } from './plan.ts';
-import { createPredictor, secondsInAll } from './predict.ts';
+import { createPredictor, secondsInAll, type ImageFacts } from './predict.ts';
 
 test('runs at the same time take as long as the busiest place', () => {
   expect(secondsInAll([3, 1, 2], 1)).toBe(6);
@@ -20,7 +19,7 @@ test('runs at the same time take as long as the busiest place', () => {
 describe('seconds of a run', () => {
   const root = mkdtempSync(join(tmpdir(), 'ablate-predict-'));
   afterAll(() => rmSync(root, { recursive: true }));
-  const facts = { shape: [3, 32, 32], classes: 10, evaluationImages: 22, validationImages: 7 } as const;
+  const facts = { shape: [3, 32, 32], classes: 10, testImages: 22, validationImages: 7 } as const;
 
   function config(overrides: ConfigOverrides = {}) {
     return resolveConfig({ model: 'tuto', steps: 100, batchSize: 100, evalEvery: 50, threads: 2 }, overrides, {
@@ -58,7 +57,7 @@ describe('seconds of a run', () => {
   // 37.75 million operations an image, as tensorsandbox published; 50 billion a second.
   const secondsPerPass = 37.75e6 / 50e9;
   /** Of a predictor for processes that have the images after `loaded` seconds, and half a second later begin. */
-  const predictor = (folder: string, images: DatasetFacts = facts, loaded = 0) => createPredictor(folder, images, loaded);
+  const predictor = (folder: string, images: ImageFacts = facts, loaded = 0) => createPredictor(folder, images, loaded);
 
   test('without runs, a guess: 50 billion operations a second and thread', () => {
     const { seconds, basis, startSeconds } = predictor(newFolder(), facts, 1.25);
@@ -89,8 +88,8 @@ describe('seconds of a run', () => {
   });
 
   test('evaluations take as long as there are images in the split', () => {
-    const { seconds } = predictor(newFolder(), { ...facts, evaluationImages: 60_000, validationImages: 3000 });
-    const plain = predictor(newFolder(), { ...facts, evaluationImages: 0 }).seconds(config(), 1);
+    const { seconds } = predictor(newFolder(), { ...facts, testImages: 60_000, validationImages: 3000 });
+    const plain = predictor(newFolder(), { ...facts, testImages: 0 }).seconds(config(), 1);
     expect(seconds(config(), 1) - plain).toBeCloseTo(240_000 * secondsPerPass, 1);
     expect(seconds(config({ val: true }), 1) - plain).toBeCloseTo(12_000 * secondsPerPass, 1);
   });

@@ -27,6 +27,13 @@ const guess = {
 /** Newest runs of each model that are read. */
 const runsRead = 5;
 
+/** The images that runs are evaluated on take their time, too. */
+export interface ImageFacts extends DatasetFacts {
+  readonly testImages: number;
+  /** That training leaves out with `val: true`, and runs are evaluated on then. */
+  readonly validationImages: number;
+}
+
 export interface Predictor {
   /** Seconds of what is left after `step` steps: a process that starts, trains and evaluates with this many threads. */
   seconds(config: TrainingConfig, threads: number, step?: number): number;
@@ -47,7 +54,7 @@ interface Measured {
  *
  * @param loadedSeconds how long a process takes until it has the program and the images; by default, what it took this one
  */
-export function createPredictor(runsFolder: string, facts: DatasetFacts, loadedSeconds = secondsUntilNow()): Predictor {
+export function createPredictor(runsFolder: string, facts: ImageFacts, loadedSeconds = secondsUntilNow()): Predictor {
   const measured = newestOfEachModel(allRuns(runsFolder)).flatMap((run) => measure(run, facts) ?? []);
   const overall = median(measured.map(({ slowness }) => slowness));
   const startSeconds = loadedSeconds + guess.startSeconds;
@@ -55,7 +62,7 @@ export function createPredictor(runsFolder: string, facts: DatasetFacts, loadedS
     seconds(config, threads, step = 0) {
       const network = networkKey(config);
       const same = measured.filter((each) => each.network === network).map(({ slowness }) => slowness);
-      const images = config.val ? (facts.validationImages ?? facts.evaluationImages) : facts.evaluationImages;
+      const images = config.val ? facts.validationImages : facts.testImages;
       const { steps, trainingPasses, evaluations, evaluationPasses } = workLeft(config, images, step);
       const operations = countOperations(networkOf(config, facts));
       const guessed =

@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
-import { allRuns, readConfig, readEnvironment, runName, type Run } from '../runs/run-folder.ts';
+import { allRuns, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensorsMetadata } from '../runs/safetensors.ts';
 import { readStatus, type RunState } from '../runs/run-status.ts';
 import { checkConfig } from '../train/config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
-import { AblateError, DataError } from '../util/errors.ts';
+import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile, statIfReachable } from '../util/regular-file.ts';
@@ -74,11 +74,9 @@ export function createRunFinder(runsFolder: string): RunFinder {
 const preference: Readonly<Record<RunState, number>> = { finished: 0, running: 1, interrupted: 2, failed: 3 };
 
 /**
- * Whether the run started from what its configuration says, on these images, and was not continued to another number of steps than it was
- * made for. A finished run whose checkpoints were removed still has its evaluation; one that has neither yet may become either.
+ * Whether the run was trained on these images, and was not continued to another number of steps than it was made for. A finished run whose checkpoints were removed still has its evaluation; one that has neither yet may become either.
  */
 function isSame(run: Run, fingerprint: string | undefined): boolean {
-  if (hasUnrecordedInit(run)) return false;
   if (wasExtended(run)) return false;
   const known = fingerprintOf(run);
   if (known === undefined) return readStatus(run).status !== 'finished';
@@ -98,21 +96,12 @@ function isReadable(run: Run, holds: () => boolean): boolean {
   }
 }
 
-/** Of the images that a run was trained on: undefined as long as nothing says it, empty where nobody knew. */
+/** Of the images that a run was trained on: undefined as long as nothing says it. */
 export function fingerprintOf(run: Run): string | undefined {
   const checkpoint = latestCheckpoint(run);
   return checkpoint === undefined
     ? readEvaluation(run)?.datasetFingerprint
     : readSafetensorsMetadata(checkpoint.path)['datasetFingerprint'];
-}
-
-/** Whether a run started from weights that its configuration does not name: that of an old run names none. */
-function hasUnrecordedInit(run: Run): boolean {
-  const { init = 'none' } = readConfig(run) as { readonly init?: string };
-  if (init !== 'none') return false;
-  const { commandLine } = readEnvironment(run) as { readonly commandLine?: unknown };
-  if (!Array.isArray(commandLine)) throw new DataError(`environment.json of ${runName(run)} has no command line`);
-  return commandLine.some((argument) => argument === '--init' || String(argument).startsWith('--init='));
 }
 
 /** Whether a run was continued to another number of steps than it was made for: its schedules are then those of neither. */

@@ -7,7 +7,7 @@ import { designOf } from './design.ts';
 import { planStudy, type StudyPlan } from './plan.ts';
 import { parseStudyFile, readStudyFile } from './study-file.ts';
 
-const facts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000 } as const;
+const facts = { shape: [3, 32, 32], classes: 10 } as const;
 
 function plan(text: string): StudyPlan {
   return planStudy(parseStudyFile(text, 'study.yaml'), facts);

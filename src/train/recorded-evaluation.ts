@@ -23,6 +23,6 @@ export function readEvaluation(run: { readonly path: string }): RecordedEvaluati
   try {
     return JSON.parse(readTextFile(join(run.path, 'evaluation.json'))) as RecordedEvaluation;
   } catch {
-    return undefined; // Runs of earlier versions have none, and metrics.jsonl is the record.
+    return undefined; // Missing, or damaged: metrics.jsonl is the record.
   }
 }

@@ -30,7 +30,7 @@ export const resumableKeys = [
 export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConfig {
   const recorded = recordedConfig(run);
   // Images may have moved: whether they are the same is known by their fingerprint, which train() compares.
-  const mayMove = newestMetadata(run)?.metadata.datasetFingerprint !== undefined;
+  const mayMove = newestMetadata(run) !== undefined;
   // Resolved as any configuration, so that short forms and unknown keys mean what they always mean.
   const asked = resolveConfig(recorded, overrides);
   const resumed: Record<string, unknown> = { ...recorded };

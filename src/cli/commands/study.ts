@@ -5,9 +5,10 @@ import { validationCount } from '../../data/image-set.ts';
 import type { RunStatus } from '../../runs/run-status.ts';
 import type { Predictor } from '../../study/predict.ts';
 import type { StudyPlan } from '../../study/plan.ts';
+import type { ImageFacts } from '../../study/predict.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
-import { isOver, type StudyRun } from '../../study/study-state.ts';
+import { isOver, type RecordedDataset, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
@@ -84,7 +85,7 @@ async function study(path: string, options: Options): Promise<void> {
   const recorded = recordedDataset(dataset, file);
   const plan = planStudy(file, recorded);
   const { createPredictor } = await import('../../study/predict.ts');
-  const predictor = createPredictor(options.runsDir, recorded);
+  const predictor = createPredictor(options.runsDir, factsOf(dataset));
   const display = studyDisplay(plan, launcher, predictor);
   const { runStudy } = await import('../../study/runner.ts');
   let runs;
@@ -163,17 +164,14 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
 }
 
 /** Where the images are not needed yet: those of CIFAR-10. */
-const assumedFacts = { shape: [3, 32, 32], classes: 10, evaluationImages: 10_000, validationImages: 5_000 } as const;
+const assumedFacts = { shape: [3, 32, 32], classes: 10, testImages: 10_000, validationImages: 5_000 } as const;
 
-function recordedDataset({ shape, classes, synthetic, fingerprint, train, test }: Dataset, { source }: StudyFile) {
-  return {
-    name: source.dataset,
-    ...{ shape, synthetic, fingerprint },
-    classes: classes.length,
-    classNames: classes,
-    evaluationImages: test.count,
-    validationImages: validationCount(train.count),
-  };
+function recordedDataset({ shape, classes, synthetic, fingerprint }: Dataset, { source }: StudyFile): RecordedDataset {
+  return { name: source.dataset, shape, synthetic, fingerprint, classes: classes.length, classNames: classes };
+}
+
+function factsOf({ shape, classes, train, test }: Dataset): ImageFacts {
+  return { shape, classes: classes.length, testImages: test.count, validationImages: validationCount(train.count) };
 }
 
 /** Measured where it decides something: for processes of this machine whose threads the user did not give. */
@@ -193,8 +191,8 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   // CIFAR-10 is known without a download; of other images their number, size and classes decide how long training takes.
   planStudy(file, assumedFacts);
   const { dataset } = file.source;
-  const images = dataset === 'cifar10' ? undefined : recordedDataset(await loadImages(dataset, options), file);
-  const facts = images ?? assumedFacts;
+  const images = dataset === 'cifar10' ? undefined : await loadImages(dataset, options);
+  const facts = images === undefined ? assumedFacts : factsOf(images);
   const plan = planStudy(file, facts);
   const predictor = createPredictor(options.runsDir, facts);
   const finder = createRunFinder(options.runsDir);
