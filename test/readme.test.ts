@@ -41,7 +41,7 @@ function expectedOf(command: string): Expected {
   if (/ train --resume | eval | runs show | freeze | prune | quantize | compress /.test(command))
     return { code: 1, stderr: /^error: there is no run "/ };
   if (command.includes(' train '))
-    return { code: 2, stderr: /^error: steps \(=0\) must be a positive integer$/m, more: ['--steps', '0'] };
+    return { code: 2, stderr: /^error: steps \(=0\) must be an integer from 1 to 999999999$/m, more: ['--steps', '0'] };
   if (command.includes(' data ') && !hasCifar10)
     return { code: 1, stderr: /^error: \$ABLATE_DATA_DIR \(=nowhere\) does not exist/ };
   return { code: 0, stderr: /^(wrote .*\n)?$/ };

@@ -278,7 +278,6 @@ function planFor(target: ShrinkTarget, { saved, run }: Pick<Round, 'saved' | 'ru
 async function trainPlan(plan: PruningPlan, round: number, options: CompressOptions) {
   const { config } = plan;
   const { engine, dataset, runsFolder, signal, hooks, libraries } = options;
-  const trainHooks = hooks?.training?.(round, config);
   return await trainRound({
     config,
     initialWeights: startOf(plan),
@@ -286,7 +285,7 @@ async function trainPlan(plan: PruningPlan, round: number, options: CompressOpti
     dataset,
     runsFolder,
     ...(signal !== undefined && { signal }),
-    ...(trainHooks !== undefined && { hooks: trainHooks }),
+    hooks: () => hooks?.training?.(round, config),
     ...(libraries !== undefined && { libraries }),
   });
 }

@@ -79,12 +79,12 @@ test('a round is what its configuration, its weights and its images make it, whe
 test('a round that was interrupted goes on where it was', async () => {
   const controller = new AbortController();
   const longer = { ...round, config: { ...config, steps: 4, seed: 9 } };
-  const hooks = { onStep: () => controller.abort() };
+  const hooks = () => ({ onStep: () => controller.abort() });
   const stopped = await trainRound({ ...longer, signal: controller.signal, hooks });
   expect(stopped).toMatchObject({ status: 'interrupted', reused: false });
   expect(stopped.step).toBeLessThan(4);
   const starts: number[] = [];
-  const ended = await trainRound({ ...longer, hooks: { onStart: ({ step }) => starts.push(step) } });
+  const ended = await trainRound({ ...longer, hooks: () => ({ onStart: ({ step }) => starts.push(step) }) });
   expect(ended).toEqual({ status: 'finished', run: stopped.run, step: 4, reused: false });
   expect(starts).toEqual([stopped.step]);
 });

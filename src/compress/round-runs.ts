@@ -26,7 +26,8 @@ export interface RoundTraining {
   readonly dataset: Dataset;
   readonly runsFolder: string;
   readonly signal?: AbortSignal;
-  readonly hooks?: TrainHooks;
+  /** Asked for when something is to be trained. */
+  readonly hooks?: () => TrainHooks | undefined;
   readonly libraries?: Readonly<Record<string, string>>;
 }
 
@@ -40,7 +41,8 @@ export interface TrainedRound {
 
 /** Trains a round, as far as that has not been done before. Throws what `train` throws. */
 export async function trainRound(training: RoundTraining): Promise<TrainedRound> {
-  const { config, runsFolder, libraries = {} } = training;
+  const { hooks, ...asked } = training;
+  const { config, runsFolder, libraries = {} } = asked;
   const identity = roundIdentity(training);
   const found = findRound(runsFolder, config.model, identity);
   if (found !== undefined && readStatus(found).status === 'finished') {
@@ -53,7 +55,13 @@ export async function trainRound(training: RoundTraining): Promise<TrainedRound>
     });
   // The teacher that it was started with must still be the same.
   const { teacherChecksum } = recordedConfig(run);
-  const { status, step } = await train({ ...training, config: { ...config, teacherChecksum }, record: { resume: run } });
+  const trainHooks = hooks?.();
+  const { status, step } = await train({
+    ...asked,
+    config: { ...config, teacherChecksum },
+    record: { resume: run },
+    ...(trainHooks !== undefined && { hooks: trainHooks }),
+  });
   return { status, run, step, reused: false };
 }
 

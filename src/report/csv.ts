@@ -55,6 +55,12 @@ function csv(rows: readonly (readonly Cell[])[]): string {
 }
 
 function quote(cell: Cell): string {
-  const text = cell === undefined ? '' : String(cell);
+  const text = typeof cell === 'string' ? withoutFormula(cell) : String(cell ?? '');
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** A spreadsheet takes text that begins like this for a formula, which may open an address or start a program. An apostrophe says that it is text. */
+function withoutFormula(text: string): string {
+  const isNumber = text.trim() !== '' && Number.isFinite(Number(text));
+  return /^\s*[=+\-@]|^[\t\r\n]/.test(text) && !isNumber ? `'${text}` : text;
 }

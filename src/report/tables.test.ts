@@ -67,6 +67,33 @@ test('CSV has plain numbers, and quotes what needs it', () => {
   expect(effectsCsv(data).trimEnd().split('\r\n')).toHaveLength(10);
 });
 
+test.each([
+  ['=HYPERLINK("http://x","y")', `"'=HYPERLINK(""http://x"",""y"")"`],
+  ['+cmd|calc', "'+cmd|calc"],
+  ['-wd', "'-wd"],
+  ['@SUM(1)', "'@SUM(1)"],
+  [' =1+1', "' =1+1"],
+  ['\t=1', "'\t=1"],
+  // Numbers are no formulas, nor is what comes later.
+  ['-0.5', '-0.5'],
+  ['+1e3', '+1e3'],
+  ['a=b', 'a=b'],
+  ['', ''],
+])('a spreadsheet takes the name %j for no formula', (name, cell) => {
+  const [variant] = data.variants;
+  const [run] = variant!.runs;
+  const named: ReportData = { ...data, variants: [{ ...variant!, name, runs: [{ ...run!, loss: -1.5, reason: name }] }] };
+  const [, row] = runsCsv(named).split('\r\n');
+  expect(row!.startsWith(`${cell},`)).toBe(true);
+  expect(row!.endsWith(`,${cell}`)).toBe(true);
+  expect(row).toContain(',-1.5,');
+  const effects = data.effects
+    .slice(0, 1)
+    .map((effect) => ({ ...effect, factor: name, level: name, reference: name, low: -2.5 }));
+  expect(effectsCsv({ ...data, effects }).split('\r\n')[1]).toContain(`,${cell},${cell},${cell},`);
+  expect(effectsCsv({ ...data, effects })).toContain(',-2.5,');
+});
+
 test('Markdown keeps names as they are, and every row has as many cells as its header', () => {
   const text = markdownReport(data, [], []);
   expect(text).toContain('| squeeze1 & \\<co\\> |');

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { augmentationSchema } from '../data/preprocessing.ts';
 import { mostThreads } from '../util/cpu.ts';
+import { mostSteps } from '../util/limits.ts';
 import { ttaLevels } from './test-time-augmentation.ts';
 
 const count = z.int().min(1);
@@ -156,7 +157,7 @@ export const trainingConfigSchema = z.strictObject({
   dataset: z.string('cifar10, synthetic or images:<folder>').min(1).default('cifar10'),
   recipe: z.string('the name of a recipe').min(1),
   /** Length of the run in optimizer steps. */
-  steps: count,
+  steps: count.max(mostSteps),
   /** Examples per step, over all processes together. */
   batchSize: count,
   /** Peak of the schedule. */

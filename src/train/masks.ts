@@ -7,6 +7,7 @@ import type { ArenaEntry, ParameterArena, TrainingPlan } from '../engine/engine.
 import { sizeOf } from '../nn/shape.ts';
 import { checkpointFormat, checkpointWeights } from '../runs/checkpoint.ts';
 import type { Safetensors, Tensor } from '../runs/safetensors.ts';
+import { DataError } from '../util/errors.ts';
 import { preferredWeights } from './weights.ts';
 
 /** The prefix of the masks' tensors in a checkpoint. */
@@ -29,6 +30,20 @@ export function prunableEntries(arena: ParameterArena): readonly ArenaEntry[] {
 /** Whether a checkpoint or weights file is of a network that was pruned. */
 export function hasMasks(tensors: ReadonlyMap<string, Tensor>): boolean {
   return [...tensors.keys()].some((name) => name.startsWith(maskPrefix));
+}
+
+/** @throws DataError if a mask has other values than 0 and 1 */
+export function requireMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void {
+  for (const [name, { data }] of tensors) {
+    const wrong = name.startsWith(maskPrefix) ? data.find((value) => value !== 0 && value !== 1) : undefined;
+    if (wrong === undefined) continue;
+    throw new DataError(
+      `${source} is damaged: ${name} has the value ${wrong}, and masks have 0 for pruned weights and 1 for others`,
+      {
+        fix: 'use another file, or an earlier checkpoint',
+      },
+    );
+  }
 }
 
 /** The masks among a checkpoint's tensors, by the names of the weights; none if no weight was ever pruned. */

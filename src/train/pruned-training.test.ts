@@ -1,5 +1,5 @@
 /** Trainings that prune, start from other weights, or learn from a teacher, with everything that has state. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { probeOnednn } from '../engine/onednn/probe.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { checkpointWeights, latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
-import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
+import { encodeSafetensors, readSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { resumeConfig } from './resume.ts';
@@ -166,6 +166,21 @@ describe.each(engines)('on the %s engine', (_, createEngine) => {
     await expect(start({ ...pruning, init, 'pruning.sparsity': 0.5 })).rejects.toThrow(
       /pruning\.sparsity \(=0\.5\) must be above 0\.8\d*, the sparsity of the weights it starts from/,
     );
+  });
+
+  test('masks that are not of 0 and 1 are refused, to start from and to go on from', async () => {
+    const { run } = await startAndStopAfter(5, pruning);
+    const { path } = latestCheckpoint(run!)!;
+    const { tensors, metadata } = readSafetensors(path);
+    const mask = tensors.get('mask.conv1.weight')!;
+    const halved = { ...mask, data: mask.data.map((value) => value / 2) };
+    const file = join(runsFolder, 'halved.safetensors');
+    writeFileSync(file, encodeSafetensors(new Map([...tensors, ['mask.conv1.weight', halved]]), metadata));
+    const problem = 'halved.safetensors is damaged: mask.conv1.weight has the value 0.5';
+    await expect(start({ init: file, steps: 3 })).rejects.toThrow(problem);
+    await expect(start({ teacher: file, steps: 3 })).rejects.toThrow(problem);
+    renameSync(file, path);
+    await expect(resume(run!)).rejects.toThrow('mask.conv1.weight has the value 0.5');
   });
 
   test('so does one that starts from a file of pruned weights alone; a layer of zeros alone is trained', async () => {

@@ -58,4 +58,16 @@ describe('what a file says of its network is checked when it is read', () => {
     const path = write({}, new Map([['logits.bias', { shape: [2], data: Float32Array.of(1, NaN) }]]));
     expect(() => readSavedModel(path, {})).toThrow(`${path} has values in logits.bias that are not finite`);
   });
+
+  test.each([0.5, -1, 2])('a mask of %s is refused', (value) => {
+    const mask = { shape: [3], data: Float32Array.of(0, 1, value) };
+    const path = write({}, new Map([...tensors, ['mask.logits.weight', mask]]));
+    const read = () => readSavedModel(path, {});
+    expect(read).toThrow(DataError);
+    expect(read).toThrow(
+      `${path} is damaged: mask.logits.weight has the value ${value}, and masks have 0 for pruned weights and 1`,
+    );
+    mask.data[2] = 0;
+    expect(readSavedModel(write({}, new Map([['mask.logits.weight', mask]])), {}).step).toBe(7);
+  });
 });

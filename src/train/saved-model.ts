@@ -9,6 +9,7 @@ import { frozenFileName, weightsFileName } from '../util/file-names.ts';
 import { quoted } from '../util/shell.ts';
 import { checkRecordedConfig, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
+import { requireMasks } from './masks.ts';
 import { modelOf } from './weights.ts';
 
 export interface SavedModel {
@@ -69,6 +70,7 @@ export function fixedReference(reference: string, runsFolder: string): string {
 export function readSavedModel(path: string, given: ConfigOverrides): SavedModel {
   const file = readSafetensors(path);
   const metadata = parseWeightsMetadata(file.metadata, path);
+  requireMasks(file.tensors, path);
   const model = modelOf(file);
   if (given['model'] !== undefined && model !== undefined && given['model'] !== model) {
     throw new DataError(`${path} is of model ${model}, not ${JSON.stringify(given['model'])}`, {

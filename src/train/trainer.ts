@@ -12,7 +12,7 @@ import type { TrainingConfig } from './config-schema.ts';
 import { addDistillation, softmaxCrossEntropy, weightDecayLoss } from './loss.ts';
 import { createLookahead, lookaheadSlot } from './lookahead.ts';
 import { magnitudeMasks, sparsityOfRound } from './magnitude-pruning.ts';
-import { createMasks, hasMasks, maskPrefix, prunableEntries, type Masks } from './masks.ts';
+import { createMasks, hasMasks, maskPrefix, prunableEntries, requireMasks, type Masks } from './masks.ts';
 import { averageDecayAt } from './moving-average.ts';
 import { meanLossLearningRate } from './optimizers/decoupling.ts';
 import { decayedParameters, segmentsOf } from './optimizers/segments.ts';
@@ -154,6 +154,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
 
   function takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void {
     if (!hasMasks(tensors)) return;
+    requireMasks(tensors, source);
     masks ??= createMasks(plan);
     loadInto(arena, masks.values, tensors, maskPrefix, source, prunable);
     clearPruned();

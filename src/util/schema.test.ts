@@ -37,6 +37,7 @@ test.each<[unknown, string, string]>([
   [{ rate: 0 }, 'rate', 'rate (=0) must be a number above 0'],
   [{ rate: Infinity }, 'rate', 'rate (=Infinity) must be a number above 0'],
   [{ steps: 1.5 }, 'steps', 'steps (=1.5) must be a positive integer'],
+  [{ steps: 2 ** 53 }, 'steps', 'steps (=9007199254740992) must be at most 9007199254740991'],
   [{ steps: '3' }, 'steps', 'steps (="3") must be a positive integer'],
   [{ schedule: 'fast' }, 'schedule', 'schedule (=fast) must be one of constant, cosine'],
   [{ schedule: {} }, 'schedule.type', 'schedule.type (=missing) must be one of constant, cosine'],

@@ -26,9 +26,19 @@ export function check<S extends z.ZodType>(
   value: unknown,
   refuse: (problems: readonly Problem[]) => Error = configurationError,
 ): z.output<S> {
-  const { success, data, error } = schema.safeParse(value, { error: (issue) => issue.schema && allowedBy(issue.schema) });
+  const { success, data, error } = schema.safeParse(value, { error: allowedInstead });
   if (success) return data;
-  throw refuse(error.issues.flatMap((issue) => problemsOf(issue, schema, value)));
+  const problems = error.issues.flatMap((issue) => problemsOf(issue, schema, value));
+  // What breaks two bounds is wrong once.
+  throw refuse(problems.filter(({ message }, i) => problems.findIndex((other) => other.message === message) === i));
+}
+
+function allowedInstead(issue: z.core.$ZodRawIssue): string | undefined {
+  const { schema } = issue;
+  // The bound of a float64, which goes without saying elsewhere.
+  const unbounded = schema instanceof z.ZodNumber && (schema.maxValue ?? Infinity) >= Number.MAX_SAFE_INTEGER;
+  if (issue.code === 'too_big' && unbounded) return `at most ${Number.MAX_SAFE_INTEGER}`;
+  return schema && allowedBy(schema);
 }
 
 function configurationError(problems: readonly Problem[]): ConfigurationError {

@@ -11,6 +11,7 @@ import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
+import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { compressionDisplay } from '../compression-display.ts';
@@ -85,7 +86,9 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const targets: CompressTargets = { operations, bytes, latencyMs, maxDrop };
   const { requireTargets } = await import('../../compress/rounds.ts');
   requireTargets(targets, { shrink, rounds });
-  if (!Number.isInteger(steps) || steps < 1) throw new ConfigurationError(`steps (=${steps}) must be a positive integer`);
+  if (!Number.isInteger(steps) || steps < 1 || steps > mostSteps) {
+    throw new ConfigurationError(`steps (=${steps}) must be an integer from 1 to ${mostSteps}`);
+  }
   const { sourceReference } = await import('../../compress/round-runs.ts');
   const reference = sourceReference(given, runsDir);
   const { saved: source } = await readReference(reference, { runsDir, model });

@@ -6,6 +6,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
+import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
@@ -96,7 +97,9 @@ async function startPruning(reference: string | undefined, options: Options) {
   }
   const method = methodOf(options);
   const steps = options.steps ?? usualSteps;
-  if (!Number.isInteger(steps) || steps < 0) throw new ConfigurationError(`steps (=${steps}) must be an integer of at least 0`);
+  if (!Number.isInteger(steps) || steps < 0 || steps > mostSteps) {
+    throw new ConfigurationError(`steps (=${steps}) must be an integer from 0 to ${mostSteps}`);
+  }
   const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
   const claimed = await claim(saved.config.model, reference, options);
   const overrides = await trainingOverrides(options);

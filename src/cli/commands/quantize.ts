@@ -13,6 +13,7 @@ import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName, weightsFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
+import { mostSteps } from '../../util/limits.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -20,6 +21,7 @@ import { existingFrozenFile, isOfRun } from '../existing-file.ts';
 import { weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import {
+  integerUpTo,
   jsonOption,
   parseAssignment,
   parseNumber,
@@ -91,7 +93,7 @@ export function addQuantizeCommand(program: Command): void {
     .option(
       '--fine-tune <steps>',
       'first train a run or safetensors file on for so many steps, with rounded weights',
-      parsePositiveInteger,
+      integerUpTo(mostSteps),
     )
     .option('--teacher <run|file>', 'with --fine-tune: learn from the outputs of a trained network too (distillation)')
     .option('--no-evaluate', 'do not measure the accuracy on the test set')
