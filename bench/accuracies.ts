@@ -9,14 +9,14 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { buildModel } from '../src/models/registry.ts';
+import { cifar10Classes } from '../src/data/cifar10.ts';
 import { countMultiplyAdds, countOperations, countParameters } from '../src/nn/network.ts';
 import { allRuns, readConfig } from '../src/runs/run-folder.ts';
 import { readStatus } from '../src/runs/run-status.ts';
 import { experimentIdentity } from '../src/study/identity.ts';
 import { estimateMean } from '../src/study/statistics.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
-import { preprocessingOf } from '../src/train/preprocessing.ts';
+import { createClassifier } from '../src/train/classifier.ts';
 import { readEvaluation } from '../src/train/recorded-evaluation.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { mergeRuns, recordRun, type RecordedRun } from './recorded-runs.ts';
@@ -41,7 +41,8 @@ const found = allRuns(options['runs-dir']).flatMap((run): { config: TrainingConf
   const evaluation = readEvaluation(run);
   if (readStatus(run).status !== 'finished' || evaluation?.step !== config.steps) return [];
   if (config.val || config.dataset !== 'cifar10' || evaluation.tta !== config.tta) return [];
-  return [{ config, recorded: recordRun(run, config, evaluation.accuracy) }];
+  // The records name an experiment by what was asked for.
+  return [{ config: { ...config, networkChecksum: '' }, recorded: recordRun(run, config, evaluation.accuracy) }];
 });
 
 const experiments = new Map<string, Experiment>();
@@ -56,9 +57,9 @@ for (const { config, recorded } of found) {
 }
 
 const results = [...experiments.values()].map(({ config, runs }) => {
-  const { model, recipe, steps, batchSize, tta, modelSettings } = config;
-  const { inputSize } = preprocessingOf(config, shapeOfCifar10);
-  const network = buildModel(model, { settings: modelSettings, input: inputSize });
+  const { model, recipe, steps, batchSize, tta } = config;
+  const { network, preprocessing } = createClassifier(config, { shape: shapeOfCifar10, classes: cifar10Classes });
+  const { inputSize } = preprocessing;
   const { mean, deviation } = estimateMean(runs.map(({ accuracy }) => accuracy));
   const images = steps * batchSize;
   return {

@@ -13,7 +13,7 @@ import { loadDataset } from '../src/data/registry.ts';
 import { splitOf } from '../src/data/image-set.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { resolveConfig } from '../src/train/config.ts';
-import { preprocessingOf } from '../src/train/preprocessing.ts';
+import { createClassifier, trainingPreprocessing } from '../src/train/classifier.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { percentile } from '../src/util/percentile.ts';
 
@@ -35,7 +35,8 @@ const dataset = await loadDataset('cifar10');
 
 /** Milliseconds of processor time a batch, workers included. */
 async function batchCpuMs(recipe: string): Promise<number> {
-  const preprocessing = preprocessingOf(resolveConfig({ model: options.model, recipe }), dataset.shape);
+  const config = resolveConfig({ model: options.model, recipe });
+  const preprocessing = trainingPreprocessing(createClassifier(config, dataset), config);
   const images = splitOf(dataset, 'train', false);
   const loader = createTrainingLoader({ images, shape: dataset.shape, preprocessing, batchSize, seed: 1, firstStep: 0 });
   try {

@@ -112,7 +112,7 @@ function ofAnyPrecision(recorded: readonly Experiment[]): readonly Experiment[] 
       modelSettings: resolveSettings(model, modelDefinition(model).settings, modelSettings),
     };
     const config = checkConfig(complete);
-    const identity = experimentIdentity({ ...config, precision: 'f32' });
+    const identity = experimentIdentity({ ...config, networkChecksum: '', precision: 'f32' });
     const runs = experiment.runs.map((run) => ({ precision: config.precision, ...run }));
     experiments.set(identity, { ...experiment, config, runs: [...(experiments.get(identity)?.runs ?? []), ...runs] });
   }

@@ -52,7 +52,7 @@ interface Change {
   readonly given?: ConfigOverrides;
   readonly to: ConfigOverrides;
   /** Default: `weights`. `processes`: what processes that train together do, which one alone cannot show. */
-  readonly changes?: 'weights' | 'evaluation' | 'processes' | 'images' | 'nothing';
+  readonly changes?: 'weights' | 'evaluation' | 'processes' | 'images' | 'network' | 'nothing';
   /** Why it changes neither weights nor evaluation. */
   readonly because?: string;
 }
@@ -181,6 +181,11 @@ const changes: Readonly<Record<string, Change>> = {
     to: { teacherChecksum: 'ab' },
     changes: 'nothing',
     because: "it is written when a training starts, and the teacher's name stands for it",
+  },
+  networkChecksum: {
+    to: { networkChecksum: 'ab' },
+    changes: 'network',
+    because: 'it is written when a training starts, and stands for the layers that are trained',
   },
   teacherWeight: { given: { teacher: 'tuto/1' }, to: { teacherWeight: 0.7 } },
   teacherTemperature: { given: { teacher: 'tuto/1' }, to: { teacherTemperature: 2 } },

@@ -15,12 +15,10 @@ import { evaluateFrozen } from '../src/deploy/evaluate.ts';
 import { freeze, type Frozen } from '../src/deploy/freeze.ts';
 import { openSession } from '../src/deploy/onnx-runtime.ts';
 import { referenceEngine as engine } from '../src/engine/reference/engine.ts';
-import { buildModel } from '../src/models/registry.ts';
 import { latestCheckpoint } from '../src/runs/checkpoint.ts';
 import type { ConfigOverrides } from '../src/train/config-schema.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import { createEvaluator } from '../src/train/evaluate.ts';
-import { preprocessingOf } from '../src/train/preprocessing.ts';
 import { readSavedModel, type SavedModel } from '../src/train/saved-model.ts';
 import type { Evaluation } from '../src/train/tally.ts';
 import { train } from '../src/train/train.ts';
@@ -143,14 +141,12 @@ test('calibration and the measuring of layers read training images only', async 
 
 async function evaluate(dataset: Dataset, split: SplitName): Promise<Evaluation> {
   const { config } = model;
-  const input = [3, 16, 16] as const;
   const evaluator = createEvaluator({
     engine,
-    network: buildModel(config.model, { settings: config.modelSettings, input, classes: 4 }),
+    classifier: model.classifier!,
     dataset,
     split,
     useVal: true,
-    preprocessing: preprocessingOf(config, dataset.shape),
     batchSize: 4,
   });
   try {

@@ -14,6 +14,7 @@ import { describeEnvironment } from '../src/runs/environment.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { createRun } from '../src/runs/run-folder.ts';
 import { encodeSafetensors, readSafetensors } from '../src/runs/safetensors.ts';
+import { createClassifier, encodeClassifier } from '../src/train/classifier.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import { uint32 } from '../src/util/random.ts';
 import { runCli } from './run-cli.ts';
@@ -137,7 +138,12 @@ describe('weights from elsewhere are frozen first', () => {
     const run = createRun(inFolder('teachers'), 'nin0', config, describeEnvironment({ ...config, libraries: {} }));
     const { tensors } = readSafetensors(inFolder('weights.safetensors'));
     const doubled = new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((x) => 2 * x) }]));
-    const metadata = { model: 'nin0', config: JSON.stringify(config), classes: JSON.stringify(cifar10Classes) };
+    const classifier = createClassifier(config, { shape: [3, 32, 32], classes: cifar10Classes });
+    const metadata = {
+      model: 'nin0',
+      config: JSON.stringify(config),
+      classifier: JSON.stringify(encodeClassifier(classifier)),
+    };
     saveCheckpoint(run, { step: 1, tensors: doubled, metadata });
     const args = ['quantize', 'nin0', '--runs-dir', 'teachers', ...data, '--images', '40', '--fine-tune', '1', '--no-evaluate'];
     // The run that is trained on is of bf16 itself.

@@ -5,10 +5,11 @@ import { estimateEffects } from '../src/study/effects.ts';
 import { outcomesOf } from '../src/report/study-report.ts';
 import { changedKeys } from '../src/report/gather.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
+import { createClassifier } from '../src/train/classifier.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import type { ConfigOverrides } from '../src/train/config-schema.ts';
+import { describeNetwork } from '../src/nn/description.ts';
 import { countOperations, countParameters } from '../src/nn/network.ts';
-import { networkOf } from '../src/study/plan.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 
 export const classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
@@ -29,11 +30,11 @@ const changes: readonly (readonly [name: string, effect: number, set: ConfigOver
 /** @param seeds how many; one gives no intervals */
 export function sampleReport(seeds = 4): ReportData {
   const key = streamKey(1, 'sample report');
-  const facts = { shape: [3, 32, 32], classes: 10 } as const;
+  const facts = { shape: [3, 32, 32], classes } as const;
   const reference = resolveConfig({ model: 'tuto' });
   const variants = changes.map(([name, effect, set], v): ReportVariant => {
     const config = resolveConfig({ model: 'tuto' }, set);
-    const network = networkOf(config, facts);
+    const { network } = createClassifier(config, facts);
     const parameters = countParameters(network.parameters);
     const runs = Array.from({ length: seeds }, (_, s) => {
       const accuracy = 0.8 + effect + 0.003 * normal(key, s) + 0.002 * normal(key, 100 + s * changes.length + v);
@@ -57,6 +58,7 @@ export function sampleReport(seeds = 4): ReportData {
     return {
       name,
       config,
+      network: describeNetwork(network),
       quantization: undefined,
       changes: changedKeys(config, reference),
       runs,

@@ -3,9 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadCifar10 } from '../src/data/cifar10.ts';
-import { buildModel } from '../src/models/registry.ts';
 import { createEvaluator } from '../src/train/evaluate.ts';
-import { preprocessingOf } from '../src/train/preprocessing.ts';
 import { readSavedModel } from '../src/train/saved-model.ts';
 import { loadWeights, preferredWeights } from '../src/train/weights.ts';
 import { environmentVariable } from '../src/util/env.ts';
@@ -50,12 +48,10 @@ function recordedAccuracy(name: string): number {
 
 async function accuracyOfOneView(name: string): Promise<number> {
   const path = `${root}/trained_models/${name}.safetensors`;
-  const { config, file } = readSavedModel(path, {});
+  const { config, file, classifier } = readSavedModel(path, {});
   const dataset = await loadCifar10();
-  const preprocessing = preprocessingOf(config, dataset.shape);
-  const network = buildModel(config.model, { settings: config.modelSettings, input: preprocessing.inputSize });
   const evaluator = createEvaluator({
-    ...{ engine: engine!, network, dataset, preprocessing },
+    ...{ engine: engine!, classifier: classifier!, dataset },
     ...{ split: 'test', useVal: config.val, batchSize: 100, tta: 'none' },
   });
   try {

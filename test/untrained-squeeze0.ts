@@ -23,8 +23,7 @@ export const untrained = {
   },
   config,
   step: undefined,
-  classes: undefined,
-  imageShape: undefined,
+  classifier: undefined,
 };
 
 /** The same as a file of pruned weights: every other one is zero, and no mask says so. */

@@ -30,7 +30,7 @@ export async function existingFrozenFile(
 
 /** Whether a frozen file is of a run, whatever its steps: there may be one of the same name, and another network, in another folder. */
 export function isOfRun({ run, config }: FrozenMetadata, name: string | undefined, trained: TrainingConfig): boolean {
-  const identity = ({ model, modelSettings, recipe, seed }: TrainingConfig) =>
-    JSON.stringify([model, modelSettings, recipe, seed]);
+  const identity = ({ model, modelSettings, networkChecksum, recipe, seed }: TrainingConfig) =>
+    JSON.stringify([model, modelSettings, networkChecksum, recipe, seed]);
   return run !== null && run === name && identity(config) === identity(trained);
 }

@@ -1,6 +1,5 @@
 /** Making and printing the report of a comparison; shared by `ablate study`, `ablate report` and `ablate runs compare`. */
 import { join, relative } from 'node:path';
-import type { DatasetFacts } from '../study/plan.ts';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
 import { DataError } from '../util/errors.ts';
@@ -47,7 +46,7 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
   const folder = claimStudyReport(name, options);
   const { gatherStudy } = await import('../report/study-report.ts');
   const { writeReport } = await import('../report/write-report.ts');
-  const data = await measureAsAsked(gatherStudy(state, options.runsDir), state.dataset, options.latency);
+  const data = await measureAsAsked(gatherStudy(state, options.runsDir), options.latency);
   return { data, report: await writeReport(data, folder) };
 }
 
@@ -56,7 +55,7 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
  *
  * @param wanted undefined: unless there are many different networks
  */
-export async function measureAsAsked(data: ReportData, facts: DatasetFacts, wanted: boolean | undefined): Promise<ReportData> {
+export async function measureAsAsked(data: ReportData, wanted: boolean | undefined): Promise<ReportData> {
   if (wanted === false) return data;
   const { countNetworks, networksMeasuredUnasked, withLatencies } = await import('../report/latency.ts');
   if (wanted === undefined && countNetworks(data.variants) > networksMeasuredUnasked) {
@@ -64,7 +63,7 @@ export async function measureAsAsked(data: ReportData, facts: DatasetFacts, want
     return data;
   }
   const { createOnednnEngine } = await import('../engine/onednn/engine.ts');
-  return { ...data, variants: withLatencies(data.variants, facts, createOnednnEngine({ threads: 1 })) };
+  return { ...data, variants: withLatencies(data.variants, createOnednnEngine({ threads: 1 })) };
 }
 
 /** The tables on stdout, and where the report is. */

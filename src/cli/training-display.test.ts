@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { WeightsEvaluation } from '../train/train.ts';
+import type { WeightsEvaluation } from '../train/train-options.ts';
 import { stepLine } from './training-display.ts';
 
 const evaluation = (step: number, weights: 'ema' | 'raw', accuracy: number) =>

@@ -4,7 +4,7 @@ import type { Collective } from '../cluster/collective.ts';
 import { countParameters } from '../nn/network.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { watchContention } from '../train/thread-contention.ts';
-import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train.ts';
+import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train-options.ts';
 import { workLeft } from '../train/work.ts';
 import { formatAccuracy, formatBytes } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';

@@ -13,10 +13,10 @@ import { decodeModel } from '../deploy/onnx/schema.ts';
 import { openSession } from '../deploy/onnx-runtime.ts';
 import { toInterleaved } from '../deploy/pixels.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { countParameters } from '../nn/network.ts';
 import { initialValues } from '../nn/parameter.ts';
 import { allRuns } from '../runs/run-folder.ts';
+import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { ConfigurationError } from '../util/errors.ts';
@@ -37,7 +37,7 @@ const config = resolveConfig({
   dataset: 'noise',
   threads: 1,
 });
-const network = buildModel('cs231n', { settings: config.modelSettings, input: [3, 8, 8], classes: 4 });
+const { network } = createClassifier(config, dataset);
 const source: SavedModel = {
   path: 'cs231n.safetensors',
   file: {
@@ -46,8 +46,7 @@ const source: SavedModel = {
   },
   config,
   step: undefined,
-  classes: dataset.classes,
-  imageShape: undefined,
+  classifier: createClassifier(config, dataset),
 };
 
 let runsFolder: string;
@@ -228,22 +227,22 @@ describe('what cannot be reached is told before anything is trained', () => {
 
   test('too few rounds for a latency, in milliseconds', async () => {
     const message = await refused({ targets: { latencyMs: 5 } });
-    expect(message).toMatch(/^latency \(=5\) is out of reach: 0\.6 of the operations in each of 3 rounds leave 7\.\d+ ms$/);
+    expect(message).toMatch(/^latency \(=5\) is out of reach: 0\.6 of the operations in each of 3 rounds leave 8\.\d+ ms$/);
   });
 
   test('too few rounds for bytes', async () => {
-    expect(await refused({ targets: { bytes: 8400 }, rounds: 1, shrink: 0.9 })).toMatch(
-      /^bytes \(=8400\) is out of reach: 0\.9 of the operations in each of 1 rounds leave a file of [\d,]+$/,
+    expect(await refused({ targets: { bytes: 9000 }, rounds: 1, shrink: 0.9 })).toMatch(
+      /^bytes \(=9000\) is out of reach: 0\.9 of the operations in each of 1 rounds leave a file of [\d,]+$/,
     );
   });
 });
 
 test('bytes: the last round removes no more than is needed', async () => {
-  const { stages, reason, targets, file } = finished(await compress(options({ targets: { bytes: 9500 } })));
+  const { stages, reason, targets, file } = finished(await compress(options({ targets: { bytes: 9950 } })));
   expect([reason, stages.length]).toEqual(['limits', 2]);
-  expect(file.length).toBeLessThanOrEqual(9500);
-  expect(file.length).toBeGreaterThan(9200);
-  expect(targets).toEqual([{ target: 'bytes', limit: 9500, value: file.length, met: true }]);
+  expect(file.length).toBeLessThanOrEqual(9950);
+  expect(file.length).toBeGreaterThan(9650);
+  expect(targets).toEqual([{ target: 'bytes', limit: 9950, value: file.length, met: true }]);
 });
 
 test('a drop alone: rounds go on until it is exceeded, or nothing is left to be removed', async () => {

@@ -7,14 +7,13 @@ import type { Dataset } from '../data/dataset.ts';
 import { freeze, type Frozen } from '../deploy/freeze.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import type { Engine } from '../engine/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { countOperations, type Network } from '../nn/network.ts';
 import { checkpointWeights, latestCheckpoint } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
-import { readSavedModel, type SavedModel } from '../train/saved-model.ts';
-import type { TrainHooks } from '../train/train.ts';
+import { classifierFor, readSavedModel, type SavedModel } from '../train/saved-model.ts';
+import type { TrainHooks } from '../train/train-options.ts';
 import { preferredWeights } from '../train/weights.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import {
@@ -154,8 +153,10 @@ const saveEverySeconds = 60;
  * @throws ConfigurationError for targets out of range or out of reach; AblateError if no network keeps the drop; and what pruning, training,
  *   freezing and quantizing throw
  */
-export async function compress(options: CompressOptions): Promise<Compressed | Stopped> {
-  const { source, targets, signal, hooks = {} } = options;
+export async function compress(given: CompressOptions): Promise<Compressed | Stopped> {
+  const source = { ...given.source, classifier: classifierFor(given.source, given.dataset) };
+  const options = { ...given, source };
+  const { targets, signal, hooks = {} } = options;
   requireTargets(targets, options);
   const { operations } = targets;
   // Planned before anything is measured: an error if it is out of reach.
@@ -227,7 +228,7 @@ async function requireReachable(original: MeasuredNetwork, measuring: Measuring,
       const plan = planUnlessOutOfReach({ operations: options.shrink }, { saved, run: undefined }, options);
       if (plan === undefined) return undefined;
       const { tensors } = startOf(plan).file;
-      return { ...saved, config: plan.config, file: { tensors, metadata: saved.file.metadata } };
+      return { ...saved, config: plan.config, classifier: plan.classifier, file: { tensors, metadata: saved.file.metadata } };
     },
     async missedBy(saved) {
       const size = await measureSize(await freezeSaved(saved, undefined, options), limits, measuring);
@@ -276,10 +277,11 @@ function planFor(target: ShrinkTarget, { saved, run }: Pick<Round, 'saved' | 'ru
 }
 
 async function trainPlan(plan: PruningPlan, round: number, options: CompressOptions) {
-  const { config } = plan;
+  const { config, classifier } = plan;
   const { engine, dataset, runsFolder, signal, hooks, libraries } = options;
   return await trainRound({
     config,
+    classifier,
     initialWeights: startOf(plan),
     engine,
     dataset,
@@ -318,8 +320,8 @@ async function concluded(
     reason,
     targets: reachedBy(targets, measured[0], { ...measured[result]!, bytes: file.length }),
     layers: layersOf(
-      networkOf(rounds[0]!),
-      networkOf({ saved, network }),
+      rounds[0]!.network.frozen.classifier.network,
+      network.frozen.classifier.network,
       weightsOf(saved),
       sensitivities,
       network.quantized.layers,
@@ -362,12 +364,6 @@ function stageOf(
     float32: fileOf(float32, frozen, floatAccuracy),
     int8: { ...fileOf(int8, quantized, accuracy), floatLayers: quantized.quantization.floatLayers },
   };
-}
-
-function networkOf({ saved, network }: Pick<Round, 'saved' | 'network'>): Network {
-  const { inputSize, classes } = network.frozen.metadata;
-  const { model, modelSettings: settings } = saved.config;
-  return buildModel(model, { settings, input: [3, inputSize, inputSize], classes: classes.length });
 }
 
 /** Those that were frozen. */

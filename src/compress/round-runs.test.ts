@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { initialValues } from '../nn/parameter.ts';
+import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import { resumeConfig } from '../train/resume.ts';
 import { train } from '../train/train.ts';
@@ -25,7 +25,8 @@ const config = resolveConfig({
   threads: 1,
   steps: 2,
 });
-const network = buildModel('cs231n', { settings: config.modelSettings, input: [3, 8, 8], classes: 4 });
+const classifier = createClassifier(config, dataset);
+const { network } = classifier;
 const weights = (seed: number) => ({
   path: 'w.safetensors',
   file: {
@@ -33,7 +34,7 @@ const weights = (seed: number) => ({
     metadata: {},
   },
 });
-const round: RoundTraining = { config, initialWeights: weights(1), engine: referenceEngine, dataset, runsFolder };
+const round: RoundTraining = { config, classifier, initialWeights: weights(1), engine: referenceEngine, dataset, runsFolder };
 
 test('a round that is finished is found again, one that was continued to more steps is not', async () => {
   const once = { ...round, config: { ...config, steps: 1, evalEvery: 0 } };

@@ -12,15 +12,20 @@ import { allRuns, createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { runIdentity } from '../study/identity.ts';
 import { wasExtended } from '../study/run-finder.ts';
+import { networkChecksum, type Classifier } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import { recordOfClassifier } from '../train/recorded-classifier.ts';
 import { recordedConfig } from '../train/resume.ts';
-import { train, type NamedWeights, type TrainHooks } from '../train/train.ts';
+import type { NamedWeights, TrainHooks } from '../train/train-options.ts';
+import { train } from '../train/train.ts';
 import { weightsChecksum } from '../train/weights.ts';
 import { readTextFile } from '../util/regular-file.ts';
 
 export interface RoundTraining {
   readonly config: TrainingConfig;
-  /** Of the network without the filters that were removed. */
+  /** The network without the filters that were removed. */
+  readonly classifier: Classifier;
+  /** Of that network. */
   readonly initialWeights: NamedWeights;
   readonly engine: Engine;
   readonly dataset: Dataset;
@@ -52,6 +57,7 @@ export async function trainRound(training: RoundTraining): Promise<TrainedRound>
     found ??
     createRun(runsFolder, config.model, config, describeEnvironment({ ...config, libraries }), {
       [recordName]: { format, identity },
+      ...recordOfClassifier(training.classifier),
     });
   // The teacher that it was started with must still be the same.
   const { teacherChecksum } = recordedConfig(run);
@@ -66,8 +72,9 @@ export async function trainRound(training: RoundTraining): Promise<TrainedRound>
 }
 
 /** What a round computes: its configuration, the very weights that it starts from, and the images. Where those weights come from is no matter. */
-function roundIdentity({ config, initialWeights, dataset }: RoundTraining): string {
-  const parts = [runIdentity({ ...config, init: 'none' }), weightsChecksum(initialWeights.file.tensors), dataset.fingerprint];
+function roundIdentity({ config, classifier, initialWeights, dataset }: RoundTraining): string {
+  const experiment = { ...config, init: 'none', networkChecksum: networkChecksum(classifier.network) };
+  const parts = [runIdentity(experiment), weightsChecksum(initialWeights.file.tensors), dataset.fingerprint];
   return createHash('sha256').update(parts.join(' ')).digest('hex').slice(0, 32);
 }
 

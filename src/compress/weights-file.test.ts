@@ -8,6 +8,7 @@ import { untrained } from '../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { checkpointWeights, latestCheckpoint } from '../runs/checkpoint.ts';
 import { decodeSafetensors } from '../runs/safetensors.ts';
+import { createClassifier, encodeClassifier } from '../train/classifier.ts';
 import { masksAmong, withItsMasks } from '../train/masks.ts';
 import { readSavedModel } from '../train/saved-model.ts';
 import { planPruning, prune } from './prune/prune.ts';
@@ -27,8 +28,9 @@ test('a pruned run, exported as a file of weights, keeps its zeros and says how 
     writeFileSync(path, encodeSavedWeights(path, saved));
 
     const exported = readSavedModel(path, {});
-    const { config, step, classes } = exported;
-    expect({ config, step, classes }).toEqual({ config: saved.config, step: 1, classes: dataset.classes });
+    const { config, step, classifier } = exported;
+    expect({ config, step, classifier }).toEqual({ config: saved.config, step: 1, classifier: saved.classifier });
+    expect(classifier!.classes).toEqual(dataset.classes);
     expect(exported.file.tensors).toEqual(checkpointWeights(saved.file, 'ema', saved.path));
     // Which weights of the checkpoint stay zero is said by its masks, of the file by the zeros.
     const masks = masksAmong(saved.file.tensors);
@@ -49,11 +51,21 @@ test('names of files of weights say how they are written', () => {
 });
 
 test('a file of weights keeps what a checkpoint says of its images, and not that it is one', () => {
-  const metadata = { format: 'ablate-checkpoint-1', final: 'true', step: '7', classes: '["a","b"]', model: 'nin', config: '{}' };
-  const config = { ...untrained.config, steps: 9 };
-  expect(weightsMetadata({ ...untrained, file: { ...untrained.file, metadata } }, config)).toEqual({
+  const metadata = {
+    format: 'ablate-checkpoint-1',
+    final: 'true',
     step: '7',
-    classes: '["a","b"]',
+    dataset: 'noise',
+    classifier: '{}',
+    model: 'nin',
+    config: '{}',
+  };
+  const config = { ...untrained.config, steps: 9 };
+  const classifier = createClassifier(config, dataset);
+  expect(weightsMetadata({ ...untrained, file: { ...untrained.file, metadata } }, config, classifier)).toEqual({
+    step: '7',
+    dataset: 'noise',
+    classifier: JSON.stringify(encodeClassifier(classifier)),
     model: 'squeeze0',
     config: JSON.stringify(config),
   });

@@ -1,6 +1,7 @@
 /** Files that hold a network's weights alone, to be evaluated, frozen or trained on: no optimizer state, no averages, no masks. */
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
+import { encodeClassifier, type Classifier } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { preferredWeights } from '../train/weights.ts';
@@ -17,9 +18,14 @@ export function requireWeightsFileName(path: string): void {
 }
 
 /** What a file of weights says of itself, so that evaluating and freezing need nothing else. */
-export function weightsMetadata({ file: { metadata } }: SavedModel, config: TrainingConfig): Readonly<Record<string, string>> {
-  const kept = Object.entries(metadata).filter(([key]) => !['format', 'final', 'config', 'model'].includes(key));
-  return { ...Object.fromEntries(kept), model: config.model, config: JSON.stringify(config) };
+export function weightsMetadata(
+  { file: { metadata } }: SavedModel,
+  config: TrainingConfig,
+  classifier: Classifier | undefined,
+): Readonly<Record<string, string>> {
+  const kept = Object.entries(metadata).filter(([key]) => !['format', 'final', 'config', 'model', 'classifier'].includes(key));
+  const own = classifier && { classifier: JSON.stringify(encodeClassifier(classifier)) };
+  return { ...Object.fromEntries(kept), model: config.model, config: JSON.stringify(config), ...own };
 }
 
 /**
@@ -29,7 +35,7 @@ export function weightsMetadata({ file: { metadata } }: SavedModel, config: Trai
 export function encodeSavedWeights(path: string, saved: SavedModel): Uint8Array {
   const { file, config } = saved;
   const tensors = checkpointWeights(file, preferredWeights(file), saved.path);
-  return encodeWeightsFile(path, tensors, weightsMetadata(saved, config));
+  return encodeWeightsFile(path, tensors, weightsMetadata(saved, config, saved.classifier));
 }
 
 /** The bytes of a file of weights; compressed with gzip, which mostly pays for sparse weights, if its name says so. */

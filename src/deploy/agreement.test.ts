@@ -1,8 +1,6 @@
 import { expect, test } from 'vitest';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { initializeParameters } from '../train/initialize.ts';
-import { preprocessingOf } from '../train/preprocessing.ts';
 import { tensorsOf } from '../train/weights.ts';
 import { differenceFromPlan, relativeDifference } from './agreement.ts';
 import { freezeUntrained } from './untrained.ts';
@@ -19,14 +17,13 @@ test('relative to the largest of the first', () => {
 });
 
 test('a file of the same weights agrees with the plan, on images that are larger than its input and differ; of others it does not', async () => {
-  const { metadata, encode, weights } = await freezeUntrained(referenceEngine, small);
+  const { metadata, classifier, encode, weights } = await freezeUntrained(referenceEngine, small);
   const { config } = metadata;
-  const network = buildModel(config.model, { settings: config.modelSettings, input: [3, 9, 9] });
+  const { network, preprocessing } = classifier;
   const plan = referenceEngine.compileInference(network, { batchSize: 3 });
   try {
     initializeParameters(plan.parameters, config.seed, config.initializer);
     expect(tensorsOf(plan.parameters, plan.parameters.values, '')).toEqual(weights);
-    const preprocessing = preprocessingOf(config, [3, 32, 32]);
     expect(await differenceFromPlan(encode(null), plan, preprocessing)).toBeLessThan(1e-5);
     // Three images, none like another, none of one colour, each standardized over all its pixels.
     const length = 3 * 9 * 9;

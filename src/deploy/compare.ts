@@ -2,9 +2,7 @@
 import type { Dataset } from '../data/dataset.ts';
 import { createTransform, plainView } from '../data/transform.ts';
 import type { Engine } from '../engine/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { loadInto } from '../train/weights.ts';
-import { preprocessingOf } from '../train/preprocessing.ts';
 import { createTally } from '../train/tally.ts';
 import { relativeDifference } from './agreement.ts';
 import { evaluateFrozen } from './evaluate.ts';
@@ -34,12 +32,10 @@ export interface Comparison {
 
 /** Both see the first test images in the same batches. */
 export async function compareWithEngine({ frozen, engine, dataset, limit, batchSize }: CompareOptions): Promise<Comparison> {
-  const { metadata, weights } = frozen;
-  const { inputSize, classes, config } = metadata;
-  const settings = config.modelSettings;
-  const network = buildModel(config.model, { settings, input: inputSize, classes: classes.length });
-  const transform = createTransform(dataset.shape, preprocessingOf(config, dataset.shape));
-  const plan = engine.compileInference(network, { batchSize });
+  const { metadata, weights, classifier } = frozen;
+  const { classes } = classifier;
+  const transform = createTransform(dataset.shape, classifier.preprocessing);
+  const plan = engine.compileInference(classifier.network, { batchSize });
   const session = await openSession(frozen.encode(null), metadata.model);
   try {
     loadInto(plan.parameters, plan.parameters.values, weights, '', metadata.model);

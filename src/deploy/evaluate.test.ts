@@ -28,7 +28,7 @@ const dataset: Dataset = {
 
 const metadata: FrozenMetadata = {
   ...{ model: 'squeeze0', classes: ['a', 'b', 'c'], imageSize: 8, inputSize: 8, run: null, step: null, weights: 'raw' },
-  ...{ accuracy: null, parameters: 1, operations: 1, multiplyAdds: 1, quantization: null, ablateVersion: '1' },
+  ...{ accuracy: null, parameters: 1, operations: 1, multiplyAdds: 1, quantization: null, network: {}, ablateVersion: '1' },
   config: resolveConfig({ model: 'squeeze0' }),
 };
 

@@ -7,6 +7,7 @@ import type { Engine } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { buildModel } from '../models/registry.ts';
 import { initialValues } from '../nn/parameter.ts';
+import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { packageVersion } from '../util/package.ts';
@@ -28,8 +29,7 @@ const saved: SavedModel = {
   file: { tensors: new Map([...tensors, ...averages]), metadata: { model: 'squeeze0' } },
   config,
   step: undefined,
-  classes: undefined,
-  imageShape: undefined,
+  classifier: undefined,
 };
 const engine = referenceEngine;
 const cifar = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
@@ -79,11 +79,12 @@ test('an engine that computes something else is noticed before anything is writt
 });
 
 describe('classes and the size of images', () => {
-  const named = { ...saved, classes: cifar.map((name) => `${name}s`) };
+  const classes = cifar.map((name) => `${name}s`);
+  const named = (side: number) => ({ ...saved, classifier: createClassifier(config, { shape: [3, side, side], classes }) });
   test('are those that the file says', async () => {
-    const { metadata } = await freeze({ saved: { ...named, imageShape: [3, 20, 20] }, weights: 'raw', engine });
-    expect(metadata).toMatchObject({ classes: named.classes, imageSize: 20 });
-    await expect(freeze({ saved: named, weights: 'raw', engine, classes: cifar })).rejects.toThrow(
+    const { metadata } = await freeze({ saved: named(20), weights: 'raw', engine });
+    expect(metadata).toMatchObject({ classes, imageSize: 20 });
+    await expect(freeze({ saved: named(32), weights: 'raw', engine, classes: cifar })).rejects.toThrow(
       'classes are fixed by weights, which records them: airplanes, automobiles',
     );
   });

@@ -2,9 +2,9 @@
 import { cifar10Classes } from '../data/cifar10.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Engine, InferencePlan } from '../engine/engine.ts';
-import { buildModel } from '../models/registry.ts';
+import { describeForInference } from '../nn/description.ts';
 import { countMultiplyAdds, countOperations, countParameters } from '../nn/network.ts';
-import { preprocessingOf } from '../train/preprocessing.ts';
+import { createClassifier, type Classifier } from '../train/classifier.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { loadWeights, tensorsOf, type WeightsKind } from '../train/weights.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
@@ -29,6 +29,7 @@ export interface FreezeOptions {
 
 export interface Frozen {
   readonly metadata: FrozenMetadata;
+  readonly classifier: Classifier;
   /** All parameters of the network, in plain layout. */
   readonly weights: Weights;
   /** The file's bytes; with an accuracy, they say so in their metadata. */
@@ -50,17 +51,13 @@ const comparedImages = 4;
 export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const { saved, weights: kind, engine } = options;
   const { config, file } = saved;
-  const classes = classesOf(options);
-  const imageSize = imageSizeOf(saved);
-  const preprocessing = preprocessingOf(config, [3, imageSize, imageSize]);
-  const { inputSize } = preprocessing;
-  const input = [3, inputSize, inputSize] as const;
-  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: classes.length });
+  const classifier = classifierToFreeze(options);
+  const { network, preprocessing, classes, imageShape } = classifier;
   const metadata: FrozenMetadata = {
     model: config.model,
     classes: [...classes],
-    imageSize,
-    inputSize,
+    imageSize: imageShape[1],
+    inputSize: preprocessing.inputSize,
     run: options.run ?? null,
     step: saved.step ?? null,
     weights: kind,
@@ -69,6 +66,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
     operations: countOperations(network),
     multiplyAdds: countMultiplyAdds(network),
     quantization: null,
+    network: { ...describeForInference(network) },
     ablateVersion: packageVersion(),
     config,
   };
@@ -78,7 +76,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
     const weights = tensorsOf(plan.parameters, plan.parameters.values, '');
     const encode = (accuracy: FrozenAccuracy | null) => encodeFrozen(plan, weights, preprocessing, { ...metadata, accuracy });
     await requireAgreement(encode(null), plan, preprocessing);
-    return { metadata, weights, encode };
+    return { metadata, classifier, weights, encode };
   } finally {
     plan.dispose();
   }
@@ -95,26 +93,23 @@ function encodeFrozen(plan: InferencePlan, weights: Weights, preprocessing: Prep
   });
 }
 
-function classesOf({ saved, classes }: FreezeOptions): readonly string[] {
-  if (saved.classes !== undefined) {
-    if (classes === undefined) return saved.classes;
-    throw new ConfigurationError(`classes are fixed by ${saved.path}, which records them: ${saved.classes.join(', ')}`, {
+function classifierToFreeze({ saved, classes }: FreezeOptions): Classifier {
+  const { classifier, config, path } = saved;
+  if (classifier !== undefined) {
+    if (classes === undefined) return classifier;
+    throw new ConfigurationError(`classes are fixed by ${path}, which records them: ${classifier.classes.join(', ')}`, {
       fix: 'leave --classes out',
     });
   }
-  if (classes !== undefined) {
-    requireClassNames(classes);
-    return classes;
+  if (classes !== undefined) requireClassNames(classes);
+  const named = classes ?? (config.dataset === 'cifar10' ? cifar10Classes : undefined);
+  if (named === undefined) {
+    throw new ConfigurationError(`${path} does not say which classes its network tells apart`, {
+      fix: 'add --classes with their names, separated by commas',
+    });
   }
-  if (saved.config.dataset === 'cifar10') return cifar10Classes;
-  throw new ConfigurationError(`${saved.path} does not say which classes its network tells apart`, {
-    fix: 'add --classes with their names, separated by commas',
-  });
-}
-
-function imageSizeOf({ imageShape, config }: SavedModel): number {
-  if (imageShape !== undefined) return imageShape[1];
-  return config.inputSize === 'full' ? usualImageSize : Math.max(usualImageSize, config.inputSize);
+  const side = config.inputSize === 'full' ? usualImageSize : Math.max(usualImageSize, config.inputSize);
+  return createClassifier(config, { shape: [3, side, side], classes: named });
 }
 
 async function requireAgreement(bytes: Uint8Array, plan: InferencePlan, preprocessing: Preprocessing): Promise<void> {

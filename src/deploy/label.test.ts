@@ -29,7 +29,7 @@ test('the most probable classes first, and the median and 95th percentile of the
     sizeBytes: 1,
     metadata: {
       ...{ model: 'tuto', classes: ['a', 'b', 'c', 'd'], imageSize: 8, inputSize: 8, run: null, step: null, weights: 'raw' },
-      ...{ accuracy: null, parameters: 1, operations: 1, multiplyAdds: 1, quantization: null, ablateVersion: '1' },
+      ...{ accuracy: null, parameters: 1, operations: 1, multiplyAdds: 1, quantization: null, network: {}, ablateVersion: '1' },
       config: resolveConfig({ model: 'tuto' }),
     },
     session: { run, read: () => Promise.reject(new Error('not read')), dispose: () => Promise.resolve() },

@@ -25,6 +25,7 @@ const metadata: FrozenMetadata = {
     floatLayers: ['conv1'],
     source: { bytes: 4_000_000, sha256: '0f' },
   },
+  network: { name: 'tuto' },
   ablateVersion: '1.2.3',
   config: resolveConfig({ model: 'tuto', threads: 2 }),
 };
@@ -103,8 +104,8 @@ test.each([
   ['classes', 'null', 'classes: must be a list of 2 to 256 different names'],
   ['classes', '["a"]', 'classes: must be a list of 2 to 256 different names'],
   ['classes', '["a","b","a"]', 'classes: must be a list of 2 to 256 different names'],
-  ['classes', '["a","b",""]', 'classes.2: must be a list of 2 to 256 different names'],
-  ['classes', '["a","b",3]', 'classes.2: must be a list of 2 to 256 different names'],
+  ['classes', '["a","b",""]', 'classes: must be a list of 2 to 256 different names'],
+  ['classes', '["a","b",3]', 'classes: must be a list of 2 to 256 different names'],
   ['classes', names(257), 'classes: must be a list of 2 to 256 different names'],
   ['classes', '[', 'classes: must be a list of 2 to 256 different names'],
   ['imageSize', '1e9', 'imageSize: must be an integer from 1 to 8192'],

@@ -1,6 +1,7 @@
 /** What a frozen file says of itself, in the metadata properties of the ONNX format: strings by name, JSON where they are more than one word. */
 import * as z from 'zod';
 import type { SplitName } from '../data/dataset.ts';
+import { areClassNames, classNamesText, decodeClassifier, standardizationOf, type Classifier } from '../train/classifier.ts';
 import { checkConfig } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
@@ -61,23 +62,13 @@ const quantizationSchema = z.strictObject({
 /** Longest side of images, in pixels, that is believed. */
 const largestSide = 8192;
 
-/** A label of a data set is one byte. */
-const mostClasses = 256;
-
 const sideText = `must be an integer from 1 to ${largestSide}`;
 const side = z.int(sideText).min(1, sideText).max(largestSide, sideText);
 
-const classesText = `must be a list of 2 to ${mostClasses} different names`;
-const className = z.string(classesText).min(1, classesText);
-const classNames = z
-  .array(className, classesText)
-  .min(2, classesText)
-  .max(mostClasses, classesText)
-  .refine((names) => new Set(names).size === names.length, classesText);
-
 /** @throws ConfigurationError for names that classes cannot have */
 export function requireClassNames(names: readonly string[]): void {
-  if (!classNames.safeParse(names).success) throw new ConfigurationError(`classes (=${names.join(',')}) ${classesText}`);
+  if (areClassNames(names)) return;
+  throw new ConfigurationError(`classes (=${names.join(',')}) must be ${classNamesText}`);
 }
 
 const configText = 'must be a configuration, an object of keys';
@@ -95,7 +86,7 @@ const configSchema = z.record(z.string(), z.unknown(), configText).transform((va
 const metadataFields = z.object({
   model: z.string(),
   /** Names of the classes, in the order of the outputs. */
-  classes: classNames,
+  classes: z.custom<readonly string[]>(areClassNames, `must be ${classNamesText}`),
   /** Side of the images that the network was trained and evaluated on, in pixels: pictures are scaled to it. */
   imageSize: side,
   /** Side of the central square that the network sees, in pixels: the smallest image allowed. */
@@ -114,6 +105,8 @@ const metadataFields = z.object({
   multiplyAdds: count,
   /** How it was quantized; null for a file in float32. */
   quantization: quantizationSchema.nullable().default(null),
+  /** What its layers were added with: nn/description.ts. */
+  network: z.record(z.string(), z.unknown(), 'must be the description of a network'),
   ablateVersion: z.string(),
   /** The training configuration, complete but for paths of the machine that it was trained on. */
   config: configSchema,
@@ -155,6 +148,17 @@ export function readFrozenMetadata(bytes: Uint8Array, source: string): FrozenMet
   const metadata = readProperties(model, source);
   requireRunnable(model, metadata.classes.length, source);
   return metadata;
+}
+
+/**
+ * What a frozen file classifies with, for an engine. Its weights are not in the metadata.
+ *
+ * @throws DataError if the description of the network is damaged
+ */
+export function frozenClassifier(metadata: FrozenMetadata, source: string): Classifier {
+  const { network, classes, imageSize, inputSize, config } = metadata;
+  const preprocessing = { inputSize, standardization: standardizationOf(config, 3) };
+  return decodeClassifier({ network, preprocessing, classes, imageShape: [3, imageSize, imageSize] }, source);
 }
 
 const howToMake = 'make one with: ablate freeze <run> -o model.onnx';

@@ -1,6 +1,8 @@
 /** Frozen files of networks with their first weights: for measuring speed, and for comparing engines. */
+import { cifar10Classes } from '../data/cifar10.ts';
 import type { Engine } from '../engine/engine.ts';
-import { buildModel, modelDefinition } from '../models/registry.ts';
+import { modelDefinition } from '../models/registry.ts';
+import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { initializeParameters } from '../train/initialize.ts';
@@ -15,14 +17,14 @@ import { freeze, type Frozen } from './freeze.ts';
  */
 export async function freezeUntrained(engine: Engine, keys: ConfigOverrides & { readonly model: string }): Promise<Frozen> {
   const config = resolveConfig({ inputSize: modelDefinition(keys.model).defaultInputSize, ...keys });
-  const input = config.inputSize === 'full' ? 32 : config.inputSize;
-  const network = buildModel(config.model, { settings: config.modelSettings, input });
-  const plan = engine.compileInference(network, { batchSize: 1 });
+  const side = config.inputSize === 'full' ? 32 : config.inputSize;
+  const classifier = createClassifier(config, { shape: [3, side, side], classes: cifar10Classes });
+  const plan = engine.compileInference(classifier.network, { batchSize: 1 });
   try {
     initializeParameters(plan.parameters, config.seed, config.initializer);
     const tensors = tensorsOf(plan.parameters, plan.parameters.values, '');
     const file = { tensors, metadata: { model: config.model } };
-    const saved = { path: `an untrained ${config.model}`, file, config, step: 0, classes: undefined, imageShape: undefined };
+    const saved = { path: `an untrained ${config.model}`, file, config, step: 0, classifier };
     return await freeze({ saved, weights: 'raw', engine });
   } finally {
     plan.dispose();

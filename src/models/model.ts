@@ -1,6 +1,6 @@
 import { NetworkBuilder, type Network, type Tensor } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { widthsOf, type Resolved, type ResolvedSettings, type Setting, type Settings } from './settings.ts';
+import type { Resolved, ResolvedSettings, Setting, Settings } from './settings.ts';
 
 /** The images a model is built for. */
 export interface InputSize {
@@ -45,7 +45,7 @@ export function defineModel<const S extends Settings>(source: ModelSource<S>): M
     weightDecay2017,
     defaultInputSize,
     build(resolved, { channels, height, width }, classes) {
-      const builder = new NetworkBuilder(name, [channels, height, width], widthsOf(resolved));
+      const builder = new NetworkBuilder(name, [channels, height, width]);
       const logits = source.layers(builder, resolved as Resolved<S>, classes);
       if (logits.shape[0] !== classes) {
         throw new ConfigurationError(

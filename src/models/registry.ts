@@ -50,8 +50,9 @@ export interface BuildOptions {
  * Builds a model's network, whose output is the logits `[classes]`.
  * Throws ConfigurationError for an unknown model or setting, a value out of range, and an input too small for the model.
  */
-export function buildModel(name: string, options: BuildOptions = {}): Network {
-  const definition = modelDefinition(name);
+export function buildModel(model: string | ModelDefinition, options: BuildOptions = {}): Network {
+  const definition = typeof model === 'string' ? modelDefinition(model) : model;
+  const { name } = definition;
   const { settings = {}, input = definition.defaultInputSize, classes = 10 } = options;
   if (!Number.isInteger(classes) || classes < 2) {
     throw new ConfigurationError(`classes (=${classes}) must be an integer of at least 2 for model "${name}"`);

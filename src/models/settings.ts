@@ -57,20 +57,8 @@ export function count(defaultValue: number, summary: string): NumberSetting {
   return { type: 'integer', default: defaultValue, summary, min: 1 };
 }
 
-/** What the names of settings begin with that say how wide one layer is: `width.conv1`. Every model has them, none by default. */
-export const widthPrefix = 'width.';
-
-const layerWidth = count(1, 'filters or features of one layer, whatever the other settings say');
-
-/** The widths among resolved settings, by layer. */
-export function widthsOf(settings: ResolvedSettings): Readonly<Record<string, number>> {
-  const widths = Object.entries(settings).filter(([name]) => name.startsWith(widthPrefix));
-  return Object.fromEntries(widths.map(([name, width]) => [name.slice(widthPrefix.length), width as number]));
-}
-
 /**
- * Fills in the defaults. Throws ConfigurationError for a name that `model` does not have and for a value out of range. That a layer whose
- * width is given exists is checked when the network is built.
+ * Fills in the defaults. Throws ConfigurationError for a name that `model` does not have and for a value out of range.
  */
 export function resolveSettings<S extends Settings>(
   model: string,
@@ -80,7 +68,7 @@ export function resolveSettings<S extends Settings>(
   const resolved: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(settings)) resolved[name] = setting.default;
   for (const [name, value] of Object.entries(given)) {
-    const setting = name.startsWith(widthPrefix) ? layerWidth : Object.hasOwn(settings, name) ? settings[name] : undefined;
+    const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
     if (setting === undefined) {
       const names = Object.keys(settings);
       throw new ConfigurationError(`model "${model}" has no setting "${name}".${didYouMean(name, names)}`, {

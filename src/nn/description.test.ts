@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { buildModel, modelNames } from '../models/registry.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { buildNetwork, describeNetwork, withWidths } from './description.ts';
+import { buildNetwork, describeForInference, describeNetwork, withWidths } from './description.ts';
 import { NetworkBuilder, type Network } from './network.ts';
 
 function written(network: Network): unknown {
@@ -13,6 +13,15 @@ test.each(modelNames())('%s is the same network after it was written as JSON and
   const read = buildNetwork(written(network));
   expect(read).toEqual(network);
   expect(written(read)).toEqual(written(network));
+});
+
+test.each(modelNames())('%s infers the same from a description for inference', (model) => {
+  const network = buildModel(model, { input: 32 });
+  const { layers } = buildNetwork(describeForInference(network));
+  const inferred = (each: Network['layers']) =>
+    each.map(({ kind, name, inputs, attributes, outputShape }) => ({ kind, name, inputs, attributes, outputShape }));
+  expect(inferred(layers)).toEqual(inferred(network.layers));
+  expect(JSON.stringify(describeForInference(network))).not.toContain('initializer');
 });
 
 test('a description is what the layers were added with', () => {

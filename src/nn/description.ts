@@ -38,6 +38,18 @@ export function describeNetwork({ name, inputShape, layers, output }: Network): 
   };
 }
 
+/** Without what only training needs, for files that are small. */
+export function describeForInference(network: Network): NetworkDescription {
+  const description = describeNetwork(network);
+  const withoutTraining = ({ options = {}, ...layer }: LayerDescription): LayerDescription => {
+    const kept = Object.entries(options).filter(([option]) => !trainingOptions.has(option));
+    return { ...layer, ...(kept.length > 0 && { options: Object.fromEntries(kept) }) };
+  };
+  return { ...description, layers: description.layers.map(withoutTraining) };
+}
+
+const trainingOptions: ReadonlySet<string> = new Set(['initializer', 'starred', 'frozen']);
+
 /**
  * Builds a described network.
  *

@@ -271,25 +271,3 @@ test('an input shape must be positive integers', () => {
   expect(() => new NetworkBuilder('net', [3, 0, 5])).toThrow('input shape (=3x0x5) must be positive integers for network "net"');
   expect(() => new NetworkBuilder('net', [])).toThrow(ConfigurationError);
 });
-
-test('widths replace filters and features once; one of no layer, or of a depthwise convolution, is refused', () => {
-  const b = new NetworkBuilder('net', [3, 4, 4], { c: 5, d: 7 });
-  const network = b.build(b.dense('d', b.conv('c', b.input, { kernel: 1, filters: 4 }), { features: 6 }));
-  expect(network.layers.map(({ outputShape }) => outputShape)).toEqual([[5, 4, 4], [7]]);
-
-  const unused = new NetworkBuilder('net', [3], { other: 5 });
-  expect(() => unused.build(unused.activation('r', unused.input, 'relu'))).toThrow(
-    new ConfigurationError('width.other (=5) must name a convolution or dense layer: network "net" has none called "other"'),
-  );
-  const depthwise = (width: number) => {
-    const builder = new NetworkBuilder('net', [4, 4, 4], { c: width });
-    return builder.conv('c', builder.input, { kernel: 3, filters: 4, groups: 4 }).shape;
-  };
-  expect(depthwise(4)).toEqual([4, 4, 4]);
-  expect(() => depthwise(8)).toThrow(
-    new ConfigurationError('width.c (=8) must be left out: layer "c" is as wide as its input says'),
-  );
-  // One group is a plain convolution.
-  const plain = new NetworkBuilder('net', [4, 4, 4], { c: 8 });
-  expect(plain.conv('c', plain.input, { kernel: 3, filters: 4, groups: 1 }).shape).toEqual([8, 4, 4]);
-});

@@ -44,33 +44,21 @@ export class NetworkBuilder {
   readonly input: Tensor;
   readonly #name: string;
   readonly #layers = new Map<string, Layer>();
-  /** By layer, each used at most once. */
-  readonly #widths: Map<string, number>;
 
-  /**
-   * @param widths filters of convolutions and features of dense layers by the layer's name, in place of what the layer is added with: for
-   *   networks of which filters were removed
-   */
-  constructor(name: string, inputShape: Shape, widths: Readonly<Record<string, number>> = {}) {
+  constructor(name: string, inputShape: Shape) {
     if (inputShape.length === 0 || !inputShape.every((extent) => Number.isInteger(extent) && extent > 0)) {
       throw new ConfigurationError(`input shape (=${formatShape(inputShape)}) must be positive integers for network "${name}"`);
     }
     this.#name = name;
     this.input = { name: inputName, shape: inputShape };
-    this.#widths = new Map(Object.entries(widths));
   }
 
   conv(name: string, x: Tensor, options: ConvOptions): Tensor {
-    const filters = this.#takeWidth(name, options.filters);
-    if (filters !== options.filters && (options.groups ?? 1) > 1) {
-      throw new ConfigurationError(`width.${name} (=${filters}) must be left out: layer "${name}" is as wide as its input says`);
-    }
-    return this.layer('conv', name, [x], { ...options, filters });
+    return this.layer('conv', name, [x], options);
   }
 
   dense(name: string, x: Tensor, options: DenseOptions): Tensor {
-    const features = this.#takeWidth(name, options.features);
-    return this.layer('dense', name, [x], { ...options, features });
+    return this.layer('dense', name, [x], options);
   }
 
   maxPool(name: string, x: Tensor, options: PoolOptions): Tensor {
@@ -123,15 +111,8 @@ export class NetworkBuilder {
     return this.layer('flatten', name, [x]);
   }
 
-  /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output, and for a width of no layer. */
+  /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output. */
   build(output: Tensor): Network {
-    const [unused] = this.#widths;
-    if (unused !== undefined) {
-      const [name, width] = unused;
-      throw new ConfigurationError(
-        `width.${name} (=${width}) must name a convolution or dense layer: network "${this.#name}" has none called "${name}"`,
-      );
-    }
     const used = new Set([output.name]);
     for (const layer of this.#layers.values()) layer.inputs.forEach((input) => used.add(input));
     for (const name of this.#layers.keys()) {
@@ -148,13 +129,6 @@ export class NetworkBuilder {
       outputShape: output.shape,
       parameters: layers.flatMap((layer) => layer.parameters),
     };
-  }
-
-  /** The width that was asked for, once. */
-  #takeWidth(layer: string, ownWidth: number): number {
-    const width = this.#widths.get(layer);
-    this.#widths.delete(layer);
-    return width ?? ownWidth;
   }
 
   /** Adds a layer of any kind: what the other methods do. Options that the kind does not have are refused, too. */

@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 
 function variantsOf(...runs: readonly Run[]) {
-  const { data } = gatherRuns(
+  const data = gatherRuns(
     runs.map(({ path }) => path),
     runsFolder,
   );

@@ -1,12 +1,11 @@
 /** The same report for runs that belong to no study: repetitions (runs that differ in their seed only) are put together. */
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
-import { latestCheckpoint } from '../runs/checkpoint.ts';
-import { readWeightsMetadata } from '../runs/weights-metadata.ts';
 import type { Contrast } from '../study/contrast.ts';
 import { estimateEffects } from '../study/effects.ts';
 import { experimentIdentity } from '../study/identity.ts';
-import type { DatasetFacts } from '../study/plan.ts';
 import { fingerprintOf, wasExtended } from '../study/run-finder.ts';
+import type { DatasetFacts } from '../train/classifier.ts';
+import { recordedClassifier } from '../train/recorded-classifier.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -15,12 +14,6 @@ import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
 import { commonNotes, outcomesOf, versionNotes } from './study-report.ts';
 import type { ReportData } from './report-data.ts';
 import { shownDataset } from './shown-dataset.ts';
-
-export interface Gathered {
-  readonly data: ReportData;
-  /** Of the images that the runs were trained on. */
-  readonly facts: DatasetFacts;
-}
 
 interface Repetitions {
   readonly config: TrainingConfig;
@@ -31,7 +24,7 @@ interface Repetitions {
  * @param references runs as the command line takes them; the first is what the others are compared with
  * @throws ConfigurationError if they do not go together; DataError for runs that are not there
  */
-export function gatherRuns(references: readonly string[], runsFolder: string): Gathered {
+export function gatherRuns(references: readonly string[], runsFolder: string): ReportData {
   const runs = references.map((reference) => findRun(runsFolder, reference));
   checkDistinct(runs);
   const groups = new Map<string, Repetitions>();
@@ -55,7 +48,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
   const all = [...groups.values()];
   const first = all[0]!.config;
   checkComparable(runs, all, first);
-  const facts = factsOf(runs[0]!);
+  const facts = imagesOf(runs[0]!);
   const variants = all.map(({ config, runs: repetitions }) =>
     gatherVariant(
       { name: nameOf(config, first, repetitions), config, quantization: undefined, runs: repetitions },
@@ -79,7 +72,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
   const unfinished = variants.flatMap((variant) => variant.runs).filter(({ state }) => state !== 'finished');
   const effects = estimateEffects(contrasts, outcomesOf(variants));
   const environments = distinctEnvironments(runs);
-  const data: ReportData = {
+  return {
     name: 'comparison',
     title: `Comparison of ${runs.length} runs`,
     description: '',
@@ -87,7 +80,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
     dataset: shownDataset(first.dataset),
     synthetic: first.dataset === 'synthetic',
     split: first.val ? 'val' : 'test',
-    classes: facts.classNames,
+    classes: facts.classes,
     seeds,
     reference,
     variants,
@@ -111,7 +104,6 @@ export function gatherRuns(references: readonly string[], runsFolder: string): G
         : []),
     ],
   };
-  return { data, facts };
 }
 
 function isOtherwiseScheduled(run: Run, { schedule }: TrainingConfig): boolean {
@@ -144,16 +136,10 @@ function checkComparable(runs: readonly Run[], groups: readonly Repetitions[], f
   throw new ConfigurationError(`${runName(runs[other]!)} was trained on other images than ${than}`, { fix: sameImages });
 }
 
-/** What the newest checkpoint of a run says of its images. */
-function factsOf(run: Run): DatasetFacts & { readonly classNames: readonly string[] } {
-  const checkpoint = latestCheckpoint(run);
-  if (checkpoint === undefined) {
-    throw new DataError(`${runName(run)} has no checkpoint yet, and so does not say which images it is for`, {
-      fix: 'wait for its first checkpoint, or leave it out',
-    });
-  }
-  const { classes: classNames = [], imageShape: shape = [3, 32, 32] } = readWeightsMetadata(checkpoint.path) ?? {};
-  return { shape, classes: classNames.length, classNames };
+function imagesOf(run: Run): DatasetFacts {
+  const classifier = recordedClassifier(run);
+  if (classifier !== undefined) return { shape: classifier.imageShape, classes: classifier.classes };
+  throw new DataError(`${runName(run)} does not say which images it is for: it has no classifier.json`, { fix: 'leave it out' });
 }
 
 /** The run, how many more there are, and what is different from the first, as far as there is room. */

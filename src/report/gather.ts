@@ -4,12 +4,14 @@ import type { EnvironmentRecord } from '../runs/environment.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings } from '../models/settings.ts';
-import { countOperations, countParameters } from '../nn/network.ts';
+import { describeNetwork } from '../nn/description.ts';
+import { countOperations, countParameters, type Network } from '../nn/network.ts';
 import { readFileResult, type FileResult } from '../study/file-results.ts';
-import { networkOf, type DatasetFacts } from '../study/plan.ts';
 import { isQuantized, type StudyQuantization } from '../study/quantization.ts';
 import { readRunResults } from '../study/run-results.ts';
+import { createClassifier, type DatasetFacts } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import { recordedClassifier } from '../train/recorded-classifier.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { DataError } from '../util/errors.ts';
 import type { Cost, ReportRun, ReportVariant } from './report-data.ts';
@@ -71,14 +73,16 @@ export function gatherVariant(source: VariantSource, reference: VariantChoices, 
   const finished = source.runs.flatMap(({ run }, i) => (runs[i]!.state === 'finished' && run !== undefined ? run : []));
   const files = quantization && finished.map((run) => readFileResult(run, quantization)!);
   const evaluations = files?.map(({ evaluation }) => evaluation) ?? finished.flatMap((run) => readEvaluation(run) ?? []);
+  const network = networkOf(source, facts);
   return {
     name,
     config,
+    network: describeNetwork(network),
     quantization,
     changes: changedKeys(allKeys(source), allKeys(reference)),
     runs,
     accuracy: summarize(runs.flatMap(({ accuracy }) => accuracy ?? [])),
-    cost: costOf(config, facts, mean(runs.flatMap(({ trainingSeconds }) => trainingSeconds ?? [])), files),
+    cost: costOf(network, mean(runs.flatMap(({ trainingSeconds }) => trainingSeconds ?? [])), files),
     confusion: sumConfusions(evaluations.map(({ confusion }) => confusion)),
   };
 }
@@ -91,13 +95,13 @@ export function allKeys({
   return quantization === undefined ? config : { ...config, quantization };
 }
 
-function costOf(
-  config: TrainingConfig,
-  facts: DatasetFacts,
-  trainingSeconds: number | undefined,
-  files: readonly FileResult[] = [],
-): Cost {
-  const network = networkOf(config, facts);
+/** What its runs say that they train; before the first, what the configuration says. */
+function networkOf({ config, runs }: VariantSource, facts: DatasetFacts): Network {
+  const recorded = runs.flatMap(({ run }) => (run === undefined ? [] : (recordedClassifier(run) ?? [])));
+  return (recorded[0] ?? createClassifier(config, facts)).network;
+}
+
+function costOf(network: Network, trainingSeconds: number | undefined, files: readonly FileResult[] = []): Cost {
   const parameters = countParameters(network.parameters);
   const fileBytes = mean(files.map(({ bytes }) => bytes));
   const bytes = fileBytes === undefined ? parameters * Float32Array.BYTES_PER_ELEMENT : Math.round(fileBytes);
@@ -124,7 +128,16 @@ function sumConfusions(matrices: readonly (readonly (readonly number[])[])[]): n
 }
 
 /** Keys of no interest to what was trained. */
-const operational = new Set(['seed', 'threads', 'evalEvery', 'saveEvery', 'saveEverySeconds', 'logEvery', 'keepCheckpoints']);
+const operational = new Set([
+  'networkChecksum',
+  'seed',
+  'threads',
+  'evalEvery',
+  'saveEvery',
+  'saveEverySeconds',
+  'logEvery',
+  'keepCheckpoints',
+]);
 
 /**
  * `{ "model.lrn": "false" }`: dotted keys whose values differ, with the value in `config`; those gone are `-`. Of another model, its

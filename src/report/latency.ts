@@ -1,7 +1,7 @@
 /** How long one image takes: the network compiled for inference at batch 1, on this machine; medians. */
+import { buildNetwork } from '../nn/description.ts';
 import type { Engine, InferencePlan } from '../engine/engine.ts';
 import { initializeParameters } from '../train/initialize.ts';
-import { networkOf, type DatasetFacts } from '../study/plan.ts';
 import { isQuantized } from '../study/quantization.ts';
 import { percentile } from '../util/percentile.ts';
 import type { ReportVariant } from './report-data.ts';
@@ -24,12 +24,12 @@ export function countNetworks(variants: readonly ReportVariant[]): number {
  * The variants with their latency. Weights do not matter to it, so each network is measured once. Quantized files have none: this engine
  * computes in float32.
  */
-export function withLatencies(variants: readonly ReportVariant[], facts: DatasetFacts, engine: Engine): ReportVariant[] {
+export function withLatencies(variants: readonly ReportVariant[], engine: Engine): ReportVariant[] {
   const inFloat = variants.filter(({ quantization }) => !isQuantized(quantization));
   const distinct = new Map(inFloat.map((variant) => [networkKey(variant), variant]));
   const plans = [...distinct].map(([key, variant]) => ({
     key,
-    plan: compileForOne(variant, facts, engine),
+    plan: compileForOne(variant, engine),
     times: [] as number[],
   }));
   try {
@@ -44,12 +44,12 @@ export function withLatencies(variants: readonly ReportVariant[], facts: Dataset
   }
 }
 
-function networkKey({ config }: ReportVariant): string {
-  return JSON.stringify([config.model, config.modelSettings, config.inputSize]);
+function networkKey({ network }: ReportVariant): string {
+  return JSON.stringify(network);
 }
 
-function compileForOne({ config }: ReportVariant, facts: DatasetFacts, engine: Engine): InferencePlan {
-  const plan = engine.compileInference(networkOf(config, facts), { batchSize: 1 });
+function compileForOne({ config, network }: ReportVariant, engine: Engine): InferencePlan {
+  const plan = engine.compileInference(buildNetwork(network), { batchSize: 1 });
   initializeParameters(plan.parameters, config.seed, config.initializer);
   plan.input.forEach((_, i) => (plan.input[i] = Math.sin(i)));
   for (let i = 0; i < warmUps; i++) plan.forward();

@@ -1,5 +1,6 @@
 /** Everything a report says, gathered before anything is drawn or written. Accuracies are fractions, times seconds unless named otherwise. */
 import type { Effect } from '../study/effects.ts';
+import type { NetworkDescription } from '../nn/description.ts';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import type { StudyQuantization } from '../study/quantization.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
@@ -36,6 +37,7 @@ export interface ReportRun {
 export interface ReportVariant {
   readonly name: string;
   readonly config: TrainingConfig;
+  readonly network: NetworkDescription;
   /** Of the frozen file; undefined where files are not compared. */
   readonly quantization: StudyQuantization | undefined;
   /** Keys in which it differs from the reference, with its values. */

@@ -25,8 +25,8 @@ const root = mkdtempSync(join(tmpdir(), 'ablate-records-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
 const dataset: StudyState['dataset'] = {
-  ...{ name: 'cifar10', fingerprint: 'f', synthetic: false, classNames: Array.from('abcdefghij') },
-  ...{ shape: [3, 32, 32], classes: 10 },
+  ...{ name: 'cifar10', fingerprint: 'f', synthetic: false, classes: Array.from('abcdefghij') },
+  ...{ shape: [3, 32, 32] },
 };
 
 /** How a run ended, and what its metrics say. */

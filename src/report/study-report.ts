@@ -59,7 +59,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     dataset: shownDataset(state.dataset.name),
     synthetic: state.dataset.synthetic,
     split: baseline.config.val ? 'val' : 'test',
-    classes: state.dataset.classNames,
+    classes: state.dataset.classes,
     seeds: design.seeds,
     reference: design.reference,
     variants,

@@ -3,14 +3,8 @@ import * as z from 'zod';
 import { DataError } from '../util/errors.ts';
 import { readSafetensorsMetadata } from './safetensors.ts';
 
-/** Longest side of images, in pixels, that is believed. */
-export const largestImageSide = 8192;
-
-/** Classes that are believed: a label is one byte. */
-const mostClasses = 256;
-
 /** Of JSON text. What follows is what the text must hold. */
-function json<T extends z.ZodType>(schema: T) {
+function json<T extends z.ZodType>(schema: T, allowed?: string) {
   const parse = (text: string, context: z.RefinementCtx<string>): unknown => {
     try {
       return JSON.parse(text) as unknown;
@@ -19,13 +13,11 @@ function json<T extends z.ZodType>(schema: T) {
       return z.NEVER;
     }
   };
-  return z.string().transform(parse).pipe(schema);
+  return z.string(allowed).transform(parse).pipe(schema);
 }
 
+const classifierText = 'an object with network, preprocessing, classes and imageShape';
 const stepText = 'an integer of at least 0';
-const shapeText = `[3, height, width] in pixels, at most ${largestImageSide} each`;
-const classesText = `a list of 2 to ${mostClasses} different names`;
-const side = z.int(shapeText).min(1, shapeText).max(largestImageSide, shapeText);
 
 const schema = z.object({
   /** The complete configuration; train/config.ts says what it holds. */
@@ -33,16 +25,8 @@ const schema = z.object({
   model: z.string('a name').min(1, 'a name'),
   /** Steps taken. */
   step: json(z.int(stepText).min(0, stepText)).optional(),
-  /** Names, in the order of the outputs. */
-  classes: json(
-    z
-      .array(z.string(classesText).min(1, classesText), classesText)
-      .min(2, classesText)
-      .max(mostClasses, classesText)
-      .refine((names) => new Set(names).size === names.length, classesText),
-  ).optional(),
-  /** `[C, H, W]` of the images that it was trained on. */
-  imageShape: json(z.tuple([z.literal(3, shapeText), side, side], shapeText)).optional(),
+  /** What the weights belong to; train/classifier.ts says what it holds. */
+  classifier: json(z.record(z.string(), z.unknown(), classifierText), classifierText),
   /** Name of the data set and its fingerprint. */
   dataset: z.string().optional(),
   datasetFingerprint: z.string().optional(),

@@ -26,7 +26,7 @@ test('whatever decides what is trained, or how it is evaluated, makes another ex
     ...[{ val: true }, { precision: 'bf16' }, { labelSmoothing: 0.1 }, { dataset: 'synthetic' }, { model: 'alex0' }],
     ...[{ steps: 77 }, { batchSize: 77 }, { inputSize: 20 }, { augment: false }, { movingAverage: false }, { lrn: false }],
     ...[{ schedule: 'cosine' }, { 'optimizer.momentum': 0.5 }, { weightDecay: 0.5 }, { gradientPrecision: 'bf16' }],
-    ...[{ 'learningRateMultipliers.bias': 3 }, { syncBatchNorm: true }, { 'width.conv1': 7 }],
+    ...[{ 'learningRateMultipliers.bias': 3 }, { syncBatchNorm: true }, { networkChecksum: 'ab' }],
     ...[{ init: 'tuto/1' }, { pruning: 'magnitude', 'pruning.sparsity': 0.5 }, { 'dense.batchNorm': true }],
   ];
   const all = changes.map((change) => resolveConfig({ model: 'tuto' }, change));

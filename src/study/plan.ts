@@ -1,9 +1,8 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
-import { buildModel, modelNames } from '../models/registry.ts';
-import type { Network } from '../nn/network.ts';
+import { modelNames } from '../models/registry.ts';
+import { createClassifier, networkChecksum, type Classifier, type DatasetFacts } from '../train/classifier.ts';
 import { fullKey, resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
-import { preprocessingOf } from '../train/preprocessing.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
@@ -12,13 +11,6 @@ import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
 import type { StudyFile } from './study-file.ts';
 
-/** What a study must know of its images to build its networks. */
-export interface DatasetFacts {
-  /** `[C, H, W]` */
-  readonly shape: readonly [channels: number, height: number, width: number];
-  readonly classes: number;
-}
-
 export interface PlannedRun {
   readonly variant: string;
   readonly seed: number;
@@ -26,6 +18,7 @@ export interface PlannedRun {
   readonly config: TrainingConfig;
   /** Of `config`: runs of the same identity compute the same. */
   readonly identity: string;
+  readonly classifier: Classifier;
   /** Of the frozen file whose accuracy counts. Undefined where no variant asks for one: then that of the run itself counts. */
   readonly quantization: StudyQuantization | undefined;
 }
@@ -113,12 +106,6 @@ function requireNoHalving(file: StudyFile, { halving }: Design): void {
   );
 }
 
-/** The network that a configuration trains. */
-export function networkOf(config: TrainingConfig, { shape, classes }: DatasetFacts): Network {
-  const { inputSize } = preprocessingOf(config, shape);
-  return buildModel(config.model, { settings: config.modelSettings, input: [shape[0], inputSize, inputSize], classes });
-}
-
 /** @param withFiles whether the accuracies of frozen files are compared */
 function planRun(
   file: StudyFile,
@@ -130,17 +117,18 @@ function planRun(
 ): PlannedRun {
   const resolve = (changes: readonly ConfigOverrides[]) => {
     const config = resolveConfig(...changes.map(withoutQuantization), { dataset: file.source.dataset, seed, threads: 1 });
+    checkReferences(config);
+    const classifier = createClassifier(config, facts);
+    const { inputSize } = classifier.preprocessing;
     // As the trainer records it, which knows the images.
-    const complete = { ...config, inputSize: preprocessingOf(config, facts.shape).inputSize };
-    checkReferences(complete);
-    networkOf(complete, facts);
+    const complete = { ...config, inputSize, networkChecksum: networkChecksum(classifier.network) };
     const quantization = withFiles ? quantizationOf(changes) : undefined;
     if (quantization !== undefined) checkSingleView(complete);
-    return { complete, quantization };
+    return { complete, classifier, quantization };
   };
-  const { complete, quantization } = resolveChanges(file, variant.changes, resolve);
+  const { complete, classifier, quantization } = resolveChanges(file, variant.changes, resolve);
   const config = withStudyDefaults(complete, variant.changes, design);
-  return { variant: variant.name, seed, config, identity: runIdentity(config), quantization };
+  return { variant: variant.name, seed, config, identity: runIdentity(config), classifier, quantization };
 }
 
 /** A seed changes nothing else of what is planned. */

@@ -8,11 +8,11 @@ import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
 import { checkConfig } from '../train/config.ts';
+import { createClassifier, type DatasetFacts } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
 import { processorTime } from '../util/processor-time.ts';
-import { networkOf, type DatasetFacts } from './plan.ts';
 
 /** Guesses, for a core with AVX2, which decide where no run was recorded on this machine, and between networks of different sizes. */
 const guess = {
@@ -64,7 +64,7 @@ export function createPredictor(runsFolder: string, facts: ImageFacts, loadedSec
       const same = measured.filter((each) => each.network === network).map(({ slowness }) => slowness);
       const images = config.val ? facts.validationImages : facts.testImages;
       const { steps, trainingPasses, evaluations, evaluationPasses } = workLeft(config, images, step);
-      const operations = countOperations(networkOf(config, facts));
+      const operations = countOperations(createClassifier(config, facts).network);
       const guessed =
         steps * guess.secondsPerStep +
         evaluations * guess.secondsPerEvaluation +
@@ -105,7 +105,7 @@ function measure(run: Run, facts: DatasetFacts): Measured | undefined {
     const imagesPerSecond = usualSpeed(run);
     if (imagesPerSecond === undefined) return undefined;
     const { batchSize, threads } = config;
-    const operations = batchSize * passesOfTraining * countOperations(networkOf(config, facts));
+    const operations = batchSize * passesOfTraining * countOperations(createClassifier(config, facts).network);
     const guessed = guess.secondsPerStep + secondsOf(operations, threads);
     return { network: networkKey(config), slowness: batchSize / imagesPerSecond / guessed };
   } catch (error) {

@@ -17,8 +17,8 @@ import { runStudy, type RunProgress, type StudyOptions } from './runner.ts';
 import { parseStudyFile } from './study-file.ts';
 import { readStudyState, studyFolder } from './study-state.ts';
 
-const facts = { shape: [3, 32, 32], classes: 10 } as const;
-const dataset = { ...facts, name: 'cifar10', fingerprint: 'images-1', synthetic: false, classNames: [] };
+const facts = { shape: [3, 32, 32], classes: Array.from('abcdefghij') } as const;
+const dataset = { ...facts, name: 'cifar10', fingerprint: 'images-1', synthetic: false };
 const text = `
 name: simulated
 baseline: { model: tuto, steps: 90 }

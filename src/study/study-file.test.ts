@@ -7,7 +7,7 @@ import { designOf } from './design.ts';
 import { planStudy, type StudyPlan } from './plan.ts';
 import { parseStudyFile, readStudyFile } from './study-file.ts';
 
-const facts = { shape: [3, 32, 32], classes: 10 } as const;
+const facts = { shape: [3, 32, 32], classes: Array.from('abcdefghij') } as const;
 
 function plan(text: string): StudyPlan {
   return planStudy(parseStudyFile(text, 'study.yaml'), facts);
@@ -306,9 +306,9 @@ describe('a wrong file names the line and what is allowed', () => {
     ],
     [
       'a network that cannot be built',
-      study('factors:\n  - name: x\n    set:\n      width.conv9: 8', '{ model: tuto }'),
+      study('factors:\n  - name: x\n    set:\n      inputSize: 8', '{ model: air94 }'),
       7,
-      /conv9/,
+      /no larger than the padded input 1x1 for layer "group3\/pool"/,
     ],
     [
       'a change that changes nothing',

@@ -8,7 +8,7 @@ import { DataError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile } from '../util/regular-file.ts';
-import type { DatasetFacts } from './plan.ts';
+import type { DatasetFacts } from '../train/classifier.ts';
 
 /** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
 export type StudyRunState = 'waiting' | 'running' | 'finished' | 'diverged' | 'failed' | 'stopped';
@@ -43,7 +43,6 @@ export interface RecordedDataset extends DatasetFacts {
   readonly name: string;
   readonly fingerprint: string;
   readonly synthetic: boolean;
-  readonly classNames: readonly string[];
 }
 
 const format = 'ablate-study-1';

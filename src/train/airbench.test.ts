@@ -14,7 +14,8 @@ import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { resolveConfig } from './config.ts';
 import { resumeConfig } from './resume.ts';
-import { train, type TrainHooks, type TrainResult } from './train.ts';
+import type { TrainHooks, TrainResult } from './train-options.ts';
+import { train } from './train.ts';
 
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-airbench-'));
 afterAll(() => rmSync(runsFolder, { recursive: true }));

@@ -6,16 +6,15 @@ import { createTrainingLoader } from '../data/loader.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
 import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
-import { buildModel } from '../models/registry.ts';
 import type { Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { percentile } from '../util/percentile.ts';
+import { createClassifier, trainingPreprocessing } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import { softmaxCrossEntropy } from './loss.ts';
 import { segmentsOf } from './optimizers/segments.ts';
 import { createSgd } from './optimizers/sgd.ts';
-import { preprocessingOf } from './preprocessing.ts';
 import { createTrainer } from './trainer.ts';
 
 export interface TrainingBenchmarkOptions {
@@ -74,9 +73,9 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
       fix: 'leave the teacher out',
     });
   }
-  const preprocessing = preprocessingOf(config, dataset.shape);
-  const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
-  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
+  const classifier = createClassifier(config, dataset);
+  const { network } = classifier;
+  const preprocessing = trainingPreprocessing(classifier, config);
   const { batchSize, precision, seed } = config;
   const plan = engine.compileTraining(network, { batchSize, precision });
   initializeParameters(plan.parameters, seed, config.initializer);

@@ -196,6 +196,8 @@ export const trainingConfigSchema = z.strictObject({
   teacher: name.default('none'),
   /** SHA-256 of the teacher's weights, filled in when training starts: a run is not continued with another teacher. */
   teacherChecksum: z.string('a SHA-256 in hexadecimal digits').default(''),
+  /** Names the layers that are trained, filled in when training starts: a pruned network, or a model that was changed, is another experiment. */
+  networkChecksum: z.string('a checksum in hexadecimal digits').default(''),
   /** Weight of the teacher's part in the loss; the labels' part has the rest. */
   teacherWeight: fraction.default(0.5),
   /** Both outputs are divided by it before they are compared: the higher, the more counts what the teacher thinks of the wrong classes. */

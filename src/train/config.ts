@@ -3,7 +3,7 @@
  */
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
-import { resolveSettings, widthPrefix } from '../models/settings.ts';
+import { resolveSettings } from '../models/settings.ts';
 import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { requireThreads } from '../util/limits.ts';
@@ -132,7 +132,7 @@ export function fullKey(name: string): string {
 function locate(name: string, { name: model, settings }: ModelDefinition): readonly [key: string, rest?: string] {
   if (configKeys.includes(name)) return [name];
   const [, key = '', rest = ''] = /^([^.]*)\.(.*)$/s.exec(fullKey(name)) ?? [];
-  const isSetting = Object.hasOwn(settings, name) || name.startsWith(widthPrefix) || /^model(Settings)?\./.test(name);
+  const isSetting = Object.hasOwn(settings, name) || /^model(Settings)?\./.test(name);
   if (key === 'modelSettings' ? isSetting : isGroup(trainingConfigSchema, key)) return [key, rest];
   const settingNames = Object.keys(settings);
   const known = [...configKeys.filter((each) => each !== 'modelSettings'), ...settingNames];

@@ -13,7 +13,9 @@ const network = b.build(b.dense('logits', b.input, { features: 4 }));
 const dataset = noiseDataset(6, { train: 4, test: 4 });
 /** Larger than the images: the loader refuses it. */
 const preprocessing = { inputSize: 7, standardization: { type: 'image' } } as const;
-const options = { network, dataset, split: 'test', useVal: false, preprocessing, batchSize: 2 } as const;
+const { classes, shape: imageShape } = dataset;
+const classifier = { network, preprocessing, classes, imageShape };
+const options = { classifier, dataset, split: 'test', useVal: false, batchSize: 2 } as const;
 
 test('the network is compiled before threads are started, and let go where they cannot be', () => {
   const failing: Engine = {
@@ -45,8 +47,9 @@ describe('an evaluation', () => {
 
   function evaluatorOf(more: Partial<EvaluatorOptions> = {}) {
     const evaluator = createEvaluator({
-      ...{ engine: referenceEngine, network: linear, dataset: images, split: 'test', useVal: false },
-      ...{ preprocessing: seen, batchSize: 3, ...more },
+      ...{ engine: referenceEngine, dataset: images, split: 'test', useVal: false, batchSize: 3 },
+      classifier: { network: linear, preprocessing: seen, classes, imageShape },
+      ...more,
     });
     const [entry] = evaluator.parameters.entries;
     const plain = Float32Array.from({ length: 4 * 75 }, (_, i) => weight(Math.floor(i / 75), i % 75));

@@ -4,22 +4,20 @@ import type { Batch, BatchLoader } from '../data/batch.ts';
 import type { Dataset, ImageSet, SplitName } from '../data/dataset.ts';
 import { sliceImages, splitOf } from '../data/image-set.ts';
 import { createEvaluationLoader } from '../data/loader.ts';
-import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Engine, ParameterArena, Precision } from '../engine/engine.ts';
-import type { Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import type { Classifier } from './classifier.ts';
 import { letEventsIn } from './events.ts';
 import { createTally, type Evaluation } from './tally.ts';
 import { viewsOf, type TtaLevel } from './test-time-augmentation.ts';
 
 export interface EvaluatorOptions {
   readonly engine: Engine;
-  readonly network: Network;
+  readonly classifier: Classifier;
   readonly dataset: Dataset;
   readonly split: SplitName;
   /** Whether the run kept validation images out of training. */
   readonly useVal: boolean;
-  readonly preprocessing: Preprocessing;
   /** Images at a time, at most; does not change the result. */
   readonly batchSize: number;
   /** The views of each image whose logits are averaged; default `none`: each image as it is. */
@@ -45,11 +43,10 @@ export interface Evaluator {
 
 export function createEvaluator({
   engine,
-  network,
+  classifier: { network, preprocessing },
   dataset,
   split,
   useVal,
-  preprocessing,
   batchSize: largestBatch,
   tta = 'none',
   precision = 'f32',

@@ -14,7 +14,8 @@ import { encodeSafetensors, readSafetensors, type Tensor } from '../runs/safeten
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { resumeConfig } from './resume.ts';
-import { train, type TrainHooks, type TrainResult } from './train.ts';
+import type { TrainHooks, TrainResult } from './train-options.ts';
+import { train } from './train.ts';
 
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-pruned-'));
 afterAll(() => rmSync(runsFolder, { recursive: true }));

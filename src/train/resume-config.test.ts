@@ -65,7 +65,7 @@ test('what the newest checkpoint was trained with counts, not what the run was s
     [1, 150],
     [2, 300],
   ] as const) {
-    const metadata = { model: 'tuto', config: JSON.stringify({ ...config, steps }) };
+    const metadata = { model: 'tuto', config: JSON.stringify({ ...config, steps }), classifier: '{}' };
     saveCheckpoint(run, { step, tensors, metadata });
   }
   expect(recordedConfig(run)).toEqual({ ...config, steps: 300 });

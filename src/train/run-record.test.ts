@@ -12,11 +12,14 @@ import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/check
 import { readMetrics } from '../runs/metrics.ts';
 import { metricsPath, readConfig, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
+import { createClassifier, decodeClassifier, networkChecksum } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
+import { recordedClassifier } from './recorded-classifier.ts';
 import { readEvaluation } from './recorded-evaluation.ts';
 import { resumeConfig } from './resume.ts';
-import { train, type TrainHooks, type TrainOptions, type WeightsEvaluation } from './train.ts';
+import type { TrainHooks, TrainOptions, WeightsEvaluation } from './train-options.ts';
+import { train } from './train.ts';
 
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-record-'));
 afterAll(() => rmSync(runsFolder, { recursive: true }));
@@ -161,20 +164,14 @@ describe('a run', () => {
   test('says in every checkpoint what it is of', async () => {
     const config = resolveConfig(tiny, { inputSize: 'full', steps: 1 });
     const { run } = await train({ config, engine: clocked(), dataset, record: { runsFolder } });
-    const complete = { ...config, inputSize: 8 };
+    const classifier = createClassifier(config, dataset);
+    const complete = { ...config, inputSize: 8, networkChecksum: networkChecksum(classifier.network) };
     expect(readConfig(run!)).toEqual(complete);
+    expect(recordedClassifier(run!)).toEqual(classifier);
     const { metadata } = loadCheckpoint(latestCheckpoint(run!)!.path);
-    const { config: recorded, preprocessing, imageShape, classes, ...others } = metadata;
+    const { config: recorded, classifier: own, ...others } = metadata;
     expect(JSON.parse(recorded!)).toEqual(complete);
-    expect(JSON.parse(preprocessing!)).toEqual({
-      inputSize: 8,
-      standardization: config.standardization,
-      augmentation: config.augmentation,
-    });
-    expect([JSON.parse(imageShape!), JSON.parse(classes!)]).toEqual([
-      [3, 8, 8],
-      ['a', 'b', 'c', 'd'],
-    ]);
+    expect(decodeClassifier(JSON.parse(own!), 'the checkpoint')).toEqual(classifier);
     expect(others).toMatchObject({ model: 'tuto', dataset: 'noise', datasetFingerprint: 'noise-8', step: '1', final: 'true' });
   });
 
@@ -220,15 +217,19 @@ describe('a run', () => {
   });
 });
 
+/** Process 0 knows of no evaluation, and says so in a length and a text; else it says what the others do. */
+function sayNothing(bytes: Uint8Array): void {
+  if (bytes.length === 8) bytes.set(new Uint8Array(Float64Array.of(4).buffer));
+  if (bytes.length === 4) bytes.set(new TextEncoder().encode('null'));
+}
+
 test('a process that is not the first trains its part and records nothing', async () => {
   const calls: string[] = [];
-  // What process 0 knows of a run that has ended: nothing. Else it says what this one does.
-  const first = [new Uint8Array(Float64Array.of(4).buffer), new TextEncoder().encode('null')];
   const collective: Collective = {
     ...singleProcess,
     rank: 1,
     worldSize: 2,
-    broadcast: (bytes) => bytes.set(first.shift() ?? bytes),
+    broadcast: sayNothing,
     barrier: () => calls.push('barrier'),
     metrics: () => ({ 'train/gradientWaitMs': 1 }),
   };
@@ -264,13 +265,14 @@ test('processes see one part each of the batch that one alone sees, and share wh
         return plan;
       },
     };
-    const told = [new Uint8Array(Float64Array.of(4).buffer), new TextEncoder().encode('null')];
     const summed: number[] = [];
     const collective: Collective = {
       ...singleProcess,
       rank,
       worldSize,
-      broadcast: (bytes) => rank > 0 && bytes.set(told.shift() ?? bytes),
+      broadcast: (bytes) => {
+        if (rank > 0) sayNothing(bytes);
+      },
       sum: (values) => summed.push(values.length),
     };
     await start({ steps: 2, evalEvery: 0, ...overrides }, { engine, collective });

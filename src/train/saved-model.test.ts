@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { encodeSafetensors } from '../runs/safetensors.ts';
 import { DataError } from '../util/errors.ts';
+import { createClassifier, encodeClassifier } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import { findWeights, readSavedModel, fixedReference } from './saved-model.ts';
 
@@ -24,7 +25,9 @@ describe('what a file says of its network is checked when it is read', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ablate-saved-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const config = resolveConfig({ model: 'tuto', threads: 1 });
-  const metadata = { model: 'tuto', config: JSON.stringify(config), step: '7', classes: '["a","b"]', imageShape: '[3,24,24]' };
+  const classifier = createClassifier(config, { shape: [3, 24, 24], classes: ['a', 'b'] });
+  const written = JSON.stringify(encodeClassifier(classifier));
+  const metadata = { model: 'tuto', config: JSON.stringify(config), step: '7', classifier: written };
   const tensors = new Map([['logits.bias', { shape: [2], data: Float32Array.of(1, 2) }]]);
   const write = (changes: object, values = tensors): string => {
     const path = join(folder, 'w.safetensors');
@@ -35,12 +38,15 @@ describe('what a file says of its network is checked when it is read', () => {
   test('what is right is known', () => {
     const path = write({});
     const file = { tensors, metadata };
-    expect(readSavedModel(path, {})).toEqual({ path, file, config, step: 7, classes: ['a', 'b'], imageShape: [3, 24, 24] });
+    expect(readSavedModel(path, {})).toEqual({ path, file, config, step: 7, classifier });
   });
 
   test.each([
-    [{ classes: 'null' }, 'the metadata of PATH is damaged: classes (=null) must be a list of 2 to 256 different names'],
-    [{ imageShape: 'junk' }, 'the metadata of PATH is damaged: imageShape (=junk) must be JSON'],
+    [{ classifier: 'junk' }, 'the metadata of PATH is damaged: classifier (=junk) must be JSON'],
+    [
+      { classifier: written.replace('["a","b"]', '["a"]') },
+      'what PATH says of its network is damaged: classes must be a list of 2',
+    ],
     [{ config: 'null' }, 'the metadata of PATH is damaged: config (=null) must be an object of keys'],
     [{ config: '{"model":"tuto"}' }, 'the configuration recorded in PATH cannot be used: modelSettings (=missing) must be'],
     [

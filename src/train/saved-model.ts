@@ -8,6 +8,7 @@ import { ConfigurationError, DataError } from '../util/errors.ts';
 import { frozenFileName, weightsFileName } from '../util/file-names.ts';
 import { quoted } from '../util/shell.ts';
 import { checkRecordedConfig, resolveConfig } from './config.ts';
+import { createClassifier, decodeClassifier, type Classifier, type DatasetFacts } from './classifier.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { requireMasks } from './masks.ts';
 import { modelOf } from './weights.ts';
@@ -19,10 +20,17 @@ export interface SavedModel {
   readonly config: TrainingConfig;
   /** Steps trained; undefined for weights from elsewhere. */
   readonly step: number | undefined;
-  /** Names of the classes; undefined for weights from elsewhere. */
-  readonly classes: readonly string[] | undefined;
-  /** `[C, H, W]` of the images it was trained on; undefined for weights from elsewhere. */
-  readonly imageShape: readonly [number, number, number] | undefined;
+  /** What the weights belong to; undefined for weights from elsewhere: `classifierFor` makes one. */
+  readonly classifier: Classifier | undefined;
+}
+
+/**
+ * The classifier that weights belong to: their own, or for weights from elsewhere what their model is for images of the data set.
+ *
+ * @throws ConfigurationError if the images are too small for the model
+ */
+export function classifierFor({ classifier, config }: SavedModel, images: DatasetFacts): Classifier {
+  return classifier ?? createClassifier(config, images);
 }
 
 /**
@@ -81,14 +89,8 @@ export function readSavedModel(path: string, given: ConfigOverrides): SavedModel
     if (given['model'] === undefined && model === undefined) {
       throw new ConfigurationError(`${path} does not say which model its weights are for`, { fix: 'add --model <name>' });
     }
-    return {
-      path,
-      file,
-      config: resolveConfig({ ...given, model: given['model'] ?? model }),
-      step: undefined,
-      classes: undefined,
-      imageShape: undefined,
-    };
+    const config = resolveConfig({ ...given, model: given['model'] ?? model });
+    return { path, file, config, step: undefined, classifier: undefined };
   }
   const changed = Object.keys(given).find((key) => key !== 'model');
   if (changed !== undefined) {
@@ -96,6 +98,7 @@ export function readSavedModel(path: string, given: ConfigOverrides): SavedModel
       fix: `leave ${changed} out`,
     });
   }
-  const { step, classes, imageShape } = metadata;
-  return { path, file, config: checkRecordedConfig(metadata.config, path), step, classes, imageShape };
+  const { step } = metadata;
+  const classifier = decodeClassifier(metadata.classifier, path);
+  return { path, file, config: checkRecordedConfig(metadata.config, path), step, classifier };
 }

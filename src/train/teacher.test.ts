@@ -2,11 +2,10 @@ import { expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { Engine } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { buildModel } from '../models/registry.ts';
+import { createClassifier } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
-import { preprocessingOf } from './preprocessing.ts';
 import type { SavedModel } from './saved-model.ts';
 import { createTeacher, requireSameTeacher, teacherChecksum } from './teacher.ts';
 import { tensorsOf, weightsChecksum } from './weights.ts';
@@ -24,12 +23,11 @@ const config = resolveConfig({
   inputSize: 6,
   threads: 1,
 });
-const preprocessing = preprocessingOf(config, dataset.shape);
-const network = buildModel(config.model, { settings: config.modelSettings, input: [3, 6, 6], classes: 4 });
+const classifier = createClassifier(config, dataset);
 
 /** A plan with the first values of a seed. */
 function planOf(seed: number, batchSize = 2) {
-  const plan = referenceEngine.compileInference(network, { batchSize });
+  const plan = referenceEngine.compileInference(classifier.network, { batchSize });
   initializeParameters(plan.parameters, seed, { type: 'heNormal' });
   return plan;
 }
@@ -43,13 +41,12 @@ function savedModel(averaged = true, changed: Partial<SavedModel> = {}): SavedMo
     file: { tensors, metadata: { model: 'tuto' } },
     config,
     step: 5,
-    classes: dataset.classes,
-    imageShape: dataset.shape,
+    classifier,
     ...changed,
   };
 }
 
-const options = { dataset, preprocessing, batchSize: 2, precision: 'f32', engine: referenceEngine } as const;
+const options = { dataset, student: classifier, batchSize: 2, precision: 'f32', engine: referenceEngine } as const;
 
 test.each([
   ['its averages where it has them', true, 2],
@@ -101,11 +98,14 @@ test('must tell the same classes apart and see the same images', () => {
     }
     return undefined;
   };
-  const other = (overrides: ConfigOverrides) => ({ config: resolveConfig(config, overrides) });
-  expect(refusal({ classes: undefined })).toBeUndefined();
-  expect(refusal({ classes: ['a', 'b', 'd', 'c'] })).toMatchObject({
+  const other = (overrides: ConfigOverrides) => ({ classifier: createClassifier(resolveConfig(config, overrides), dataset) });
+  expect(refusal({ classifier: undefined })).toBeUndefined();
+  expect(refusal({ classifier: { ...classifier, classes: ['a', 'b', 'd', 'c'] } })).toMatchObject({
     message: 'the teacher the/file tells a, b, d, c apart; noise has the classes a, b, c, d',
-    fix: 'Use a teacher that was trained on the same classes',
+    fix: 'give the data it was trained on with --data',
+  });
+  expect(refusal({ classifier: { ...classifier, imageShape: [3, 8, 9] } })).toMatchObject({
+    message: 'the teacher the/file is for images of 3x8x9; those of noise are 3x8x8',
   });
   expect(refusal(other({ inputSize: 7 }))).toMatchObject({
     message: "the teacher the/file was trained on images of 7x7, and sees the student's of 6x6",

@@ -1,12 +1,10 @@
 /** The network whose outputs a training learns beside the labels: distillation (Hinton et al., 2015). */
 import type { Dataset } from '../data/dataset.ts';
-import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Engine, Precision } from '../engine/engine.ts';
-import { buildModel } from '../models/registry.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
-import { preprocessingOf } from './preprocessing.ts';
-import type { SavedModel } from './saved-model.ts';
+import { requireFits, type Classifier } from './classifier.ts';
+import { classifierFor, type SavedModel } from './saved-model.ts';
 import { loadWeights, preferredWeights, weightsChecksum } from './weights.ts';
 
 export interface Teacher {
@@ -24,8 +22,7 @@ export interface TeacherOptions {
   readonly saved: SavedModel;
   readonly engine: Engine;
   readonly dataset: Dataset;
-  /** Of the student. */
-  readonly preprocessing: Preprocessing;
+  readonly student: Classifier;
   readonly batchSize: number;
   /** Of the student's training: the teacher computes in it too. */
   readonly precision: Precision;
@@ -36,13 +33,11 @@ export interface TeacherOptions {
  *
  * @throws ConfigurationError if it tells other classes apart or sees images prepared in another way; DataError if its weights do not fit
  */
-export function createTeacher({ saved, engine, dataset, preprocessing, batchSize, precision }: TeacherOptions): Teacher {
+export function createTeacher({ saved, engine, dataset, student, batchSize, precision }: TeacherOptions): Teacher {
   const { config, file, path } = saved;
-  requireSameTask(saved, dataset, preprocessing);
-  const { inputSize } = preprocessing;
-  const input = [dataset.shape[0], inputSize, inputSize] as const;
-  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
-  const plan = engine.compileInference(network, { batchSize, precision });
+  const classifier = classifierFor(saved, dataset);
+  requireSameTask(classifier, student, dataset, `the teacher ${path}`);
+  const plan = engine.compileInference(classifier.network, { batchSize, precision });
   try {
     loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: `the teacher ${path}` });
   } catch (error) {
@@ -72,28 +67,19 @@ export function requireSameTeacher(saved: SavedModel, recorded: string): void {
   });
 }
 
-function requireSameTask(
-  { classes, config, path }: SavedModel,
-  dataset: Dataset,
-  { inputSize, standardization }: Preprocessing,
-): void {
-  if (classes !== undefined && JSON.stringify(classes) !== JSON.stringify(dataset.classes)) {
-    throw new ConfigurationError(
-      `the teacher ${path} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
-      { fix: 'Use a teacher that was trained on the same classes' },
-    );
-  }
-  const own = preprocessingOf(config, dataset.shape);
+function requireSameTask(teacher: Classifier, student: Classifier, dataset: Dataset, what: string): void {
+  requireFits(teacher, dataset, what);
+  const { preprocessing: own } = teacher;
+  const { inputSize, standardization } = student.preprocessing;
   if (own.inputSize !== inputSize) {
     throw new ConfigurationError(
-      `the teacher ${path} was trained on images of ${own.inputSize}x${own.inputSize}, and sees the student's of ${inputSize}x${inputSize}`,
+      `${what} was trained on images of ${own.inputSize}x${own.inputSize}, and sees the student's of ${inputSize}x${inputSize}`,
       { fix: `--set inputSize=${own.inputSize}, or use another teacher` },
     );
   }
   if (JSON.stringify(own.standardization) !== JSON.stringify(standardization)) {
     throw new ConfigurationError(
-      `the teacher ${path} was trained with the standardization ${JSON.stringify(own.standardization)}, not ` +
-        JSON.stringify(standardization),
+      `${what} was trained with the standardization ${JSON.stringify(own.standardization)}, not ${JSON.stringify(standardization)}`,
       { fix: `--set 'standardization=${JSON.stringify(own.standardization)}', or use another teacher` },
     );
   }

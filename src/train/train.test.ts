@@ -18,7 +18,8 @@ import { ConfigurationError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { resumeConfig } from './resume.ts';
-import { train, type TrainHooks, type TrainResult } from './train.ts';
+import type { TrainHooks, TrainResult } from './train-options.ts';
+import { train } from './train.ts';
 import { DivergenceError } from './trainer.ts';
 
 const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-train-'));

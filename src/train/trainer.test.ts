@@ -8,11 +8,10 @@ import { createFill } from '../data/fill.ts';
 import { splitOf } from '../data/image-set.ts';
 import type { ForwardOptions, TrainingPlan } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { buildModel } from '../models/registry.ts';
+import { createClassifier, trainingPreprocessing } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
-import { preprocessingOf } from './preprocessing.ts';
 import type { Teacher } from './teacher.ts';
 import { createTrainer, DivergenceError, type Trainer } from './trainer.ts';
 
@@ -43,13 +42,9 @@ interface Made {
 /** A trainer on the reference engine, with the batches that its data loader would give it. */
 function make(config: TrainingConfig, more: { teacher?: Teacher; collective?: Collective; batchSize?: number } = {}): Made {
   const { collective = singleProcess, batchSize = config.batchSize } = more;
-  const preprocessing = preprocessingOf(config, dataset.shape);
-  const { inputSize } = preprocessing;
-  const network = buildModel(config.model, {
-    settings: config.modelSettings,
-    input: [3, inputSize, inputSize],
-    classes: dataset.classes.length,
-  });
+  const classifier = createClassifier(config, dataset);
+  const { network } = classifier;
+  const preprocessing = trainingPreprocessing(classifier, config);
   const plan = referenceEngine.compileTraining(network, { batchSize });
   initializeParameters(plan.parameters, config.seed, config.initializer);
   const { rank, worldSize } = collective;

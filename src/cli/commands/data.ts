@@ -196,11 +196,12 @@ function firstOfEachClass(labels: Uint8Array, classes: number, rows: number): nu
 
 async function sheetPreprocessing(dataset: Dataset, options: ShowOptions) {
   const { resolveConfig } = await import('../../train/config.ts');
-  const { preprocessingOf } = await import('../../train/preprocessing.ts');
+  const { createClassifier, trainingPreprocessing } = await import('../../train/classifier.ts');
   const { modelNames } = await import('../../models/registry.ts');
   // How images are prepared does not depend on the model, but a configuration has one.
   const model = modelNames()[0]!;
   const recipe = options.recipe === undefined ? {} : { recipe: options.recipe };
   const size = options.augment === true ? {} : { inputSize: 'full' };
-  return preprocessingOf(resolveConfig({ model, ...recipe, ...size }), dataset.shape);
+  const config = resolveConfig({ model, ...recipe, ...size });
+  return trainingPreprocessing(createClassifier(config, dataset), config);
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Dataset, SplitName } from '../../data/dataset.ts';
+import type { SplitName } from '../../data/dataset.ts';
 import type { Precision } from '../../engine/engine.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { Evaluator } from '../../train/evaluate.ts';
@@ -186,32 +186,20 @@ async function readSaved(path: string, { model, set }: Options): Promise<SavedMo
 
 async function compile(saved: SavedModel, { split, tta, precision }: EvaluationChoice, options: Options): Promise<Evaluator> {
   const { config } = saved;
+  const { requireFits } = await import('../../train/classifier.ts');
+  const { classifierFor } = await import('../../train/saved-model.ts');
   const dataset = await loadImages(options.data ?? config.dataset, options);
-  requireSameClasses(saved, dataset);
+  const classifier = classifierFor(saved, dataset);
+  requireFits(classifier, dataset, saved.path);
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { createEvaluator } = await import('../../train/evaluate.ts');
-  const { preprocessingOf } = await import('../../train/preprocessing.ts');
-  const { buildModel } = await import('../../models/registry.ts');
-  const preprocessing = preprocessingOf(config, dataset.shape);
-  const input = [dataset.shape[0], preprocessing.inputSize, preprocessing.inputSize] as const;
-  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: dataset.classes.length });
   const engine = createOnednnEngine(options.threads === undefined ? {} : { threads: options.threads });
   return createEvaluator({
-    ...{ engine, network, dataset, split, preprocessing, precision },
+    ...{ engine, classifier, dataset, split, precision },
     useVal: config.val,
     batchSize: options.batchSize,
     tta: tta ?? config.tta,
   });
-}
-
-function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {
-  if (classes === undefined || JSON.stringify(classes) === JSON.stringify(dataset.classes)) return;
-  throw new DataError(
-    `${path} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
-    {
-      fix: 'give the data it was trained on with --data',
-    },
-  );
 }
 
 async function evaluateOnce(path: string, evaluator: LazyEvaluator, options: Options, signal: AbortSignal): Promise<void> {

@@ -171,13 +171,13 @@ interface CompareOptions extends ReportOptions {
 async function compareRuns(references: readonly string[], options: CompareOptions): Promise<void> {
   if (options.csv === true && options.json === true) throw new ConfigurationError('--csv and --json do not go together');
   const { gatherRuns } = await import('../../report/compare-runs.ts');
-  const { data, facts } = gatherRuns(references, options.runsDir);
+  const data = gatherRuns(references, options.runsDir);
   const { output } = options;
   const { measureAsAsked } = await import('../study-report.ts');
   if (output !== undefined) {
     claimReport(output, { record: 'report.json', key: 'name', of: data.name, force: options.force === true });
   }
-  const measured = await measureAsAsked(data, facts, options.latency);
+  const measured = await measureAsAsked(data, options.latency);
   const report =
     output === undefined ? undefined : await (await import('../../report/write-report.ts')).writeReport(measured, output);
   if (options.json === true) printJson(describeReport(measured, report));

@@ -79,7 +79,7 @@ async function study(path: string, options: Options): Promise<void> {
   }
   const { planStudy } = await import('../../study/plan.ts');
   // A file that is wrong is refused before images are looked for or downloaded.
-  planStudy(file, assumedFacts);
+  planStudy(file, await knownFacts());
   claimStudyReport(file.source.name, options);
   const dataset = await loadImages(file.source.dataset, options);
   const recorded = recordedDataset(dataset, file);
@@ -164,14 +164,17 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
 }
 
 /** Where the images are not needed yet: those of CIFAR-10. */
-const assumedFacts = { shape: [3, 32, 32], classes: 10, testImages: 10_000, validationImages: 5_000 } as const;
+async function knownFacts() {
+  const { cifar10Classes: classes } = await import('../../data/cifar10.ts');
+  return { shape: [3, 32, 32], classes, testImages: 10_000, validationImages: 5_000 } as const;
+}
 
 function recordedDataset({ shape, classes, synthetic, fingerprint }: Dataset, { source }: StudyFile): RecordedDataset {
-  return { name: source.dataset, shape, synthetic, fingerprint, classes: classes.length, classNames: classes };
+  return { name: source.dataset, shape, synthetic, fingerprint, classes };
 }
 
 function factsOf({ shape, classes, train, test }: Dataset): ImageFacts {
-  return { shape, classes: classes.length, testImages: test.count, validationImages: validationCount(train.count) };
+  return { shape, classes, testImages: test.count, validationImages: validationCount(train.count) };
 }
 
 /** Measured where it decides something: for processes of this machine whose threads the user did not give. */
@@ -189,10 +192,11 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   const { readStatus } = await import('../../runs/run-status.ts');
   const { runName } = await import('../../runs/run-folder.ts');
   // CIFAR-10 is known without a download; of other images their number, size and classes decide how long training takes.
-  planStudy(file, assumedFacts);
+  const known = await knownFacts();
+  planStudy(file, known);
   const { dataset } = file.source;
   const images = dataset === 'cifar10' ? undefined : await loadImages(dataset, options);
-  const facts = images === undefined ? assumedFacts : factsOf(images);
+  const facts = images === undefined ? known : factsOf(images);
   const plan = planStudy(file, facts);
   const predictor = createPredictor(options.runsDir, facts);
   const finder = createRunFinder(options.runsDir);

@@ -4,7 +4,7 @@ import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/
 import type { Collective } from '../../cluster/collective.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
-import type { TrainResult } from '../../train/train.ts';
+import type { TrainResult } from '../../train/train-options.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { quoted } from '../../util/shell.ts';
 import { formatCount } from '../../util/text-table.ts';
@@ -233,6 +233,7 @@ async function printFinished(run: Run, config: TrainingConfig, { json }: Options
     evaluations: [evaluation],
     imagesPerSecond: 0,
     seconds: 0,
+    saved: undefined,
   } as const;
   if (json === true) printJson(describe(done, config, config.dataset === 'synthetic'));
   else print(describeEvaluation(evaluation));

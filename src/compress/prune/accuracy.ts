@@ -1,10 +1,9 @@
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { Network } from '../../nn/network.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
+import type { Classifier } from '../../train/classifier.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { createEvaluator } from '../../train/evaluate.ts';
-import { preprocessingOf } from '../../train/preprocessing.ts';
 import type { Evaluation } from '../../train/tally.ts';
 import { loadInto } from '../../train/weights.ts';
 
@@ -12,10 +11,10 @@ const evaluationBatchSize = 100;
 
 export interface AccuracyOptions {
   readonly engine: Engine;
-  readonly network: Network;
+  readonly classifier: Classifier;
   /** Of all parameters, by name. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** How images are prepared, and whether validation images were kept out of training: then they are what is evaluated. */
+  /** Whether validation images were kept out of training: then they are what is evaluated. */
   readonly config: TrainingConfig;
   readonly dataset: Dataset;
   readonly signal?: AbortSignal | undefined;
@@ -23,14 +22,13 @@ export interface AccuracyOptions {
 
 /** Evaluates weights on all test images, or on the validation images. Undefined if it was stopped. */
 export async function measureAccuracy(options: AccuracyOptions): Promise<Evaluation | undefined> {
-  const { engine, network, tensors, config, dataset, signal } = options;
+  const { engine, classifier, tensors, config, dataset, signal } = options;
   const evaluator = createEvaluator({
     engine,
-    network,
+    classifier,
     dataset,
     split: config.val ? 'val' : 'test',
     useVal: config.val,
-    preprocessing: preprocessingOf(config, dataset.shape),
     batchSize: evaluationBatchSize,
     tta: config.tta,
   });

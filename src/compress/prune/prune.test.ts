@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
 import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
+import { createClassifier, decodeClassifier, encodeClassifier } from '../../train/classifier.ts';
 import { planPruning, prune, startOf } from './prune.ts';
 
 const dataset = noiseDataset(12, { train: 16, test: 4 });
@@ -78,16 +79,22 @@ describe('without steps', () => {
     expect(pruned!.report.parameters).toBe(before.parameters);
     expect(pruned!.report.evaluation!.loss).not.toBe(before.evaluation!.loss);
     expect(Object.keys(pruned!.report.evaluation!).sort()).toEqual(['accuracy', 'images', 'loss', 'split']);
-    expect(pruned!.metadata).toEqual({ model: 'squeeze0', config: JSON.stringify(plan.config) });
+    expect(pruned!.metadata).toEqual({
+      model: 'squeeze0',
+      config: JSON.stringify(plan.config),
+      classifier: JSON.stringify(encodeClassifier(plan.classifier)),
+    });
   });
 
-  test('filters are gone, and the settings say so', async () => {
+  test('filters are gone, and the network says so', async () => {
     const plan = planPruning({ ...request, method }, dataset);
     const { record, pruned } = await prune(plan, work);
     expect(record.method).toBe('filters');
     expect(record.layers.length).toBeGreaterThan(3);
     for (const { before, after } of record.layers) expect(after).toBe(before / 2);
-    expect(plan.config.modelSettings).not.toEqual(untrained.config.modelSettings);
+    expect(plan.config.modelSettings).toEqual(untrained.config.modelSettings);
+    expect(plan.classifier.network.layers[0]!.outputShape[0]).toBe(4);
+    expect(decodeClassifier(JSON.parse(pruned!.metadata['classifier']!), 'the file')).toEqual(plan.classifier);
     expect(pruned!.tensors.get('conv1.weight')!.shape[0]).toBe(4);
     expect(pruned!.report.operations).toBeLessThan(0.5 * record.before.operations);
     expect(JSON.parse(pruned!.metadata['config']!)).toEqual(plan.config);
@@ -108,10 +115,12 @@ describe('without steps', () => {
     expect(plan({}, { rounds: 2 })).toThrow('rounds (=2) must be 1 without training between them');
     expect(plan({ steps: 1 }, { rounds: 2 })).not.toThrow();
     expect(plan({ overrides: { 'conv1.filters': 9 } })).toThrow('conv1.filters cannot be set here: the network has it already');
-    expect(plan({ source: { ...untrained, classes: ['a', 'b', 'c', 'e'] } })).toThrow(
+    const classifier = createClassifier(untrained.config, dataset);
+    const others = { ...classifier, classes: ['a', 'b', 'c', 'e'] };
+    expect(plan({ source: { ...untrained, classifier: others } })).toThrow(
       'squeeze0.safetensors tells a, b, c, e apart; noise has the classes a, b, c, d',
     );
-    expect(plan({ source: { ...untrained, classes: dataset.classes } })).not.toThrow();
+    expect(plan({ source: { ...untrained, classifier } })).not.toThrow();
   });
 });
 

@@ -6,13 +6,13 @@
 import { join } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { buildModel } from '../../models/registry.ts';
 import type { Network } from '../../nn/network.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import { checkpointWeights, latestCheckpoint } from '../../runs/checkpoint.ts';
 import { runName, type Run } from '../../runs/run-folder.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
+import { requireFits, type Classifier } from '../../train/classifier.ts';
 import { resolveConfig } from '../../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import {
@@ -23,22 +23,22 @@ import {
   type MagnitudePruning,
 } from '../../train/magnitude-pruning.ts';
 import { masksAmong, withItsMasks, withMasks } from '../../train/masks.ts';
-import { preprocessingOf } from '../../train/preprocessing.ts';
 import { resumeConfig } from '../../train/resume.ts';
-import { readSavedModel, type SavedModel } from '../../train/saved-model.ts';
+import { classifierFor, type SavedModel } from '../../train/saved-model.ts';
 import type { Evaluation } from '../../train/tally.ts';
-import { train, type NamedWeights, type TrainHooks, type TrainOptions, type TrainResult } from '../../train/train.ts';
+import type { NamedWeights, TrainHooks, TrainOptions, TrainResult } from '../../train/train-options.ts';
+import { train } from '../../train/train.ts';
 import { preferredWeights } from '../../train/weights.ts';
 import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { readTextFile } from '../../util/regular-file.ts';
 import { quoted } from '../../util/shell.ts';
+import { showValue } from '../../util/show-value.ts';
 import { weightsMetadata } from '../weights-file.ts';
 import { measureAccuracy } from './accuracy.ts';
 import type { FilterScope } from './filter-order.ts';
 import { measureSize, type NetworkSize } from './measure.ts';
-import type { BuiltFor } from './shrink-settings.ts';
-import { shrinkModel, type Shrunk, type ShrinkTarget } from './shrink.ts';
+import { shrinkNetwork, type Shrunk, type ShrinkTarget } from './shrink.ts';
 
 export interface WeightPruning {
   readonly type: 'weights';
@@ -67,6 +67,8 @@ export interface PruningPlan {
   readonly request: PruningRequest;
   /** Of the run that trains what is left; without steps of the pruned network. */
   readonly config: TrainingConfig;
+  /** What the run trains: with filters removed, or the source's. */
+  readonly classifier: Classifier;
   /** With filters removed. */
   readonly shrunk: Shrunk | undefined;
 }
@@ -120,7 +122,8 @@ export interface PruningWork {
  */
 export function planPruning(request: PruningRequest, dataset: Dataset): PruningPlan {
   const { source, reference, method, steps, overrides } = request;
-  requireSameClasses(source, dataset);
+  const original = classifierFor(source, dataset);
+  requireFits(original, dataset, source.path);
   const rounds = method.type === 'weights' ? method.pruning.rounds : 1;
   if (steps === 0 && rounds > 1) {
     throw new ConfigurationError(`rounds (=${rounds}) must be 1 without training between them`, { fix: 'Give --steps too' });
@@ -135,20 +138,18 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
   requireSameNetwork(source.config, config);
   if (method.type === 'weights') {
     // A training checks it too, but nothing may be trained.
-    requireSparsity(prunableWeights(buildFor(source.config, dataset), source), method.pruning);
-    return { request, config, shrunk: undefined };
+    requireSparsity(prunableWeights(original.network, source), method.pruning);
+    return { request, config, classifier: original, shrunk: undefined };
   }
   const { target, scope } = method;
-  const shrunk = shrinkModel({
-    model: config.model,
-    settings: config.modelSettings,
-    builtFor: builtFor(config, dataset),
+  const shrunk = shrinkNetwork({
+    network: original.network,
     weights: weightsOf(source),
     masks: masksAmong(withItsMasks(source.file, source.path).tensors),
     target,
     scope,
   });
-  return { request, config: { ...config, modelSettings: shrunk.settings }, shrunk };
+  return { request, config, classifier: { ...original, network: shrunk.network }, shrunk };
 }
 
 function prunableWeights(network: Network, { file, path }: SavedModel): CountedWeights[] {
@@ -172,12 +173,18 @@ export function startOf({ request: { source }, shrunk }: PruningPlan): NamedWeig
 
 /** Prunes and trains as planned. Interrupted before training, or while what is left is evaluated without training, nothing is kept. */
 export async function prune(plan: PruningPlan, work: PruningWork & { readonly runsFolder: string }): Promise<PruneResult> {
-  const { request, config, shrunk } = plan;
+  const { request, config, classifier, shrunk } = plan;
   const { source, reference, method, steps } = request;
-  const sourceNetwork = buildFor(source.config, work.dataset);
+  const original = classifierFor(source, work.dataset);
   // Both on the same images.
   const sourceConfig = { ...source.config, val: config.val };
-  const before = await reportOf(sourceNetwork, weightsOf(source), sourceConfig, weightsMetadata(source, source.config), work);
+  const before = await reportOf(
+    original,
+    weightsOf(source),
+    sourceConfig,
+    weightsMetadata(source, source.config, original),
+    work,
+  );
   const record: PruningRecord = {
     format: 'ablate-pruning-1',
     method: method.type,
@@ -188,12 +195,13 @@ export async function prune(plan: PruningPlan, work: PruningWork & { readonly ru
   const untrained = { run: undefined, step: 0, steps: config.steps, record };
   if (before.evaluation === null) return { ...untrained, status: 'interrupted', pruned: undefined };
   if (steps === 0) {
-    const tensors = shrunk?.weights ?? withoutSmallWeights(sourceNetwork, weightsOf(source), method);
-    return { ...untrained, ...(await describe(source, config, tensors, work)) };
+    const tensors = shrunk?.weights ?? withoutSmallWeights(original.network, weightsOf(source), method);
+    return { ...untrained, ...(await describe(source, config, classifier, tensors, work)) };
   }
   const start = {
     record: { runsFolder: work.runsFolder, files: { [recordName]: record } },
     initialWeights: startOf(plan),
+    classifier,
   };
   const result = await trainPruned(config, work, start);
   return await resultOf(result, record, config, work);
@@ -239,7 +247,7 @@ function readRecord(run: Run): PruningRecord {
 function trainPruned(
   config: TrainingConfig,
   { engine, dataset, signal, hooks, libraries }: PruningWork,
-  start: Pick<TrainOptions, 'record' | 'initialWeights'>,
+  start: Pick<TrainOptions, 'record' | 'initialWeights' | 'classifier'>,
 ): Promise<TrainResult> {
   return train({
     config,
@@ -253,40 +261,42 @@ function trainPruned(
 }
 
 async function resultOf(
-  { status, run, step }: TrainResult,
+  { status, run, step, saved }: TrainResult,
   record: PruningRecord,
   { steps }: TrainingConfig,
   work: PruningWork,
 ): Promise<PruneResult> {
   const trained = { run, step, steps, record };
   if (status === 'interrupted') return { ...trained, status, pruned: undefined };
-  const path = latestCheckpoint(run!)!.path;
-  const saved = readSavedModel(path, {});
-  return { ...trained, ...(await describe(saved, saved.config, weightsOf(saved), work)) };
+  const { config, classifier } = saved!;
+  return { ...trained, ...(await describe(saved!, config, classifier!, weightsOf(saved!), work)) };
 }
 
 async function describe(
   saved: SavedModel,
   config: TrainingConfig,
+  classifier: Classifier,
   tensors: ReadonlyMap<string, Tensor>,
   work: PruningWork,
 ): Promise<Pick<PruneResult, 'status' | 'pruned'>> {
-  const metadata = weightsMetadata(saved, config);
-  const network = buildFor(config, work.dataset);
-  const report = await reportOf(network, tensors, config, metadata, work);
+  const metadata = weightsMetadata(saved, config, classifier);
+  const report = await reportOf(classifier, tensors, config, metadata, work);
   if (report.evaluation === null) return { status: 'interrupted', pruned: undefined };
   return { status: 'finished', pruned: { tensors, metadata, report } };
 }
 
 async function reportOf(
-  network: Network,
+  classifier: Classifier,
   tensors: ReadonlyMap<string, Tensor>,
   config: TrainingConfig,
   metadata: Readonly<Record<string, string>>,
   { engine, dataset, signal }: PruningWork,
 ): Promise<NetworkReport> {
-  const evaluation = await measureAccuracy({ engine, network, tensors, config, dataset, signal });
-  return { ...measureSize(network, tensors, metadata), evaluation: evaluation === undefined ? null : inShort(evaluation) };
+  const evaluation = await measureAccuracy({ engine, classifier, tensors, config, dataset, signal });
+  return {
+    ...measureSize(classifier.network, tensors, metadata),
+    evaluation: evaluation === undefined ? null : inShort(evaluation),
+  };
 }
 
 function inShort({ split, accuracy, loss, images }: Evaluation): NonNullable<NetworkReport['evaluation']> {
@@ -314,29 +324,17 @@ function withoutSmallWeights(
   );
 }
 
-function builtFor(config: TrainingConfig, { shape, classes }: Dataset): BuiltFor {
-  const { inputSize } = preprocessingOf(config, shape);
-  return { input: [shape[0], inputSize, inputSize], classes: classes.length };
-}
-
-function buildFor(config: TrainingConfig, dataset: Dataset): Network {
-  return buildModel(config.model, { ...builtFor(config, dataset), settings: config.modelSettings });
-}
-
-/** Weights are of no use to another network. */
+/** Weights are of no use to another network, nor to images that are prepared in another way. */
 function requireSameNetwork(source: TrainingConfig, config: TrainingConfig): void {
-  const settings = resolveConfig({ ...source }).modelSettings;
-  const changed = Object.keys(config.modelSettings).find((name) => config.modelSettings[name] !== settings[name]);
-  if (changed === undefined) return;
-  throw new ConfigurationError(`${changed} cannot be set here: the network has it already, with the weights for it`, {
-    fix: `train another network: ablate train ${config.model} --set ${changed}=${String(config.modelSettings[changed])}`,
+  const fixed = ({ model, modelSettings, inputSize, standardization }: TrainingConfig): Record<string, unknown> => ({
+    ...{ model, inputSize, standardization },
+    ...modelSettings,
   });
-}
-
-function requireSameClasses({ path, classes }: SavedModel, dataset: Dataset): void {
-  if (classes === undefined || JSON.stringify(classes) === JSON.stringify(dataset.classes)) return;
-  throw new DataError(
-    `${path} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
-    { fix: 'give the data it was trained on with --data' },
-  );
+  const [before, after] = [fixed(source), fixed(config)];
+  const changed = Object.keys(after).find((key) => JSON.stringify(after[key]) !== JSON.stringify(before[key]));
+  if (changed === undefined) return;
+  const value = showValue(after[changed]);
+  throw new ConfigurationError(`${changed} cannot be set here: the network has it already, with the weights for it`, {
+    fix: `train another network: ablate train ${config.model} --set ${quoted(`${changed}=${value}`)}`,
+  });
 }

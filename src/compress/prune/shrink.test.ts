@@ -1,19 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { buildModel } from '../../models/registry.ts';
-import { resolveSettings } from '../../models/settings.ts';
-import { modelDefinition } from '../../models/registry.ts';
+import { withWidths } from '../../nn/description.ts';
 import { countOperations, countParameters, NetworkBuilder, type Network } from '../../nn/network.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import { normal, streamKey, uniform } from '../../util/random.ts';
 import { channelsOf } from './channels.ts';
 import { removalOrder } from './filter-order.ts';
-import { shrinkModel, type ShrinkTarget } from './shrink.ts';
-import { shrinkSettings, type BuiltFor } from './shrink-settings.ts';
+import { shrinkNetwork, type ShrinkTarget } from './shrink.ts';
 import { channelsRead, shrinkWeights, widthsWithout } from './shrink-weights.ts';
-
-const builtFor: BuiltFor = { input: [3, 16, 16], classes: 10 };
 
 /** Weights as after training: biases, scales, shifts and statistics far from their first values. */
 function trainedWeights(network: Network): Map<string, Tensor> {
@@ -107,15 +103,12 @@ describe('the shrunk network computes what the whole one does without the remove
     test.each(cases)(`${scope}: %s`, (_, model, given) => {
       // As small as it can be for the model's pools.
       const side = model === 'air94' ? 16 : 8;
-      const smallest: BuiltFor = { input: [3, side, side], classes: 10 };
-      const settings = resolveSettings(model, modelDefinition(model).settings, given);
-      const network = buildModel(model, { ...smallest, settings });
+      const network = buildModel(model, { input: side, settings: given });
       const weights = trainedWeights(network);
       const channels = channelsOf(network);
       const order = removalOrder(network, channels, weights, scope);
       const removed = new Set(order.slice(0, Math.floor(order.length * 0.4)));
-      const shrunkSettings = shrinkSettings(model, settings, smallest, widthsWithout(channels, removed));
-      const shrunk = buildModel(model, { ...smallest, settings: shrunkSettings });
+      const shrunk = withWidths(network, widthsWithout(channels, removed));
       const shrunkWeights = shrinkWeights(network, channels, weights, removed);
       for (const { name, shape } of shrunk.parameters) expect([name, shrunkWeights.get(name)!.shape]).toEqual([name, shape]);
       expect(countParameters(shrunk.parameters)).toBeLessThan(0.9 * countParameters(network.parameters));
@@ -130,56 +123,17 @@ describe('the shrunk network computes what the whole one does without the remove
   }
 });
 
-describe('widths are said', () => {
-  const shrunkTo = (model: string, given: Record<string, boolean | number>, widths: Record<string, number>) => {
-    const settings = resolveSettings(model, modelDefinition(model).settings, given);
-    const network = buildModel(model, { ...builtFor, settings });
-    const all = widthsWithout(channelsOf(network), new Set());
-    const shrunk = shrinkSettings(model, settings, builtFor, new Map([...all, ...Object.entries(widths)]));
-    return Object.fromEntries(Object.entries(shrunk).filter(([name, value]) => settings[name] !== value));
-  };
-
-  test('by the settings of the model, where it has one for the layer', () => {
-    expect(shrunkTo('tuto', {}, { conv1: 41, dense2: 100 })).toEqual({ 'conv1.filters': 41, 'dense2.features': 100 });
-    expect(shrunkTo('inception', {}, { 'inception1/conv3x3': 60, 'inception1/project': 9 })).toEqual({
-      'inception1.filters3x3': 60,
-      'inception1.pool': 9,
-    });
-  });
-
-  test('by one setting for several layers that stay equal, by one for each that do not', () => {
-    expect(shrunkTo('air94', {}, { 'group1/conv1': 40, 'group1/conv2': 40 })).toEqual({ 'group1.filters': 40 });
-    expect(shrunkTo('air94', {}, { 'group1/conv1': 40 })).toEqual({ 'width.group1/conv1': 40 });
-    expect(shrunkTo('convone', {}, { reduce: 20, bottleneck: 24 })).toEqual({ 'width.reduce': 20, 'width.bottleneck': 24 });
-  });
-
-  test('again, for a network that was shrunk before', () => {
-    expect(shrunkTo('air94', { 'width.group1/conv1': 40 }, { 'group1/conv1': 30 })).toEqual({ 'width.group1/conv1': 30 });
-  });
-
-  test('and refused where there is no such layer, or it has no width of its own', () => {
-    const build = (model: string, settings: Record<string, number>) => () => buildModel(model, { settings });
-    expect(build('tuto', { 'width.conv9': 4 })).toThrow(
-      'width.conv9 (=4) must name a convolution or dense layer: network "tuto" has none called "conv9"',
-    );
-    expect(build('tuto', { 'width.conv1': 0 })).toThrow('width.conv1 (=0) must be an integer of at least 1 for model "tuto"');
-    expect(build('tuto', { 'width.logits': 4 })).toThrow(/the last layer of model "tuto" must be as wide as there are classes/);
-    expect(build('xception', { 'width.stage1/widen/separable1/depthwise': 4 })).toThrow(/must be left out/);
-  });
-});
-
 describe('targets', () => {
   const options = (model: string, given: Record<string, boolean | number> = {}) => {
-    const settings = resolveSettings(model, modelDefinition(model).settings, given);
-    const network = buildModel(model, { ...builtFor, settings });
-    return { network, model, settings, builtFor, weights: trainedWeights(network) };
+    const network = buildModel(model, { input: 16, settings: given });
+    return { network, weights: trainedWeights(network) };
   };
 
   test.each(['layer', 'global'] as const)('half of the operations is what is left, and hardly less (%s)', (scope) => {
     for (const model of ['tuto', 'xception']) {
-      const { network, ...rest } = options(model);
-      const shrunk = shrinkModel({ ...rest, scope, target: { operations: 0.5 } });
-      const part = countOperations(shrunk.network) / countOperations(network);
+      const rest = options(model);
+      const shrunk = shrinkNetwork({ ...rest, scope, target: { operations: 0.5 } });
+      const part = countOperations(shrunk.network) / countOperations(rest.network);
       expect(part).toBeLessThanOrEqual(0.5);
       expect(part).toBeGreaterThan(0.47);
       expect(shrunk.layers.every(({ before, after }) => after < before)).toBe(true);
@@ -187,46 +141,47 @@ describe('targets', () => {
   });
 
   test('a part of the filters is left, in each layer or over all of them', () => {
-    const { network, ...rest } = options('tuto');
-    const even = shrinkModel({ ...rest, scope: 'layer', target: { filters: 0.75 } });
+    const rest = options('tuto');
+    const even = shrinkNetwork({ ...rest, scope: 'layer', target: { filters: 0.75 } });
     expect(even.layers).toEqual([
       { name: 'conv1', before: 64, after: 48 },
       { name: 'conv2', before: 64, after: 48 },
       { name: 'dense1', before: 384, after: 288 },
       { name: 'dense2', before: 192, after: 144 },
     ]);
-    const uneven = shrinkModel({ ...rest, scope: 'global', target: { filters: 0.75 } });
+    const uneven = shrinkNetwork({ ...rest, scope: 'global', target: { filters: 0.75 } });
     expect(uneven.layers.reduce((sum, { after }) => sum + after, 0)).toBe(0.75 * (64 + 64 + 384 + 192));
-    expect(countParameters(network.parameters)).toBeGreaterThan(countParameters(uneven.network.parameters));
+    expect(countParameters(rest.network.parameters)).toBeGreaterThan(countParameters(uneven.network.parameters));
   });
 
   test('of several targets all are met', () => {
-    const { network, ...rest } = options('tuto');
-    const parameters = Math.floor(0.3 * countParameters(network.parameters));
-    const few = shrinkModel({ ...rest, scope: 'layer', target: { operations: 0.9, parameters } });
+    const rest = options('tuto');
+    const parameters = Math.floor(0.3 * countParameters(rest.network.parameters));
+    const few = shrinkNetwork({ ...rest, scope: 'layer', target: { operations: 0.9, parameters } });
     expect(countParameters(few.network.parameters)).toBeLessThanOrEqual(parameters);
     expect(countParameters(few.network.parameters)).toBeGreaterThan(0.95 * parameters);
-    const both = shrinkModel({ ...rest, scope: 'layer', target: { operations: 0.1, parameters } });
-    expect(countOperations(both.network)).toBeLessThanOrEqual(0.1 * countOperations(network));
+    const both = shrinkNetwork({ ...rest, scope: 'layer', target: { operations: 0.1, parameters } });
+    expect(countOperations(both.network)).toBeLessThanOrEqual(0.1 * countOperations(rest.network));
   });
 
   test('the filters of least norm go, or of least scale where they are normalized', () => {
-    const { network, ...rest } = options('tuto', { lrn: false });
+    const rest = options('tuto', { lrn: false });
     const conv1 = rest.weights.get('conv1.weight')!;
     conv1.data.fill(1e-3, 75 * 10, 75 * 11);
-    const { weights } = shrinkModel({ ...rest, scope: 'layer', target: { filters: 0.985 } });
+    const { weights } = shrinkNetwork({ ...rest, scope: 'layer', target: { filters: 0.985 } });
     expect(weights.get('conv1.weight')!.data.subarray(75 * 10, 75 * 11)).toEqual(conv1.data.subarray(75 * 11, 75 * 12));
     const normalized = options('tuto', { batchNorm: true });
     const scales = normalized.weights.get('conv1/norm.scale')!.data;
     scales[3] = -0.01;
-    const kept = shrinkModel({ ...normalized, scope: 'layer', target: { filters: 0.985 } }).weights.get('conv1/norm.scale')!.data;
+    const kept = shrinkNetwork({ ...normalized, scope: 'layer', target: { filters: 0.985 } }).weights.get(
+      'conv1/norm.scale',
+    )!.data;
     expect([...kept]).toEqual([...scales].filter((_, i) => i !== 3));
-    expect(network.layers.length).toBeGreaterThan(0);
   });
 
   test('out of range, out of reach, or for a network without filters to remove they are refused', () => {
     const rest = options('tuto');
-    const shrink = (target: ShrinkTarget) => () => shrinkModel({ ...rest, scope: 'layer', target });
+    const shrink = (target: ShrinkTarget) => () => shrinkNetwork({ ...rest, scope: 'layer', target });
     expect(shrink({ operations: 1 })).toThrow('operations (=1) must be a number in (0, 1): the part that is left');
     expect(shrink({ filters: NaN })).toThrow('filters (=NaN) must be a number in (0, 1)');
     expect(shrink({ operations: 1e-4 })).toThrow(
@@ -234,7 +189,7 @@ describe('targets', () => {
     );
     expect(shrink({ filters: 1e-4 })).toThrow(/filters \(=0\.0001\) must be at least 0\.00\d+: every layer keeps one filter/);
     const bare = options('cs231n', { 'conv1.filters': 1, dense1: false });
-    expect(() => shrinkModel({ ...bare, scope: 'layer', target: { filters: 0.5 } })).toThrow(
+    expect(() => shrinkNetwork({ ...bare, scope: 'layer', target: { filters: 0.5 } })).toThrow(
       'model "cs231n" has no filters that can be removed (conv1: it has one filter; logits: it makes the logits)',
     );
   });

@@ -1,13 +1,11 @@
-/** Structured pruning: removes filters of a trained network, which is then a smaller network of the same model. */
-import { buildModel } from '../../models/registry.ts';
-import type { ResolvedSettings } from '../../models/settings.ts';
+/** Structured pruning: removes filters of a trained network. */
+import { withWidths } from '../../nn/description.ts';
 import { countOperations, countParameters, type Network } from '../../nn/network.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import { requireShapes } from '../../train/weights.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { channelsOf, type Channels } from './channels.ts';
 import { removalOrder, type FilterScope } from './filter-order.ts';
-import { shrinkSettings, type BuiltFor } from './shrink-settings.ts';
 import { shrinkWeights, widthsWithout } from './shrink-weights.ts';
 
 /** How much is left at most, at least one of these. As many filters are removed as meet all that are given. */
@@ -21,10 +19,7 @@ export interface ShrinkTarget {
 }
 
 export interface ShrinkOptions {
-  readonly model: string;
-  /** Complete. */
-  readonly settings: ResolvedSettings;
-  readonly builtFor: BuiltFor;
+  readonly network: Network;
   /** Of all parameters, by name. */
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Of the weights that may be pruned one by one, by the name of the parameter; empty if none ever was. */
@@ -35,7 +30,6 @@ export interface ShrinkOptions {
 
 export interface Shrunk {
   readonly network: Network;
-  readonly settings: ResolvedSettings;
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Without those of the filters that are gone. */
   readonly masks: ReadonlyMap<string, Tensor>;
@@ -61,23 +55,19 @@ export class OutOfReachError extends ConfigurationError {
  * @throws ConfigurationError for a target out of range; OutOfReachError for one out of reach, and for a network without filters to remove;
  *   DataError for weights of another network
  */
-export function shrinkModel({ model, settings, builtFor, weights, masks = new Map(), target, scope }: ShrinkOptions): Shrunk {
+export function shrinkNetwork({ network, weights, masks = new Map(), target, scope }: ShrinkOptions): Shrunk {
   requireTarget(target);
-  const network = buildModel(model, { ...builtFor, settings });
   requireShapes(network.parameters, weights, 'the network to prune');
   const channels = channelsOf(network);
   const order = removalOrder(network, channels, weights, scope);
   if (order.length === 0) throw nothingToRemove(network, channels);
-  const settingsWithout = (count: number): ResolvedSettings =>
-    shrinkSettings(model, settings, builtFor, widthsWithout(channels, new Set(order.slice(0, count))));
-  const networkWithout = (count: number): Network => buildModel(model, { ...builtFor, settings: settingsWithout(count) });
+  const networkWithout = (count: number): Network => withWidths(network, widthsWithout(channels, new Set(order.slice(0, count))));
   const count = removals(target, network, channels, order, networkWithout);
   const removed = new Set(order.slice(0, count));
   const shrunk = networkWithout(count);
   const widths = new Map(shrunk.layers.map(({ name, outputShape }) => [name, outputShape[0]!]));
   return {
     network: shrunk,
-    settings: settingsWithout(count),
     weights: shrinkWeights(network, channels, weights, removed),
     masks: shrinkWeights(network, channels, masks, removed),
     layers: network.layers

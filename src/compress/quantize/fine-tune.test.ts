@@ -8,9 +8,10 @@ import { referenceEngine } from '../../engine/reference/engine.ts';
 import { buildModel } from '../../models/registry.ts';
 import { initialValues } from '../../nn/parameter.ts';
 import { checkpointWeights } from '../../runs/checkpoint.ts';
-import { encodeSafetensors } from '../../runs/safetensors.ts';
+import { createClassifier } from '../../train/classifier.ts';
 import { resolveConfig } from '../../train/config.ts';
 import { weightsChecksum } from '../../train/weights.ts';
+import { encodeSavedWeights } from '../weights-file.ts';
 import { fineTune, fineTuneConfig } from './fine-tune.ts';
 
 const dataset = noiseDataset(12, { train: 16, test: 4 });
@@ -40,7 +41,7 @@ test('training sees weights of as many bits as asked for', async () => {
   const config = resolveConfig(keys);
   const tiny = buildModel('cs231n', { settings: config.modelSettings, input: [3, 8, 8], classes: 4 });
   const tensors = new Map(tiny.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, 1) }]));
-  const source = { ...untrained, config, file: { tensors, metadata: {} } };
+  const source = { ...untrained, config, classifier: undefined, file: { tensors, metadata: {} } };
   const images = noiseDataset(8, { train: 16, test: 4 });
   const tuned = async (bits: 7 | 8) => {
     const saved = await fineTune(source, fineTuneConfig(source, settings), { bits, engine: referenceEngine, dataset: images });
@@ -72,7 +73,9 @@ test('a teacher changes what is learnt, by as much as the configuration says', a
     const tensors = new Map(
       [...untrained.file.tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => -2 * value) }]),
     );
-    writeFileSync(teacher, encodeSafetensors(tensors, { model: 'squeeze0', config: JSON.stringify(untrained.config) }));
+    const file = { tensors, metadata: {} };
+    const saved = { ...untrained, classifier: createClassifier(untrained.config, dataset), file };
+    writeFileSync(teacher, encodeSavedWeights(teacher, saved));
     const tune = async (teacherWeight: number, given: string | undefined) => {
       const source = { ...untrained, config: { ...untrained.config, teacherWeight } };
       const config = fineTuneConfig(source, { ...settings, teacher: given });

@@ -1,14 +1,12 @@
 /** A short training after which a network loses less when its weights are quantized. */
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { latestCheckpoint } from '../../runs/checkpoint.ts';
-import { readSafetensors } from '../../runs/safetensors.ts';
 import { resolveConfig } from '../../train/config.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { withItsMasks } from '../../train/masks.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
-import { train, type TrainHooks } from '../../train/train.ts';
-import { withTemporaryFolder } from '../../util/temporary-folder.ts';
+import type { TrainHooks } from '../../train/train-options.ts';
+import { train } from '../../train/train.ts';
 import { withRoundedWeights } from './rounded-weights.ts';
 import type { WeightBits } from './weights.ts';
 
@@ -52,20 +50,17 @@ export interface FineTuneWork {
  * @param config from `fineTuneConfig`
  * @returns the network with its exact weights after the training; undefined if it was stopped
  */
-export function fineTune(
+export async function fineTune(
   source: SavedModel,
   config: TrainingConfig,
   { bits, engine, ...work }: FineTuneWork,
 ): Promise<SavedModel | undefined> {
-  return withTemporaryFolder('ablate-fine-tune-', async (runsFolder) => {
-    const { status, run } = await train({
-      ...work,
-      config,
-      engine: withRoundedWeights(engine, bits),
-      record: { runsFolder },
-      initialWeights: { path: source.path, file: withItsMasks(source.file, source.path) },
-    });
-    if (status === 'interrupted') return undefined;
-    return { ...source, file: readSafetensors(latestCheckpoint(run!)!.path) };
+  const { status, saved } = await train({
+    ...work,
+    config,
+    ...(source.classifier !== undefined && { classifier: source.classifier }),
+    engine: withRoundedWeights(engine, bits),
+    initialWeights: { path: source.path, file: withItsMasks(source.file, source.path) },
   });
+  return status === 'interrupted' ? undefined : { ...source, classifier: saved!.classifier, file: saved!.file };
 }

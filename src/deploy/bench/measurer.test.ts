@@ -79,7 +79,8 @@ describe.each(['ablate', 'onnxruntime'] as const)('%s', (runtime) => {
     const { timesMs, peakMemoryBytes } = await measure({ batchSize: 1, milliseconds: 30, minimumRuns: 4 });
     // A run asks three times: whether to go on (not before the fourth), its start, its end. After 4 runs 9 ms, then 3 more each: 7 more.
     expect(timesMs).toEqual(Array<number>(11).fill(1));
-    expect(peakMemoryBytes).toBe(1024 * process.resourceUsage().maxRSS);
+    expect(peakMemoryBytes).toBeGreaterThan(2 ** 20);
+    expect(peakMemoryBytes).toBeLessThanOrEqual(1024 * process.resourceUsage().maxRSS);
     await measure({ batchSize: 1, milliseconds: 0, minimumRuns: 2 });
     const two = await measure({ batchSize: 2, milliseconds: 0, minimumRuns: 2 });
     expect(two.timesMs).toEqual([1, 1]);

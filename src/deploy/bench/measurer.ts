@@ -2,11 +2,10 @@
 import { createTransform, plainView } from '../../data/transform.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { createOnednnEngine } from '../../engine/onednn/engine.ts';
-import { buildModel } from '../../models/registry.ts';
 import { initializeParameters } from '../../train/initialize.ts';
-import { preprocessingOf } from '../../train/preprocessing.ts';
 import { streamKey, uint32 } from '../../util/random.ts';
 import { readFrozenFile } from '../frozen-model.ts';
+import { frozenClassifier } from '../metadata.ts';
 import { openSession } from '../onnx-runtime.ts';
 import type { CompetitorSettings, Measurement, MeasureRequest } from './competitor.ts';
 
@@ -75,10 +74,7 @@ async function openOnnxRuntime({ path, threads }: CompetitorSettings): Promise<P
 function openAblate({ path, threads }: CompetitorSettings, createEngine: Surroundings['createEngine']): Prepare {
   const { metadata } = readFrozenFile(path);
   const { config } = metadata;
-  const shape = [3, metadata.imageSize, metadata.imageSize] as const;
-  const preprocessing = preprocessingOf(config, shape);
-  const input = [3, metadata.inputSize, metadata.inputSize] as const;
-  const network = buildModel(config.model, { settings: config.modelSettings, input, classes: metadata.classes.length });
+  const { network, preprocessing, imageShape: shape } = frozenClassifier(metadata, path);
   const engine = createEngine(threads);
   const transform = createTransform(shape, preprocessing);
   let dispose = (): void => undefined;

@@ -11,6 +11,7 @@ const circumstances = {
   pruning: { type: 'none' },
   teacher: 'none',
   teacherChecksum: '',
+  networkChecksum: '',
   teacherWeight: 0.5,
   teacherTemperature: 4,
   precision: 'f32',

@@ -1,0 +1,114 @@
+/** The steps of a training, from where it stands to its last, an abort or a failure: batches, updates, evaluations, checkpoints and records. */
+import { fromFirst } from '../cluster/agreement.ts';
+import { splitOf } from '../data/image-set.ts';
+import { createTrainingLoader } from '../data/loader.ts';
+import { trainingPreprocessing } from './classifier.ts';
+import { letEventsIn } from './events.ts';
+import { createRunEvaluation } from './run-evaluation.ts';
+import type { TrainResult } from './train-options.ts';
+import type { TrainingUnderWay } from './training-start.ts';
+
+/** Returns at the last step, or where the signal stopped it; both are saved. */
+export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainResult, 'saved'>> {
+  const { training, plan, trainer, run, recorder } = underWay;
+  const { config, dataset, classifier, collective, signal, hooks = {} } = training;
+  const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
+  const started = performance.now();
+  const loader = createTrainingLoader({
+    images: splitOf(dataset, 'train', config.val),
+    shape: dataset.shape,
+    preprocessing: trainingPreprocessing(classifier, config),
+    batchSize: plan.batchSize,
+    seed: config.seed,
+    firstStep: trainer.step,
+    rank: collective.rank,
+    worldSize: collective.worldSize,
+  });
+  const evaluation = createRunEvaluation(underWay);
+  const evaluatedImages = splitOf(dataset, config.val ? 'val' : 'test', config.val).count;
+  hooks.onStart?.({ run, network: plan.network, step: trainer.step, steps, evaluatedImages, memoryBytes: plan.memoryBytes });
+
+  // `window`: the steps since the last record. `stepping`: all steps of this process.
+  let windowLoss = 0;
+  let windowSteps = 0;
+  let windowMs = 0;
+  let steppingMs = 0;
+  const firstStep = trainer.step;
+  let trainLoss: number | undefined;
+  let stop = false;
+  let savedAt = performance.now();
+  let savedStep = -1;
+
+  const save = (final: boolean): void => {
+    if (savedStep === trainer.step) return;
+    recorder.save(trainer.step, trainer.state(), final);
+    hooks.onSave?.(trainer.step);
+    savedStep = trainer.step;
+    savedAt = performance.now();
+  };
+
+  const evaluationIsDue = () => evalEvery > 0 && trainer.step % evalEvery === 0 && trainer.step < steps;
+  try {
+    // One that the interruption fell into is made up for.
+    if (
+      firstStep > 0 &&
+      evaluationIsDue() &&
+      fromFirst(collective, () => String(recorder.hasEvaluation(firstStep))) === 'false'
+    ) {
+      stop = !(await evaluation.run());
+    }
+    while (trainer.step < steps && !stop) {
+      const before = performance.now();
+      const batch = (await loader.next())!;
+      if (trainer.step === firstStep)
+        recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
+      const learningRate = trainer.learningRate();
+      const result = trainer.train(batch, signal?.aborted === true);
+      windowMs += performance.now() - before;
+      windowLoss += result.loss;
+      windowSteps++;
+      stop = result.stop;
+      const { step } = trainer;
+      const imagesPerSecond = (1000 * windowSteps * batchSize) / windowMs;
+      hooks.onStep?.({ step, loss: result.loss, imagesPerSecond });
+
+      if (step % logEvery === 0 || step === steps || stop) {
+        trainLoss = windowLoss / windowSteps;
+        recorder.metrics(step, {
+          'train/loss': trainLoss,
+          'train/weightDecayLoss': trainer.weightDecayLoss(),
+          'train/learningRate': learningRate,
+          'train/imagesPerSecond': imagesPerSecond,
+          ...collective.metrics(windowSteps),
+        });
+        steppingMs += windowMs;
+        windowLoss = windowSteps = windowMs = 0;
+      }
+      recorder.alive(step);
+      if (evaluationIsDue() && !stop) stop = !(await evaluation.run());
+      const saveDue = saveEvery > 0 && step % saveEvery === 0;
+      const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
+      if ((saveDue || timeToSave) && step < steps) save(false);
+      await letEventsIn();
+    }
+    const done = trainer.step >= steps;
+    // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
+    save(done);
+    // A run that ended between its last evaluation and the record of its end has only that left to do.
+    const evaluated = firstStep === steps && evaluation.takeRecorded();
+    const finished = evaluated || (done && (await evaluation.run()));
+    collective.barrier();
+    return {
+      status: finished ? 'finished' : 'interrupted',
+      run,
+      step: trainer.step,
+      trainLoss,
+      evaluations: evaluation.latest(),
+      imagesPerSecond: steppingMs > 0 ? (1000 * (trainer.step - firstStep) * batchSize) / steppingMs : 0,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    await loader.dispose();
+    await evaluation.dispose();
+  }
+}

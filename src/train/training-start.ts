@@ -1,0 +1,159 @@
+/** What a training starts from: its classifier, weights, teacher and folder. */
+import { dirname } from 'node:path';
+import { fromFirst } from '../cluster/agreement.ts';
+import type { Collective } from '../cluster/collective.ts';
+import { checkPreprocessing } from '../data/preprocessing.ts';
+import type { TrainingPlan } from '../engine/engine.ts';
+import { describeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
+import { createRun, runName, type Run } from '../runs/run-folder.ts';
+import { readSafetensors } from '../runs/safetensors.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
+import {
+  createClassifier,
+  decodeClassifier,
+  encodeClassifier,
+  networkChecksum,
+  requireFits,
+  trainingPreprocessing,
+  type Classifier,
+} from './classifier.ts';
+import { requirePrunable } from './magnitude-pruning.ts';
+import { withItsMasks } from './masks.ts';
+import { recordedClassifier, recordOfClassifier } from './recorded-classifier.ts';
+import { resumePoint } from './resume.ts';
+import type { RunRecorder } from './run-recorder.ts';
+import { findWeights, readSavedModel, type SavedModel } from './saved-model.ts';
+import { requireSameTeacher, teacherChecksum } from './teacher.ts';
+import type { NamedWeights, TrainOptions } from './train-options.ts';
+import type { Trainer } from './trainer.ts';
+
+/** A training of which everything is known that is not weights. */
+export interface Training extends TrainOptions {
+  /** Complete: with what the images and the teacher decide. */
+  readonly config: TrainOptions['config'];
+  readonly classifier: Classifier;
+  readonly collective: Collective;
+}
+
+/** A training that is set up. */
+export interface TrainingUnderWay {
+  readonly training: Training;
+  readonly plan: TrainingPlan;
+  readonly trainer: Trainer;
+  /** Undefined without a folder: on processes other than 0, and where nothing is recorded. */
+  readonly run: Run | undefined;
+  readonly recorder: RunRecorder;
+}
+
+/**
+ * Settles what is trained, and checks that it is for the images.
+ *
+ * @throws ConfigurationError or DataError for what does not fit together
+ */
+export function prepareTraining(options: TrainOptions, collective: Collective, teacher: SavedModel | undefined): Training {
+  const { dataset } = options;
+  const classifier = classifierToTrain(options, collective);
+  const config = {
+    ...options.config,
+    inputSize: classifier.preprocessing.inputSize,
+    networkChecksum: networkChecksum(classifier.network),
+    teacherChecksum: teacher === undefined ? '' : teacherChecksum(teacher),
+  };
+  requireFits(classifier, dataset, `the network ${classifier.network.name}`);
+  checkPreprocessing(dataset.shape, trainingPreprocessing(classifier, config));
+  return { ...options, config, classifier, collective };
+}
+
+/** A run goes on with the network it was started with; only process 0 needs to see its folder. */
+function classifierToTrain({ record, classifier, config, dataset }: TrainOptions, collective: Collective): Classifier {
+  if (record !== undefined && 'resume' in record) {
+    const { resume } = record;
+    const text = fromFirst(collective, () => {
+      const recorded = recordedClassifier(resume);
+      return recorded === undefined ? '' : JSON.stringify(encodeClassifier(recorded));
+    });
+    if (text !== '') return decodeClassifier(JSON.parse(text), runName(resume));
+  }
+  return classifier ?? createClassifier(config, dataset);
+}
+
+/** The weights that a new run starts from; undefined for first values. */
+export function weightsToStartFrom(options: Training): NamedWeights | undefined {
+  const { config, initialWeights } = options;
+  if (initialWeights !== undefined) return initialWeights;
+  if (config.init === 'none') return undefined;
+  const { path, file } = readNamed(config.init, options);
+  return { path, file: withItsMasks(file, path) };
+}
+
+/** The weights that the configuration names by a run or a file. */
+function readNamed(reference: string, options: Pick<TrainOptions, 'record'>): NamedWeights {
+  const { path } = findWeights(reference, runsFolderOf(options));
+  return { path, file: readSafetensors(path) };
+}
+
+/** Where runs are named in the configuration of a training that records nothing. */
+const defaultRunsFolder = 'runs';
+
+/** `<folder>/<model>/<number>` is the folder of a run. */
+function runsFolderOf({ record }: Pick<TrainOptions, 'record'>): string {
+  if (record === undefined) return defaultRunsFolder;
+  return 'resume' in record ? dirname(dirname(record.resume.path)) : record.runsFolder;
+}
+
+/** Every process reads it. */
+export function readTeacher(options: TrainOptions): SavedModel | undefined {
+  const { teacher, teacherChecksum: recorded } = options.config;
+  if (teacher === 'none') return undefined;
+  const saved = readSavedModel(findWeights(teacher, runsFolderOf(options)).path, {});
+  requireSameTeacher(saved, recorded);
+  return saved;
+}
+
+/** Checks that the network can be pruned as the configuration says, and reads the weights that pruning goes back to. */
+export function preparePruning(options: Training, plan: TrainingPlan, trainer: Trainer): void {
+  const { pruning } = options.config;
+  if (pruning.type === 'none') return;
+  requirePrunable(plan.parameters, pruning, trainer.masks());
+  if (pruning.rewind === 'none' || pruning.rewind === 'rate') return;
+  const { file, path } = readNamed(pruning.rewind, options);
+  trainer.takeRewind(file.tensors, path);
+}
+
+export function newRun(options: Training, runsFolder: string, files: Readonly<Record<string, unknown>> = {}): Run {
+  const { config, classifier } = options;
+  return createRun(runsFolder, config.model, config, environmentOf(options), { ...recordOfClassifier(classifier), ...files });
+}
+
+export function environmentOf({ config, libraries = {} }: Training): EnvironmentRecord {
+  return describeEnvironment({ threads: config.threads, libraries });
+}
+
+/** What a checkpoint says of itself, so that evaluating and freezing need nothing else. */
+export function metadataOf({ config, classifier, dataset }: Training): Readonly<Record<string, string>> {
+  return {
+    model: config.model,
+    config: JSON.stringify(config),
+    classifier: JSON.stringify(encodeClassifier(classifier)),
+    dataset: dataset.name,
+    datasetFingerprint: dataset.fingerprint,
+  };
+}
+
+/** Restores the newest checkpoint. A run that has none yet starts over: then false. */
+export function restoreLatest(run: Run, trainer: Trainer, { config, dataset, hooks = {} }: Training): boolean {
+  const { checkpoint, notice } = resumePoint(run);
+  if (notice !== undefined) hooks.onNotice?.(notice);
+  if (checkpoint === undefined) return false;
+  const { step, tensors, metadata, path } = checkpoint;
+  if (metadata['datasetFingerprint'] !== dataset.fingerprint) {
+    throw new DataError(`${runName(run)} was trained on other images than ${dataset.name} has now`, {
+      fix: 'Give the data set the run was started with, or start a new run',
+    });
+  }
+  if (step > config.steps) {
+    throw new ConfigurationError(`steps (=${config.steps}) must be at least ${step}: that many ${runName(run)} has taken`);
+  }
+  trainer.restore(tensors, step, path);
+  return true;
+}
