@@ -9,10 +9,10 @@ import { makeFixtures } from './hostile/fixtures.ts';
 import { judge } from './hostile/judge.ts';
 import { inOwnProcess, SharedProcess, type RunCommand } from './hostile/run-command.ts';
 import { changed, snapshot } from './hostile/snapshot.ts';
-import { main, program, tsx } from './run-cli.ts';
+import { main, program } from './run-cli.ts';
 
 const planted = join(import.meta.dirname, 'hostile', 'planted.mjs');
-const shared = new SharedProcess(['--import', tsx], planted);
+const shared = new SharedProcess(planted);
 let folder = '';
 let cases = 0;
 
@@ -80,7 +80,7 @@ const inputs = 100;
 test(`${inputs} bad inputs are taken well`, async () => {
   mkdirSync(join(folder, 'fixtures'));
   const fixtures = await makeFixtures(join(folder, 'fixtures'));
-  const several = new SharedProcess(['--import', tsx], program);
+  const several = new SharedProcess(program);
   const alone = inOwnProcess([main]);
   const wrong: string[] = [];
   for (let number = 0; number < inputs; number++) {

@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { compiledFolder } from './compile-sources.ts';
 
 export interface Finished {
@@ -24,8 +22,6 @@ export interface CliOptions {
 export const main = join(compiledFolder, 'cli', 'main.js');
 /** The module that takes command lines within a process. */
 export const program = join(compiledFolder, 'cli', 'program.js');
-/** An address, so that it is found whatever the working directory. */
-export const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /** As if installed: commands in errors then begin with `ablate`. */
 const installed = join(import.meta.dirname, 'bin');

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import compileSources from '../compile-sources.ts';
-import { main, program, tsx } from '../run-cli.ts';
+import { main, program } from '../run-cli.ts';
 import { describeOutcome, tryCase } from './cases.ts';
 import type { Prepared } from './family.ts';
 import { makeFixtures } from './fixtures.ts';
@@ -42,7 +42,7 @@ let wrong = 0;
 let done = 0;
 
 async function work(): Promise<void> {
-  const shared = new SharedProcess(['--import', tsx], program);
+  const shared = new SharedProcess(program);
   for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
     const run = ({ serves }: Prepared) => (values.shared && serves !== true ? shared.run : ownProcess);
     const outcome = await tryCase(number, { seed, fixtures, folder, run, keep: only !== undefined });

@@ -1,7 +1,6 @@
 /** Runs command lines under watch: each in a process of its own, or several in turn in one. */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { watch, type Limits } from './watch.ts';
@@ -31,9 +30,6 @@ export interface Task {
 
 export type RunCommand = (task: Task, limits: Limits) => Promise<Ended>;
 
-/** Where what tsx compiles is kept: with the temporary files, which each command has for itself. */
-const compiled = `tsx-${userInfo().uid}`;
-
 interface Scratch {
   readonly stdout: number;
   readonly stderr: number;
@@ -43,8 +39,6 @@ interface Scratch {
 function prepare({ cwd, scratch }: Pick<Task, 'cwd' | 'scratch'>): Scratch {
   const temporary = join(scratch, 'tmp');
   mkdirSync(temporary, { recursive: true });
-  mkdirSync(join(tmpdir(), compiled), { recursive: true });
-  symlinkSync(join(tmpdir(), compiled), join(temporary, compiled));
   return {
     stdout: openSync(join(scratch, 'stdout'), 'a'),
     stderr: openSync(join(scratch, 'stderr'), 'a'),
@@ -62,7 +56,7 @@ function said(scratch: string): Pick<Ended, 'stdout' | 'stderr' | 'leftOver'> {
   return {
     stdout: readFileSync(join(scratch, 'stdout'), 'utf8'),
     stderr: readFileSync(join(scratch, 'stderr'), 'utf8'),
-    leftOver: readdirSync(join(scratch, 'tmp')).filter((name) => name !== compiled),
+    leftOver: readdirSync(join(scratch, 'tmp')),
   };
 }
 
@@ -126,15 +120,10 @@ const commandsPerProcess = 25;
 export class SharedProcess {
   #child: ChildProcess | undefined;
   #taken = 0;
-  readonly #execArgv: readonly string[];
   readonly #program: string;
 
-  /**
-   * @param execArgv Node's own arguments
-   * @param program the module whose `run` takes the command lines
-   */
-  constructor(execArgv: readonly string[], program: string) {
-    this.#execArgv = execArgv;
+  /** @param program the module whose `run` takes the command lines, in JavaScript */
+  constructor(program: string) {
     this.#program = program;
   }
 
@@ -179,9 +168,9 @@ export class SharedProcess {
 
   async #process(): Promise<ChildProcess> {
     if (this.#child === undefined) {
-      const module = fileURLToPath(new URL('./shared-process.ts', import.meta.url));
+      const module = fileURLToPath(new URL('./shared-process.mjs', import.meta.url));
       const child = fork(module, [this.#program], {
-        execArgv: [...this.#execArgv],
+        execArgv: [],
         stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       });
       this.#child = child;

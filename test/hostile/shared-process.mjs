@@ -1,19 +1,21 @@
-/**
- * Runs one command after another as its parent says, each with its own folder, environment and output, and answers with the exit code. The
- * argument is the module whose `run` takes the command lines.
+/*
+ * Runs one command after another as its parent says (`Order` in run-command.ts), each with its own folder, environment and output, and answers
+ * with the exit code. The argument is the module whose `run` takes the command lines.
  */
+import { Buffer } from 'node:buffer';
 import { openSync, writeSync } from 'node:fs';
+import process from 'node:process';
+import { setImmediate } from 'node:timers';
 import { pathToFileURL } from 'node:url';
-import type { Order } from './run-command.ts';
 
-const { run } = (await import(pathToFileURL(process.argv[2]!).href)) as { run(args: readonly string[]): Promise<number> };
+const { run } = await import(pathToFileURL(process.argv[2]).href);
 
 /** Where the output of the present command goes. */
 let stdout = -1;
 let stderr = -1;
 
-function writeTo(descriptor: () => number): typeof process.stdout.write {
-  return (chunk: string | Uint8Array, encoding?: unknown, done?: unknown) => {
+function writeTo(descriptor) {
+  return (chunk, encoding, done) => {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     for (let written = 0; written < bytes.length;) written += writeSync(descriptor(), bytes, written);
     const callback = typeof encoding === 'function' ? encoding : done;
@@ -30,14 +32,14 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-process.on('message', (message: Order) => {
-  stdout = openSync(message.stdout, 'a');
-  stderr = openSync(message.stderr, 'a');
-  process.chdir(message.cwd);
-  Object.assign(process.env, message.environment);
-  void run(message.args).then((code) => {
+process.on('message', (order) => {
+  stdout = openSync(order.stdout, 'a');
+  stderr = openSync(order.stderr, 'a');
+  process.chdir(order.cwd);
+  Object.assign(process.env, order.environment);
+  void run(order.args).then((code) => {
     // Promises that nobody waits for come to their end first.
-    setImmediate(() => process.send!(code));
+    setImmediate(() => process.send(code));
   });
 });
-process.send!('ready');
+process.send('ready');
