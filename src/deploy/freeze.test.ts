@@ -96,7 +96,7 @@ describe('classes and the size of images', () => {
     await expect(freeze({ saved: elsewhere, weights: 'raw', engine })).rejects.toThrow(
       'weights does not say which classes its network tells apart',
     );
-    await expect(freeze({ saved, weights: 'raw', engine, classes: ['a', 'a'] })).rejects.toThrow('classes (=a,a) must be');
+    await expect(freeze({ saved, weights: 'raw', engine, classes: ['a', 'a'] })).rejects.toThrow('classes (=["a","a"]) must be');
     await expect(freeze({ saved, weights: 'raw', engine, classes: ['a', 'b'] })).rejects.toThrow('does not fit the network');
   });
 

@@ -100,40 +100,48 @@ test('paths of this machine are not written; names of runs and data sets are', (
 
 const names = (count: number) => JSON.stringify(Array.from({ length: count }, (_, i) => `c${i}`));
 
+const different = 'a list of 2 to 256 different names';
+const side = 'an integer from 1 to 8192';
+
 test.each([
-  ['classes', 'null', 'classes: must be a list of 2 to 256 different names'],
-  ['classes', '["a"]', 'classes: must be a list of 2 to 256 different names'],
-  ['classes', '["a","b","a"]', 'classes: must be a list of 2 to 256 different names'],
-  ['classes', '["a","b",""]', 'classes: must be a list of 2 to 256 different names'],
-  ['classes', '["a","b",3]', 'classes: must be a list of 2 to 256 different names'],
-  ['classes', names(257), 'classes: must be a list of 2 to 256 different names'],
-  ['classes', '[', 'classes: must be a list of 2 to 256 different names'],
-  ['imageSize', '1e9', 'imageSize: must be an integer from 1 to 8192'],
-  ['imageSize', '8193', 'imageSize: must be an integer from 1 to 8192'],
-  ['imageSize', '32.5', 'imageSize: must be an integer from 1 to 8192'],
-  ['inputSize', '0', 'inputSize: must be an integer from 1 to 8192'],
-  ['inputSize', '33', 'inputSize: must be at most imageSize'],
-  ['config', '{}', 'config: model (=missing) must be the name of a model'],
-  ['config', 'junk', 'config: must be a configuration, an object of keys'],
-  ['config', '[]', 'config: must be a configuration, an object of keys'],
-  ['model', 'alex4', 'model: must be the same as in config'],
-  ['weights', 'best', 'weights: '],
-  ['step', '-1', 'step: '],
-  ['accuracy', '{"value":1.5}', 'accuracy.value: '],
-  ['parameters', '1e400', 'parameters: '],
+  ['classes', 'null', `classes (=null) must be ${different}`],
+  ['classes', '["a"]', `classes (=["a"]) must be ${different}`],
+  ['classes', '["a","b","a"]', `classes (=["a","b","a"]) must be ${different}`],
+  ['classes', '["a","b",""]', 'classes[2] (="") must be a name'],
+  ['classes', '["a","b",3]', 'classes[2] (=3) must be a name'],
+  ['classes', names(257), 'classes (=["c0","c1",'],
+  ['classes', '[', `classes (="[") must be ${different}`],
+  ['imageSize', '1e9', `imageSize (=1000000000) must be ${side}`],
+  ['imageSize', '8193', `imageSize (=8193) must be ${side}`],
+  ['imageSize', '32.5', `imageSize (=32.5) must be ${side}`],
+  ['inputSize', '0', `inputSize (=0) must be ${side}`],
+  ['inputSize', '33', 'inputSize (=33) must be at most imageSize'],
+  ['config', 'junk', 'config (=junk) must be a configuration, an object of keys'],
+  ['config', '[]', 'config (=[]) must be a configuration, an object of keys'],
+  ['model', 'alex4', 'model (=alex4) must be the same as in config'],
+  ['weights', 'best', 'weights (=best) must be one of ema, raw'],
+  ['step', '-1', 'step (=-1) must be an integer of at least 0'],
+  ['accuracy', '{"value":1.5}', 'accuracy.value (=1.5) must be a number in [0, 1]'],
+  ['parameters', '1e400', 'parameters (=Infinity) must be an integer of at least 0'],
 ])('damaged metadata are refused: %s is %s', (key, value, message) => {
   const read = () => readFrozenMetadata(encode({ ...properties, [key]: value }), 'f');
   expect(read).toThrow(DataError);
   expect(read).toThrow(`the metadata of f is damaged: ${message}`);
 });
 
+test('so is a configuration that cannot be used', () => {
+  const read = () => readFrozenMetadata(encode({ ...properties, config: '{"model":"tuto"}' }), 'f');
+  expect(read).toThrow(DataError);
+  expect(read).toThrow('the configuration recorded in f cannot be used: modelSettings (=missing) must be a group of keys');
+});
+
 test('what would be refused is not written', () => {
   const classes = Array.from({ length: 256 }, (_, i) => `class ${i}`);
   expect(encodeFrozenMetadata({ ...metadata, classes, imageSize: 8192 })).toMatchObject({ imageSize: '8192' });
   expect(() => encodeFrozenMetadata({ ...metadata, classes: [...classes, 'one more'] })).toThrow(DataError);
-  expect(() => encodeFrozenMetadata({ ...metadata, imageSize: 8193 })).toThrow('imageSize: must be an integer');
+  expect(() => encodeFrozenMetadata({ ...metadata, imageSize: 8193 })).toThrow('imageSize (=8193) must be an integer');
   expect(() => requireClassNames(['cat', 'dog'])).not.toThrow();
-  expect(() => requireClassNames(['cat', 'cat'])).toThrow('classes (=cat,cat) must be a list of 2 to 256 different names');
+  expect(() => requireClassNames(['cat', 'cat'])).toThrow('classes (=["cat","cat"]) must be a list of 2 to 256 different names');
 });
 
 const text = (content: string) => new TextEncoder().encode(content);

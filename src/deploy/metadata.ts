@@ -1,12 +1,14 @@
 /** What a frozen file says of itself, in the metadata properties of the ONNX format: strings by name, JSON where they are more than one word. */
 import * as z from 'zod';
 import type { SplitName } from '../data/dataset.ts';
-import { areClassNames, classNamesText, decodeClassifier, standardizationOf, type Classifier } from '../train/classifier.ts';
-import { checkConfig } from '../train/config.ts';
+import { damagedMetadata, decodeMetadata } from '../runs/weights-metadata.ts';
+import { classNames, decodeClassifier, imageSide, standardizationOf, type Classifier } from '../train/classifier.ts';
+import { checkRecordedConfig } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
+import { check } from '../util/schema.ts';
 import { requireRunnable } from './runnable.ts';
 import { decodeChecked, type CheckedModel } from './onnx/schema.ts';
 
@@ -59,38 +61,19 @@ const quantizationSchema = z.strictObject({
   source: z.strictObject({ bytes: z.int().positive(), sha256: z.string() }),
 });
 
-/** Longest side of images, in pixels, that is believed. */
-const largestSide = 8192;
-
-const sideText = `must be an integer from 1 to ${largestSide}`;
-const side = z.int(sideText).min(1, sideText).max(largestSide, sideText);
-
 /** @throws ConfigurationError for names that classes cannot have */
 export function requireClassNames(names: readonly string[]): void {
-  if (areClassNames(names)) return;
-  throw new ConfigurationError(`classes (=${names.join(',')}) must be ${classNamesText}`);
+  check(z.object({ classes: classNames }), { classes: names });
 }
-
-const configText = 'must be a configuration, an object of keys';
-
-/** Complete and allowed, whatever the model then says of its settings. */
-const configSchema = z.record(z.string(), z.unknown(), configText).transform((value, context): TrainingConfig => {
-  try {
-    return checkConfig(value);
-  } catch (error) {
-    context.addIssue(messageOf(error));
-    return z.NEVER;
-  }
-});
 
 const metadataFields = z.object({
   model: z.string(),
   /** Names of the classes, in the order of the outputs. */
-  classes: z.custom<readonly string[]>(areClassNames, `must be ${classNamesText}`),
+  classes: classNames,
   /** Side of the images that the network was trained and evaluated on, in pixels: pictures are scaled to it. */
-  imageSize: side,
+  imageSize: imageSide,
   /** Side of the central square that the network sees, in pixels: the smallest image allowed. */
-  inputSize: side,
+  inputSize: imageSide,
   /** `<model>/<number>`, or null for weights that are of no run. */
   run: z.string().nullable().default(null),
   /** Steps trained, where that is known. */
@@ -106,18 +89,18 @@ const metadataFields = z.object({
   /** How it was quantized; null for a file in float32. */
   quantization: quantizationSchema.nullable().default(null),
   /** What its layers were added with: nn/description.ts. */
-  network: z.record(z.string(), z.unknown(), 'must be the description of a network'),
+  network: z.record(z.string(), z.unknown(), 'the description of a network'),
   ablateVersion: z.string(),
   /** The training configuration, complete but for paths of the machine that it was trained on. */
-  config: configSchema,
+  config: z.record(z.string(), z.unknown(), 'a configuration, an object of keys'),
 });
 
 /** Keys that other programs have added are passed over. */
 const metadataSchema = metadataFields
-  .refine(({ inputSize, imageSize }) => inputSize <= imageSize, { path: ['inputSize'], error: 'must be at most imageSize' })
-  .refine(({ model, config }) => model === config.model, { path: ['model'], error: 'must be the same as in config' });
+  .refine(({ inputSize, imageSize }) => inputSize <= imageSize, { path: ['inputSize'], error: 'at most imageSize' })
+  .refine(({ model, config }) => model === config['model'], { path: ['model'], error: 'the same as in config' });
 
-export type FrozenMetadata = Readonly<z.output<typeof metadataSchema>>;
+export type FrozenMetadata = Readonly<Omit<z.output<typeof metadataSchema>, 'config'>> & { readonly config: TrainingConfig };
 export type FrozenAccuracy = Readonly<z.output<typeof accuracySchema>>;
 export type Quantization = Readonly<z.output<typeof quantizationSchema>>;
 
@@ -129,7 +112,7 @@ export type Quantization = Readonly<z.output<typeof quantizationSchema>>;
  */
 export function encodeFrozenMetadata(metadata: FrozenMetadata): Record<string, string> {
   const properties: Record<string, string> = { format };
-  for (const [key, value] of Object.entries(check(withoutPaths(metadata), 'a frozen file'))) {
+  for (const [key, value] of Object.entries(checkMetadata(withoutPaths(metadata), 'a frozen file'))) {
     if (value !== null) properties[key] = typeof value === 'string' ? value : JSON.stringify(value);
   }
   return properties;
@@ -174,16 +157,12 @@ function readProperties({ metadata: { format: found, ...properties } }: CheckedM
     const what = found === undefined ? 'was not written by ablate' : `has the format ${JSON.stringify(found)}, not ${format}`;
     throw new DataError(`${source} ${what}: its classes and its preprocessing are not known`, { fix: howToMake });
   }
-  const known = Object.keys(metadataFields.shape).filter((key) => properties[key] !== undefined);
-  const values = known.map((key) => [key, isText(key) ? properties[key] : parseJson(properties[key]!)]);
-  return check(Object.fromEntries(values), source);
+  return checkMetadata(decodeMetadata(metadataFields, properties), source);
 }
 
-function check(values: unknown, source: string): FrozenMetadata {
-  const { success, data, error } = metadataSchema.safeParse(values);
-  if (success) return data;
-  const problems = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
-  throw new DataError(`the metadata of ${source} is damaged: ${problems}`, { fix: 'freeze it again' });
+function checkMetadata(values: unknown, source: string): FrozenMetadata {
+  const { config, ...rest } = check(metadataSchema, values, damagedMetadata(source, 'freeze it again'));
+  return { ...rest, config: checkRecordedConfig(config, source) };
 }
 
 /** Names and what can be told of them without a path: a folder of images is `images`, a file of weights `file`; runs keep their names. */
@@ -210,18 +189,4 @@ function withoutFolder<T extends { readonly dataset: string }>(record: T): T {
 /** @param reference none, rate, the name of a run, or the path of a run or a file */
 function withoutPath(reference: string): string {
   return /^(none|rate|[A-Za-z0-9]+\/\d+)$/.test(reference) ? reference : 'file';
-}
-
-function isText(key: string): boolean {
-  const text: readonly string[] = ['model', 'run', 'weights', 'ablateVersion'];
-  return text.includes(key);
-}
-
-/** Undefined where it is not JSON: the schema then says which property is wrong. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

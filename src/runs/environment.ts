@@ -5,37 +5,36 @@ import { arch, hostname, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { cpuInfo, type CpuInfo } from '../util/cpu.ts';
+import { cpuInfo, instructionSets } from '../util/cpu.ts';
 import { DataError } from '../util/errors.ts';
 import { packageRoot, packageVersion } from '../util/package.ts';
+import { check } from '../util/schema.ts';
 
-export interface EnvironmentRecord {
+const schema = z.object({
   /** ISO 8601, UTC. */
-  readonly date: string;
-  readonly host: string;
+  date: z.string(),
+  host: z.string(),
   /** Kernel and its release, and the distribution where it is known. */
-  readonly operatingSystem: string;
-  readonly architecture: string;
-  readonly cpu: CpuInfo;
-  readonly memoryBytes: number;
+  operatingSystem: z.string(),
+  architecture: z.string(),
+  cpu: z.object({
+    model: z.string(),
+    logicalCores: z.number(),
+    physicalCores: z.number(),
+    availableCores: z.number(),
+    instructionSets: z.array(z.enum(instructionSets)).readonly(),
+  }),
+  memoryBytes: z.number(),
   /** Threads of the engine. */
-  readonly threads: number;
-  readonly commandLine: readonly string[];
-  readonly versions: {
-    readonly ablate: string;
-    readonly node: string;
-    /** Native libraries by name: `onednn`, `mpi`, ... */
-    readonly [library: string]: string;
-  };
-  /** The checkout that ablate runs from; undefined if it is installed as a package. */
-  readonly git?: GitState;
-}
+  threads: z.number(),
+  commandLine: z.array(z.string()).readonly(),
+  /** Of ablate, Node.js and native libraries by name: `onednn`, `mpi`, ... */
+  versions: z.object({ ablate: z.string(), node: z.string() }).catchall(z.string()),
+  /** The checkout that ablate runs from, and whether files were changed or added since the commit; absent if it is installed as a package. */
+  git: z.object({ commit: z.string(), dirty: z.boolean() }).exactOptional(),
+});
 
-export interface GitState {
-  readonly commit: string;
-  /** Whether files were changed or added since the commit. */
-  readonly dirty: boolean;
-}
+export type EnvironmentRecord = Readonly<z.output<typeof schema>>;
 
 /**
  * Describes this machine and process.
@@ -63,27 +62,15 @@ export function describeEnvironment(options: {
   };
 }
 
-const schema = z.looseObject({
-  date: z.string(),
-  host: z.string(),
-  operatingSystem: z.string(),
-  architecture: z.string(),
-  cpu: z.looseObject({ model: z.string(), physicalCores: z.number() }),
-  memoryBytes: z.number(),
-  threads: z.number(),
-  commandLine: z.array(z.string()),
-  versions: z.looseObject({ ablate: z.string(), node: z.string() }),
-});
-
 /**
  * @param source What to call the record in errors, usually its path.
  * @throws DataError if it is not what `describeEnvironment` makes: people edit files
  */
 export function checkEnvironment(value: unknown, source: string): EnvironmentRecord {
-  const { success, error } = schema.safeParse(value);
-  if (success) return value as EnvironmentRecord;
-  const keys = [...new Set(error.issues.map(({ path }) => path.join('.')))];
-  throw new DataError(`${source} is damaged: ${keys.join(', ')}`, { fix: 'restore the file, or use another run' });
+  return check(schema, value, (problems) => {
+    const fix = 'restore the file, or use another run';
+    return new DataError(`${source} is damaged: ${problems.map(({ message }) => message).join('; ')}`, { fix });
+  });
 }
 
 /** An argument as it may be recorded and shown to others: of an address no more than its host, as the rest may hold a password or a token. */
@@ -97,7 +84,7 @@ export function writeEnvironment(run: { readonly path: string }, environment: En
 }
 
 /** The commit of a folder that is the top of a git checkout; undefined elsewhere, as within another project's node_modules. */
-export function gitState(folder: string): GitState | undefined {
+export function gitState(folder: string): EnvironmentRecord['git'] {
   if (git(folder, 'rev-parse', '--show-prefix') !== '') return undefined;
   const commit = git(folder, 'rev-parse', '--verify', 'HEAD');
   const changes = git(folder, 'status', '--porcelain');

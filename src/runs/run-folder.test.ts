@@ -93,12 +93,12 @@ test('an environment that was edited is refused by the name of what is wrong', (
   const run = createRun(join(folder, 'edited'), 'tuto', config, environment);
   const path = join(run.path, 'environment.json');
   for (const [edit, key] of [
-    [{ commandLine: null }, 'commandLine'],
-    [{ commandLine: [1] }, 'commandLine.0'],
-    [{ host: 5 }, 'host'],
-    [{ cpu: {} }, 'cpu.model, cpu.physicalCores'],
-    [{ versions: {} }, 'versions.ablate, versions.node'],
-    [{ threads: '2', date: 1 }, 'date, threads'],
+    [{ commandLine: null }, 'commandLine (=null) must be a list'],
+    [{ commandLine: [1] }, 'commandLine[0] (=1) must be a text'],
+    [{ host: 5 }, 'host (=5) must be a text'],
+    [{ cpu: { ...environment.cpu, model: undefined } }, 'cpu.model (=missing) must be a text'],
+    [{ versions: {} }, 'versions.ablate (=missing) must be a text; versions.node (=missing) must be a text'],
+    [{ threads: '2', date: 1 }, 'date (=1) must be a text; threads (="2") must be a number'],
   ] as const) {
     writeFileSync(path, JSON.stringify({ ...environment, ...edit }));
     expect(() => readEnvironment(run)).toThrow(`${path} is damaged: ${key}`);

@@ -49,16 +49,16 @@ test('a run that cannot be read is listed as unreadable, with the reason, and do
   const spoil: Readonly<Record<string, (run: Run) => void>> = {
     'no such file': (run) => rmSync(join(run.path, 'status.json')),
     'Unexpected end of JSON': (run) => writeFileSync(join(run.path, 'status.json'), ''),
-    'expected object, received null': (run) => writeFileSync(join(run.path, 'status.json'), 'null'),
-    'expected object, received array': (run) => writeFileSync(join(run.path, 'status.json'), '[]'),
-    'at status': (run) => forge(run, { status: 'done' }),
-    'at step': (run) => forge(run, { step: -1 }),
-    'at steps': (run) => forge(run, { steps: 1.5 }),
-    'at accuracy': (run) => forge(run, { accuracy: '99%' }),
-    'at updatedAt': (run) => forge(run, { updatedAt: 5 }),
-    'at host': (run) => forge(run, { host: null }),
-    'at pid': (run) => forge(run, { pid: 0 }),
-    'at reason': (run) => forge(run, { reason: {} }),
+    'it (=null) must be a group of keys': (run) => writeFileSync(join(run.path, 'status.json'), 'null'),
+    'it (=[]) must be a group of keys': (run) => writeFileSync(join(run.path, 'status.json'), '[]'),
+    'status (=done) must be one of running, finished,': (run) => forge(run, { status: 'done' }),
+    'step (=-1) must be an integer of at least 0': (run) => forge(run, { step: -1 }),
+    'steps (=1.5) must be an integer of at least 0': (run) => forge(run, { steps: 1.5 }),
+    'accuracy (=99%) must be a number in [0, 1]': (run) => forge(run, { accuracy: '99%' }),
+    'updatedAt (=5) must be a text': (run) => forge(run, { updatedAt: 5 }),
+    'host (=null) must be a text': (run) => forge(run, { host: null }),
+    'pid (=0) must be a positive integer': (run) => forge(run, { pid: 0 }),
+    'reason (={}) must be a text': (run) => forge(run, { reason: {} }),
     'a part of the path is a file': (run) => {
       rmSync(run.path, { recursive: true });
       writeFileSync(run.path, '');

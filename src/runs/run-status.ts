@@ -2,49 +2,43 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { messageOf } from '../util/errors.ts';
-import { processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+import { processState, thisProcess } from '../util/process-identity.ts';
 import * as z from 'zod';
 import { readTextFile } from '../util/regular-file.ts';
+import { check } from '../util/schema.ts';
 
-/** `interrupted`: stopped by a signal or a crash, can be resumed. `failed`: stopped by an error, such as a loss that is not a number. */
-export type RunState = 'running' | 'finished' | 'failed' | 'interrupted';
-
-export interface RunProgress {
-  readonly status: RunState;
+const progress = {
+  /** `interrupted`: stopped by a signal or a crash, can be resumed. `failed`: stopped by an error, such as a loss that is not a number. */
+  status: z.enum(['running', 'finished', 'failed', 'interrupted']),
   /** Steps done. */
-  readonly step: number;
+  step: z.int().min(0),
   /** Steps to do in all. */
-  readonly steps: number;
+  steps: z.int().min(0),
   /** Of the latest evaluation, a fraction in [0, 1]. */
-  readonly accuracy?: number;
+  accuracy: z.number().min(0).max(1).exactOptional(),
   /** Why the run failed or was interrupted. */
-  readonly reason?: string;
-  /** Whether a checkpoint has been saved; undefined if that is not known. */
-  readonly saved?: boolean;
+  reason: z.string().exactOptional(),
+  /** Whether a checkpoint has been saved; absent if that is not known. */
+  saved: z.boolean().exactOptional(),
   /** Whether it failed because its training diverged: that is its result, and another try would come to the same. */
-  readonly diverged?: boolean;
-}
-
-/** Progress, and who reported it when. */
-export interface RunStatus extends RunProgress, ProcessIdentity {
-  /** ISO 8601. */
-  readonly updatedAt: string;
-}
+  diverged: z.boolean().exactOptional(),
+};
 
 /** What a status must be that is read: people edit files. */
 export const statusSchema = z.object({
-  status: z.enum(['running', 'finished', 'failed', 'interrupted']),
-  step: z.int().min(0),
-  steps: z.int().min(0),
-  accuracy: z.number().min(0).max(1).exactOptional(),
-  reason: z.string().exactOptional(),
-  saved: z.boolean().exactOptional(),
-  diverged: z.boolean().exactOptional(),
+  ...progress,
+  // Who reported it: util/process-identity.ts.
   pid: z.int().min(1),
   host: z.string(),
   startTicks: z.string().exactOptional(),
+  /** ISO 8601. */
   updatedAt: z.string(),
 });
+
+/** Progress, and who reported it when. */
+export type RunStatus = Readonly<z.output<typeof statusSchema>>;
+export type RunProgress = Pick<RunStatus, keyof typeof progress>;
+export type RunState = RunStatus['status'];
 
 /** The status that a run is made with: running, at step 0. */
 export function firstStatus(steps: number): RunStatus {
@@ -79,7 +73,7 @@ export function tryStatus(run: {
   readonly path: string;
 }): { readonly status: RunStatus; readonly problem?: undefined } | { readonly status?: undefined; readonly problem: string } {
   try {
-    return { status: parseStatus(readTextFile(statusPath(run))) };
+    return { status: check(statusSchema, JSON.parse(readTextFile(statusPath(run)))) };
   } catch (error) {
     return { problem: `status.json cannot be read: ${messageOf(error)}` };
   }
@@ -105,10 +99,4 @@ export function statusPath(run: { readonly path: string }): string {
 
 function stamped(progress: RunProgress): RunStatus {
   return { ...progress, ...thisProcess(), updatedAt: new Date().toISOString() };
-}
-
-function parseStatus(text: string): RunStatus {
-  const { data, error } = statusSchema.safeParse(JSON.parse(text));
-  if (data === undefined) throw new Error(z.prettifyError(error).split('\n').join(' '));
-  return data;
 }

@@ -26,31 +26,31 @@ test('weights from elsewhere record no configuration, and may say what they like
   expect(parseWeightsMetadata({ format: 'pt', step: 'twelve', classes: 'null' }, 'w')).toBeUndefined();
 });
 
-const classifier = 'an object with network, preprocessing, classes and imageShape';
+const classifier = 'a group of keys: network, preprocessing, classes, imageShape';
 
 test.each([
-  ['classifier', 'null', classifier],
-  ['classifier', '[]', classifier],
-  ['classifier', '{', 'JSON'],
-  ['step', '-1', 'an integer of at least 0'],
-  ['step', '0.5', 'an integer of at least 0'],
-  ['step', '1e300', 'an integer of at least 0'],
-  ['step', 'null', 'an integer of at least 0'],
-  ['config', 'null', 'an object of keys'],
-  ['config', '[]', 'an object of keys'],
-  ['config', '{', 'JSON'],
-  ['model', '', 'a name'],
-  ['model', 'nin', 'the same as in config'],
-])('%s=%s is refused', (key, value, allowed) => {
-  const parse = () => parseWeightsMetadata({ ...complete, [key]: value }, 'runs/w.safetensors');
+  ['classifier', 'null', 'classifier (=null)', classifier],
+  ['classifier', '[]', 'classifier (=[])', classifier],
+  ['classifier', '{', 'classifier (="{")', classifier],
+  ['step', '-1', 'step (=-1)', 'an integer of at least 0'],
+  ['step', '0.5', 'step (=0.5)', 'an integer of at least 0'],
+  ['step', '1e300', 'step (=1e+300)', 'at most 9007199254740991'],
+  ['step', 'null', 'step (=null)', 'an integer of at least 0'],
+  ['config', 'null', 'config (=null)', 'a group of keys'],
+  ['config', '[]', 'config (=[])', 'a group of keys'],
+  ['config', '{', 'config (="{")', 'a group of keys'],
+  ['model', '', 'model (="")', 'a name'],
+  ['model', 'nin', 'model (=nin)', 'the same as in config'],
+])('%s=%s is refused', (key, text, what, allowed) => {
+  const parse = () => parseWeightsMetadata({ ...complete, [key]: text }, 'runs/w.safetensors');
   expect(parse).toThrow(DataError);
-  expect(parse).toThrow(`the metadata of runs/w.safetensors is damaged: ${key} (=${value}) must be ${allowed}`);
+  expect(parse).toThrow(`the metadata of runs/w.safetensors is damaged: ${what} must be ${allowed}`);
 });
 
 test('a missing model is refused, several faults are told together, and long ones in short', () => {
   const { config, classifier: own } = complete;
   expect(() => parseWeightsMetadata({ config, classifier: own }, 'w')).toThrow('damaged: model (=missing) must be a name');
-  expect(() => parseWeightsMetadata({ ...complete, step: 'x', classifier: `"${'y'.repeat(100)}"` }, 'w')).toThrow(
-    `damaged: step (=x) must be JSON; classifier (="${'y'.repeat(59)}...) must be ${classifier}`,
+  expect(() => parseWeightsMetadata({ ...complete, step: 'x', classifier: `"${'y'.repeat(300)}"` }, 'w')).toThrow(
+    `damaged: step (=x) must be an integer of at least 0; classifier (=${'y'.repeat(200)}...) must be ${classifier}`,
   );
 });

@@ -1,35 +1,25 @@
 /** What a file of weights says of its network: strings by name in the header of the safetensors format, JSON where they are more than a word. */
 import * as z from 'zod';
 import { DataError } from '../util/errors.ts';
+import { check, unwrap, type Problem } from '../util/schema.ts';
 import { readSafetensorsMetadata } from './safetensors.ts';
 
-/** Of JSON text. What follows is what the text must hold. */
-function json<T extends z.ZodType>(schema: T, allowed?: string) {
-  const parse = (text: string, context: z.RefinementCtx<string>): unknown => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue('JSON');
-      return z.NEVER;
-    }
-  };
-  return z.string(allowed).transform(parse).pipe(schema);
-}
-
-const classifierText = 'an object with network, preprocessing, classes and imageShape';
-const stepText = 'an integer of at least 0';
-
-const schema = z.object({
+const fields = z.object({
   /** The complete configuration; train/config.ts says what it holds. */
-  config: json(z.record(z.string(), z.unknown(), 'an object of keys')),
-  model: z.string('a name').min(1, 'a name'),
+  config: z.record(z.string(), z.unknown()),
+  model: z.string('a name').min(1),
   /** Steps taken. */
-  step: json(z.int(stepText).min(0, stepText)).optional(),
+  step: z.int().min(0).optional(),
   /** What the weights belong to; train/classifier.ts says what it holds. */
-  classifier: json(z.record(z.string(), z.unknown(), classifierText), classifierText),
+  classifier: z.record(z.string(), z.unknown(), 'a group of keys: network, preprocessing, classes, imageShape'),
   /** Name of the data set and its fingerprint. */
   dataset: z.string().optional(),
   datasetFingerprint: z.string().optional(),
+});
+
+const schema = fields.refine(({ model, config }) => config['model'] === model, {
+  path: ['model'],
+  error: 'the same as in config',
 });
 
 export type WeightsMetadata = Readonly<z.output<typeof schema>>;
@@ -43,18 +33,28 @@ export type WeightsMetadata = Readonly<z.output<typeof schema>>;
  */
 export function parseWeightsMetadata(metadata: Readonly<Record<string, string>>, source: string): WeightsMetadata | undefined {
   if (metadata['config'] === undefined) return undefined;
-  const { success, data, error } = schema.safeParse(metadata);
-  const problems = success ? [] : error.issues.map(({ path, message }) => problemOf(String(path[0]), metadata, message));
-  if (success && data.config['model'] !== data.model) problems.push(problemOf('model', metadata, 'the same as in config'));
-  if (success && problems.length === 0) return data;
-  throw new DataError(`the metadata of ${source} is damaged: ${problems.join('; ')}`, {
-    fix: 'use another file, or an earlier checkpoint',
-  });
+  return check(schema, decodeMetadata(fields, metadata), damagedMetadata(source, 'use another file, or an earlier checkpoint'));
 }
 
-function problemOf(key: string, metadata: Readonly<Record<string, string>>, allowed: string): string {
-  const { [key]: text = 'missing' } = metadata;
-  return `${key} (=${text.length > 60 ? `${text.slice(0, 60)}...` : text}) must be ${allowed}`;
+/** The values of metadata, which are strings: texts as they are, of all else the JSON. What is no JSON stays a string, for the schema to refuse. */
+export function decodeMetadata({ shape }: z.ZodObject, metadata: Readonly<Record<string, string>>): Record<string, unknown> {
+  const known = Object.entries(shape).filter(([key]) => metadata[key] !== undefined);
+  return Object.fromEntries(known.map(([key, value]) => [key, decode(unwrap(value as z.ZodType), metadata[key]!)]));
+}
+
+function decode(schema: z.core.$ZodType, text: string): unknown {
+  if (schema instanceof z.ZodString || schema instanceof z.ZodEnum) return text;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+/** @returns makes the error of what is wrong */
+export function damagedMetadata(source: string, fix: string): (problems: readonly Problem[]) => DataError {
+  return (problems) =>
+    new DataError(`the metadata of ${source} is damaged: ${problems.map(({ message }) => message).join('; ')}`, { fix });
 }
 
 /** The same of a file, of which no more is read; not of a compressed one. */

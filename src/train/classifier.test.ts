@@ -97,21 +97,21 @@ test('a classifier is the same after it was written as JSON and read', () => {
 });
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `c${i}`);
-const classesText = 'classes must be a list of 2 to 256 different names';
-const shapeText = 'must be [3, height, width] in pixels, at most 8192 each';
+const classesText = 'must be a list of 2 to 256 different names';
+const sideText = 'must be an integer from 1 to 8192';
 const standardization = { type: 'channel', mean: [0, 0], deviation: [1, 1] };
 
 test.each([
-  ['null', null, 'classifier must be an object with network, preprocessing, classes and imageShape'],
+  ['null', null, 'it (=null) must be a group of keys: network, preprocessing, classes, imageShape'],
   ['no network', { network: undefined }, 'network must be one that can be built: a network must be an object with name'],
-  ['one class', { classes: ['a'] }, classesText],
+  ['one class', { classes: ['a'] }, `classes (=["a"]) ${classesText}`],
   ['two classes of one name', { classes: ['a', 'b', 'c', 'a'] }, classesText],
-  ['a class without a name', { classes: ['a', 'b', 'c', ''] }, classesText],
+  ['a class without a name', { classes: ['a', 'b', 'c', ''] }, 'classes[3] (="") must be a name'],
   ['too many classes', { classes: names(257) }, classesText],
   ['another number of classes', { classes: names(5) }, 'its output is 4, and there are 5 classes'],
-  ['grey images', { imageShape: [1, 8, 8] }, `imageShape.0 ${shapeText}`],
-  ['images of no height', { imageShape: [3, 0, 8] }, `imageShape.1 ${shapeText}`],
-  ['enormous images', { imageShape: [3, 8, 8193] }, `imageShape.2 ${shapeText}`],
+  ['grey images', { imageShape: [1, 8, 8] }, 'imageShape[0] (=1) must be 3'],
+  ['images of no height', { imageShape: [3, 0, 8] }, `imageShape[1] (=0) ${sideText}`],
+  ['enormous images', { imageShape: [3, 8, 8193] }, `imageShape[2] (=8193) ${sideText}`],
   ['images smaller than the input', { imageShape: [3, 5, 8] }, 'inputSize (=6) must be an integer from 1 to 5'],
   ['another input', { preprocessing: { ...classifier.preprocessing, inputSize: 7 } }, 'its input is 3x6x6, and inputSize is 7'],
   [
@@ -119,7 +119,7 @@ test.each([
     { preprocessing: { inputSize: 6, standardization } },
     'standardization.mean (=[0,0]) must be a list of 3 numbers, one for each channel',
   ],
-  ['a key that there is not', { more: 1 }, 'classifier must be'],
+  ['a key that there is not', { more: 1 }, 'there is no key "more". Allowed: network, preprocessing, classes, imageShape'],
 ])('%s is refused', (_, changed, message) => {
   const decode = () => decodeClassifier(changed && { ...written(classifier), ...changed }, 'w.safetensors');
   expect(decode).toThrow(DataError);

@@ -12,7 +12,8 @@ import { buildModel, modelDefinition } from '../models/registry.ts';
 import { buildNetwork, describeNetwork } from '../nn/description.ts';
 import type { Network } from '../nn/network.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
+import { check } from '../util/schema.ts';
 import type { TrainingConfig } from './config-schema.ts';
 
 /** `[C, H, W]` */
@@ -101,57 +102,34 @@ export function requireFits({ classes, imageShape }: Classifier, dataset: Datase
 /** Longest side of images, in pixels, that a file is believed to be for. */
 export const largestImageSide = 8192;
 
+export const imageSide = z.int().min(1).max(largestImageSide);
+
 /** A label of a data set is one byte. */
 const mostClasses = 256;
 
-export const classNamesText = `a list of 2 to ${mostClasses} different names`;
+/** In the order of the logits: different ones, as many as a label can tell apart. */
+export const classNames = z
+  .array(z.string('a name').min(1), `a list of 2 to ${mostClasses} different names`)
+  .min(2)
+  .max(mostClasses)
+  .refine((names) => new Set(names).size === names.length)
+  .readonly();
 
-/** Whether these are names for classes: different ones, as many as a label can tell apart. */
-export function areClassNames(names: unknown): boolean {
-  if (!Array.isArray(names) || names.length < 2 || names.length > mostClasses) return false;
-  return new Set(names).size === names.length && names.every((name) => typeof name === 'string' && name !== '');
-}
-
-const shapeText = `[3, height, width] in pixels, at most ${largestImageSide} each`;
-const side = z.int(shapeText).min(1, shapeText).max(largestImageSide, shapeText);
-
-const perChannel = z.array(z.number('a number'), 'a list with a number for each channel');
-
-const objectText = 'an object with network, preprocessing, classes and imageShape';
+const perChannel = z.array(z.number()).readonly();
 
 /** As JSON: the network by what its layers were added with. */
-const classifierSchema = z
-  .strictObject(
-    {
-      network: z.unknown(),
-      preprocessing: z.strictObject({
-        inputSize: z.int('an integer').positive('an integer above 0'),
-        standardization: z.discriminatedUnion(
-          'type',
-          [
-            z.strictObject({ type: z.literal('image') }),
-            z.strictObject({ type: z.literal('channel'), mean: perChannel, deviation: perChannel }),
-          ],
-          'one of image, channel',
-        ),
-      }),
-      classes: z.custom<readonly string[]>(areClassNames, classNamesText),
-      imageShape: z.tuple([z.literal(3, shapeText), side, side], shapeText),
-    },
-    objectText,
-  )
-  .transform((value, context): Classifier => {
-    try {
-      const network = buildNetwork(value.network);
-      checkPreprocessing(value.imageShape, value.preprocessing);
-      requireConsistent(network, value.preprocessing, value.classes.length);
-      return { ...value, network };
-    } catch (error) {
-      if (!(error instanceof ConfigurationError)) throw error;
-      context.addIssue({ code: 'custom', message: `one that can be built: ${messageOf(error)}`, path: ['network'] });
-      return z.NEVER;
-    }
-  });
+const classifierSchema = z.strictObject({
+  network: z.unknown(),
+  preprocessing: z.strictObject({
+    inputSize: z.int().min(1),
+    standardization: z.discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('image') }),
+      z.strictObject({ type: z.literal('channel'), mean: perChannel, deviation: perChannel }),
+    ]),
+  }),
+  classes: classNames,
+  imageShape: z.tuple([z.literal(3), imageSide, imageSide], 'a list [3, height, width]').readonly(),
+});
 
 function requireConsistent({ inputShape, outputShape }: Network, { inputSize }: Preprocessing, classes: number): void {
   if (!sameShape(inputShape.slice(1), [inputSize, inputSize])) {
@@ -172,12 +150,18 @@ export function encodeClassifier(classifier: Classifier): object {
  * @throws DataError naming what is damaged
  */
 export function decodeClassifier(value: unknown, source: string): Classifier {
-  const { success, data, error } = classifierSchema.safeParse(value);
-  if (success) return data;
-  const problems = error.issues.map(
-    ({ path, message }) => `${path.length === 0 ? 'classifier' : path.join('.')} must be ${message}`,
-  );
-  throw new DataError(`what ${source} says of its network is damaged: ${problems.join('; ')}`, {
-    fix: 'use another file, or an earlier checkpoint',
-  });
+  const damaged = (what: string) =>
+    new DataError(`what ${source} says of its network is damaged: ${what}`, {
+      fix: 'use another file, or an earlier checkpoint',
+    });
+  const checked = check(classifierSchema, value, (problems) => damaged(problems.map(({ message }) => message).join('; ')));
+  try {
+    const network = buildNetwork(checked.network);
+    checkPreprocessing(checked.imageShape, checked.preprocessing);
+    requireConsistent(network, checked.preprocessing, checked.classes.length);
+    return { ...checked, network };
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw damaged(`network must be one that can be built: ${error.message}`);
+    throw error;
+  }
 }

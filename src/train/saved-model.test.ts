@@ -42,12 +42,15 @@ describe('what a file says of its network is checked when it is read', () => {
   });
 
   test.each([
-    [{ classifier: 'junk' }, 'the metadata of PATH is damaged: classifier (=junk) must be JSON'],
+    [
+      { classifier: 'junk' },
+      'the metadata of PATH is damaged: classifier (=junk) must be a group of keys: network, preprocessing, classes, imageShape',
+    ],
     [
       { classifier: written.replace('["a","b"]', '["a"]') },
-      'what PATH says of its network is damaged: classes must be a list of 2',
+      'what PATH says of its network is damaged: classes (=["a"]) must be a list of 2',
     ],
-    [{ config: 'null' }, 'the metadata of PATH is damaged: config (=null) must be an object of keys'],
+    [{ config: 'null' }, 'the metadata of PATH is damaged: config (=null) must be a group of keys'],
     [{ config: '{"model":"tuto"}' }, 'the configuration recorded in PATH cannot be used: modelSettings (=missing) must be'],
     [
       { config: JSON.stringify({ ...config, threads: 100_000 }) },

@@ -83,6 +83,7 @@ test('the caller makes the error that suits it', () => {
 test.each<[z.ZodType, string]>([
   [z.int(), 'an integer'],
   [z.int().min(0), 'an integer of at least 0'],
+  [z.int().positive(), 'a positive integer'],
   [z.int().min(1).max(64), 'an integer from 1 to 64'],
   [z.number(), 'a number'],
   [z.number().min(0), 'a number of at least 0'],

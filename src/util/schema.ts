@@ -96,8 +96,8 @@ function allowedNumbers(schema: z.ZodNumber): string {
     if (isInteger) return `${kind} from ${low} to ${high}`;
     return `${kind} in ${exclusiveMinimum === undefined ? '[' : '('}${low}, ${high}${exclusiveMaximum === undefined ? ']' : ')'}`;
   }
-  if (exclusiveMinimum !== undefined) return `${kind} above ${low}`;
-  return isInteger && low === 1 ? 'a positive integer' : `${kind} of at least ${low}`;
+  if (isInteger && (minimum === 1 || exclusiveMinimum === 0)) return 'a positive integer';
+  return exclusiveMinimum === undefined ? `${kind} of at least ${low}` : `${kind} above ${low}`;
 }
 
 function problemsOf(issue: z.core.$ZodIssue, schema: z.core.$ZodType, value: unknown): Problem[] {
