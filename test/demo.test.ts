@@ -15,7 +15,8 @@ import { freezeUntrained } from '../src/deploy/untrained.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
-import { startDemo, type DemoServer } from '../src/web/demo/server.ts';
+import { startDemo } from '../src/web/demo/server.ts';
+import type { PageServer } from '../src/web/page-server.ts';
 import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
 import { skippable } from './skippable.ts';
 
@@ -24,7 +25,7 @@ const inBrowser = test.skipIf(whyNoBrowser);
 const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-'));
 const modelPath = join(folder, 'squeeze0.onnx');
 const int8Path = join(folder, 'squeeze0.int8.onnx');
-let server: DemoServer;
+let server: PageServer;
 let browser: Browser;
 let page: Page;
 const requested: string[] = [];

@@ -8,7 +8,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { freezeUntrained } from '../../deploy/untrained.ts';
 import { decodeModel, encodeModel } from '../../deploy/onnx/schema.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
-import { startDemo, type DemoServer } from './server.ts';
+import type { PageServer } from '../page-server.ts';
+import { startDemo } from './server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-server-'));
 
@@ -33,7 +34,7 @@ describe('with a server', () => {
   const paddingBytes = 20_000_000;
 
   /** A model with a long text, so that no buffer of the system takes all of it. */
-  async function withServer(work: (server: DemoServer) => Promise<void>): Promise<void> {
+  async function withServer(work: (server: PageServer) => Promise<void>): Promise<void> {
     const model = decodeModel((await freezeUntrained(referenceEngine, { model: 'squeeze0' })).encode(null))!;
     const path = join(folder, 'long.onnx');
     writeFileSync(path, encodeModel({ ...model, docString: 'x'.repeat(paddingBytes) }));
@@ -46,7 +47,7 @@ describe('with a server', () => {
     }
   }
 
-  function ask(server: DemoServer, path: string, host: string): Promise<IncomingMessage> {
+  function ask(server: PageServer, path: string, host: string): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       get(`${server.url}${path}`, { headers: { host }, agent: false }, (response) => {
         response.resume();
