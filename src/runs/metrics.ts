@@ -104,12 +104,13 @@ function formatRecord({ step, time, metrics }: MetricsRecord): string {
   return `${JSON.stringify({ step, time, ...Object.fromEntries(values) })}\n`;
 }
 
-function parseRecord(line: string): MetricsRecord | undefined {
+/** What a line holds, its end left out; undefined for what is no record: the caller knows whether that is allowed there. */
+export function parseRecord(line: string): MetricsRecord | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    return undefined; // The caller knows whether a damaged line is allowed here.
+    return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
   const { step, time, ...rest } = value as Record<string, unknown>;

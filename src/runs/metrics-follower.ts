@@ -1,0 +1,138 @@
+/**
+ * Reads metrics.jsonl while another process writes it. Each look reads what was added since the last, in pieces, so that a file of a million
+ * lines neither blocks this process nor is held in memory. A line that is not written to its end waits for the next look.
+ */
+import { close, fstatSync, read } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { openRegularFile, readStart } from '../util/regular-file.ts';
+import { parseRecord, type MetricsRecord } from './metrics.ts';
+
+export interface MetricsSink {
+  record(record: MetricsRecord): void;
+  /** The file is another one, or a shorter one: what was read of it counts no more. */
+  reset(): void;
+}
+
+export interface MetricsFollower {
+  /**
+   * Reads what was added. Calls must not overlap.
+   *
+   * @param signal stops it between two pieces
+   * @throws AblateError if the file cannot be read, or is no regular file
+   */
+  advance(signal?: AbortSignal): Promise<void>;
+  /** Lines that are no records. */
+  readonly damagedLines: number;
+}
+
+const pieceBytes = 2 ** 18;
+/** A longer line is no record, and is passed over. */
+const longestLine = 2 ** 20;
+/** Bytes before the place reached that are compared: where they are others, the file was replaced by one that is longer already. */
+const guardBytes = 64;
+
+const readAt = promisify(read);
+const closeFile = promisify(close);
+
+export function followMetrics(path: string, sink: MetricsSink): MetricsFollower {
+  let inode: number | undefined;
+  /** Behind the last whole line that was read. */
+  let reached = 0;
+  let guard = Buffer.alloc(0);
+  let damagedLines = 0;
+  /** Within a line that is too long, whose end is not seen yet. */
+  let skipping = false;
+
+  function startOver(): void {
+    sink.reset();
+    reached = damagedLines = 0;
+    guard = Buffer.alloc(0);
+    skipping = false;
+  }
+
+  async function isSame(descriptor: number): Promise<boolean> {
+    if (guard.length === 0) return true;
+    const found = Buffer.alloc(guard.length);
+    const { bytesRead } = await readAt(descriptor, found, 0, found.length, reached - guard.length);
+    return bytesRead === found.length && found.equals(guard);
+  }
+
+  /** Takes the whole lines of what lies at `reached`. @returns how many bytes were taken */
+  function take(bytes: Buffer): number {
+    const end = bytes.lastIndexOf(0x0a) + 1;
+    if (end === 0) {
+      if (bytes.length < longestLine) return 0;
+      skipping = true;
+      return bytes.length;
+    }
+    const lines = bytes.toString('utf8', 0, end - 1).split('\n');
+    if (skipping) {
+      lines.shift();
+      skipping = false;
+      damagedLines++;
+    }
+    for (const line of lines) {
+      const record = parseRecord(line);
+      if (record === undefined) damagedLines++;
+      else sink.record(record);
+    }
+    return end;
+  }
+
+  return {
+    get damagedLines() {
+      return damagedLines;
+    },
+
+    async advance(signal) {
+      const { descriptor, sizeBytes } = openRegularFile(path);
+      try {
+        const { ino } = fstatSync(descriptor);
+        if (inode !== undefined && (ino !== inode || sizeBytes < reached || !(await isSame(descriptor)))) startOver();
+        inode = ino;
+        let buffer = Buffer.alloc(Math.min(pieceBytes, Math.max(sizeBytes - reached, 0)));
+        while (reached < sizeBytes && signal?.aborted !== true) {
+          const { bytesRead } = await readAt(descriptor, buffer, 0, buffer.length, reached);
+          if (bytesRead === 0) break;
+          const piece = buffer.subarray(0, bytesRead);
+          const taken = take(piece);
+          if (taken === 0) {
+            // Half a line: the rest of it may be behind this piece, or not written yet.
+            if (reached + bytesRead >= sizeBytes || buffer.length >= longestLine) break;
+            buffer = Buffer.alloc(longestLine);
+            continue;
+          }
+          reached += taken;
+          guard = Buffer.from(piece.subarray(Math.max(0, taken - guardBytes), taken));
+          await nextTurn();
+        }
+      } finally {
+        await closeFile(descriptor);
+      }
+    },
+  };
+}
+
+/**
+ * The last records of a file, oldest first, of which no more than `bytes` are read: enough to know how a run is, whatever it has behind it.
+ *
+ * @throws AblateError if the file cannot be read, or is no regular file
+ */
+export async function readLastRecords(path: string, bytes = 8192): Promise<MetricsRecord[]> {
+  const { descriptor, sizeBytes } = openRegularFile(path);
+  try {
+    if (sizeBytes <= bytes) return recordsOf(readStart(descriptor, sizeBytes), 0);
+    const buffer = Buffer.alloc(bytes);
+    const { bytesRead } = await readAt(descriptor, buffer, 0, bytes, sizeBytes - bytes);
+    // The first line is cut.
+    return recordsOf(buffer.subarray(0, bytesRead), 1);
+  } finally {
+    await closeFile(descriptor);
+  }
+}
+
+function recordsOf(bytes: Buffer, skipped: number): MetricsRecord[] {
+  const lines = bytes.toString('utf8').split('\n');
+  return lines.slice(skipped, -1).flatMap((line) => parseRecord(line) ?? []);
+}
