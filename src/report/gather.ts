@@ -101,14 +101,16 @@ function networkOf({ config, runs }: VariantSource, facts: DatasetFacts): Networ
   return (recorded[0] ?? createClassifier(config, facts)).network;
 }
 
-function costOf(network: Network, trainingSeconds: number | undefined, files: readonly FileResult[] = []): Cost {
+/** What using a network costs. @param files measured of it, where frozen files are compared */
+export function costOf(network: Network, trainingSeconds: number | undefined, files: readonly FileResult[] = []): Cost {
   const parameters = countParameters(network.parameters);
   const fileBytes = mean(files.map(({ bytes }) => bytes));
   const bytes = fileBytes === undefined ? parameters * Float32Array.BYTES_PER_ELEMENT : Math.round(fileBytes);
   return { parameters, operations: countOperations(network), bytes, trainingSeconds, latencyMs: undefined };
 }
 
-function summarize(accuracies: readonly number[]): ReportVariant['accuracy'] {
+/** Mean and standard deviation (n - 1); undefined for none. */
+export function summarize(accuracies: readonly number[]): ReportVariant['accuracy'] {
   const average = mean(accuracies);
   if (average === undefined) return undefined;
   const count = accuracies.length;

@@ -5,7 +5,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRun } from '../runs/run-folder.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
-import { choicesOfRuns, describeChoices } from './run-choices.ts';
+import { runIdentity } from '../study/identity.ts';
+import { setKey } from '../train/config.ts';
+import { choicesOfRuns, createChooser, describeChoices, trainingCommand } from './run-choices.ts';
 
 let root = '';
 beforeAll(() => {
@@ -46,4 +48,34 @@ test('nothing of a damaged configuration, or of a recipe that there is not', () 
   const config = resolveConfig({ model: 'tuto' });
   const configs = [JSON.stringify(config), '{"model": "tuto"', JSON.stringify({ ...config, recipe: 'gone' })];
   expect(choicesOfRuns(configs.map(runWith))).toEqual([{ recipe: '2017', seed: 1, changes: {} }, undefined, undefined]);
+});
+
+test.each<ConfigOverrides>([
+  {},
+  { recipe: 'modern', steps: 777, seed: 5, val: true },
+  { lrn: false, augment: false, inputSize: 24, learningRate: 0.05 },
+  { schedule: { type: 'step', milestones: [0.3, 0.6] }, movingAverage: false, weightDecay: { rule: 'coupled', value: 0.001 } },
+  { model: 'squeeze1', recipe: 'modern', dataset: 'images:my pictures', 'model.batchNorm': false, init: 'tuto/1' },
+])('the command of a run trains the same: %o', (overrides) => {
+  const config = resolveConfig({ model: 'tuto', ...overrides });
+  const command = trainingCommand(config, createChooser()(config));
+  // As a shell divides it: words in quotes hold blanks.
+  const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, inQuotes, plain]) => inQuotes ?? plain!);
+  const [npx, ablate, train, model, ...options] = words;
+  expect([npx, ablate, train]).toEqual(['npx', 'ablate', 'train']);
+  const names: Readonly<Record<string, string>> = {
+    '--data': 'dataset',
+    '--recipe': 'recipe',
+    '--steps': 'steps',
+    '--seed': 'seed',
+  };
+  let given: ConfigOverrides = { model };
+  for (let i = 0; i < options.length; i += 2) {
+    const [option, value] = [options[i]!, options[i + 1]!];
+    const [, key, text] = /^([^=]+)=(.*)$/.exec(value) ?? [];
+    const name = names[option];
+    if (name === 'dataset' || name === 'recipe') given = { ...given, [name]: value };
+    else given = option === '--set' ? setKey(given, key!, text!) : { ...given, [name!]: Number(value) };
+  }
+  expect(runIdentity(resolveConfig(given))).toBe(runIdentity(config));
 });

@@ -1,7 +1,8 @@
 /** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
 import { readConfig, type Run } from '../runs/run-folder.ts';
-import { resolveConfig } from '../train/config.ts';
-import type { TrainingConfig } from '../train/config-schema.ts';
+import { quoted } from '../util/shell.ts';
+import { resolveConfig, setKey } from '../train/config.ts';
+import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { AblateError } from '../util/errors.ts';
 import { changedKeys } from './gather.ts';
 
@@ -15,9 +16,8 @@ export interface RunChoices {
 /** Told by others of the choices, or by the list itself. */
 const implied: ReadonlySet<string> = new Set(['steps', 'teacherChecksum']);
 
-/** In the order of the runs; undefined for a run whose configuration is damaged or of a recipe that there is no more. */
-export function choicesOfRuns(runs: readonly Run[]): (RunChoices | undefined)[] {
-  // What recipes say, by what is asked: resolving a configuration takes longer than reading one, and lists are long.
+/** Tells the choices of many runs: what a recipe says is resolved once, as that takes longer than reading a configuration. */
+export function createChooser(): (config: TrainingConfig) => RunChoices {
   const recipes = new Map<string, TrainingConfig>();
   const ofRecipe = ({ model, recipe, dataset, steps }: TrainingConfig): TrainingConfig => {
     const key = JSON.stringify([model, recipe, dataset, steps]);
@@ -25,15 +25,22 @@ export function choicesOfRuns(runs: readonly Run[]): (RunChoices | undefined)[] 
     recipes.set(key, found);
     return found;
   };
+  return (config) => {
+    const recipe = ofRecipe(config);
+    // A run records the size of the images that it found.
+    const reference = recipe.inputSize === 'full' ? { ...recipe, inputSize: config.inputSize } : recipe;
+    const changed = Object.entries(changedKeys(config, reference));
+    const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
+    return { recipe: config.recipe, seed: config.seed, changes };
+  };
+}
+
+/** In the order of the runs; undefined for a run whose configuration is damaged or of a recipe that there is no more. */
+export function choicesOfRuns(runs: readonly Run[]): (RunChoices | undefined)[] {
+  const choicesOf = createChooser();
   return runs.map((run) => {
     try {
-      const config = readConfig(run) as TrainingConfig;
-      const recipe = ofRecipe(config);
-      // A run records the size of the images that it found.
-      const reference = recipe.inputSize === 'full' ? { ...recipe, inputSize: config.inputSize } : recipe;
-      const changed = Object.entries(changedKeys(config, reference));
-      const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
-      return { recipe: config.recipe, seed: config.seed, changes };
+      return choicesOf(readConfig(run) as TrainingConfig);
     } catch (error) {
       if (error instanceof AblateError) return undefined;
       throw error;
@@ -44,4 +51,31 @@ export function choicesOfRuns(runs: readonly Run[]): (RunChoices | undefined)[] 
 /** `2017, seed 2, augment false, inputSize 32` */
 export function describeChoices({ recipe, seed, changes }: RunChoices): string {
   return [recipe, `seed ${seed}`, ...Object.entries(changes).map(([key, value]) => `${key} ${value}`)].join(', ');
+}
+
+/**
+ * The command that trains with the same configuration: with the same seed, and the same images in the same order.
+ *
+ * @throws AblateError for a configuration that this version cannot make
+ */
+export function trainingCommand(config: TrainingConfig, { recipe, seed, changes }: RunChoices): string {
+  const { model, dataset, steps } = config;
+  const withChanges = (set: Readonly<Record<string, string>>) =>
+    Object.entries(set).reduce<ConfigOverrides>((keys, [key, value]) => setKey(keys, key, value), {
+      model,
+      dataset,
+      recipe,
+      steps,
+      seed,
+    });
+  // A change may bring others with it, which the run does not have: without augmentation, for one, images are taken whole.
+  const brought = changedKeys(config, resolveConfig(withChanges(changes)));
+  const undone = Object.entries(brought).filter(([key, value]) => value !== '-' && !implied.has(key));
+  const options = Object.entries({ data: dataset, recipe, steps, seed }).map(
+    ([key, value]) => `--${key} ${quoted(String(value))}`,
+  );
+  const set = Object.entries({ ...changes, ...Object.fromEntries(undone) }).map(
+    ([key, value]) => `--set ${quoted(`${key}=${value}`)}`,
+  );
+  return ['npx ablate train', quoted(model), ...options, ...set].join(' ');
 }

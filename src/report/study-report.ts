@@ -16,7 +16,8 @@ import { distinctEnvironments, gatherVariant, type RunReference } from './gather
 import type { ReportData, ReportRun, ReportVariant } from './report-data.ts';
 import { shownDataset } from './shown-dataset.ts';
 
-const designWords: Readonly<Record<DesignName, string>> = {
+/** Designs in words. */
+export const designWords: Readonly<Record<DesignName, string>> = {
   'one-at-a-time': 'the baseline, and one change at a time',
   'leave-one-out': 'everything on, and all but one change',
   factorial: 'all combinations of the changes (full factorial)',

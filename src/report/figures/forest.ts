@@ -1,7 +1,7 @@
 import type { Effect } from '../../study/effects.ts';
 import type { Figure, TopLevelSpec } from '../render.ts';
 import { verdictOf } from '../tables.ts';
-import { percentile } from '../../util/percentile.ts';
+import { axisLimit } from './axis-limit.ts';
 import { lightColours } from '../theme.ts';
 
 const colours = {
@@ -94,17 +94,6 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
       (beyond.length > 0 ? ' Arrows: beyond the axis.' : ''),
     spec: spec as unknown as TopLevelSpec,
   };
-}
-
-/**
- * The end of the axis, of a few effects far beyond the others, without them: they would press all others together.
- *
- * @param extents of the effects, from zero to the farther end of the interval
- */
-function axisLimit(extents: readonly number[]): number {
-  const typical = percentile(extents, 0.5);
-  const shown = extents.filter((extent) => extent <= 4 * typical);
-  return 1.05 * Math.max(...(shown.length > 0 ? shown : extents), 0.1);
 }
 
 function describe({ difference, low, high }: { difference: number; low: number | null; high: number | null }): string {

@@ -1,7 +1,8 @@
 /** The part of a figure that shows accuracy against one cost. */
 import { paretoFront, type Priced } from '../pareto.ts';
 import { lightColours } from '../theme.ts';
-import { placeLabels, type Box } from './label-placement.ts';
+import { placeLabels, stepsBetween } from './label-placement.ts';
+import { linear, logarithmic, ticksWithin } from './scales.ts';
 
 const width = 330;
 const height = 230;
@@ -25,8 +26,14 @@ const shapes = ['circle', 'square', 'diamond'];
 /** Accuracy in percent against a cost, each point once; the Pareto front is joined and named. As a Vega-Lite view. */
 export function frontPanel(points: readonly PanelPoint[], { title, format, series }: PanelOptions) {
   const front = paretoFront(points);
-  const x = logarithmic(points.map(({ cost }) => cost));
-  const y = linear(points.map(({ accuracy }) => accuracy));
+  const x = logarithmic(
+    points.map(({ cost }) => cost),
+    width,
+  );
+  const y = linear(
+    points.map(({ accuracy }) => accuracy),
+    height,
+  );
   const inFront = new Set(front.map(({ name }) => name));
   const pixels = points.map(({ name, cost, accuracy }) => ({
     ...(inFront.has(name) && { name }),
@@ -90,57 +97,5 @@ export function frontPanel(points: readonly PanelPoint[], { title, format, serie
         encoding: { text: { field: 'name' } },
       },
     ],
-  };
-}
-
-/** The line that joins the front: from each point to the right, then up to the next. */
-function stepsBetween(front: readonly { readonly x: number; readonly y: number }[]): Box[] {
-  const inOrder = [...front].sort((a, b) => a.x - b.x);
-  return inOrder.slice(1).flatMap((next, i) => {
-    const { x, y } = inOrder[i]!;
-    return [
-      { left: x, right: next.x, top: y - 1, bottom: y + 1 },
-      { left: next.x - 1, right: next.x + 1, top: next.y, bottom: y },
-    ];
-  });
-}
-
-/** Up to about six round values on a logarithmic axis: 1, 2 and 5 in each power of ten, fewer where there are many powers. */
-function ticksWithin([low, high]: readonly [number, number]): number[] {
-  const mantissas = high / low > 100 ? [1] : high / low > 4 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
-  const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
-    for (const mantissa of mantissas) {
-      const tick = mantissa * 10 ** power;
-      if (tick >= low && tick <= high) ticks.push(tick);
-    }
-  }
-  return ticks;
-}
-
-interface Scale {
-  readonly domain: readonly [number, number];
-  toPixel(value: number): number;
-  fromPixel(pixel: number): number;
-}
-
-function logarithmic(values: readonly number[]): Scale {
-  const logs = values.map(Math.log);
-  const room = 0.12 * Math.max(Math.max(...logs) - Math.min(...logs), 0.2);
-  const [low, high] = [Math.min(...logs) - room, Math.max(...logs) + room];
-  return {
-    domain: [Math.exp(low), Math.exp(high)],
-    toPixel: (value) => (width * (Math.log(value) - low)) / (high - low),
-    fromPixel: (pixel) => Math.exp(low + (pixel / width) * (high - low)),
-  };
-}
-
-function linear(values: readonly number[]): Scale {
-  const room = 0.15 * Math.max(Math.max(...values) - Math.min(...values), 0.5);
-  const [low, high] = [Math.min(...values) - room, Math.max(...values) + room];
-  return {
-    domain: [low, high],
-    toPixel: (value) => (height * (value - low)) / (high - low),
-    fromPixel: (pixel) => low + (pixel / height) * (high - low),
   };
 }

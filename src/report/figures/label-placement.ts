@@ -60,6 +60,18 @@ export function placeLabels(
   });
 }
 
+/** The line that joins a front, which no text should cover: from each point to the right, then up to the next. */
+export function stepsBetween(front: readonly { readonly x: number; readonly y: number }[]): Box[] {
+  const inOrder = [...front].sort((a, b) => a.x - b.x);
+  return inOrder.slice(1).flatMap((next, i) => {
+    const { x, y } = inOrder[i]!;
+    return [
+      { left: x, right: next.x, top: y - 1, bottom: y + 1 },
+      { left: next.x - 1, right: next.x + 1, top: next.y, bottom: y },
+    ];
+  });
+}
+
 function overlap(a: Box, b: Box): number {
   const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
   const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
