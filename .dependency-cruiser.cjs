@@ -93,8 +93,8 @@ module.exports = {
       name: 'declared-packages',
       comment: 'what the program imports is a dependency of package.json, not a development one',
       severity: 'error',
-      // What is used only where the sources are: starting workers from source, building the browser's part.
-      from: { path: '^src/', pathNot: [tests, '^src/util/source-worker\\.mjs$', '/vite\\.config\\.ts$'] },
+      // What is used only where the sources are: starting workers from source, building the pages, and what the build puts into them.
+      from: { path: '^src/', pathNot: [tests, '^src/util/source-worker\\.mjs$', '/vite\\.config\\.ts$', '^src/web/ui/client/'] },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], pathNot: 'node_modules/@types/' },
     },
   ],

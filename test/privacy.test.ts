@@ -111,10 +111,10 @@ describe.skipIf(whyNotTraced)(skippable('under strace', whyNotTraced), () => {
   });
 });
 
-test('no command is forgotten, but the page of ablate demo, whose server listens until it is stopped', async () => {
+test('no command is forgotten, but the pages of ablate demo and ablate ui, whose servers listen until they are stopped', async () => {
   const { stdout } = await runCli(['--help']);
   const names = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
   expect(names).toContain('train');
-  const covered = [...commands.map((line) => line.split(' ')[0]), 'demo', 'help'];
+  const covered = [...commands.map((line) => line.split(' ')[0]), 'demo', 'ui', 'help'];
   expect(names.filter((name) => !covered.includes(name))).toEqual([]);
 });

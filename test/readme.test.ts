@@ -34,6 +34,8 @@ const hasCifar10 = findCifar10() !== undefined;
 function expectedOf(command: string): Expected {
   if (command.includes(' study ')) return { code: 0, stderr: /^$/, more: ['--dry-run'] };
   if (/ (label|demo|bench infer) /.test(command)) return { code: 1, stderr: /^error: .*(tuto\.onnx|photo\.jpg)/ };
+  // It would listen until it is stopped.
+  if (command.endsWith(' ui')) return { code: 2, stderr: /--port/, more: ['--port', 'none'] };
   if (command.includes(' eval trained_models/') && hasCifar10) return { code: 0, stderr: /^$/ };
   if (command.includes(' eval trained_models/'))
     return { code: 1, stderr: /^error: \$ABLATE_DATA_DIR \(=nowhere\) does not exist/ };

@@ -20,6 +20,7 @@ export const commandNames = [
   'study',
   'report',
   'runs',
+  'ui',
   'data',
   'doctor',
   'help',

@@ -15,6 +15,7 @@ import { addReportCommand } from './commands/report.ts';
 import { addRunsCommand } from './commands/runs.ts';
 import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
+import { addUiCommand } from './commands/ui.ts';
 import { reportError } from './errors.ts';
 import { requireValues } from './options.ts';
 import { write } from './output.ts';
@@ -37,6 +38,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addStudyCommand,
   addReportCommand,
   addRunsCommand,
+  addUiCommand,
   addDataCommand,
   addDoctorCommand,
 ];

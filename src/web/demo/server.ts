@@ -31,12 +31,12 @@ export interface DemoOptions extends ListenOptions {
  */
 export async function startDemo(options: DemoOptions): Promise<PageServer> {
   const { host = loopback, clientFolder = builtPageFolder('demo') } = options;
+  const models = options.models.map(loadModel);
   const app = await createPageApp(clientFolder, host, {
     scriptSrc: ["'wasm-unsafe-eval'"],
     workerSrc: ['blob:'],
     connectSrc: ['blob:', 'data:'],
   });
-  const models = options.models.map(loadModel);
   const runtimeFolder = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
   app.get('/models.json', (context) => context.json(models.map(({ description }) => description)));
   app.get('/models/:id', (context) => {

@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { once } from 'node:events';
+import { isIP } from 'node:net';
+import { interruptible } from '../interrupt.ts';
+import { parsePort, runsDirOption } from '../options.ts';
+import { note, print } from '../output.ts';
+
+interface Options {
+  readonly port: number;
+  readonly host: string;
+}
+
+export function addUiCommand(program: Command): void {
+  program
+    .command('ui')
+    .description('a page that shows runs and studies live: curves, effects, what a network gets wrong and what it has learnt')
+    .argument('[folder]', 'folder of the runs', runsDirOption[2])
+    .option('--port <n>', 'port to listen on; 0 takes a free one', parsePort, 8018)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .action(serveUi);
+}
+
+async function serveUi(folder: string, { port, host }: Options): Promise<void> {
+  const { startUi } = await import('../../web/ui/server/server.ts');
+  const server = await startUi({ runsFolder: folder, port, host });
+  print(server.url);
+  note('Open the address in a browser. Ctrl-C ends.');
+  if (!isLoopback(host)) {
+    note(
+      `Whoever reaches ${host} over the network can read these runs: there is no password. For yourself alone, leave --host out,`,
+    );
+    note(`and from another machine: ssh -L ${new URL(server.url).port}:localhost:${new URL(server.url).port} <this machine>`);
+  }
+  try {
+    await interruptible('stopping', async (signal) => {
+      await once(signal, 'abort');
+    });
+  } finally {
+    await server.close();
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}

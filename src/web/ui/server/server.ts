@@ -1,0 +1,133 @@
+/**
+ * Serves the live page: what the folders of runs say, and nothing else. Runs of other processes and other days are the same to it as those of
+ * this moment. It writes nothing.
+ */
+import { basename } from 'node:path';
+import tQuantile from '@stdlib/stats-base-dists-t-quantile';
+import { bodyLimit } from 'hono/body-limit';
+import * as z from 'zod';
+import { listCheckpoints } from '../../../runs/checkpoint.ts';
+import { filterPictures } from '../../../runs/filter-pictures.ts';
+import { readSafetensors } from '../../../runs/safetensors.ts';
+import { AblateError } from '../../../util/errors.ts';
+import { packageVersion } from '../../../util/package.ts';
+import { builtPageFolder, createPageApp, listen, loopback, type ListenOptions, type PageServer } from '../../page-server.ts';
+import type { CurvesRequest, PageState } from '../protocol.ts';
+import { createCurves } from './curves.ts';
+import { eventStream } from './event-stream.ts';
+import { createLive } from './live.ts';
+import { createRunIndex } from './run-index.ts';
+import { detailsOf } from './run-details.ts';
+import { createStudies } from './studies.ts';
+
+export interface UiOptions extends ListenOptions {
+  /** The folder of all runs, which need not be there yet. */
+  readonly runsFolder: string;
+  /** The built page; default where `npm run build` puts it. */
+  readonly clientFolder?: string;
+}
+
+/** Degrees of freedom that the page has percentiles for: with more, they hardly change. */
+const mostFreedom = 200;
+
+/** Of the bytes that a page sends. */
+const largestRequest = 2 ** 20;
+
+const curvesRequest = z.object({
+  runs: z
+    .array(
+      z.object({
+        id: z.string(),
+        have: z
+          .record(z.string(), z.object({ generation: z.string(), unit: z.number().positive(), points: z.int().min(0) }))
+          .exactOptional(),
+      }),
+    )
+    .max(64),
+  keys: z.array(z.string()).max(400),
+  most: z.int().min(1),
+});
+
+/**
+ * Starts the server. Nothing is read before a page asks.
+ *
+ * @throws AblateError if the port is taken or the page is not built
+ */
+export async function startUi(options: UiOptions): Promise<PageServer> {
+  const { host = loopback, runsFolder, clientFolder = builtPageFolder('ui') } = options;
+  const app = await createPageApp(clientFolder, host);
+  const studies = createStudies(runsFolder, () => index);
+  const index = createRunIndex(runsFolder, studies.of);
+  const live = createLive(index, studies);
+  const curves = createCurves((id) => {
+    const run = index.run(id);
+    const batchSize = index.rows.get(id)?.choices?.batchSize;
+    return run && { run, batchSize: batchSize ?? 1 };
+  });
+  const tQuantiles = Array.from({ length: mostFreedom }, (_, i) => tQuantile(0.975, i + 1));
+
+  app.use('/api/*', bodyLimit({ maxSize: largestRequest }));
+
+  app.get('/api/state', async (context) => {
+    await live.refresh();
+    const state: PageState = {
+      folder: runsFolder,
+      ...(index.problem !== undefined && { problem: index.problem }),
+      version: packageVersion(),
+      control: false,
+      runs: [...index.rows.values()],
+      studies: studies.summaries(),
+      tQuantiles,
+    };
+    return context.json(state);
+  });
+
+  app.get('/api/events', () => {
+    const headers = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' };
+    return new Response(eventStream(live), { headers });
+  });
+
+  app.post('/api/curves', async (context) => {
+    const { success, data, error } = curvesRequest.safeParse(await jsonOf(context.req.raw));
+    if (!success) return context.text(z.prettifyError(error), 400);
+    const answer = await curves.answer(data satisfies CurvesRequest);
+    return new Response(answer, { headers: { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-store' } });
+  });
+
+  app.get('/api/study', (context) => {
+    const view = studies.view(context.req.query('name') ?? '');
+    return view === undefined ? context.notFound() : context.json(view);
+  });
+
+  app.get('/api/run', (context) => {
+    const id = context.req.query('id') ?? '';
+    const run = index.run(id);
+    return run === undefined ? context.notFound() : context.json(detailsOf(id, run, index.config(id)));
+  });
+
+  app.get('/api/filters.png', (context) => {
+    const { id = '', step = '', layer = '' } = context.req.query();
+    const run = index.run(id);
+    const checkpoint = run && listCheckpoints(run).find((each) => String(each.step) === step);
+    if (checkpoint === undefined) return context.notFound();
+    try {
+      // One below the other: the page arranges them.
+      const { png } = filterPictures(readSafetensors(checkpoint.path), layer, basename(checkpoint.path), { columns: 1, gap: 0 });
+      return new Response(Buffer.from(png), { headers: { 'Content-Type': 'image/png', 'Cache-Control': 'max-age=3600' } });
+    } catch (error) {
+      if (error instanceof AblateError) return context.text(error.message, 404);
+      throw error;
+    }
+  });
+
+  return await listen(app, options);
+}
+
+/** Undefined for what is no JSON. */
+async function jsonOf(request: Request): Promise<unknown> {
+  try {
+    return await request.json();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,469 @@
+/** The live page in a real browser: Debian's Chromium, headless. */
+import { spawn } from 'node:child_process';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { cifar10Classes } from '../src/data/cifar10.ts';
+import { initializeParameters } from '../src/train/initialize.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { saveCheckpoint } from '../src/runs/checkpoint.ts';
+import { openRun } from '../src/runs/run-folder.ts';
+import { resolveConfig } from '../src/train/config.ts';
+import { recordedClassifier } from '../src/train/recorded-classifier.ts';
+import { tensorsOf } from '../src/train/weights.ts';
+import { environmentVariable } from '../src/util/env.ts';
+import { thisProcess } from '../src/util/process-identity.ts';
+import type { PageServer } from '../src/web/page-server.ts';
+import { startUi } from '../src/web/ui/server/server.ts';
+import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
+import { metricsLine, recordRun } from './recorded-runs.ts';
+import { skippable } from './skippable.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ablate-ui-'));
+const clientFolder = join(folder, 'client');
+/** Never changed by a test. */
+const given = join(folder, 'given');
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const screenshots = environmentVariable('ABLATE_UI_SCREENSHOTS');
+
+let browser: Browser;
+let runs = '';
+let server: PageServer;
+
+beforeAll(async () => {
+  if (browserPath === undefined) return;
+  const configFile = fileURLToPath(new URL('../src/web/ui/vite.config.ts', import.meta.url));
+  await build({ configFile, logLevel: 'error', build: { outDir: clientFolder } });
+  recordFolder(given);
+  browser = await chromium.launch({ executablePath: browserPath, args: browserFlags });
+});
+afterAll(async () => {
+  if (browserPath === undefined) return;
+  await browser.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+beforeEach(() => {
+  runs = mkdtempSync(join(folder, 'runs-'));
+});
+
+/** A study of three variants and three seeds, the last two of its runs not finished, and three runs of other models. */
+function recordFolder(root: string): void {
+  const common = { steps: 200, evalEvery: 20, saveEverySeconds: 60, keepCheckpoints: 1 };
+  const variants = { baseline: {}, 'no augmentation': { augment: false, inputSize: 24 }, 'no LRN': { lrn: false } };
+  const states = [1, 2, 3].flatMap((seed, i) =>
+    Object.entries(variants).map(([variant, overrides], k) => {
+      const number = 3 * i + k + 1;
+      const share = number < 8 ? 1 : number === 8 ? 0.5 : 0;
+      const accuracy = 0.6 + 0.05 * k;
+      recordRun(root, { number, accuracy, share, overrides: { ...common, ...overrides, seed } });
+      return { variant, seed, run: `tuto/${number}`, state: share === 1 ? 'finished' : 'waiting' };
+    }),
+  );
+  const text = readFileSync(new URL('../studies/quick-start.yaml', import.meta.url), 'utf8');
+  mkdirSync(join(root, '.studies', 'quick-start'), { recursive: true });
+  const dataset = { name: 'cifar10', fingerprint: 'x', synthetic: false, classes: cifar10Classes, shape: [3, 32, 32] };
+  writeFileSync(
+    join(root, '.studies', 'quick-start', 'study.json'),
+    JSON.stringify({
+      ...{ format: 'ablate-study-1', name: 'quick-start', file: { path: 'studies/quick-start.yaml', text }, dataset },
+      ...{ runs: states, updatedAt: '2026-01-31T12:00:00.000Z' },
+    }),
+  );
+  recordRun(root, { number: 10, records: 3000, overrides: { steps: 30_000 } });
+  recordRun(root, {
+    model: 'nin0',
+    number: 1,
+    share: 0.3,
+    status: { status: 'failed', diverged: true, reason: 'the loss is not finite' },
+  });
+  const squeeze = recordRun(root, { model: 'squeeze1', number: 1, accuracy: 0.9, overrides: { recipe: 'modern' } });
+  recordDetails(squeeze);
+}
+
+/** An evaluation and two checkpoints. */
+function recordDetails(path: string): void {
+  const classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
+  const confusion = classes.map((_, i) => classes.map((__, k) => (i === k ? 70 : (i * k) % 5)));
+  const perClass = classes.map((label, i) => ({
+    label,
+    images: confusion[i]!.reduce((sum, n) => sum + n, 0),
+    accuracy: 0.7 + 0.02 * i,
+  }));
+  const images = perClass.reduce((sum, { images: count }) => sum + count, 0);
+  writeFileSync(
+    join(path, 'evaluation.json'),
+    JSON.stringify({
+      split: 'test',
+      tta: 'none',
+      accuracy: 0.8,
+      loss: 0.6,
+      images,
+      imagesPerSecond: 1,
+      perClass,
+      confusion,
+      step: 1000,
+      weights: 'ema',
+    }),
+  );
+  const config = resolveConfig({ model: 'squeeze1', recipe: 'modern' });
+  const plan = referenceEngine.compileInference(recordedClassifier(openRun(path))!.network, { batchSize: 1 });
+  for (const step of [500, 1000]) {
+    initializeParameters(plan.parameters, step, config.initializer);
+    const metadata = { model: 'squeeze1', config: JSON.stringify(config) };
+    saveCheckpoint(openRun(path), { step, tensors: tensorsOf(plan.parameters, plan.parameters.values, ''), metadata });
+  }
+}
+
+interface OpenPage {
+  readonly page: Page;
+  readonly requested: string[];
+  readonly failures: string[];
+}
+
+interface Look {
+  readonly width?: number;
+  readonly colorScheme?: 'light' | 'dark';
+}
+
+/** Starts a server for a folder, opens a place of its page, and looks for what must never be: errors, and requests to anywhere else. */
+async function withPage(
+  path: string,
+  work: (open: OpenPage) => Promise<void>,
+  { width = 1280, colorScheme = 'light' }: Look = {},
+) {
+  server = await startUi({ runsFolder: runs, port: 0, clientFolder });
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const requested: string[] = [];
+  const failures: string[] = [];
+  page.on('request', (request) => requested.push(request.url()));
+  page.on('pageerror', (error) => failures.push(error.message));
+  page.on('dialog', (dialog) => failures.push(`dialog: ${dialog.message()}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') failures.push(message.text());
+  });
+  try {
+    await page.goto(`${server.url}#/${path}`);
+    await work({ page, requested, failures });
+    expect(failures).toEqual([]);
+    expect(requested.filter((url) => !url.startsWith(server.url) && !/^(data|blob):/.test(url))).toEqual([]);
+  } finally {
+    await context.close();
+    await server.close();
+  }
+}
+
+/** The rows of the table behind a chart, the first its header. */
+async function tableBehind(page: Page, chart: string): Promise<string[][]> {
+  const figure = page.getByRole('figure', { name: chart, exact: true });
+  const details = figure.locator('details');
+  if ((await details.getAttribute('open')) === null) await details.locator('summary').click();
+  await details.locator('tbody tr').first().waitFor();
+  const rows = await details.locator('tr').all();
+  return await Promise.all(rows.map((row) => row.locator('th, td').allTextContents()));
+}
+
+const views = {
+  runs: { path: 'runs', shows: 'test accuracy' },
+  'runs in groups': { path: 'runs?group=model.lrn&runs=0:tuto/1+1:tuto/2+2:tuto/3+3:tuto/4+4:tuto/6', shows: '95% interval' },
+  studies: { path: 'studies', shows: 'A first study of tuto' },
+  study: { path: 'study/quick-start', shows: 'What each change buys' },
+  'a run': { path: 'run/squeeze1%2F1', shows: 'learning rate' },
+  'right and wrong': { path: 'run/squeeze1%2F1?tab=mistakes', shows: 'Most often confused' },
+  filters: { path: 'run/squeeze1%2F1?tab=filters', shows: 'step 1,000' },
+  network: { path: 'run/squeeze1%2F1?tab=network', shows: 'fire2' },
+  record: {
+    path: 'run/squeeze1%2F1?tab=record',
+    shows: 'npx ablate train squeeze1 --data cifar10 --recipe modern --steps 1000 --seed 1',
+  },
+};
+
+describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
+  describe.each(Object.entries(views))('%s', (name, { path, shows }) => {
+    test.each([
+      { width: 390, colorScheme: 'light' },
+      { width: 1100, colorScheme: 'dark' },
+      { width: 2560, colorScheme: 'light' },
+    ] as const)('%o: nothing is cut, and a screen reader finds its way', async (look) => {
+      runs = given;
+      await withPage(
+        path,
+        async ({ page }) => {
+          await page.getByText(shows).first().waitFor({ state: 'attached' });
+          await page.waitForLoadState('networkidle').catch(() => undefined);
+          // The page itself never scrolls sideways: what is wide scrolls in its frame.
+          expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(look.width);
+          if (screenshots !== undefined) {
+            const file = `${name.replaceAll(' ', '-')}-${look.width}-${look.colorScheme}.png`;
+            await page.screenshot({ path: join(screenshots, file), fullPage: true });
+          }
+          await page.evaluate(axe);
+          const found = await page.evaluate<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>(
+            'axe.run()',
+          );
+          const serious = found.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+          expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join('\n')}`)).toEqual([]);
+        },
+        look,
+      );
+    });
+  });
+
+  test('curves are drawn in the colours of their runs, and the table behind has their values', async () => {
+    runs = given;
+    await withPage('runs?runs=0:tuto%252F1+1:tuto%252F2', async ({ page }) => {
+      const rows = await tableBehind(page, 'test accuracy');
+      expect(rows[0]).toEqual(['steps', 'tuto/1', 'tuto/2']);
+      const last = rows.at(-1)!;
+      expect(last[0]).toBe('200');
+      expect(Math.abs(Number.parseFloat(last[1]!) - 59)).toBeLessThan(2);
+      expect(Number.parseFloat(last[2]!)).toBeGreaterThan(Number.parseFloat(last[1]!));
+      const colours = await page.evaluate<number[]>(`(() => {
+        const canvas = document.querySelector('.chart canvas');
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const near = (r, g, b) => {
+          let count = 0;
+          for (let i = 0; i < data.length; i += 4) {
+            if (Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 30 && data[i + 3] > 200) count++;
+          }
+          return count;
+        };
+        return [near(0x2a, 0x78, 0xd6), near(0xd9, 0x62, 0x0f), near(0x0d, 0x7a, 0x54)];
+      })()`);
+      expect(colours[0]).toBeGreaterThan(100);
+      expect(colours[1]).toBeGreaterThan(100);
+      expect(colours[2]).toBe(0);
+    });
+  });
+
+  test('over the images and the time of training, smoothed, and on a logarithmic axis', async () => {
+    runs = given;
+    await withPage('runs?runs=0:tuto%252F1&metrics=train/loss', async ({ page }) => {
+      const lastOf = async () => (await tableBehind(page, 'training loss')).at(-1)!;
+      expect((await lastOf())[0]).toBe('200');
+      await page.getByText('images', { exact: true }).click();
+      await expect.poll(lastOf).toMatchObject(['25.6k', expect.any(String)]);
+      await page.getByText('time', { exact: true }).click();
+      await expect.poll(lastOf).toMatchObject(['0:20', expect.any(String)]);
+      const before = (await tableBehind(page, 'training loss')).map(([, value]) => value);
+      await page.getByLabel('Smoothing').first().fill('6');
+      await expect.poll(async () => (await tableBehind(page, 'training loss')).map(([, value]) => value)).not.toEqual(before);
+      await page.getByRole('button', { name: 'log', exact: true }).click();
+      await expect.poll(() => page.url()).toContain('logy=train%2Floss');
+      await page.reload();
+      await page.getByRole('button', { name: 'log', exact: true, pressed: true }).waitFor();
+    });
+  });
+
+  test('groups have the mean of their runs, and differences from one of them are paired by seed', async () => {
+    runs = given;
+    const chosen = [1, 3, 4, 6].map((number, i) => `${i}:tuto%252F${number}`).join('+');
+    await withPage(`runs?runs=${chosen}&group=model.lrn`, async ({ page }) => {
+      const rows = await tableBehind(page, 'test accuracy');
+      expect(rows[0]).toEqual(['steps', 'lrn true', 'lrn false']);
+      const [, withLrn, without] = rows.at(-1)!.map(Number.parseFloat);
+      await page.getByRole('combobox', { name: 'Show' }).selectOption('difference from lrn true');
+      const differences = await tableBehind(page, 'test accuracy: difference from lrn true, points');
+      expect(differences[0]).toEqual(['steps', 'lrn false']);
+      expect(Number.parseFloat(differences.at(-1)![1]!.replace('+', ''))).toBeCloseTo(without! - withLrn!, 1);
+    });
+  });
+
+  test('runs are found, sorted and selected, and a reload shows the same', async () => {
+    runs = given;
+    await withPage('runs', async ({ page }) => {
+      const names = () => page.locator('.run-table tbody th').allTextContents();
+      await expect.poll(names).toHaveLength(12);
+      await page.keyboard.press('/');
+      await page.keyboard.type('lrn false');
+      await expect.poll(names).toEqual(['tuto/9', 'tuto/6', 'tuto/3']);
+      await page.getByRole('searchbox').fill('');
+      await page.getByRole('button', { name: 'accuracy', exact: true }).click();
+      await expect.poll(async () => (await names())[0]).toBe('squeeze1/1');
+      await page.getByRole('button', { name: 'accuracy', exact: true }).click();
+      await expect.poll(async () => (await names())[0]).not.toBe('squeeze1/1');
+      await page.getByRole('button', { name: 'clear', exact: true }).click();
+      await page.getByText('No run is selected').waitFor();
+      await page.getByLabel('Show the curves of tuto/3').check();
+      await page.getByLabel('Show the curves of tuto/1', { exact: true }).check();
+      await page.getByLabel('Show the curves of tuto/3').uncheck();
+      await expect.poll(async () => (await tableBehind(page, 'test accuracy'))[0]).toEqual(['steps', 'tuto/1']);
+      const colour = () => page.evaluate<string>(`document.querySelector('tr[data-id="tuto/1"] .swatch').style.background`);
+      // The second one chosen: its colour stays when the first is gone.
+      expect(await colour()).toBe('rgb(217, 98, 15)');
+      await page.reload();
+      await expect.poll(async () => (await tableBehind(page, 'test accuracy'))[0]).toEqual(['steps', 'tuto/1']);
+      expect(await colour()).toBe('rgb(217, 98, 15)');
+    });
+  });
+
+  test('a run that diverged is folded away until it is asked for', async () => {
+    runs = given;
+    await withPage('runs?runs=0:nin0%252F1+1:tuto%252F1', async ({ page }) => {
+      expect((await tableBehind(page, 'test accuracy'))[0]).toEqual(['steps', 'tuto/1']);
+      await page.getByRole('button', { name: '1 diverged' }).click();
+      await expect.poll(async () => (await tableBehind(page, 'test accuracy'))[0]).toEqual(['steps', 'nin0/1', 'tuto/1']);
+    });
+  });
+
+  test('everything can be reached and read from the keyboard', async () => {
+    runs = given;
+    await withPage('runs?runs=0:tuto%252F1', async ({ page }) => {
+      await tableBehind(page, 'test accuracy');
+      await page.keyboard.press('Tab');
+      await page.getByLabel('Show the curves of tuto/10').focus();
+      await page.keyboard.press('ArrowDown');
+      const focused = () => page.evaluate<string>("document.activeElement.closest('tr')?.dataset.id ?? ''");
+      await expect.poll(focused).not.toBe('tuto/10');
+      const next = await focused();
+      await page.keyboard.press('Space');
+      await page.getByLabel(`Show the curves of ${next}`).isChecked();
+      const chart = page.getByRole('img', { name: /^test accuracy over steps/ });
+      await chart.focus();
+      await page.keyboard.press('End');
+      await page.locator('.reading').getByText('200 steps').waitFor();
+      await page.locator('.reading').getByText('tuto/1').waitFor();
+      await page.keyboard.press('Escape');
+      await page.locator('.reading').waitFor({ state: 'detached' });
+    });
+  });
+
+  test('what a study says by now, and what is left of it', async () => {
+    runs = given;
+    await withPage('study/quick-start', async ({ page }) => {
+      await page.locator('.effects tbody tr').first().waitFor();
+      const effects = await page.locator('.effects tbody tr').allTextContents();
+      expect(effects).toHaveLength(2);
+      expect(effects[0]).toContain('no augmentation');
+      expect(effects[0]).toMatch(/\[.*, .*\]/);
+      await page.getByText('7 of 9').waitFor();
+      await page.getByText('ablate study studies/quick-start.yaml').waitFor();
+      expect((await tableBehind(page, 'test accuracy'))[0]).toEqual(['steps', 'baseline', 'no augmentation', 'no LRN']);
+      await page.getByRole('button', { name: 'baseline 3' }).click();
+      const rows = await tableBehind(page, 'test accuracy: difference from baseline, points');
+      expect(rows[0]).toEqual(['steps', 'no augmentation', 'no LRN']);
+      expect(Number.parseFloat(rows.at(-1)![1]!.replace('+', ''))).toBeCloseTo(5, 0);
+    });
+  });
+
+  test('a network as a graph and as a table, and filters at each checkpoint', async () => {
+    runs = given;
+    await withPage('run/squeeze1%2F1?tab=network', async ({ page }) => {
+      await page.locator('.layers tfoot').waitFor();
+      const layers = await page.locator('.layers tbody tr').count();
+      expect(await page.locator('.graph .layer').count()).toBe(layers + 1);
+      expect(await page.locator('.layers tfoot').textContent()).toContain('147,540');
+      await page.getByRole('link', { name: 'Filters' }).click();
+      const pictures = page.getByRole('img', { name: /filters of conv1 after/ });
+      await expect.poll(() => pictures.count()).toBe(2);
+      const isDrawn = () =>
+        page.evaluate<boolean>(`(() => {
+          const canvas = document.querySelector('.filters canvas');
+          return new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size > 50;
+        })()`);
+      await expect.poll(isDrawn).toBe(true);
+    });
+  });
+
+  describe('live', () => {
+    test('records are drawn as they are written, half a line waits, and new runs appear', async () => {
+      const path = recordRun(runs, { number: 1, share: 0.5, status: { status: 'running', ...thisProcess() } });
+      await withPage('runs?runs=0:tuto%252F1+1:tuto%252F2&metrics=train/loss', async ({ page }) => {
+        const lastOf = async () => (await tableBehind(page, 'training loss')).at(-1)!;
+        await expect.poll(lastOf).toMatchObject(['500', expect.any(String)]);
+        const metrics = join(path, 'metrics.jsonl');
+        appendFileSync(metrics, metricsLine(600, { 'train/loss': 0.5 }) + metricsLine(700, { 'train/loss': 0.25 }).slice(0, 20));
+        await expect.poll(lastOf, { timeout: 10_000 }).toEqual(['600', '0.5']);
+        appendFileSync(metrics, metricsLine(700, { 'train/loss': 0.25 }).slice(20));
+        await expect.poll(lastOf, { timeout: 10_000 }).toEqual(['700', '0.25']);
+        recordRun(runs, { number: 2 });
+        await expect
+          .poll(async () => (await tableBehind(page, 'training loss'))[0], { timeout: 10_000 })
+          .toEqual(['steps', 'tuto/1', 'tuto/2']);
+        rmSync(join(runs, 'tuto', '2'), { recursive: true });
+        await expect.poll(() => page.locator('.run-table tbody th').allTextContents(), { timeout: 10_000 }).toEqual(['tuto/1']);
+      });
+    });
+
+    test('a training that is killed is interrupted, and one that is resumed loses what it does again', async () => {
+      const child = spawn('sleep', ['60']);
+      const status = { status: 'running', ...thisProcess(), pid: child.pid, startTicks: undefined };
+      const path = recordRun(runs, { number: 1, share: 0.5, status });
+      await withPage('run/tuto%2F1', async ({ page }) => {
+        await page.locator('.title .state.running').waitFor();
+        child.kill('SIGKILL');
+        await page.locator('.title .state.interrupted').waitFor();
+        await page.getByText(`process ${child.pid} is gone`).waitFor();
+        const lastOf = async () => (await tableBehind(page, 'loss')).at(-1)!;
+        await expect.poll(async () => (await lastOf())[0]).toBe('500');
+        const status = JSON.parse(readFileSync(join(path, 'status.json'), 'utf8')) as object;
+        writeFileSync(join(path, 'status.json'), JSON.stringify({ ...status, ...thisProcess(), status: 'running' }));
+        await page.locator('.title .state.running').waitFor();
+        rmSync(join(path, 'metrics.jsonl'));
+        writeFileSync(join(path, 'metrics.jsonl'), metricsLine(100, { 'train/loss': 2 }));
+        await expect.poll(async () => (await lastOf())[0], { timeout: 10_000 }).toBe('100');
+      });
+    });
+
+    test('a server that is gone is told, and one that is there again is followed', async () => {
+      recordRun(runs, { number: 1 });
+      const first = await startUi({ runsFolder: runs, port: 0, clientFolder });
+      const port = Number(new URL(first.url).port);
+      const page = await browser.newPage();
+      try {
+        await page.goto(first.url);
+        await page.getByText('live', { exact: true }).waitFor();
+        await first.close();
+        await page.getByText('connection lost').waitFor();
+        recordRun(runs, { number: 2 });
+        const second = await startUi({ runsFolder: runs, port, clientFolder });
+        await page.getByText('live', { exact: true }).waitFor({ timeout: 15_000 });
+        await page.getByRole('link', { name: 'tuto/2' }).waitFor();
+        await second.close();
+      } finally {
+        await page.close();
+      }
+    });
+  });
+
+  test('names that are markup are shown as they are written', async () => {
+    const model = '<img src=x onerror=alert(1)>\n<b>';
+    const path = recordRun(runs, { number: 1 });
+    const hostile = join(runs, model, '1');
+    mkdirSync(join(runs, model));
+    cpSync(path, hostile, { recursive: true });
+    const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')) as object;
+    const markup = '"><script>alert(2)</script>';
+    writeFileSync(
+      join(hostile, 'config.json'),
+      JSON.stringify({ ...config, model, dataset: markup, recipe: markup, [markup]: markup }),
+    );
+    appendFileSync(join(hostile, 'metrics.jsonl'), metricsLine(2000, { [markup]: 1, __proto__: 1, 'train/loss': 1 }));
+    await withPage('runs', async ({ page }) => {
+      await page.getByRole('link', { name: model.split('\n')[0]! }).click();
+      await page.getByRole('heading', { level: 1 }).getByText('<img src=x').waitFor();
+      await page.getByRole('link', { name: 'Record' }).click();
+      await page.getByText(markup).first().waitFor();
+      expect(await page.locator('main img, main script').count()).toBe(0);
+    });
+  });
+
+  test('a thousand runs are listed, of which the page holds those in view', async () => {
+    const path = recordRun(runs, { number: 1, records: 5, evaluations: 2 });
+    for (let number = 2; number <= 1000; number++) cpSync(path, join(runs, 'tuto', String(number)), { recursive: true });
+    await withPage('runs?sort=run', async ({ page }) => {
+      await page.getByText('1000 runs, 6 selected').waitFor();
+      expect(await page.locator('.run-table tbody tr').count()).toBeLessThan(100);
+      await page.getByLabel('Show the curves of tuto/1', { exact: true }).focus();
+      await page.keyboard.press('End');
+      await page.getByRole('link', { name: 'tuto/1000' }).waitFor();
+      await expect.poll(() => page.evaluate<string>("document.activeElement.closest('tr')?.dataset.id ?? ''")).toBe('tuto/1000');
+    });
+  });
+});
