@@ -4,7 +4,7 @@
  * temporary folder or the user's cache. Only a download of a data set may, and none is needed here.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -118,3 +118,49 @@ test('no command is forgotten, but the pages of ablate demo and ablate ui, whose
   const covered = [...commands.map((line) => line.split(' ')[0]), 'demo', 'ui', 'help'];
   expect(names.filter((name) => !covered.includes(name))).toEqual([]);
 });
+
+test('nothing that is handed on says where the images are, and no record has the token of an address', async () => {
+  const place = join(folder, 'Anna Meier', 'pictures');
+  mkdirSync(join(folder, 'Anna Meier'));
+  cpSync(join(folder, 'pictures'), place, { recursive: true });
+  const cwd = join(folder, 'shared');
+  mkdirSync(cwd);
+  const study = readFileSync(join(folder, 'study.yaml'), 'utf8').replace('images:pictures', `"images:${place}"`);
+  writeFileSync(join(cwd, 'study.yaml'), study);
+  const url = ['--data-url', 'https://anna:pa55word@example.org/cifar?token=t0ken'];
+  const trained = ['train', 'squeeze0', '--data', `images:${place}`, '--steps', '1', '--batch-size', '4', '--threads', '1'];
+  for (const args of [
+    [...trained, ...url],
+    ['study', 'study.yaml', ...url, '--no-latency'],
+    ['runs', 'compare', 'squeeze0/1', 'squeeze0/2', '-o', 'handed-on/compared', '--no-latency'],
+    ['report', 'tiny', '-o', 'handed-on/study', '--no-latency'],
+    ['freeze', 'squeeze0/1', '-o', 'handed-on/model.onnx'],
+    ['quantize', 'handed-on/model.onnx', '-o', 'handed-on/quantized.onnx', '--data', `images:${place}`, '--images', '32'],
+    [
+      'compress',
+      'squeeze0/1',
+      '--operations',
+      '0.9',
+      '--steps',
+      '1',
+      '--rounds',
+      '1',
+      '--max-drop',
+      '100',
+      ...url,
+      '-o',
+      'handed-on/small.onnx',
+    ],
+  ]) {
+    const { code, stderr } = await runCli(args, { cwd });
+    expect(code, `ablate ${args.join(' ')}\n${stderr}`).toBe(0);
+  }
+  const files = readdirSync(cwd, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map((entry) => join(entry.parentPath, entry.name));
+  const mentions = (text: string) => paths.filter((path) => readFileSync(path, 'latin1').includes(text));
+  expect(mentions('pa55word')).toEqual([]);
+  expect(mentions('t0ken')).toEqual([]);
+  // Those who go on with a run must know it.
+  expect(mentions('images:').length).toBeGreaterThan(0);
+  expect(mentions('Anna Meier').filter((path) => path.startsWith(join(cwd, 'handed-on')))).toEqual([]);
+}, 240_000);

@@ -13,7 +13,7 @@ import { quoted } from '../util/shell.ts';
 import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
 import { commonNotes, outcomesOf, versionNotes } from './study-report.ts';
 import type { ReportData } from './report-data.ts';
-import { shownDataset } from './shown-dataset.ts';
+import { withShownDatasets } from './shown-dataset.ts';
 
 interface Repetitions {
   readonly config: TrainingConfig;
@@ -72,12 +72,12 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
   const unfinished = variants.flatMap((variant) => variant.runs).filter(({ state }) => state !== 'finished');
   const effects = estimateEffects(contrasts, outcomesOf(variants));
   const environments = distinctEnvironments(runs);
-  return {
+  const data: ReportData = {
     name: 'comparison',
     title: `Comparison of ${runs.length} runs`,
     description: '',
     design: 'runs compared by hand',
-    dataset: shownDataset(first.dataset),
+    dataset: first.dataset,
     synthetic: first.dataset === 'synthetic',
     split: first.val ? 'val' : 'test',
     classes: facts.classes,
@@ -104,6 +104,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
         : []),
     ],
   };
+  return withShownDatasets(data, [first.dataset]);
 }
 
 function isOtherwiseScheduled(run: Run, { schedule }: TrainingConfig): boolean {

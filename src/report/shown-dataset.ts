@@ -5,3 +5,19 @@ export function shownDataset(name: string): string {
   const [kind, ...rest] = name.split(':');
   return rest.length === 0 ? name : `${kind}:${basename(rest.join(':'))}`;
 }
+
+/**
+ * What is reported, with every mention of a data set as `shownDataset` says it: in configurations, command lines and the text of a study.
+ *
+ * @param names of the data sets, as runs and studies name them
+ */
+export function withShownDatasets<T>(reported: T, names: readonly string[]): T {
+  if (typeof reported === 'string') {
+    return names.reduce<string>((text, name) => text.replaceAll(name, shownDataset(name)), reported) as T;
+  }
+  if (Array.isArray(reported)) return reported.map((each: unknown) => withShownDatasets(each, names)) as T;
+  if (typeof reported !== 'object' || reported === null) return reported;
+  return Object.fromEntries(
+    Object.entries(reported).map(([key, value]) => [key, withShownDatasets(value as unknown, names)]),
+  ) as T;
+}

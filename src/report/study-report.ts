@@ -14,7 +14,7 @@ import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
 import type { ReportData, ReportRun, ReportVariant } from './report-data.ts';
-import { shownDataset } from './shown-dataset.ts';
+import { withShownDatasets } from './shown-dataset.ts';
 
 /** Designs in words. */
 export const designWords: Readonly<Record<DesignName, string>> = {
@@ -29,7 +29,7 @@ export const designWords: Readonly<Record<DesignName, string>> = {
 /** @throws ConfigurationError if the study's file is no longer valid for this version; DataError if runs were removed */
 export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
   const file = parseStudyFile(state.file.text, state.file.path);
-  const otherImages = file.source.dataset === state.dataset.name ? '' : ` --data ${state.dataset.name}`;
+  const otherImages = file.source.dataset === state.dataset.name ? '' : ` --data ${quoted(state.dataset.name)}`;
   const plan = planStudy(parseStudyFile(state.file.text, state.file.path, state.dataset.name), state.dataset);
   const references = new Map(state.runs.map((each) => [keyOf(each), each]));
   const opened: Run[] = [];
@@ -52,12 +52,12 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
   });
   const outcomes = outcomesOf(variants);
   const environments = distinctEnvironments(opened);
-  return {
+  const data: ReportData = {
     name: plan.name,
     title: plan.title,
     description: plan.description,
     design: designWords[design.name],
-    dataset: shownDataset(state.dataset.name),
+    dataset: state.dataset.name,
     synthetic: state.dataset.synthetic,
     split: baseline.config.val ? 'val' : 'test',
     classes: state.dataset.classes,
@@ -70,6 +70,7 @@ export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
     studyText: state.file.text,
     notes: notesOf(plan, variants, state, environments),
   };
+  return withShownDatasets(data, [state.dataset.name, file.source.dataset]);
 }
 
 /** What the study decided on a run that is not finished. */

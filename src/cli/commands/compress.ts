@@ -115,7 +115,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   if ('stopped' in result) throw interruption(result, steps);
   const { writeCompressionReport } = await import('../../report/compression-report.ts');
   const content = bytesFor(file, result.file);
-  const command = commandLine(given, reference);
+  const command = await commandLine(given, reference);
   const about = { file, reference, config: source.config, dataset, overrides, targets, steps, shrink, command, engine };
   const data = await gather(result, about);
   const written = await writeCompressionReport(data, report);
@@ -155,10 +155,11 @@ function interruption({ stopped: { round, run, step } }: Stopped, steps: number)
   return new Interruption(where, { fix: 'the same command continues' });
 }
 
-/** The command as it was given, but for a name that may mean another run later. */
-function commandLine(given: string, reference: string): string {
-  const words = process.argv.slice(2).map((argument) => quoted(argument === given ? reference : argument));
-  return `npx ablate ${words.join(' ')}`;
+/** The command as it was given, but for a name that may mean another run later, and for what is secret in addresses. */
+async function commandLine(given: string, reference: string): Promise<string> {
+  const { withoutSecrets } = await import('../../runs/environment.ts');
+  const words = process.argv.slice(2).map((argument) => (argument === given ? reference : withoutSecrets(argument)));
+  return `npx ablate ${words.map(quoted).join(' ')}`;
 }
 
 interface About {
@@ -178,10 +179,11 @@ interface About {
 async function gather({ runs, ...result }: Compressed, about: About): Promise<CompressionData> {
   const { distinctEnvironments } = await import('../../report/gather.ts');
   const { describeEnvironment } = await import('../../runs/environment.ts');
+  const { withShownDatasets } = await import('../../report/shown-dataset.ts');
   const { runtimeVersion } = await import('../../deploy/onnx-runtime.ts');
   const { file, reference, config, dataset, overrides, targets, steps, shrink, command, engine } = about;
   const libraries = { onednn: engine.libraryVersion, onnxruntime: runtimeVersion() };
-  return {
+  const data: CompressionData = {
     model: config.model,
     source: reference,
     sourceHeldOut: config.val,
@@ -197,6 +199,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
     trainingEnvironments: distinctEnvironments(runs),
     environment: describeEnvironment({ threads: 1, libraries }),
   };
+  return withShownDatasets(data, [dataset.name]);
 }
 
 /** @param bytes of the file as it is on the disk */
