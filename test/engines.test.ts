@@ -61,6 +61,23 @@ test.skipIf(whyNoWinograd)(skippable("Winograd's kernels train, and the direct o
   inference.dispose();
 });
 
+const whyNoStrips = whyNot ?? (process.arch === 'x64' ? undefined : 'the kernels are those of x86 processors');
+
+test.skipIf(whyNoStrips)(skippable('wide depthwise filters train with kernels made for them', whyNoStrips), () => {
+  const cases = layerCases.conv.filter(({ name }) => /depthwise .*[5-7]x/.test(name) && !name.includes('one pixel'));
+  expect(cases.length).toBeGreaterThan(3);
+  for (const { name, network, batchSize } of cases) {
+    const plan = onednn!.compileTraining(network, { batchSize });
+    const kernels = plan.backwardOperations
+      .filter(({ layer, pass }) => layer === 'c' && pass === 'backwardWeights')
+      .map(({ implementation }) => implementation)
+      .filter((implementation) => implementation !== 'host');
+    expect(kernels.length, name).toBeGreaterThan(1);
+    for (const kernel of kernels) expect(kernel, name).toMatch(/^jit_dw/);
+    plan.dispose();
+  }
+});
+
 const byParts = caseByParts(64);
 
 describe.skipIf(whyNot)(skippable('a first convolution and its pool take a part of a large batch at a time', whyNot), () => {
@@ -94,6 +111,10 @@ describe.skipIf(whyNot)(skippable('a first convolution and its pool take a part 
 const normalized: Readonly<Record<string, { readonly input: number; readonly settings: Record<string, unknown> }>> = {
   inception: { input: 16, settings: inceptionOf(16) },
   xception: { input: 16, settings: { 'conv1.filters': 16, 'stage1.filters': 32, 'stage2.filters': 32, 'stage3.filters': 64 } },
+  resnet8: { input: 32, settings: { 'conv1.filters': 8, 'stage1.filters': 8, 'stage2.filters': 10, 'stage3.filters': 16 } },
+  resnet20: { input: 16, settings: { 'conv1.filters': 8, 'stage1.filters': 8, 'stage2.filters': 16, 'stage3.filters': 16 } },
+  mobilenetv2: { input: 32, settings: { widthMultiplier: 0.2, 'head.filters': 64, dropout: 0 } },
+  mobilenetv3: { input: 32, settings: { widthMultiplier: 0.3, 'head.features': 64, dropout: 0 } },
   air94: { input: 32, settings: { 'group1.filters': 16, 'group2.filters': 32, 'group3.filters': 32 } },
 };
 

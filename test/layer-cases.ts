@@ -93,6 +93,22 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('conv depthwise, 32 channels', [32, 6, 5], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 32, groups: 32, bias: false }),
     ),
+    between('conv depthwise 5x5, stride 2', [32, 8, 7], 3, (b, x) =>
+      b.conv('c', x, { kernel: 5, stride: 2, filters: 32, groups: 32, activation: 'hardSwish' }),
+    ),
+    between('conv depthwise 5x5, 40 channels, larger than its image', [40, 3, 3], 2, (b, x) =>
+      b.conv('c', x, { kernel: 5, filters: 40, groups: 40, bias: false }),
+    ),
+    between('conv depthwise 5x5 of one pixel', [16, 1, 1], 3, (b, x) => b.conv('c', x, { kernel: 5, filters: 16, groups: 16 })),
+    between('conv depthwise 5x4, 10 channels', [10, 6, 7], 2, (b, x) =>
+      b.conv('c', x, { kernel: [5, 4], filters: 10, groups: 10 }),
+    ),
+    between('conv depthwise 3x7 VALID', [16, 5, 9], 2, (b, x) =>
+      b.conv('c', x, { kernel: [3, 7], padding: 'valid', filters: 16, groups: 16 }),
+    ),
+    between('conv depthwise 5x5, padding 0, 1, 4, 3', [16, 6, 6], 2, (b, x) =>
+      b.conv('c', x, { kernel: 5, padding: [0, 1, 4, 3], filters: 16, groups: 16 }),
+    ),
     bare('conv with frozen weights straight on the input', [3, 7, 6], 2, (b, x) =>
       b.dense('head', b.conv('c', x, { kernel: 2, padding: 'valid', filters: 24, frozen: true }), { features: 4 }),
     ),
@@ -446,14 +462,17 @@ function normals(length: number, purpose: string): Float32Array {
   return Float32Array.from({ length }, (_, i) => normal(key, i));
 }
 
-/** Smaller tensors than this are compared by their absolute error, in units of it. */
 const tiny = 1e-8;
 
-/** max |actual - expected| / max |expected| over a tensor; infinite for another length and for anything that is not a number. */
-export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+/**
+ * max |actual - expected| / max |expected| over a tensor; infinite for another length and for anything that is not a number.
+ *
+ * @param least tensors of smaller numbers are compared by their absolute error, in units of this
+ */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>, least = tiny): number {
   if (actual.length !== expected.length) return Infinity;
   let difference = 0;
-  let largest = tiny;
+  let largest = Math.max(least, tiny);
   for (let i = 0; i < expected.length; i++) {
     if (Number.isNaN(actual[i]! - expected[i]!)) return Infinity;
     difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));

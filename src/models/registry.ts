@@ -7,7 +7,9 @@ import { airbenchFamily } from './airbench.ts';
 import { alexFamily } from './alex.ts';
 import { inceptionFamily } from './inception.ts';
 import type { InputSize, ModelDefinition } from './model.ts';
+import { mobilenetFamily } from './mobilenet.ts';
 import { ninFamily } from './nin.ts';
+import { resnetFamily } from './resnet.ts';
 import { resolveSettings } from './settings.ts';
 import { smallFamily } from './small.ts';
 import { squeezeFamily } from './squeeze.ts';
@@ -16,7 +18,7 @@ import { xceptionFamily } from './xception.ts';
 const definitions: ReadonlyMap<string, ModelDefinition> = new Map(
   [
     ...[...alexFamily, ...ninFamily, ...squeezeFamily, ...smallFamily],
-    ...[...inceptionFamily, ...xceptionFamily, ...airbenchFamily],
+    ...[...inceptionFamily, ...xceptionFamily, ...airbenchFamily, ...resnetFamily, ...mobilenetFamily],
   ].map((definition) => [definition.name, definition]),
 );
 

@@ -52,6 +52,10 @@ export function flag(defaultValue: boolean, summary: string): BooleanSetting {
   return { type: 'boolean', default: defaultValue, summary };
 }
 
+export function choice<C extends string>(defaultValue: C, choices: readonly C[], summary: string): ChoiceSetting<C> {
+  return { type: 'choice', default: defaultValue, choices, summary };
+}
+
 /** A positive integer: a number of filters or features, the side of a kernel. */
 export function count(defaultValue: number, summary: string): NumberSetting {
   return { type: 'integer', default: defaultValue, summary, min: 1 };

@@ -140,6 +140,6 @@ describe('every setting changes the network', () => {
   function othersOf(setting: Setting): readonly unknown[] {
     if (setting.type === 'boolean') return [!setting.default];
     if (setting.type === 'choice') return setting.choices.filter((choice) => choice !== setting.default);
-    return [setting.type === 'integer' ? setting.default + 2 : setting.default / 2 + 0.01];
+    return [setting.type === 'integer' ? Math.min(setting.default + 2, setting.max ?? Infinity) : setting.default / 2 + 0.01];
   }
 });

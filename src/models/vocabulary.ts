@@ -1,6 +1,10 @@
 /** What tensorsandbox's models are made of: the layers they share with the settings that go with them. */
+import type { ActivationOption } from '../nn/activation.ts';
+import type { ConvOptions } from '../nn/layers/conv.ts';
+import type { BatchNormOptions } from '../nn/layers/normalization.ts';
 import type { NetworkBuilder, Tensor } from '../nn/network.ts';
 import {
+  choice,
   count,
   flag,
   type BooleanSetting,
@@ -11,15 +15,15 @@ import {
 } from './settings.ts';
 
 const initializers = ['xavierTruncatedNormal', 'heNormal', 'xavierUniform', 'uniformFanIn'] as const;
+export type InitializerType = (typeof initializers)[number];
+
+export function initializerSetting(defaultValue: InitializerType): ChoiceSetting<InitializerType> {
+  return choice(defaultValue, initializers, 'first values of all weights');
+}
 
 /** Settings of every model. */
 export const commonSettings = {
-  initializer: {
-    type: 'choice',
-    default: 'xavierTruncatedNormal',
-    choices: initializers,
-    summary: 'first values of all weights',
-  } as ChoiceSetting<(typeof initializers)[number]>,
+  initializer: initializerSetting('xavierTruncatedNormal'),
   batchNorm: flag(false, 'batch normalization between each convolution and its ReLU, in place of its bias'),
 } satisfies Settings;
 
@@ -35,6 +39,16 @@ export function convSettings<N extends string>(name: N, filters: number, kernel:
     `${N}.filters` | `${N}.kernel`,
     NumberSetting
   >;
+}
+
+export function momentumSetting(defaultValue: number): NumberSetting {
+  return {
+    type: 'number',
+    default: defaultValue,
+    min: 0,
+    below: 1,
+    summary: 'weight of the old running statistic in batch normalization',
+  };
 }
 
 export function kernelSetting<N extends string>(name: N, kernel: number) {
@@ -56,6 +70,19 @@ export function convolution(b: NetworkBuilder, name: string, x: Tensor, layer: C
   if (!settings.batchNorm) return b.conv(name, x, { ...options, initializer, activation });
   const normalized = b.batchNorm(`${name}/norm`, b.conv(name, x, { ...options, initializer, bias: false }));
   return activation === null ? normalized : b.activation(`${name}/relu`, normalized, activation);
+}
+
+export interface NormalizedConvolution extends ConvOptions {
+  readonly norm?: BatchNormOptions;
+  /** After the normalization; null for none. */
+  readonly activation: ActivationOption | null;
+}
+
+/** A convolution, by default without bias, then batch normalization, then an activation. */
+export function normalizedConvolution(b: NetworkBuilder, name: string, x: Tensor, options: NormalizedConvolution): Tensor {
+  const { norm, activation, ...convolution } = options;
+  const normalized = b.batchNorm(`${name}/norm`, b.conv(name, x, { bias: false, ...convolution }), norm);
+  return activation === null ? normalized : b.activation(`${name}/activation`, normalized, activation);
 }
 
 /** Tensorsandbox's usual pool: overlapping 3x3 windows every second pixel. */

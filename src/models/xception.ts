@@ -14,7 +14,15 @@ import type { Initializer } from '../nn/parameter.ts';
 import type { NetworkBuilder, Tensor } from '../nn/network.ts';
 import { defineModel, type ModelDefinition } from './model.ts';
 import { count, flag, type BooleanSetting, type NumberSetting, type Resolved } from './settings.ts';
-import { commonSettings, convSettings, dropout, dropoutRate, kernelSetting, overlappingPool } from './vocabulary.ts';
+import {
+  commonSettings,
+  convSettings,
+  dropout,
+  dropoutRate,
+  kernelSetting,
+  normalizedConvolution,
+  overlappingPool,
+} from './vocabulary.ts';
 
 const stages = [1, 2, 3] as const;
 type Stage = (typeof stages)[number];
@@ -42,9 +50,8 @@ interface Style {
   readonly initializer: Initializer;
 }
 
-/** A convolution without bias, then batch normalization. */
 function normalized(b: NetworkBuilder, name: string, x: Tensor, options: Style & { filters: number; stride: number }): Tensor {
-  return b.batchNorm(`${name}/norm`, b.conv(name, x, { ...options, bias: false }));
+  return normalizedConvolution(b, name, x, { ...options, activation: null });
 }
 
 /** One `kernel`x`kernel` filter for each channel, then 1x1 ones over all channels, then batch normalization. */

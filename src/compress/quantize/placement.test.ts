@@ -81,6 +81,38 @@ describe('which tensors become integers', () => {
   });
 });
 
+test('products, sigmoids and leaky ReLUs of integers; a ReLU6 belongs to its layer', () => {
+  const silu = graphOf((g) => {
+    const a = conv(g, 'a', 'x');
+    const b = conv(g, 'b', g.node('Mul', 'silu', [a, g.node('Sigmoid', 'sigmoid', [a])]));
+    const ends = [g.floats('min', [0]), g.floats('max', [6])];
+    const c = conv(g, 'c', g.node('Clip', 'relu6', [g.node('LeakyRelu', 'leaky', [b]), ...ends]));
+    return conv(g, 'd', g.node('Clip', 'c/relu6', [c, ...ends]));
+  });
+  expect(names(silu)).toEqual(['a', 'sigmoid', 'silu', 'b', 'leaky', 'relu6', 'c/relu6']);
+});
+
+test('a product with a factor that is float is float; a dense layer before it is not rounded for it', () => {
+  const excitation = graphOf((g) => {
+    const a = conv(g, 'a', 'x');
+    const average = g.node('Flatten', 'flatten', [g.node('GlobalAveragePool', 'average', [a])]);
+    const factor = g.node('HardSigmoid', 'factor', [dense(g, 'excite', average)]);
+    const spread = g.node('Unsqueeze', 'spread', [factor, g.integers('axes', [2, 3])]);
+    return conv(g, 'b', g.node('Mul', 'product', [a, spread]));
+  });
+  expect(names(excitation)).toEqual(['a', 'average', 'flatten', 'product']);
+  // With a sigmoid all of it is integers.
+  const sigmoid = graphOf((g) => {
+    const a = conv(g, 'a', 'x');
+    const average = g.node('Flatten', 'flatten', [g.node('GlobalAveragePool', 'average', [a])]);
+    const factor = g.node('Sigmoid', 'factor', [dense(g, 'excite', average)]);
+    const spread = g.node('Unsqueeze', 'spread', [factor, g.integers('axes', [2, 3])]);
+    return conv(g, 'b', g.node('Mul', 'product', [a, spread]));
+  });
+  expect(names(sigmoid)).toEqual(['a', 'average', 'flatten', 'excite', 'factor', 'spread', 'product']);
+  expect(scaleGroups(sigmoid, new Set(names(sigmoid)))).toContainEqual({ tensors: ['factor', 'spread'], observed: ['spread'] });
+});
+
 test('an output of the graph stays float, whatever makes it', () => {
   expect(names(graphOf((g) => conv(g, 'b', conv(g, 'a', 'x'))))).toEqual(['a']);
   expect(names(graphOf((g) => g.node('MaxPool', 'pool', [conv(g, 'a', 'x')])))).toEqual(['a']);

@@ -287,6 +287,7 @@ export function openThrough(calls: VersionCalls, library: NativeLibrary, version
       const [batch, , height, width] = parent.dims as readonly [number, number, number, number];
       return calls.descriptorOfPart(madeHere(parent, Descriptor), [batch, channels, height, width], [0, firstChannel, 0, 0]);
     },
+    part: (parent, extents, offsets) => calls.descriptorOfPart(madeHere(parent, Descriptor), extents, offsets),
     equal,
     primitive(spec, { postOperations = [], forward } = {}) {
       const attributes = createAttributes(native, calls, postOperations);

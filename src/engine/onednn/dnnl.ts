@@ -228,6 +228,8 @@ export interface Dnnl {
   withLayoutOf(like: MemoryDescriptor, dims: readonly number[]): MemoryDescriptor | undefined;
   /** A channel range of an image, sharing its memory; undefined where the layout does not allow it. */
   channelRange(parent: MemoryDescriptor, firstChannel: number, channels: number): MemoryDescriptor | undefined;
+  /** A box of a tensor, sharing its memory; undefined where the layout does not allow it. */
+  part(parent: MemoryDescriptor, dims: readonly number[], offsets: readonly number[]): MemoryDescriptor | undefined;
   equal(a: MemoryDescriptor, b: MemoryDescriptor): boolean;
   /** Undefined where oneDNN has no implementation for the specification. */
   primitive(spec: PrimitiveSpec, options?: PrimitiveOptions): Primitive | undefined;

@@ -10,8 +10,9 @@ import type {
   Primitive,
   PrimitiveSpec,
 } from '../dnnl.ts';
-import type { Value } from '../program.ts';
+import { isReference, type Value } from '../program.ts';
 import { fuse } from './activation.ts';
+import { lowerWideDepthwiseWeights } from './wide-depthwise.ts';
 import { winogradSpeedup } from './winograd.ts';
 
 /** Winograd is taken where it should be faster than direct kernels by this much: what is lost in rounding should buy something. */
@@ -233,6 +234,7 @@ function backwardWeights(
       ? [spec(weights.descriptor, dz.descriptor), spec(anyWeights, dz.descriptor), spec(anyWeights, anyGradient)]
       : [spec(weights.descriptor, anyGradient), spec(anyWeights, anyGradient)];
   const primitive = program.primitive(layer.name, forEach(algorithms, specs), { forward });
+  if (isReference(primitive) && lowerWideDepthwiseWeights(context, layer, source, dz, weights, bias)) return;
   const diffDst = program.inLayout(layer.name, dz, primitive.descriptor('diffDst'));
   const target = context.gradientTarget(weights);
   const direct = dnnl.equal(primitive.descriptor('diffWeights'), weights.descriptor);
