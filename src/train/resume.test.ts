@@ -13,6 +13,7 @@ import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { readEvaluation } from './recorded-evaluation.ts';
 import { resumeConfig } from './resume.ts';
+import { findWeights } from './saved-model.ts';
 import { train } from './train.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-resume-'));
@@ -153,7 +154,9 @@ test('without a checkpoint, nothing of a run that has taken steps is replaced', 
     );
     expect(error).toBeInstanceOf(DataError);
     expect((error as DataError).message).toMatch(problem);
-    expect((error as DataError).fix).toBe('restore a checkpoint, or start a new run: ablate train tuto');
+    expect((error as DataError).fix).toBe(
+      `restore a checkpoint, or start a new run (in a study, by removing ${run.path}): ablate train tuto`,
+    );
     expect(contentOf(run)).toEqual(before);
   }
 });
@@ -170,6 +173,31 @@ test('a run that ended before its first checkpoint starts over, and says so; one
   writeStatus(prepared, { status: 'interrupted', step: 0, steps: 4 });
   expect((await resume(prepared)).notices).toEqual([]);
   expect(stepsOf(prepared)).toEqual([1, 2, 3, 4, 4]);
+});
+
+test('what has no checkpoint is not waited for unless it is being trained', () => {
+  const weightsOf = (run: Run) => findWeights(run.path, 'runs');
+  const run = copy();
+  for (const { path } of listCheckpoints(run)) rmSync(path);
+  const problemOf = (status: Parameters<typeof writeStatus>[1]) => {
+    writeStatus(run, status);
+    try {
+      return weightsOf(run);
+    } catch (error) {
+      return [(error as DataError).message, (error as DataError).fix];
+    }
+  };
+  expect(problemOf({ status: 'running', step: 3, steps: 4, saved: false })).toEqual([
+    'tuto/1 has no checkpoint yet',
+    'wait for the first, as ablate eval tuto/1 --watch does',
+  ]);
+  const untrained = ['tuto/1 has no checkpoint', 'train it: ablate train --resume tuto/1'];
+  expect(problemOf({ status: 'interrupted', step: 0, steps: 4 })).toEqual(untrained);
+  expect(problemOf({ status: 'interrupted', step: 3, steps: 4, saved: false })).toEqual(untrained);
+  expect(problemOf({ status: 'finished', step: 4, steps: 4, saved: true })).toEqual([
+    'tuto/1 has no checkpoint',
+    `restore one in ${join(run.path, 'checkpoints')}, or take another run`,
+  ]);
 });
 
 test('the status says from the first checkpoint on that there is one', () => {

@@ -93,7 +93,7 @@ export function resumePoint(run: Run): ResumePoint {
     const notice = `${damaged.join(', ')} is damaged: continuing from the checkpoint before, of step ${checkpoint.step}`;
     return { checkpoint, notice: damaged.length === 0 ? undefined : notice };
   }
-  const fix = `restore a checkpoint, or start a new run: ablate train ${quoted(run.model)}`;
+  const fix = `restore a checkpoint, or start a new run (in a study, by removing ${run.path}): ablate train ${quoted(run.model)}`;
   if (damaged.length > 0) throw new DataError(`no checkpoint of ${name} can be read: ${damaged.join(', ')}`, { fix });
   const { step, saved } = recordedStatus(run);
   const taken = Math.max(step, readMetrics(metricsPath(run)).at(-1)?.step ?? 0);

@@ -1,7 +1,8 @@
 /** A file of weights together with what it says of the network they belong to: all that evaluating or exporting it needs. */
 import { existsSync, statSync } from 'node:fs';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
-import { findRun, runName, type Run } from '../runs/run-folder.ts';
+import { checkpointsFolder, findRun, runName, type Run } from '../runs/run-folder.ts';
+import { readStatus } from '../runs/run-status.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { parseWeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -50,12 +51,24 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
   if (weightsFileName.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
   const run = findRun(runsFolder, reference);
   const latest = latestCheckpoint(run);
-  if (latest === undefined) {
-    throw new DataError(`${runName(run)} has no checkpoint yet`, {
-      fix: `wait for the first, as ablate eval ${quoted(runName(run))} --watch does`,
+  if (latest === undefined) throw withoutCheckpoint(run);
+  return { path: latest.path, run };
+}
+
+function withoutCheckpoint(run: Run): DataError {
+  const name = runName(run);
+  const { status, step, saved } = readStatus(run);
+  if (status === 'running') {
+    return new DataError(`${name} has no checkpoint yet`, {
+      fix: `wait for the first, as ablate eval ${quoted(name)} --watch does`,
     });
   }
-  return { path: latest.path, run };
+  const neverHadOne = step === 0 || saved === false;
+  return new DataError(`${name} has no checkpoint`, {
+    fix: neverHadOne
+      ? `train it: ablate train --resume ${quoted(name)}`
+      : `restore one in ${checkpointsFolder(run)}, or take another run`,
+  });
 }
 
 /**
