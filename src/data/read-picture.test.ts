@@ -82,6 +82,9 @@ test('truncated and damaged files are refused, in one line', async () => {
     expect(cut).toBeInstanceOf(DataError);
     expect(cut.message).toMatch(/cut\.\w+ cannot be decoded: [^\n]+$/);
   }
+  const interlaced = await picture.clone().png({ progressive: true }).toBuffer();
+  const cut = await refusal(file('interlaced.png', interlaced.subarray(0, interlaced.length >> 1)));
+  expect(cut.message).toMatch(/interlaced\.png cannot be decoded: not enough data$/);
   const jpeg = await picture.clone().jpeg({ quality: 90 }).toBuffer();
   const withoutEnd = await refusal(file('without-end.jpg', jpeg.subarray(0, -2)));
   expect(withoutEnd.message).toContain('premature end of JPEG image');

@@ -41,9 +41,10 @@ export async function readPicture(path: string, smallestSide = 1): Promise<Pictu
   }
 }
 
-/** What a decoder says goes over several lines, of which the later ones repeat the first. */
+/** What a decoder says goes over several lines, of which the later ones repeat the first; one is sharp's own, about how it was called. */
 function firstLine(error: unknown): string {
-  return messageOf(error).split('\n', 1)[0]!.trim();
+  const lines = messageOf(error).split('\n');
+  return (lines.find((line) => !line.includes('failOn setting')) ?? lines[0]!).trim();
 }
 
 function requireSize(path: string, { width, height }: Metadata, smallestSide: number): void {
