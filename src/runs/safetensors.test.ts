@@ -96,7 +96,7 @@ describe('damaged files give a DataError that names the file and what is wrong',
   const cases: readonly (readonly [string, Uint8Array, string])[] = [
     ['empty', new Uint8Array(), 'it has 0 bytes'],
     ['header cut', file('{}', 0).subarray(0, 9), 'it is truncated: it has 9 bytes, and its header ends at 10'],
-    ['text', new TextEncoder().encode('<!DOCTYPE html>'), 'its header would have'],
+    ['text', new TextEncoder().encode('some lines of text'), 'its header would have'],
     ['not JSON', file('{"w":', 0), 'its header is not JSON'],
     [
       'not UTF-8',
@@ -218,5 +218,41 @@ test('neither a file nor its metadata is read from what is no regular file', () 
   for (const read of [readSafetensors, readSafetensorsMetadata]) {
     expect(() => read('/dev/zero')).toThrow('cannot read /dev/zero: it is a device, not a file');
     expect(() => read(tmpdir())).toThrow('it is a folder, not a file');
+  }
+});
+
+test('a file of another kind is called what it is, compressed or not', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-kinds-'));
+  const path = join(folder, 'w.safetensors');
+  try {
+    for (const [start, problem, fix] of [
+      ['version https://git-lfs.github.com/spec/v1\noid sha256:ab', 'is a Git LFS pointer', 'git lfs pull'],
+      ['<!DOCTYPE html><html>', 'is an HTML page', 'download it again'],
+      ['PK\u0003\u0004............../data.pkl', 'is a PyTorch file', 'give a run, or a file of its weights'],
+      ['\u0080\u0002}q\u0000......', 'is a Python pickle', 'give a run'],
+      ['\u0089HDF\r\n\u001a\n.....', 'is an HDF5 file', 'give a run'],
+    ] as const) {
+      const bytes = Buffer.from(start, 'latin1');
+      for (const read of [readSafetensors, readSafetensorsMetadata]) {
+        writeFileSync(path, bytes);
+        const problemOf = expect.objectContaining({
+          message: `${path} ${problem}, not a safetensors file`,
+          fix: expect.stringContaining(fix) as string,
+        }) as Error;
+        expect(() => read(path)).toThrow(problemOf);
+      }
+      writeFileSync(path, gzipSync(bytes));
+      expect(() => readSafetensors(path)).toThrow(`${path} ${problem}, not a safetensors file`);
+    }
+    // A header of 640 bytes: its length begins as a pickle does.
+    const padded = `{"__metadata__":{"step":"3"}${' '.repeat(611)}}`;
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(640n);
+    writeFileSync(path, Buffer.concat([length, Buffer.from(padded)]));
+    expect(padded).toHaveLength(640);
+    expect(readSafetensors(path).metadata).toEqual({ step: '3' });
+    expect(readSafetensorsMetadata(path)).toEqual({ step: '3' });
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });

@@ -5,6 +5,7 @@
 import { closeSync } from 'node:fs';
 import { DataError, messageOf } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
+import { recognizedBytes, recognizeFile } from '../util/file-kind.ts';
 import { decompress, startsAsGzip } from '../util/gzip.ts';
 import { openRegularFile, readRegularFile, readStart } from '../util/regular-file.ts';
 
@@ -67,6 +68,7 @@ export function encodeSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata
  *   not finite: no training goes on from those, and no network computes with them.
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensors {
+  requireKind(bytes, source);
   const { header, dataStart } = decodeHeader(bytes, source);
   const data = bytes.subarray(dataStart);
   const entries = entriesOf(header, data.length, source);
@@ -94,6 +96,7 @@ export function readSafetensors(path: string): Safetensors {
 
 /** Of a file that begins so: undefined as long as the header is not whole. */
 function announcedLength(start: Uint8Array, source: string): number | undefined {
+  requireKind(start, source);
   if (start.length < lengthBytes || start.length < lengthBytes + headerLength(start, source)) return undefined;
   const { header, dataStart } = decodeHeader(start, source);
   const ends = entriesOf(header, Infinity, source).map(({ end }) => end);
@@ -114,8 +117,9 @@ export function readSafetensorsMetadata(path: string): Readonly<Record<string, s
   const { descriptor } = openRegularFile(path);
   let start: Uint8Array;
   try {
-    const length = readStart(descriptor, lengthBytes);
-    const headerBytes = length.length < lengthBytes ? 0 : headerLength(length, path);
+    const beginning = readStart(descriptor, recognizedBytes);
+    requireKind(beginning, path);
+    const headerBytes = beginning.length < lengthBytes ? 0 : headerLength(beginning, path);
     start = readStart(descriptor, lengthBytes + headerBytes);
   } catch (error) {
     throw fileError('read', path, error);
@@ -158,6 +162,16 @@ interface Entry {
 }
 
 const otherFile = 'use another file, or an earlier checkpoint';
+
+/** @throws DataError if a file that begins so is of another kind: its first bytes would only be taken for a senseless length */
+function requireKind(start: Uint8Array, source: string): void {
+  if (start[lengthBytes] === 0x7b) return;
+  const kind = recognizeFile(start);
+  if (kind === undefined) return;
+  throw new DataError(`${source} is ${kind.name}, not a safetensors file`, {
+    fix: kind.fix ?? 'give a run, or a file of its weights',
+  });
+}
 
 function damaged(source: string, problem: string): DataError {
   return new DataError(`${source} is not a valid safetensors file: ${problem}`, { fix: otherFile });

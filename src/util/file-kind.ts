@@ -45,12 +45,15 @@ const signatures: readonly Signature[] = [
 ];
 /* eslint-enable no-control-regex */
 
+/** Of the start of a file, that are looked at. */
+export const recognizedBytes = 1024;
+
 /**
  * What a file is, if its start tells.
  *
- * @param bytes the file, or its start: no more than the first kilobyte is looked at
+ * @param bytes the file, or its start
  */
 export function recognizeFile(bytes: Uint8Array): FileKind | undefined {
-  const start = Buffer.from(bytes.subarray(0, 1024)).toString('latin1');
+  const start = Buffer.from(bytes.subarray(0, recognizedBytes)).toString('latin1');
   return signatures.find(({ pattern }) => pattern.test(start));
 }
