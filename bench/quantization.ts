@@ -27,17 +27,16 @@ const { values, positionals } = parseArgs({
 });
 const threads = Number(values.threads);
 
-type Variant = Pick<QuantizeOptions, 'scheme' | 'weightBits' | 'calibration'>;
+type Variant = NonNullable<QuantizeOptions['quantization']>;
 
-const calibration = { method: 'mse', percentile: 99.99 } as const;
-const integers = { scheme: 'int8', weightBits: 7, calibration } as const;
+const integers = { scheme: 'int8', calibration: 'mse' } as const;
 const variants: Readonly<Record<string, Variant>> = {
   'int8, mse': integers,
-  'int8, min-max': { ...integers, calibration: { ...calibration, method: 'min-max' } },
-  'int8, percentile 99.99': { ...integers, calibration: { ...calibration, method: 'percentile' } },
+  'int8, min-max': { ...integers, calibration: 'min-max' },
+  'int8, percentile 99.99': { ...integers, calibration: 'percentile' },
   'int8, mse, weights of 8 bits': { ...integers, weightBits: 8 },
-  'int8 weights only': { scheme: 'int8-weights', weightBits: 8, calibration },
-  'float16 weights only': { scheme: 'float16-weights', weightBits: 8, calibration },
+  'int8 weights only': { scheme: 'int8-weights' },
+  'float16 weights only': { scheme: 'float16-weights' },
 };
 
 // `command` says what was run, without this machine's folders.
@@ -51,7 +50,7 @@ for (const path of positionals) {
   const { bytes, metadata } = readFrozenFile(path);
   const dataset = await loadDataset(metadata.config.dataset);
   for (const [name, variant] of Object.entries(variants)) {
-    const { encode } = await quantize({ ...variant, file: { bytes, source: path }, keepFloat: [], seed: 1, dataset });
+    const { encode } = await quantize({ quantization: variant, file: { bytes, source: path }, dataset });
     const quantized = encode(null);
     const comparison = await compareOnTest({ float: bytes, quantized, metadata, dataset, threads });
     rows.push({

@@ -41,10 +41,6 @@ try {
   for (const [model, bytes] of await networks()) {
     const { encode } = await quantize({
       file: { bytes, source: model },
-      scheme: 'int8',
-      weightBits: 7,
-      calibration: { method: 'mse', percentile: 99.99 },
-      keepFloat: [],
       seed: 1,
       dataset,
     });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { quantize, usualPercentile } from '../src/compress/quantize/quantize.ts';
+import { quantize } from '../src/compress/quantize/quantize.ts';
 import { cifar10Classes } from '../src/data/cifar10.ts';
 import { generateSynthetic } from '../src/data/synthetic.ts';
 import { openFrozenModel } from '../src/deploy/frozen-model.ts';
@@ -66,10 +66,6 @@ async function quantized(bytes: Uint8Array): Promise<Uint8Array> {
   const dataset = { ...generateSynthetic({ trainCount: 64, testCount: 1 }), classes: cifar10Classes };
   const { encode } = await quantize({
     file: { bytes, source: modelPath },
-    scheme: 'int8',
-    weightBits: 7,
-    calibration: { method: 'mse', percentile: usualPercentile },
-    keepFloat: [],
     seed: 1,
     dataset,
   });

@@ -196,7 +196,7 @@ describe('freeze', () => {
 
   test.each([
     [['--weights', 'ema'], 1, 'has no moving averages'],
-    [['--weights', 'best'], 2, 'weights (=best) must be one of ema, raw'],
+    [['--weights', 'best'], 2, "argument 'best' is invalid. It must be one of ema, raw."],
     [['--classes', 'cat,dog'], 1, 'does not fit the network'],
     [['-o', 'model.gz'], 2, 'output (=model.gz) must end in .onnx, or in .onnx.gz to be compressed'],
     // The system's own folder, which takes no files, not even from root.

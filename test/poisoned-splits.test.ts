@@ -115,10 +115,7 @@ test('fine-tuning for quantization keeps to the images that trained the network'
 async function quantized(dataset: Dataset, of = frozen) {
   const { encode, check } = await quantize({
     file: { bytes: of.encode(null), source: 'frozen' },
-    scheme: 'int8',
-    weightBits: 7,
-    calibration: { method: 'min-max', percentile: 100 },
-    keepFloat: [],
+    quantization: { scheme: 'int8', calibration: 'min-max' },
     check: { threads: 1 },
     seed: 1,
     dataset,

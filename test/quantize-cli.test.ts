@@ -159,9 +159,9 @@ describe('weights from elsewhere are frozen first', () => {
 describe('bad input leaves no file', () => {
   test.each([
     [['--images', '8'], 2, 'images (=8) must be at least 32'],
-    [['--calibration', 'kl'], 2, 'calibration (=kl) must be one of min-max, percentile, mse'],
+    [['--calibration', 'kl'], 2, "argument 'kl' is invalid. It must be one of min-max, percentile, mse."],
     [['--keep-float', 'conv9'], 2, 'no layer "conv9" to keep in float'],
-    [['--max-drop', '-1'], 2, 'max-drop (=-1) must be a number of at least 0'],
+    [['--max-drop', '-1'], 2, 'maxDrop (=-1) must be a number of at least 0'],
     [['--fine-tune', '10'], 2, '--fine-tune needs weights to train'],
     [['--teacher', 'nin0'], 2, 'teacher (=nin0) is for training on before the weights are rounded\nadd --fine-tune <steps>'],
     [['-o', 'model.onnx'], 2, 'output (=model.onnx) is the file to quantize'],

@@ -10,7 +10,8 @@ import { floatsOf } from '../src/compress/quantize/tensors.ts';
 import { cifar10Classes } from '../src/data/cifar10.ts';
 import type { Dataset, ImageSet } from '../src/data/dataset.ts';
 import { generateSynthetic } from '../src/data/synthetic.ts';
-import { readFrozenMetadata, type QuantizationScheme } from '../src/deploy/metadata.ts';
+import { readFrozenMetadata } from '../src/deploy/metadata.ts';
+import type { QuantizationScheme } from '../src/deploy/quantization.ts';
 import { decodeModel, encodeModel } from '../src/deploy/onnx/schema.ts';
 import { InferenceSession, openSession, Tensor } from '../src/deploy/onnx-runtime.ts';
 import { imageBatches, toInterleaved } from '../src/deploy/pixels.ts';
@@ -49,10 +50,7 @@ function frozen(keys: ConfigOverrides & { readonly model: string } = smallTuto):
 function options(bytes: Uint8Array, changes: Partial<QuantizeOptions> = {}): QuantizeOptions {
   return {
     file: { bytes, source: 'model.onnx' },
-    scheme: 'int8',
-    weightBits: 7,
-    calibration: { method: 'mse', percentile: 99.99, images: 64 },
-    keepFloat: [],
+    calibrationImages: 64,
     seed: 1,
     dataset,
     ...changes,
@@ -139,7 +137,7 @@ const variants: readonly (readonly [ConfigOverrides & { readonly model: string }
 describe('integer arithmetic', () => {
   test.each(variants)('%j is close to float, in kernels for integers', async (keys, kernels) => {
     const float = await frozen(keys);
-    const { encode } = await quantize(options(float, { calibration: { method: 'mse', percentile: 0, images: 32 } }));
+    const { encode } = await quantize(options(float, { calibrationImages: 32 }));
     const bytes = encode(null);
     writeFileSync(join(folder, `${keys.model}.onnx`), bytes);
     const operators = await optimizedOperators(bytes);
@@ -178,8 +176,8 @@ describe('integer arithmetic', () => {
 
   test('with the method min-max the scale of the input is that of the values seen', async () => {
     const float = await frozen();
-    const calibration = { method: 'min-max', percentile: 0, images: dataset.train.count } as const;
-    const { encode } = await quantize(options(float, { calibration }));
+    const quantization = { scheme: 'int8', calibration: 'min-max' } as const;
+    const { encode } = await quantize(options(float, { quantization, calibrationImages: dataset.train.count }));
     const constants = new Map(decodeModel(encode(null))!.graph.initializer.map((tensor) => [tensor.name, tensor]));
     const model = decodeModel(float)!;
     const output = [...model.graph.output, { name: 'preprocess/standardized', type: 'float' } as const];
@@ -261,7 +259,7 @@ describe('stored weights', () => {
     ['float16-weights', 0.55, 0.001],
   ])('%s need less room, and compute in float without images', async (scheme, share, error) => {
     const float = await frozen({ model: 'nin0' });
-    const { encode } = await quantize(options(float, { scheme, dataset: undefined }));
+    const { encode } = await quantize(options(float, { quantization: { scheme }, dataset: undefined }));
     const bytes = encode(null);
     writeFileSync(join(folder, `${scheme}.onnx`), bytes);
     expect(bytes.length / float.length).toBeLessThan(share);
@@ -274,7 +272,9 @@ describe('stored weights', () => {
       tensor.name === 'dense1.weight' ? { ...tensor, rawData: new Uint8Array(floatsOf(tensor).fill(1e5).buffer) } : tensor,
     );
     const bytes = encodeModel({ ...model, graph: { ...model.graph, initializer } });
-    await expect(quantize(options(bytes, { scheme: 'float16-weights' }))).rejects.toThrow(/a weight of dense1 is larger/);
+    await expect(quantize(options(bytes, { quantization: { scheme: 'float16-weights' } }))).rejects.toThrow(
+      /a weight of dense1 is larger/,
+    );
   });
 });
 
@@ -332,18 +332,15 @@ describe('layers measured on training images', () => {
     // An input of which the method sees a part only: the layer behind it computes nonsense.
     const float = await frozen();
     const labelled = await labelledBy(float);
-    const calibration = { method: 'percentile', percentile: 60, images: 64 } as const;
-    const all = await quantize(options(float, { dataset: labelled, calibration, check: check() }));
+    const quantization = { scheme: 'int8', calibration: 'percentile', percentile: 60 } as const;
+    const all = await quantize(options(float, { dataset: labelled, quantization, check: check() }));
     // What the last layer costs alone can always be kept.
     const limit = all.check!.sensitivities.toSorted((a, b) => a.divergence - b.divergence)[0]!.dropPoints;
     expect(all.check!.cost.dropPoints).toBeGreaterThan(limit);
-    const {
-      check: measured,
-      layers,
-      quantization,
-    } = await quantize(options(float, { dataset: labelled, calibration, check: check(limit) }));
+    const limited = await quantize(options(float, { dataset: labelled, quantization, check: check(limit) }));
+    const { check: measured, layers } = limited;
     const worstFirst = measured!.sensitivities.toSorted((a, b) => b.divergence - a.divergence).map(({ layer }) => layer);
-    const returned = quantization.floatLayers;
+    const returned = limited.quantization.floatLayers;
     expect(returned.length).toBeGreaterThan(0);
     expect(new Set(returned)).toEqual(new Set(worstFirst.slice(0, returned.length)));
     expect(layers).toHaveLength(5 - returned.length);
@@ -353,8 +350,8 @@ describe('layers measured on training images', () => {
   test('a drop that no layer can keep is an error', async () => {
     const float = await frozen();
     const labelled = await labelledBy(float);
-    const calibration = { method: 'percentile', percentile: 51, images: 64 } as const;
-    const impossible = quantize(options(float, { dataset: labelled, calibration, check: check(0) }));
+    const quantization = { scheme: 'int8', calibration: 'percentile', percentile: 51 } as const;
+    const impossible = quantize(options(float, { dataset: labelled, quantization, check: check(0) }));
     await expect(impossible).rejects.toThrow(/no layer can be quantized within a drop of 0 points on 336 training images/);
   });
 });
@@ -378,7 +375,7 @@ describe('what is refused', () => {
   });
 
   test('too few images, and more than there are', async () => {
-    const calibration = (images: number) => ({ calibration: { method: 'mse', percentile: 0, images } as const });
+    const calibration = (calibrationImages: number) => ({ calibrationImages });
     await expect(refused(calibration(31))).rejects.toThrow('images (=31) must be at least 32');
     await expect(refused(calibration(401))).rejects.toThrow('images (=401) must be at most 400');
     const check = { threads: 1 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Command, InvalidArgumentError } from 'commander';
-import { parseAssignment, parseBytes, parseNumber, parsePositiveInteger, requireValues } from './options.ts';
+import { parseAssignment, parseBytes, parseNumber, integer, requireValues } from './options.ts';
 
 test('assignments are gathered by key, and the value may hold "="', () => {
   expect(parseAssignment('note=a=b', parseAssignment('lrn=false', {}))).toEqual({ lrn: 'false', note: 'a=b' });
@@ -19,7 +19,7 @@ test.each(['', ' ', 'ten', '1e999', '0x'])('%j is no number', (text) => {
 });
 
 test.each(['0', '-1', '1.5', 'ten', ''])('%j is no positive integer', (text) => {
-  expect(() => parsePositiveInteger(text)).toThrow(InvalidArgumentError);
+  expect(() => integer(1)(text)).toThrow(InvalidArgumentError);
 });
 
 test.each([

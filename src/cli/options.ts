@@ -2,6 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigurationError } from '../util/errors.ts';
 import { mostThreadsHere } from '../util/limits.ts';
+import { didYouMean } from '../util/suggest.ts';
 
 /** For options that take a number. */
 export function parseNumber(text: string): number {
@@ -10,31 +11,33 @@ export function parseNumber(text: string): number {
   return value;
 }
 
-/** For options that take a positive integer. */
-export function parsePositiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It must be a positive integer.');
-  return value;
+/** For options that take an integer from `low` to `high`. */
+export function integer(low: number, high = Infinity, where = ''): (text: string) => number {
+  const open = low === 1 ? 'a positive integer' : `an integer of at least ${low}`;
+  const allowed = high === Infinity ? open : `an integer from ${low} to ${high}${where}`;
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < low || value > high) {
+      throw new InvalidArgumentError(`It must be ${allowed}.`);
+    }
+    return value;
+  };
 }
 
 /** For options that take a number of threads. */
-export function parseThreads(text: string): number {
-  const value = Number(text);
-  const most = mostThreadsHere();
-  if (!Number.isInteger(value) || value < 1 || value > most) {
-    throw new InvalidArgumentError(`It must be an integer from 1 to ${most} on this machine.`);
-  }
-  return value;
+export const parseThreads = integer(1, mostThreadsHere(), ' on this machine');
+
+/** For options that take names with commas between them. */
+export function parseNames(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
 }
 
-/** For options that take a positive integer of at most `most`. */
-export function integerUpTo(most: number): (text: string) => number {
+/** For options that take one of a few words. */
+export function oneOf<T extends string>(words: readonly T[]): (text: string) => T {
   return (text) => {
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < 1 || value > most) {
-      throw new InvalidArgumentError(`It must be an integer from 1 to ${most}.`);
-    }
-    return value;
+    const word = words.find((each) => each === text);
+    if (word === undefined) throw new InvalidArgumentError(`It must be one of ${words.join(', ')}.${didYouMean(text, words)}`);
+    return word;
   };
 }
 
@@ -45,15 +48,6 @@ export function parseBytes(text: string): number {
     Number(digits) * (binary === 'i' || binary === 'I' ? 1024 : 1000) ** ['', 'k', 'm', 'g'].indexOf(prefix.toLowerCase());
   if (!Number.isFinite(value)) throw new InvalidArgumentError('It must be a number of bytes, for example 96000, 96kB or 1.5MB.');
   return Math.round(value);
-}
-
-/** For options that take a TCP port; 0 stands for any that is free. */
-export function parsePort(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 65_535) {
-    throw new InvalidArgumentError('It must be an integer from 0 to 65535.');
-  }
-  return value;
 }
 
 /** `key=value` as given, by key; what the values mean is decided where they are used. */

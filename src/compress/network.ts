@@ -4,17 +4,11 @@ import { join } from 'node:path';
 import type { Dataset, ImageSet } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import { benchInference, type BenchOptions, type InferenceResult } from '../deploy/bench/bench-inference.ts';
+import { accuracyRecord } from '../deploy/evaluate.ts';
 import type { Frozen } from '../deploy/freeze.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import { dropInPoints, roundPoints } from './points.ts';
-import {
-  fewestImages,
-  quantize,
-  usualPercentile,
-  type CheckSettings,
-  type MeasuredCheck,
-  type Quantized,
-} from './quantize/quantize.ts';
+import { fewestImages, quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
 import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
 import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
 import { withTemporaryFolder } from '../util/temporary-folder.ts';
@@ -134,12 +128,8 @@ async function quantizeNetwork(
 ): Promise<Quantized> {
   return await quantize({
     file: { bytes: frozen.encode(null), source },
-    scheme: 'int8',
-    weightBits: 7,
-    calibration: { method: 'mse', percentile: usualPercentile, images },
-    keepFloat: [],
+    calibrationImages: images,
     check: check && { ...check, imageSet: validationImages(dataset), threads },
-    seed: 1,
     dataset,
     trainingImages: splitOf(dataset, 'train', true),
   });
@@ -160,8 +150,8 @@ async function measureFiles(files: readonly Pick<Frozen, 'encode'>[], measuring:
 }
 
 /** A size decides before the accuracy on test images, which goes into the file, may be known: one with as many digits as any. */
-function longestAccuracy({ test, name, fingerprint }: Dataset): FrozenAccuracy {
-  return { value: 0.30000000000000004, split: 'test', images: test.count, dataset: name, fingerprint };
+function longestAccuracy(dataset: Dataset): FrozenAccuracy {
+  return accuracyRecord({ accuracy: 0.30000000000000004, split: 'test', images: dataset.test.count }, dataset);
 }
 
 const turns = { rounds: 3, roundMs: 100 };

@@ -4,8 +4,8 @@
  * deploy/freeze.ts). Validation images decide; the test images are looked at when nothing is left to be decided.
  */
 import type { Dataset } from '../data/dataset.ts';
+import { accuracyRecord } from '../deploy/evaluate.ts';
 import { freeze, type Frozen } from '../deploy/freeze.ts';
-import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import type { Engine } from '../engine/engine.ts';
 import { countOperations, type Network } from '../nn/network.ts';
 import { checkpointWeights, latestCheckpoint } from '../runs/checkpoint.ts';
@@ -194,7 +194,7 @@ export async function compress(given: CompressOptions): Promise<Compressed | Sto
 }
 
 async function freezeSaved(saved: SavedModel, run: Run | undefined, { engine }: CompressOptions): Promise<Frozen> {
-  return await freeze({ saved, weights: preferredWeights(saved.file), engine, run: run && runName(run) });
+  return await freeze({ saved, engine, run: run && runName(run) });
 }
 
 function measuredRounds(rounds: readonly Round[], original: MeasuredNetwork): MeasuredRounds {
@@ -313,7 +313,7 @@ async function concluded(
     comparisons.push(await compareOnTest({ ...files, ...measuring, metadata: frozen.metadata }));
   }
   hooks.onTest?.(rounds.length, rounds.length);
-  const file = network.quantized.encode(accuracyOf(comparisons[result]!.accuracy, dataset));
+  const file = network.quantized.encode(accuracyRecord({ ...comparisons[result]!, split: 'test' }, dataset));
   return {
     stages: rounds.map((round, i) => stageOf(i, round, original, comparisons[i]!, dataset)),
     result,
@@ -352,7 +352,7 @@ function stageOf(
   const { parameters, operations } = frozen.metadata;
   const fileOf = (file: MeasuredFile, { encode }: Pick<Frozen, 'encode'>, testAccuracy: number): StageFile => ({
     ...file,
-    bytes: encode(accuracyOf(testAccuracy, dataset)).length,
+    bytes: encode(accuracyRecord({ accuracy: testAccuracy, split: 'test', images: dataset.test.count }, dataset)).length,
     testAccuracy,
     dropPoints: dropOf(file, original),
   });
@@ -392,8 +392,4 @@ function layersOf(
       divergence,
     };
   });
-}
-
-function accuracyOf(value: number, { name: dataset, fingerprint, test }: Dataset): FrozenAccuracy {
-  return { value, split: 'test', images: test.count, dataset, fingerprint };
 }

@@ -1,11 +1,15 @@
 /** Evaluation of a frozen file itself: stored images go in as they are, everything else is inside. */
 import type { Dataset, SplitName } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
+import type { Run } from '../runs/run-folder.ts';
 import { letEventsIn } from '../train/events.ts';
+import { readEvaluation } from '../train/recorded-evaluation.ts';
+import type { SavedModel } from '../train/saved-model.ts';
 import { createTally, type Evaluation } from '../train/tally.ts';
+import type { WeightsKind } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
-import type { FrozenMetadata } from './metadata.ts';
-import type { RuntimeSession } from './onnx-runtime.ts';
+import type { FrozenAccuracy, FrozenMetadata } from './metadata.ts';
+import { openSession, type RuntimeOptions, type RuntimeSession } from './onnx-runtime.ts';
 import { imageBatches } from './pixels.ts';
 
 export interface FrozenEvaluationOptions {
@@ -44,6 +48,36 @@ export async function evaluateFrozen(options: FrozenEvaluationOptions, signal?: 
     if (signal?.aborted === true) return undefined;
   }
   return tally.evaluation(split);
+}
+
+/** The same of a file that is not loaded yet, with so many threads. */
+export async function evaluateFile(
+  bytes: Uint8Array,
+  { threads, ...options }: Omit<FrozenEvaluationOptions, 'session'> & RuntimeOptions,
+  signal?: AbortSignal,
+): Promise<Evaluation | undefined> {
+  const session = await openSession(bytes, 'the file to evaluate', threads === undefined ? {} : { threads });
+  try {
+    return await evaluateFrozen({ ...options, session }, signal);
+  } finally {
+    await session.dispose();
+  }
+}
+
+/** An evaluation as the metadata of a frozen file record it. */
+export function accuracyRecord(
+  { accuracy: value, split, images }: Pick<Evaluation, 'accuracy' | 'split' | 'images'>,
+  { name: dataset, fingerprint }: Pick<Dataset, 'name' | 'fingerprint'>,
+): FrozenAccuracy {
+  return { value, split, images, dataset, fingerprint };
+}
+
+/** What a run's last evaluation says, if it is of these very weights, and of each image seen once as a frozen file sees it. */
+export function recordedAccuracy(run: Run, { step, config, file }: SavedModel, weights: WeightsKind): FrozenAccuracy | null {
+  const evaluation = readEvaluation(run);
+  if (config.tta !== 'none' || evaluation?.step !== step || evaluation?.weights !== weights) return null;
+  const { dataset: name = '', datasetFingerprint: fingerprint = '' } = file.metadata;
+  return accuracyRecord(evaluation, { name, fingerprint });
 }
 
 /** @throws DataError if the data set has other classes than the file, or smaller images than its network sees */

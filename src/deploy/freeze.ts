@@ -6,7 +6,7 @@ import { describeForInference } from '../nn/description.ts';
 import { countMultiplyAdds, countOperations, countParameters } from '../nn/network.ts';
 import { createClassifier, type Classifier } from '../train/classifier.ts';
 import type { SavedModel } from '../train/saved-model.ts';
-import { loadWeights, tensorsOf, type WeightsKind } from '../train/weights.ts';
+import { loadWeights, preferredWeights, tensorsOf, type WeightsKind } from '../train/weights.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { packageVersion } from '../util/package.ts';
 import { agreementTolerance, differenceFromPlan } from './agreement.ts';
@@ -16,7 +16,8 @@ import type { Weights } from './onnx/rule.ts';
 
 export interface FreezeOptions {
   readonly saved: SavedModel;
-  readonly weights: WeightsKind;
+  /** Default: the moving averages, where there are any. */
+  readonly weights?: WeightsKind | undefined;
   /** Runs the network once, to check that the file computes the same. */
   readonly engine: Engine;
   /** Names of the classes, where the file of weights does not say. Default: those of CIFAR-10, if there are as many. */
@@ -49,8 +50,9 @@ const comparedImages = 4;
  *   if the two differ by more than `agreementTolerance`
  */
 export async function freeze(options: FreezeOptions): Promise<Frozen> {
-  const { saved, weights: kind, engine } = options;
+  const { saved, engine } = options;
   const { config, file } = saved;
+  const kind = options.weights ?? preferredWeights(file);
   const classifier = classifierToFreeze(options);
   const { network, preprocessing, classes, imageShape } = classifier;
   const metadata: FrozenMetadata = {

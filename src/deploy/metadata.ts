@@ -9,6 +9,7 @@ import { weightsKinds } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
 import { check } from '../util/schema.ts';
+import { quantizationRecord } from './quantization.ts';
 import { requireRunnable } from './runnable.ts';
 import { decodeChecked, type CheckedModel } from './onnx/schema.ts';
 
@@ -27,39 +28,6 @@ const accuracySchema = z.strictObject({
 });
 
 const count = z.int().min(0);
-
-/** What of a file is stored in fewer bits: everything that computes in integers, or its weights only. */
-export const quantizationSchemes = ['int8', 'int8-weights', 'float16-weights'] as const;
-export type QuantizationScheme = (typeof quantizationSchemes)[number];
-
-/** How the range of an activation follows from the values seen. */
-export const calibrationMethods = ['min-max', 'percentile', 'mse'] as const;
-export type CalibrationMethod = (typeof calibrationMethods)[number];
-
-const quantizationSchema = z.strictObject({
-  scheme: z.enum(quantizationSchemes),
-  /** Bits in use of each stored weight. */
-  weightBits: z.union([z.literal(7), z.literal(8), z.literal(16)]),
-  /** Null where activations stay float32. */
-  calibration: z
-    .strictObject({
-      method: z.enum(calibrationMethods),
-      /** Of the method `percentile`: the share of the values within the range, in percent. */
-      percentile: z.number().gt(50).max(100).nullable(),
-      /** Training images. */
-      images: z.int().positive(),
-      seed: count,
-      dataset: z.string(),
-      fingerprint: z.string(),
-    })
-    .nullable(),
-  /** Steps of training with rounded weights before; 0 for none. */
-  fineTuningSteps: count,
-  /** Layers with parameters that were left in float32. */
-  floatLayers: z.array(z.string()),
-  /** The float32 file that it was made of. */
-  source: z.strictObject({ bytes: z.int().positive(), sha256: z.string() }),
-});
 
 /** @throws ConfigurationError for names that classes cannot have */
 export function requireClassNames(names: readonly string[]): void {
@@ -87,7 +55,7 @@ const metadataFields = z.object({
   operations: count,
   multiplyAdds: count,
   /** How it was quantized; null for a file in float32. */
-  quantization: quantizationSchema.nullable().default(null),
+  quantization: quantizationRecord.nullable().default(null),
   /** What its layers were added with: nn/description.ts. */
   network: z.record(z.string(), z.unknown(), 'the description of a network'),
   ablateVersion: z.string(),
@@ -102,7 +70,6 @@ const metadataSchema = metadataFields
 
 export type FrozenMetadata = Readonly<Omit<z.output<typeof metadataSchema>, 'config'>> & { readonly config: TrainingConfig };
 export type FrozenAccuracy = Readonly<z.output<typeof accuracySchema>>;
-export type Quantization = Readonly<z.output<typeof quantizationSchema>>;
 
 /**
  * As the properties of an ONNX file. Strings are written as they are, everything else as JSON; null is left out. So are the paths of

@@ -4,26 +4,13 @@
  * share their trainings.
  */
 import * as z from 'zod';
-import { calibrationMethods, quantizationSchemes } from '../deploy/metadata.ts';
+import { quantizationSettings } from '../deploy/quantization.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { expandLayer, mergeLayers } from '../train/key-layers.ts';
-import { ConfigurationError } from '../util/errors.ts';
 import { check } from '../util/schema.ts';
 
-const [integers, ...weightsOnly] = quantizationSchemes;
-
 const schema = z.strictObject({
-  quantization: z.discriminatedUnion('scheme', [
-    z.strictObject({ scheme: z.literal('none') }),
-    z.strictObject({
-      scheme: z.literal(integers),
-      calibration: z.enum(calibrationMethods).default('mse'),
-      /** Of the method `percentile`: the share of the values within the range, in percent. */
-      percentile: z.number().gt(50).max(100).optional(),
-      weightBits: z.literal([7, 8]).default(7),
-    }),
-    z.strictObject({ scheme: z.literal(weightsOnly) }),
-  ]),
+  quantization: z.discriminatedUnion('scheme', [z.strictObject({ scheme: z.literal('none') }), ...quantizationSettings.options]),
 });
 
 /** How the file of a variant is quantized; `none` is the file in float32. */
@@ -57,17 +44,6 @@ export function quantizationOf(layers: readonly ConfigOverrides[]): StudyQuantiz
   const given = layers.map((layer) => Object.fromEntries(Object.entries(layer).filter(([name]) => isOfQuantization(name))));
   const expanded = [{ quantization: 'none' }, ...given].map((layer) => expandLayer(schema, layer, locate));
   const { quantization } = check(schema, mergeLayers(schema, expanded));
-  const { scheme } = quantization;
-  if (scheme === 'int8' && quantization.percentile !== undefined && quantization.calibration !== 'percentile') {
-    throw new ConfigurationError(
-      `quantization.percentile (=${quantization.percentile}) is for the method percentile, and quantization.calibration is ${quantization.calibration}`,
-      {
-        key: 'quantization.percentile',
-        otherKeys: ['quantization.calibration'],
-        fix: 'add quantization.calibration: percentile, or leave it out',
-      },
-    );
-  }
   return quantization;
 }
 

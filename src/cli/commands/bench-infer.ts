@@ -7,7 +7,7 @@ import { frozenFileName } from '../../util/file-names.ts';
 import { withTemporaryFolder } from '../../util/temporary-folder.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
-import { integerUpTo, jsonOption, parseThreads, runsDirOption } from '../options.ts';
+import { integer, jsonOption, parseThreads, runsDirOption } from '../options.ts';
 import { print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
@@ -27,9 +27,9 @@ export function addBenchInferCommand(bench: Command): void {
     .description("latency and throughput of frozen networks, in ONNX Runtime and in ablate's engine")
     .argument('<model.onnx|run...>', 'files that `ablate freeze` wrote, or runs')
     .option('--threads <n,...>', 'numbers of threads (default: 1 and the physical cores)', listOf(parseThreads))
-    .option('--batch-sizes <n,...>', 'batch sizes for the throughput', listOf(integerUpTo(10_000)), [1, 8, 32, 128])
-    .option('--rounds <n>', 'turns that each takes', integerUpTo(10_000), 5)
-    .option('--round-ms <n>', 'length of a turn in milliseconds', integerUpTo(3_600_000), 400)
+    .option('--batch-sizes <n,...>', 'batch sizes for the throughput', listOf(integer(1, 10_000)), [1, 8, 32, 128])
+    .option('--rounds <n>', 'turns that each takes', integer(1, 10_000), 5)
+    .option('--round-ms <n>', 'length of a turn in milliseconds', integer(1, 3_600_000), 400)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(benchInfer);
@@ -66,9 +66,8 @@ async function frozenFile(reference: string, folder: string, runsDir: string): P
   if (frozenFileName.test(reference)) return reference;
   const { freeze } = await import('../../deploy/freeze.ts');
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-  const { preferredWeights } = await import('../../train/weights.ts');
   const { saved } = await readReference(reference, { runsDir });
-  const frozen = await freeze({ saved, weights: preferredWeights(saved.file), engine: createOnednnEngine() });
+  const frozen = await freeze({ saved, engine: createOnednnEngine() });
   const path = join(mkdtempSync(join(folder, 'run-')), 'model.onnx');
   writeFileSync(path, frozen.encode(null));
   return path;

@@ -4,7 +4,7 @@ import type { OperationTime, TrainingBenchmark } from '../../train/benchmark.ts'
 import { alignColumns } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { formatBytes, formatMilliseconds } from '../../util/format.ts';
-import { integerUpTo, jsonOption, parseAssignment, parseNumber, parseThreads, type Assignments } from '../options.ts';
+import { integer, jsonOption, parseAssignment, parseNumber, parseThreads, type Assignments } from '../options.ts';
 import { print, printJson } from '../output.ts';
 
 interface Options extends SourceOptions {
@@ -33,9 +33,9 @@ export function addBenchTrainCommand(bench: Command): void {
     .option('--precision <type>', 'f32 or bf16')
     .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseThreads)
     .option('--set <key=value>', 'change any key of the configuration or setting of the model', parseAssignment, {})
-    .option('--steps <n>', 'steps timed', integerUpTo(1_000_000), 50)
-    .option('--warm-up <n>', 'steps before the timing', integerUpTo(1_000_000), 10)
-    .option('--repetitions <n>', 'runs of each operation by itself', integerUpTo(1_000_000), 20)
+    .option('--steps <n>', 'steps timed', integer(1, 1_000_000), 50)
+    .option('--warm-up <n>', 'steps before the timing', integer(1, 1_000_000), 10)
+    .option('--repetitions <n>', 'runs of each operation by itself', integer(1, 1_000_000), 20)
     .option(...jsonOption)
     .action(benchTrain);
 }

@@ -6,7 +6,7 @@ import { requireMemory } from '../../util/limits.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
 import { formatBytes } from '../../util/format.ts';
-import { jsonOption, parsePositiveInteger } from '../options.ts';
+import { jsonOption, integer } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 
@@ -47,10 +47,10 @@ export function addDataCommand(program: Command): void {
     .option('-o, --output <file.png>', 'write a sheet with the first images of each class, a class in each column')
     .option(...forceOption)
     .option('--split <name>', 'split on the sheet: train or test', 'train')
-    .option('--rows <n>', 'images of each class on the sheet', parsePositiveInteger, 8)
+    .option('--rows <n>', 'images of each class on the sheet', integer(1), 8)
     .option('--augment', 'cropped and augmented at random as in training')
     .option('--recipe <name>', 'recipe whose augmentation is used with --augment (default: 2017)')
-    .option('--seed <n>', 'seed of the augmentation', parsePositiveInteger, 1)
+    .option('--seed <n>', 'seed of the augmentation', integer(1), 1)
     .option(...dataDirOption)
     .option(...dataUrlOption)
     .option(...jsonOption)

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { DataError } from '../../util/errors.ts';
 import { requireFrozenFile } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
-import { parsePort } from '../options.ts';
+import { integer } from '../options.ts';
 import { note, print } from '../output.ts';
 
 interface Options {
@@ -18,7 +18,7 @@ export function addDemoCommand(program: Command): void {
     .command('demo')
     .description('a page that classifies images in the browser, with frozen networks; works offline')
     .argument('[model.onnx...]', 'files that `ablate freeze` wrote (default: the trained models that come with ablate)')
-    .option('--port <n>', 'port to listen on; 0 takes a free one', parsePort, 8017)
+    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), 8017)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .action(serveDemo);
 }

@@ -4,7 +4,7 @@ import { kindOf, type Layer } from '../../nn/layer.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatBytes, formatOperations } from '../../util/format.ts';
-import { integerUpTo, jsonOption, parseAssignment, type Assignments } from '../options.ts';
+import { integer, jsonOption, parseAssignment, type Assignments } from '../options.ts';
 import { print, printJson } from '../output.ts';
 
 interface InfoOptions {
@@ -22,7 +22,7 @@ export function addInfoCommand(program: Command): void {
     .option(
       '--input <pixels>',
       'side of the input images, usually 24 or 32 (default: what the model was published with)',
-      integerUpTo(65_536),
+      integer(1, 65_536),
     )
     .option('--set <key=value>', 'change a setting of the model; may be repeated', parseAssignment, {})
     .option('--settings', "list the model's settings instead, with defaults and allowed values")

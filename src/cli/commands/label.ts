@@ -4,7 +4,7 @@ import { AblateError, DataError, messageOf } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatMilliseconds } from '../../util/format.ts';
 import { requireFrozenFile } from '../frozen-files.ts';
-import { integerUpTo, jsonOption, parsePositiveInteger, parseThreads } from '../options.ts';
+import { integer, jsonOption, parseThreads } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
 
 interface Options {
@@ -20,8 +20,8 @@ export function addLabelCommand(program: Command): void {
     .description('classify images with a frozen network, and say how long it took')
     .argument('<model.onnx>', 'a file that `ablate freeze` wrote')
     .argument('<image...>', 'PNG, JPEG or WebP files, or folders of them')
-    .option('--top <n>', 'classes shown', parsePositiveInteger, 5)
-    .option('--runs <n>', 'timed runs of the network for each image, after the warm-up', integerUpTo(1_000_000), 20)
+    .option('--top <n>', 'classes shown', integer(1), 5)
+    .option('--runs <n>', 'timed runs of the network for each image, after the warm-up', integer(1, 1_000_000), 20)
     .option('--threads <n>', 'threads of ONNX Runtime', parseThreads, 1)
     .option(...jsonOption)
     .action(labelImages);

@@ -3,29 +3,38 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { singleProcess } from '../../cluster/collective.ts';
 import type { FileComparison } from '../../compress/quantize/compare.ts';
-import type { FloatFile, MeasuredCheck, Quantized, QuantizeOptions } from '../../compress/quantize/quantize.ts';
+import type { CheckSettings, FloatFile, MeasuredCheck, Quantized } from '../../compress/quantize/quantize.ts';
 import type { Dataset } from '../../data/dataset.ts';
-import type { FrozenAccuracy, FrozenMetadata, QuantizationScheme } from '../../deploy/metadata.ts';
+import type { FrozenMetadata } from '../../deploy/metadata.ts';
+import {
+  calibrationMethods,
+  quantizationSettings,
+  type CalibrationMethod,
+  type QuantizationScheme,
+  type QuantizationSettings,
+} from '../../deploy/quantization.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
+import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName, weightsFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/limits.ts';
+import { check } from '../../util/schema.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
-import { weightsKind } from '../frozen-files.ts';
 import { interruptible } from '../interrupt.ts';
 import {
-  integerUpTo,
+  integer,
   jsonOption,
+  oneOf,
   parseAssignment,
+  parseNames,
   parseNumber,
-  parsePositiveInteger,
   parseThreads,
   runsDirOption,
   type Assignments,
@@ -39,23 +48,23 @@ import { trainingDisplay } from '../training-display.ts';
 interface Options extends SourceOptions {
   readonly output?: string;
   readonly force?: true;
-  readonly weightsOnly?: string;
-  readonly calibration?: string;
+  readonly weightsOnly?: 'int8' | 'float16';
+  readonly calibration?: CalibrationMethod;
   readonly percentile?: number;
   readonly images?: number;
   readonly seed: number;
   readonly reduceRange?: boolean;
-  readonly keepFloat?: string;
+  readonly keepFloat?: readonly string[];
   readonly sensitivity?: true;
   readonly maxDrop?: number;
   readonly checkImages?: number;
   readonly evaluate: boolean;
   readonly fineTune?: number;
   readonly teacher?: string;
-  readonly weights?: string;
+  readonly weights?: WeightsKind;
   readonly model?: string;
   readonly set: Assignments;
-  readonly classes?: string;
+  readonly classes?: readonly string[];
   readonly data?: string;
   readonly threads?: number;
   readonly runsDir: string;
@@ -75,32 +84,40 @@ export function addQuantizeCommand(program: Command): void {
       'where to write; .onnx.gz compresses (default: beside the file, or for a run here: <name>.int8.onnx)',
     )
     .option(...forceOption)
-    .option('--weights-only <type>', 'store the weights as int8 or float16, and compute in float32')
-    .option('--calibration <method>', 'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)')
+    .option('--weights-only <type>', 'store the weights as int8 or float16, and compute in float32', oneOf(['int8', 'float16']))
+    .option(
+      '--calibration <method>',
+      'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)',
+      oneOf(calibrationMethods),
+    )
     .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)
-    .option('--images <n>', 'training images to calibrate on (default: 1024)', parsePositiveInteger)
-    .option('--seed <n>', 'which training images calibrate, and which measure layers', parseNumber, 1)
+    .option('--images <n>', 'training images to calibrate on (default: 1024)', integer(1))
+    .option('--seed <n>', 'which training images calibrate, and which measure layers', integer(0), 1)
     .option('--reduce-range', 'weights of 7 bits, which no processor adds up wrongly (default)')
     .option('--no-reduce-range', 'weights of 8 bits: right only with VNNI, on ARM, or in WebAssembly')
-    .option('--keep-float <layer,...>', 'layers that stay in float32')
+    .option('--keep-float <layer,...>', 'layers that stay in float32', parseNames)
     .option('--sensitivity', 'measure on training images what each layer costs, quantized alone')
     .option('--max-drop <points>', 'return layers to float32, the worst first, until accuracy drops by no more', parseNumber)
     .option(
       '--check-images <n>',
       'training images for these measurements, others than for calibration (default: 2000)',
-      parsePositiveInteger,
+      integer(1),
     )
     .option(
       '--fine-tune <steps>',
       'first train a run or safetensors file on for so many steps, with rounded weights',
-      integerUpTo(mostSteps),
+      integer(1, mostSteps),
     )
     .option('--teacher <run|file>', 'with --fine-tune: learn from the outputs of a trained network too (distillation)')
     .option('--no-evaluate', 'do not measure the accuracy on the test set')
-    .option('--weights <kind>', 'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)')
+    .option(
+      '--weights <kind>',
+      'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)',
+      oneOf(weightsKinds),
+    )
     .option('--model <name>', 'model of the safetensors file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
-    .option('--classes <a,b,...>', 'names of the classes, where the file does not say')
+    .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
@@ -111,19 +128,27 @@ export function addQuantizeCommand(program: Command): void {
 }
 
 async function quantizeModel(reference: string, options: Options): Promise<void> {
-  const scheme = schemeOf(options);
-  const settings = await settingsOf(scheme, options);
+  requireTogether(options);
+  const quantization = settingsOf(options);
+  const { scheme } = quantization;
   const source = await readSource(reference, options);
   const output = options.output ?? `${source.name}${suffixes[scheme]}`;
   requireFrozenName(output);
   const existing = await existingFrozenFile(output, (metadata) => metadata.quantization !== null && source.isSourceOf(metadata));
   const claimed = claimOutput(output, { source: reference, what: 'quantize', force: options.force === true, existing });
   const dataset = await loadData(source.dataset, scheme, options);
-  const file = await source.freeze(settings.weightBits, dataset);
+  const file = await source.freeze(scheme === 'int8' ? quantization.weightBits : 8, dataset);
+  const { compareOnTest } = await import('../../compress/quantize/compare.ts');
   const { quantize } = await import('../../compress/quantize/quantize.ts');
-  const quantized = await quantize({ ...settings, file, dataset });
-  const comparison = dataset && options.evaluate ? await compare(file, quantized, dataset, options) : undefined;
-  const bytes = quantized.encode(comparison && dataset ? accuracyRecord(comparison, dataset) : null);
+  const { accuracyRecord } = await import('../../deploy/evaluate.ts');
+  const { images: calibrationImages, keepFloat, seed, threads = defaultThreads() } = options;
+  const quantized = await quantize({ file, quantization, calibrationImages, keepFloat, check: checkOf(options), seed, dataset });
+  const { encode, metadata } = quantized;
+  const comparison =
+    dataset && options.evaluate
+      ? await compareOnTest({ float: file.bytes, quantized: encode(null), metadata, dataset, threads })
+      : undefined;
+  const bytes = encode(comparison && dataset ? accuracyRecord({ ...comparison, split: 'test' }, dataset) : null);
   const written = bytesFor(output, bytes);
   claimed.write(written);
   const sizes = { bytes: written.length, uncompressedBytes: bytes.length, sourceBytes: file.bytes.length };
@@ -138,14 +163,12 @@ const suffixes: Readonly<Record<QuantizationScheme, string>> = {
   'float16-weights': '.float16.onnx',
 };
 
-function schemeOf({ weightsOnly, calibration, images, reduceRange, fineTune }: Options): QuantizationScheme {
-  if (weightsOnly === undefined) return 'int8';
-  if (weightsOnly !== 'int8' && weightsOnly !== 'float16') {
-    throw new ConfigurationError(`weights-only (=${weightsOnly}) must be one of int8, float16`);
-  }
-  if (calibration !== undefined || images !== undefined || reduceRange !== undefined) {
+/** That options go together, before the work begins. */
+function requireTogether(options: Options): void {
+  const { weightsOnly, calibration, percentile, images, reduceRange, fineTune, teacher, checkImages } = options;
+  if (weightsOnly !== undefined && [calibration, percentile, images, reduceRange].some((given) => given !== undefined)) {
     throw new ConfigurationError(
-      '--calibration, --images and --reduce-range are for integer arithmetic, and with --weights-only it stays in float32',
+      '--calibration, --percentile, --images and --reduce-range are for integer arithmetic, and with --weights-only it stays in float32',
       { fix: 'leave them out, or leave --weights-only out' },
     );
   }
@@ -154,51 +177,29 @@ function schemeOf({ weightsOnly, calibration, images, reduceRange, fineTune }: O
       '--fine-tune is for 8-bit weights: rounding to float16 loses nothing that training could win back',
     );
   }
-  return `${weightsOnly}-weights`;
-}
-
-/** All that is asked for, checked before the work begins. */
-async function settingsOf(scheme: QuantizationScheme, options: Options): Promise<Omit<QuantizeOptions, 'file' | 'dataset'>> {
-  const { seed, maxDrop, checkImages, teacher, fineTune } = options;
-  if (!Number.isSafeInteger(seed) || seed < 0) throw new ConfigurationError(`seed (=${seed}) must be an integer of at least 0`);
-  if (maxDrop !== undefined && maxDrop < 0) throw new ConfigurationError(`max-drop (=${maxDrop}) must be a number of at least 0`);
   if (teacher !== undefined && fineTune === undefined) {
     throw new ConfigurationError(`teacher (=${teacher}) is for training on before the weights are rounded`, {
       fix: 'add --fine-tune <steps>, or leave --teacher out',
     });
   }
-  const measures = maxDrop !== undefined || options.sensitivity === true;
-  if (!measures && checkImages !== undefined) {
+  if (!measuresLayers(options) && checkImages !== undefined) {
     throw new ConfigurationError('--check-images is for measuring layers', { fix: 'add --sensitivity or --max-drop' });
   }
-  return {
-    scheme,
-    weightBits: options.reduceRange === false || scheme !== 'int8' ? 8 : 7,
-    calibration: await calibrationOf(options),
-    keepFloat: options.keepFloat?.split(',').map((name) => name.trim()) ?? [],
-    check: measures
-      ? { images: checkImages, maxDrop, threads: options.threads ?? defaultThreads(), onLayer: layerProgress() }
-      : undefined,
-    seed,
-  };
 }
 
-async function calibrationOf({ calibration = 'mse', percentile, images }: Options): Promise<QuantizeOptions['calibration']> {
-  const { calibrationMethods } = await import('../../deploy/metadata.ts');
-  const method = calibrationMethods.find((each) => each === calibration);
-  if (method === undefined) {
-    throw new ConfigurationError(`calibration (=${calibration}) must be one of ${calibrationMethods.join(', ')}`);
-  }
-  if (percentile !== undefined && method !== 'percentile') {
-    throw new ConfigurationError(`percentile (=${percentile}) is for the method percentile, and calibration is ${method}`, {
-      fix: 'add --calibration percentile, or leave --percentile out',
-    });
-  }
-  if (percentile !== undefined && !(percentile > 50 && percentile <= 100)) {
-    throw new ConfigurationError(`percentile (=${percentile}) must be a number above 50 and at most 100`);
-  }
-  const { usualPercentile } = await import('../../compress/quantize/quantize.ts');
-  return { method, percentile: percentile ?? usualPercentile, images };
+function settingsOf({ weightsOnly, calibration, percentile, reduceRange }: Options): QuantizationSettings {
+  if (weightsOnly !== undefined) return { scheme: `${weightsOnly}-weights` };
+  const weightBits = reduceRange === false ? 8 : 7;
+  return check(quantizationSettings, { scheme: 'int8', calibration, percentile, weightBits });
+}
+
+function measuresLayers({ maxDrop, sensitivity }: Options): boolean {
+  return maxDrop !== undefined || sensitivity === true;
+}
+
+function checkOf(options: Options): CheckSettings | undefined {
+  const { checkImages: images, maxDrop, threads = defaultThreads() } = options;
+  return measuresLayers(options) ? { images, maxDrop, threads, onLayer: layerProgress() } : undefined;
 }
 
 function layerProgress(): (done: number, total: number, layer: string) => void {
@@ -253,37 +254,27 @@ async function readFrozenSource(path: string, { weights, model, set, classes, fi
 async function readTrainedSource(reference: string, options: Options): Promise<Source> {
   const { saved, run } = await readReference(reference, options);
   const { runName } = await import('../../runs/run-folder.ts');
-  const teacher = await teacherPath(options);
+  const { findWeights } = await import('../../train/saved-model.ts');
+  const { teacher, runsDir, fineTune: fineTuningSteps = 0, classes, weights, threads } = options;
+  // Looked for before the work begins.
+  const taughtBy = teacher === undefined ? undefined : resolve(findWeights(teacher, runsDir).path);
+  const name = run && runName(run);
   return {
     name: run === undefined ? reference.replace(weightsFileName, '') : saved.config.model,
     dataset: saved.config.dataset,
-    isSourceOf: (metadata) => isOfRun(metadata, run && runName(run), saved.config),
+    isSourceOf: (metadata) => isOfRun(metadata, name, saved.config),
     async freeze(bits, dataset) {
       const { freeze } = await import('../../deploy/freeze.ts');
       const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-      const { fineTune: steps, classes, threads } = options;
       const engine = createOnednnEngine(threads === undefined ? {} : { threads });
       const tuned =
-        steps === undefined || dataset === undefined
+        fineTuningSteps === 0
           ? saved
-          : await trainOn(saved, { steps, teacher }, { engine, dataset, bits });
-      const frozen = await freeze({
-        saved: tuned,
-        weights: await weightsKind(tuned, options.weights),
-        engine,
-        classes: classes?.split(',').map((name) => name.trim()),
-        run: run && runName(run),
-      });
-      return { bytes: frozen.encode(null), source: reference, fineTuningSteps: steps ?? 0 };
+          : await trainOn(saved, { steps: fineTuningSteps, teacher: taughtBy }, { engine, dataset: dataset!, bits });
+      const frozen = await freeze({ saved: tuned, weights, engine, classes, run: name });
+      return { bytes: frozen.encode(null), source: reference, fineTuningSteps };
     },
   };
-}
-
-/** Of its weights, looked for before the work begins. @throws DataError if there are none */
-async function teacherPath({ teacher, runsDir }: Options): Promise<string | undefined> {
-  if (teacher === undefined) return undefined;
-  const { findWeights } = await import('../../train/saved-model.ts');
-  return resolve(findWeights(teacher, runsDir).path);
 }
 
 async function trainOn(
@@ -306,8 +297,7 @@ async function trainOn(
  * not known.
  */
 async function loadData(trainedOn: string, scheme: QuantizationScheme, options: Options): Promise<Dataset | undefined> {
-  const { maxDrop, sensitivity, fineTune } = options;
-  const isNeeded = scheme === 'int8' || maxDrop !== undefined || sensitivity === true || fineTune !== undefined;
+  const isNeeded = scheme === 'int8' || measuresLayers(options) || options.fineTune !== undefined;
   if (!isNeeded && !options.evaluate) return undefined;
   try {
     return await loadImages(options.data ?? trainedOn, options);
@@ -316,20 +306,6 @@ async function loadData(trainedOn: string, scheme: QuantizationScheme, options: 
     note(`The accuracy is not measured: ${error.message}`);
     return undefined;
   }
-}
-
-async function compare(
-  { bytes: float }: FloatFile,
-  { metadata, encode }: Quantized,
-  dataset: Dataset,
-  { threads }: Options,
-): Promise<FileComparison> {
-  const { compareOnTest } = await import('../../compress/quantize/compare.ts');
-  return await compareOnTest({ float, quantized: encode(null), metadata, dataset, threads: threads ?? defaultThreads() });
-}
-
-function accuracyRecord({ accuracy: value, images }: FileComparison, { name: dataset, fingerprint }: Dataset): FrozenAccuracy {
-  return { value, split: 'test', images, dataset, fingerprint };
 }
 
 interface Result {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { interruptible } from '../interrupt.ts';
-import { parsePort, runsDirOption } from '../options.ts';
+import { integer, runsDirOption } from '../options.ts';
 import { note, print } from '../output.ts';
 
 interface Options {
@@ -15,7 +15,7 @@ export function addUiCommand(program: Command): void {
     .command('ui')
     .description('a page that shows runs and studies live: curves, effects, what a network gets wrong and what it has learnt')
     .argument('[folder]', 'folder of the runs', runsDirOption[2])
-    .option('--port <n>', 'port to listen on; 0 takes a free one', parsePort, 8018)
+    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), 8018)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .action(serveUi);
 }

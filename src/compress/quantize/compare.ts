@@ -1,8 +1,7 @@
 /** A float file and the one that was made of it, on the test set. */
 import type { Dataset } from '../../data/dataset.ts';
-import { evaluateFrozen } from '../../deploy/evaluate.ts';
+import { evaluateFile } from '../../deploy/evaluate.ts';
 import type { FrozenMetadata } from '../../deploy/metadata.ts';
-import { openSession } from '../../deploy/onnx-runtime.ts';
 
 export interface CompareOptions {
   /** The bytes of two files of the same network. */
@@ -31,9 +30,8 @@ export async function compareOnTest({ float, quantized, ...options }: CompareOpt
   return { images, floatAccuracy: first.accuracy, accuracy: second.accuracy, agreement: same / images };
 }
 
-async function predict(bytes: Uint8Array, { metadata, dataset, threads }: Omit<CompareOptions, 'float' | 'quantized'>) {
-  const session = await openSession(bytes, 'the file to evaluate', { threads });
-  const classes = metadata.classes.length;
+async function predict(bytes: Uint8Array, options: Omit<CompareOptions, 'float' | 'quantized'>) {
+  const classes = options.metadata.classes.length;
   const labels: number[] = [];
   const onLogits = (logits: Float32Array) => {
     for (let start = 0; start < logits.length; start += classes) {
@@ -41,10 +39,6 @@ async function predict(bytes: Uint8Array, { metadata, dataset, threads }: Omit<C
       labels.push(own.indexOf(Math.max(...own)));
     }
   };
-  try {
-    const evaluation = await evaluateFrozen({ session, metadata, dataset, split: 'test', onLogits });
-    return { labels, accuracy: evaluation!.accuracy };
-  } finally {
-    await session.dispose();
-  }
+  const evaluation = await evaluateFile(bytes, { ...options, split: 'test', onLogits });
+  return { labels, accuracy: evaluation!.accuracy };
 }

@@ -32,11 +32,7 @@ const frozen = async (changes: object = {}) => (await freezeUntrained(referenceE
 function options(bytes: Uint8Array, changes: Partial<QuantizeOptions> = {}): QuantizeOptions {
   return {
     file: { bytes, source: 'model.onnx' },
-    scheme: 'int8',
-    weightBits: 7,
-    calibration: { method: 'min-max', percentile: 99, images: undefined },
-    keepFloat: [],
-    seed: 1,
+    quantization: { scheme: 'int8', calibration: 'min-max' },
     dataset: dataset(200),
     ...changes,
   };
@@ -56,22 +52,22 @@ describe('what calibrates', () => {
   test('training images alone: with val, none of those kept out; and no test image', async () => {
     const bytes = await frozen({ ...standardization, val: true });
     const plain = dataset(200);
-    const all = { method: 'min-max', percentile: 99, images: 180 } as const;
-    const expected = await encode(options(bytes, { dataset: plain, calibration: all }));
+    const all = 180;
+    const expected = await encode(options(bytes, { dataset: plain, calibrationImages: all }));
     const unseen = { ...plain, train: poisoned(plain.train, 180, 200), test: poisoned(plain.test, 0, 40) };
-    expect(await encode(options(bytes, { dataset: unseen, calibration: all }))).toEqual(expected);
+    expect(await encode(options(bytes, { dataset: unseen, calibrationImages: all }))).toEqual(expected);
     const seen = { ...plain, train: poisoned(plain.train, 179, 180) };
-    expect(await encode(options(bytes, { dataset: seen, calibration: all }))).not.toEqual(expected);
+    expect(await encode(options(bytes, { dataset: seen, calibrationImages: all }))).not.toEqual(expected);
   });
 
   test('without val, all training images; or those that are given', async () => {
     const bytes = await frozen(standardization);
     const plain = dataset(200);
-    const all = { method: 'min-max', percentile: 99, images: 200 } as const;
-    const expected = await encode(options(bytes, { dataset: plain, calibration: all }));
+    const all = 200;
+    const expected = await encode(options(bytes, { dataset: plain, calibrationImages: all }));
     const last = { ...plain, train: poisoned(plain.train, 199, 200) };
-    expect(await encode(options(bytes, { dataset: last, calibration: all }))).not.toEqual(expected);
-    const given = { trainingImages: sliceImages(plain.train, 0, 100), calibration: { ...all, images: 100 } };
+    expect(await encode(options(bytes, { dataset: last, calibrationImages: all }))).not.toEqual(expected);
+    const given = { trainingImages: sliceImages(plain.train, 0, 100), calibrationImages: 100 };
     const first = await encode(options(bytes, { dataset: plain, ...given }));
     const elsewhere = { ...plain, train: poisoned(plain.train, 100, 200) };
     expect(await encode(options(bytes, { dataset: elsewhere, ...given }))).toEqual(first);
@@ -85,26 +81,25 @@ describe('what calibrates', () => {
     [201, undefined, { check: { threads: 1 } }, 100],
     [200, undefined, { check: { threads: 1, imageSet: noise(40, 3) } }, 200],
   ] as const)('of %i images, %s asked for, with %j: %i', async (count, images, changes, calibrating) => {
-    const calibration = { method: 'min-max', percentile: 99, images } as const;
-    const { quantization } = await quantize(options(await frozen(), { dataset: dataset(count), calibration, ...changes }));
+    const { quantization } = await quantize(
+      options(await frozen(), { dataset: dataset(count), calibrationImages: images, ...changes }),
+    );
     expect(quantization.calibration!.images).toBe(calibrating);
   });
 
   test('images that check do not calibrate, and are all that is left, up to 2,000', async () => {
     const bytes = await frozen();
     const check = { threads: 1 };
-    const calibration = { method: 'min-max', percentile: 99, images: 60 } as const;
     const counts = async (changes: Partial<QuantizeOptions>) =>
-      (await quantize(options(bytes, { calibration, ...changes }))).check!.images;
+      (await quantize(options(bytes, { calibrationImages: 60, ...changes }))).check!.images;
     expect(await counts({ check })).toBe(140);
     expect(await counts({ check: { ...check, images: 33 } })).toBe(33);
     expect(await counts({ check: { ...check, imageSet: noise(40, 3) } })).toBe(40);
     expect(await counts({ check, dataset: dataset(2100) })).toBe(2000);
     // Another image checks: same file.
-    const images = { ...calibration, images: 168 };
-    const drawn = await quantize(options(bytes, { calibration: images, check }));
+    const drawn = await quantize(options(bytes, { calibrationImages: 168, check }));
     expect(drawn.check!.images).toBe(32);
-    expect(drawn.encode(null)).toEqual(await encode(options(bytes, { calibration: images })));
+    expect(drawn.encode(null)).toEqual(await encode(options(bytes, { calibrationImages: 168 })));
   });
 
   test('what checks is what did not calibrate', async () => {
@@ -126,19 +121,16 @@ describe('what calibrates', () => {
       return last.has(n) ? predicted : (predicted + 1) % 10;
     });
     const labelled = dataset(200, { ...plain.train, labels });
-    const calibration = { method: 'min-max', percentile: 99, images: 140 } as const;
-    const accuracy = async (images: number) =>
-      (await quantize(options(bytes, { dataset: labelled, calibration: { ...calibration, images }, check: { threads: 1 } })))
-        .check!;
+    const accuracy = async (calibrationImages: number) =>
+      (await quantize(options(bytes, { dataset: labelled, calibrationImages, check: { threads: 1 } }))).check!;
     expect(await accuracy(140)).toMatchObject({ images: 60, floatAccuracy: 1 });
     expect(await accuracy(80)).toMatchObject({ images: 120, floatAccuracy: 0.5 });
   });
 
   test('another seed draws other images', async () => {
     const bytes = await frozen();
-    const calibration = { method: 'min-max', percentile: 99, images: 40 } as const;
     // The file also records the seed: its graph alone says what calibrated.
-    const graph = async (seed: number) => decodeModel(await encode(options(bytes, { calibration, seed })))!.graph;
+    const graph = async (seed: number) => decodeModel(await encode(options(bytes, { calibrationImages: 40, seed })))!.graph;
     const first = await graph(1);
     expect(await graph(1)).toEqual(first);
     expect(await graph(2)).not.toEqual(first);
@@ -147,13 +139,14 @@ describe('what calibrates', () => {
 
 describe('what the file says of itself', () => {
   test.each([
-    ['int8', 7, 7],
-    ['int8', 8, 8],
-    ['int8-weights', 7, 8],
-    ['float16-weights', 7, 16],
-  ] as const)('%s of %i bits', async (scheme, weightBits, stored) => {
+    [{ scheme: 'int8', calibration: 'min-max' }, 7],
+    [{ scheme: 'int8', calibration: 'min-max', weightBits: 8 }, 8],
+    [{ scheme: 'int8-weights' }, 8],
+    [{ scheme: 'float16-weights' }, 16],
+  ] as const)('%j: weights of %i bits', async (settings, stored) => {
+    const { scheme } = settings;
     const bytes = await frozen();
-    const given = options(bytes, { scheme, weightBits, seed: 5, file: { bytes, source: 'm', fineTuningSteps: 3 } });
+    const given = options(bytes, { quantization: settings, seed: 5, file: { bytes, source: 'm', fineTuningSteps: 3 } });
     const { quantization, metadata, layers, encode: write, check } = await quantize(given);
     expect(quantization).toEqual({
       scheme,
@@ -181,8 +174,8 @@ describe('what the file says of itself', () => {
 
   test('the percentile, where it is the method; layers that stay float, in the order of the network', async () => {
     const bytes = await frozen();
-    const calibration = { method: 'percentile', percentile: 99, images: 64 } as const;
-    const { quantization, layers } = await quantize(options(bytes, { calibration, keepFloat: ['logits', 'conv1'] }));
+    const settings = { scheme: 'int8', calibration: 'percentile', percentile: 99 } as const;
+    const { quantization, layers } = await quantize(options(bytes, { quantization: settings, keepFloat: ['logits', 'conv1'] }));
     expect(quantization.calibration).toMatchObject({ method: 'percentile', percentile: 99 });
     expect(quantization.floatLayers).toEqual(['conv1', 'logits']);
     expect(layers).toEqual(['dense1']);
@@ -217,7 +210,7 @@ describe('what is refused', () => {
     const measured = (images: number, check?: number) =>
       quantize(
         options(bytes, {
-          calibration: { method: 'mse', percentile: 0, images },
+          calibrationImages: images,
           ...(check !== undefined && { check: { threads: 1, images: check } }),
         }),
       );
@@ -236,11 +229,32 @@ describe('what is refused', () => {
     await expect(quantize(options(bytes, { dataset: undefined }))).rejects.toThrow(
       'integer arithmetic, and measuring layers, need a data set',
     );
-    const stored = options(bytes, { dataset: undefined, scheme: 'int8-weights' });
+    const stored = options(bytes, { dataset: undefined, quantization: { scheme: 'int8-weights' } });
     const once = await encode(stored);
     await expect(quantize({ ...stored, file: { bytes: once, source: 'q.onnx' } })).rejects.toThrow(
       'q.onnx is quantized already (int8-weights)',
     );
     await expect(quantize({ ...stored, check: { threads: 1 } })).rejects.toThrow('need a data set');
+  });
+
+  test.each<[Partial<QuantizeOptions>, string]>([
+    [
+      { quantization: { scheme: 'int8', percentile: 99 } },
+      'percentile (=99) must be left out: it is for the calibration percentile',
+    ],
+    [
+      { quantization: { scheme: 'int8', calibration: 'percentile', percentile: 50 } },
+      'percentile (=50) must be a number in (50, 100]',
+    ],
+    [{ seed: -1 }, 'seed (=-1) must be an integer of at least 0'],
+    [{ check: { threads: 1, maxDrop: -1 } }, 'maxDrop (=-1) must be a number of at least 0'],
+  ])('%j', async (changes, message) => {
+    await expect(quantize(options(await frozen(), changes))).rejects.toThrow(message);
+  });
+
+  test('nothing that has a default must be given: integers, of 7 bits, calibrated by the mean squared error', async () => {
+    const bytes = await frozen();
+    const { quantization } = await quantize({ file: { bytes, source: 'model.onnx' }, dataset: dataset(64) });
+    expect(quantization).toMatchObject({ scheme: 'int8', weightBits: 7, calibration: { method: 'mse', images: 64, seed: 1 } });
   });
 });

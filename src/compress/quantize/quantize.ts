@@ -1,23 +1,24 @@
 /** From a frozen file in float32 to one that is smaller, and computes in integers where that is asked for. */
 import { createHash } from 'node:crypto';
+import * as z from 'zod';
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { selectImages, splitOf } from '../../data/image-set.ts';
 import { requireFitting } from '../../deploy/evaluate.ts';
+import { encodeFrozenMetadata, readFrozenMetadata, type FrozenAccuracy, type FrozenMetadata } from '../../deploy/metadata.ts';
 import {
-  encodeFrozenMetadata,
-  readFrozenMetadata,
-  type CalibrationMethod,
-  type FrozenAccuracy,
-  type FrozenMetadata,
+  quantizationSettings,
   type Quantization,
   type QuantizationScheme,
-} from '../../deploy/metadata.ts';
+  type QuantizationSettings,
+} from '../../deploy/quantization.ts';
 import { decodeModel, encodeModel, type GraphProto, type ModelProto } from '../../deploy/onnx/schema.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { permutation, streamKey } from '../../util/random.ts';
+import { check } from '../../util/schema.ts';
 import { calibrate } from './calibrate.ts';
 import { weightedLayers, withoutLayers, type WeightedLayer } from './layers.ts';
 import { integerTensors, scaleGroups } from './placement.ts';
+import type { RangeMethod } from './ranges.ts';
 import { withFloat16Weights, withInt8Weights, withIntegerArithmetic } from './rewrite.ts';
 import {
   costOf,
@@ -37,14 +38,6 @@ export interface FloatFile {
   readonly fineTuningSteps?: number;
 }
 
-export interface CalibrationSettings {
-  readonly method: CalibrationMethod;
-  /** Of the method `percentile`; see `RangeMethod`. */
-  readonly percentile: number;
-  /** Training images; default 1024, or all; where layers are measured, no more than half of them. */
-  readonly images?: number | undefined;
-}
-
 /** Measuring on images that did not calibrate, by default training images. */
 export interface CheckSettings {
   /** Default 2000, or as many as calibration leaves. */
@@ -59,16 +52,16 @@ export interface CheckSettings {
 
 export interface QuantizeOptions {
   readonly file: FloatFile;
-  readonly scheme: QuantizationScheme;
-  /** Of weights that take part in integer arithmetic: see `largestWeight`. */
-  readonly weightBits: 7 | 8;
-  readonly calibration: CalibrationSettings;
+  /** Default: integer arithmetic, with weights of 7 bits. */
+  readonly quantization?: z.input<typeof quantizationSettings> | undefined;
+  /** Training images that calibrate; default 1024, or all; where layers are measured, no more than half of them. */
+  readonly calibrationImages?: number | undefined;
   /** Names of layers that stay as they are. */
-  readonly keepFloat: readonly string[];
+  readonly keepFloat?: readonly string[] | undefined;
   /** Default: layers are not measured. */
   readonly check?: CheckSettings | undefined;
-  /** Which training images calibrate, and which check. */
-  readonly seed: number;
+  /** Which training images calibrate, and which check; default 1. */
+  readonly seed?: number | undefined;
   /** Needed for integer arithmetic, and to check. */
   readonly dataset?: Dataset | undefined;
   /** Which of its images may calibrate and check; default: those that the network was trained on. */
@@ -98,7 +91,7 @@ export interface MeasuredCheck {
 }
 
 /** Share of the values within the range, in percent, where nobody says another. */
-export const usualPercentile = 99.99;
+const usualPercentile = 99.99;
 
 /** Fewer images do not show which values a network's tensors take. */
 export const fewestImages = 32;
@@ -112,13 +105,16 @@ const usualCheckImages = 2000;
  *   not exist and for too few images; AblateError if no layer can be quantized within the drop allowed
  */
 export async function quantize(options: QuantizeOptions): Promise<Quantized> {
-  const { scheme, keepFloat, check: checkSettings } = options;
+  const { keepFloat = [], check: checkSettings } = options;
+  const settings = check(quantizationSettings, options.quantization ?? { scheme: 'int8' });
+  check(z.object({ maxDrop: z.number().min(0).optional() }), { maxDrop: checkSettings?.maxDrop });
+  const { scheme } = settings;
   const { metadata, model } = readFloatFile(options.file);
   const all = weightedLayers(model.graph);
   const candidates = withoutLayers(all, keepFloat);
   const looksAtImages = scheme === 'int8' || checkSettings !== undefined;
   const images = looksAtImages ? chooseImages(options, metadata) : undefined;
-  const rewrite = await prepareRewrite(options, model, candidates, images);
+  const rewrite = await prepareRewrite(settings, model, candidates, images);
   const withLayers = (names: readonly string[]) => rewrite(candidates.filter(({ name }) => names.includes(name)));
   const names = candidates.map(({ name }) => name);
   const plain = (layers: readonly string[]) => encodeModel({ ...model, graph: withLayers(layers) });
@@ -129,8 +125,8 @@ export async function quantize(options: QuantizeOptions): Promise<Quantized> {
   const layers = checked?.layers ?? names;
   const quantization: Quantization = {
     scheme,
-    weightBits: scheme === 'int8' ? options.weightBits : scheme === 'int8-weights' ? 8 : 16,
-    calibration: scheme === 'int8' && images ? calibrationRecord(options, images) : null,
+    weightBits: scheme === 'int8' ? settings.weightBits : scheme === 'int8-weights' ? 8 : 16,
+    calibration: scheme === 'int8' && images ? calibrationRecord(rangeMethodOf(settings), images) : null,
     fineTuningSteps: options.file.fineTuningSteps ?? 0,
     floatLayers: all.map(({ name }) => name).filter((name) => !layers.includes(name)),
     source: { bytes: options.file.bytes.length, sha256: createHash('sha256').update(options.file.bytes).digest('hex') },
@@ -171,13 +167,13 @@ function readFloatFile({ bytes, source }: FloatFile): { readonly metadata: Froze
 type Rewrite = (layers: readonly WeightedLayer[]) => GraphProto;
 
 async function prepareRewrite(
-  { scheme, weightBits, calibration }: QuantizeOptions,
+  settings: QuantizationSettings,
   model: ModelProto,
   candidates: readonly WeightedLayer[],
   images: ChosenImages | undefined,
 ): Promise<Rewrite> {
   const { graph } = model;
-  switch (scheme) {
+  switch (settings.scheme) {
     case 'int8-weights':
       return (layers) => withInt8Weights(graph, layers);
     case 'float16-weights':
@@ -185,10 +181,14 @@ async function prepareRewrite(
     case 'int8': {
       const groups = scaleGroups(graph, integerTensors(graph, candidates));
       const { calibration: chosen, shape } = images!;
-      const scales = await calibrate({ model, groups, images: chosen, shape, method: calibration });
-      return (layers) => withIntegerArithmetic(graph, layers, scales, weightBits);
+      const scales = await calibrate({ model, groups, images: chosen, shape, method: rangeMethodOf(settings) });
+      return (layers) => withIntegerArithmetic(graph, layers, scales, settings.weightBits);
     }
   }
+}
+
+function rangeMethodOf(settings: Extract<QuantizationSettings, { readonly scheme: 'int8' }>): RangeMethod {
+  return { method: settings.calibration, percentile: settings.percentile ?? usualPercentile };
 }
 
 /** Measures the layers, and leaves in float those that cost too much. */
@@ -199,13 +199,15 @@ async function checkLayers(
   chosen: Pick<Check, 'images' | 'shape'>,
   { maxDrop, threads, onLayer }: CheckSettings,
 ): Promise<{ readonly layers: readonly string[]; readonly measured: MeasuredCheck }> {
-  const check = await prepareCheck(float, { ...chosen, threads });
-  const sensitivities = await measureSensitivities(names, plain, check, (done, layer) => onLayer?.(done, names.length, layer));
+  const reference = await prepareCheck(float, { ...chosen, threads });
+  const sensitivities = await measureSensitivities(names, plain, reference, (done, layer) =>
+    onLayer?.(done, names.length, layer),
+  );
   const { layers, cost } =
     maxDrop === undefined
-      ? { layers: names, cost: await costOf(plain(names), check) }
-      : await keepWithinDrop(sensitivities, plain, check, maxDrop);
-  return { layers, measured: { images: check.images.count, floatAccuracy: check.accuracy, cost, sensitivities } };
+      ? { layers: names, cost: await costOf(plain(names), reference) }
+      : await keepWithinDrop(sensitivities, plain, reference, maxDrop);
+  return { layers, measured: { images: reference.images.count, floatAccuracy: reference.accuracy, cost, sensitivities } };
 }
 
 interface ChosenImages {
@@ -214,24 +216,26 @@ interface ChosenImages {
   readonly check: ImageSet | undefined;
   readonly shape: readonly [number, number, number];
   readonly dataset: Dataset;
+  readonly seed: number;
 }
 
 /** Training images in an order drawn from the seed: the first ones calibrate, the next ones check. Test images are for the result. */
 function chooseImages(
-  { calibration, check, seed, dataset, trainingImages }: QuantizeOptions,
+  { calibrationImages, check: asked, dataset, trainingImages, ...options }: QuantizeOptions,
   metadata: FrozenMetadata,
 ): ChosenImages {
+  const { seed } = check(z.object({ seed: z.int().min(0).default(1) }), { seed: options.seed });
   if (dataset === undefined) throw new ConfigurationError('integer arithmetic, and measuring layers, need a data set');
   requireFitting(metadata, dataset);
   const train = trainingImages ?? splitOf(dataset, 'train', metadata.config.val);
-  const drawsCheck = check !== undefined && check.imageSet === undefined;
-  const calibrationCount = calibration.images ?? usualCount(train.count, drawsCheck);
+  const drawsCheck = asked !== undefined && asked.imageSet === undefined;
+  const calibrationCount = calibrationImages ?? usualCount(train.count, drawsCheck);
   requireCount('images', calibrationCount, train.count, `${dataset.name} has as training images`);
   const order = permutation(streamKey(seed, 'calibration'), train.count);
-  const chosen = { calibration: selectImages(train, order.subarray(0, calibrationCount)), shape: dataset.shape, dataset };
-  if (!drawsCheck) return { ...chosen, check: check?.imageSet };
+  const chosen = { calibration: selectImages(train, order.subarray(0, calibrationCount)), shape: dataset.shape, dataset, seed };
+  if (!drawsCheck) return { ...chosen, check: asked?.imageSet };
   const left = train.count - calibrationCount;
-  const checkCount = check.images ?? Math.min(usualCheckImages, left);
+  const checkCount = asked.images ?? Math.min(usualCheckImages, left);
   requireCount('check-images', checkCount, left, 'calibration leaves of the training images');
   return { ...chosen, check: selectImages(train, order.subarray(calibrationCount, calibrationCount + checkCount)) };
 }
@@ -251,10 +255,9 @@ function requireCount(name: string, count: number, available: number, whose: str
 }
 
 function calibrationRecord(
-  { calibration, seed }: QuantizeOptions,
-  { calibration: images, dataset }: ChosenImages,
+  { method, percentile }: RangeMethod,
+  { calibration: images, dataset, seed }: ChosenImages,
 ): Quantization['calibration'] {
-  const { method, percentile } = calibration;
   return {
     method,
     percentile: method === 'percentile' ? percentile : null,

@@ -1,5 +1,5 @@
 /** From the values that a tensor was seen to have to the scale of its integers. */
-import type { CalibrationMethod } from '../../deploy/metadata.ts';
+import type { CalibrationMethod } from '../../deploy/quantization.ts';
 
 /** Numbers of values between `low` and `high`, in bins of equal width. */
 export interface Histogram {
