@@ -2,10 +2,11 @@
  * Reads metrics.jsonl while another process writes it. Each look reads what was added since the last, in pieces, so that a file of a million
  * lines neither blocks this process nor is held in memory. A line that is not written to its end waits for the next look.
  */
-import { close, fstatSync, read } from 'node:fs';
+import { close, closeSync, fstatSync, read, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openRegularFile, readStart } from '../util/regular-file.ts';
+import { fileError } from '../util/file-error.ts';
+import { openRegularFile } from '../util/regular-file.ts';
 import { parseRecord, type MetricsRecord } from './metrics.ts';
 
 export interface MetricsSink {
@@ -116,23 +117,21 @@ export function followMetrics(path: string, sink: MetricsSink): MetricsFollower 
 
 /**
  * The last records of a file, oldest first, of which no more than `bytes` are read: enough to know how a run is, whatever it has behind it.
+ * Reads at once: of many small files, waiting for each would take longer than reading it.
  *
  * @throws AblateError if the file cannot be read, or is no regular file
  */
-export async function readLastRecords(path: string, bytes = 8192): Promise<MetricsRecord[]> {
+export function readLastRecords(path: string, bytes = 4096): MetricsRecord[] {
   const { descriptor, sizeBytes } = openRegularFile(path);
   try {
-    if (sizeBytes <= bytes) return recordsOf(readStart(descriptor, sizeBytes), 0);
-    const buffer = Buffer.alloc(bytes);
-    const { bytesRead } = await readAt(descriptor, buffer, 0, bytes, sizeBytes - bytes);
-    // The first line is cut.
-    return recordsOf(buffer.subarray(0, bytesRead), 1);
+    const start = Math.max(0, sizeBytes - bytes);
+    const buffer = Buffer.alloc(sizeBytes - start);
+    const lines = buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, buffer.length, start)).split('\n');
+    // The first line may be cut, and the last is empty, or not written to its end.
+    return lines.slice(start > 0 ? 1 : 0, -1).flatMap((line) => parseRecord(line) ?? []);
+  } catch (error) {
+    throw fileError('read', path, error);
   } finally {
-    await closeFile(descriptor);
+    closeSync(descriptor);
   }
-}
-
-function recordsOf(bytes: Buffer, skipped: number): MetricsRecord[] {
-  const lines = bytes.toString('utf8').split('\n');
-  return lines.slice(skipped, -1).flatMap((line) => parseRecord(line) ?? []);
 }

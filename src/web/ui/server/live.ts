@@ -19,15 +19,15 @@ export type LiveReader = (changes: Changes) => void;
 export type Changes = { readonly [K in keyof LiveEvents]?: LiveEvents[K] };
 
 /** How often runs that are trained are looked at, and how often everything is. */
-const lookMs = 100;
+const lookMs = 80;
 const scanMs = 2000;
-/** Part of the time that looking may take. */
-const share = 0.02;
+/** Parts of the time that either may take: few runs are trained at a time, and all of them are looked at for what is new to all. */
+const share = { look: 0.05, scan: 0.02 };
 
 export function createLive(index: RunIndex, studies: Studies): Live {
   const readers = new Set<LiveReader>();
   let timer: NodeJS.Timeout | undefined;
-  let scannedAt = -Infinity;
+  let scanDue = -Infinity;
   let scanning: Promise<unknown> | undefined;
   let problem = index.problem;
 
@@ -43,7 +43,6 @@ export function createLive(index: RunIndex, studies: Studies): Live {
     // Studies first: rows say to which they belong.
     const studiesChanged = studies.scan();
     const { changed, removed } = await index.scan();
-    scannedAt = performance.now();
     const problemChanged = index.problem !== problem;
     problem = index.problem;
     tell({
@@ -52,8 +51,8 @@ export function createLive(index: RunIndex, studies: Studies): Live {
     });
   }
 
-  async function look(): Promise<void> {
-    const { changed, removed, grown } = await index.look();
+  function look(): void {
+    const { changed, removed, grown } = index.look();
     tell({
       ...(changed.length > 0 && { runs: runsChange(changed, removed) }),
       ...(grown.length > 0 && { grown }),
@@ -72,12 +71,14 @@ export function createLive(index: RunIndex, studies: Studies): Live {
 
   async function turn(): Promise<void> {
     const before = performance.now();
+    const isScan = before >= scanDue;
     try {
-      if (before - scannedAt >= scanMs) await refresh();
-      else await look();
+      if (isScan) await refresh();
+      else look();
     } finally {
       const took = performance.now() - before;
-      if (readers.size > 0) schedule(Math.max(lookMs, took / share));
+      if (isScan) scanDue = before + Math.max(scanMs, took / share.scan);
+      if (readers.size > 0) schedule(isScan ? lookMs : Math.max(lookMs, took / share.look));
     }
   }
 

@@ -32,7 +32,7 @@ export interface RunIndex {
   /** Looks at all folders. */
   scan(): Promise<RowChanges>;
   /** Looks at runs that are trained now: their status, and whether they have new records. */
-  look(): Promise<RowChanges & { readonly grown: readonly string[] }>;
+  look(): RowChanges & { readonly grown: readonly string[] };
 }
 
 export interface RowChanges {
@@ -99,7 +99,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
     };
   }
 
-  async function open(run: Run, configStamp: string, createdMs: number): Promise<Entry> {
+  function open(run: Run, configStamp: string, createdMs: number): Entry {
     const config = attempt(() => readConfig(run) as TrainingConfig);
     const choices = config && attempt(() => choicesOf(run, config));
     const metricsStamp = stampOf(metricsPath(run));
@@ -109,7 +109,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
       metricsStamp,
       recordsStamp: metricsStamp,
       lookedMs: performance.now(),
-      records: await lastRecords(run),
+      records: lastRecords(run),
     };
     return { ...entry, row: rowOf(entry) };
   }
@@ -129,7 +129,12 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
     };
     return {
       ...{ id, model: run.model, state, step: now.step, steps: now.steps },
-      ...{ updatedMs: dateMs(now.updatedAt), createdMs, host: now.host, studies: studiesOf(id) },
+      ...{
+        updatedMs: Math.max(dateMs(now.updatedAt), dateMs(records.at(-1)?.time ?? '')),
+        createdMs,
+        host: now.host,
+        studies: studiesOf(id),
+      },
       ...present(known),
     };
   }
@@ -143,14 +148,14 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
   }
 
   /** Looks at a run that is known. @returns whether its row has changed */
-  async function lookAt(entry: Entry): Promise<boolean> {
+  function lookAt(entry: Entry): boolean {
     entry.lookedMs = performance.now();
     const { statusStamp, metricsStamp, row } = entry;
     if (stampOf(statusPath(entry.run)) !== statusStamp) Object.assign(entry, readStatus(entry.run));
     const metrics = stampOf(metricsPath(entry.run));
     if (metrics !== entry.recordsStamp) {
       entry.metricsStamp = entry.recordsStamp = metrics;
-      entry.records = await lastRecords(entry.run);
+      entry.records = lastRecords(entry.run);
     }
     const isSame =
       entry.statusStamp === statusStamp && entry.metricsStamp === metricsStamp && row.studies.join() === studiesOf(row.id).join();
@@ -209,12 +214,12 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
           const stamp = `${config.ino}-${config.mtimeMs}-${config.size}`;
           const known = entries.get(id);
           if (known?.configStamp !== stamp) {
-            const entry = await open(run, stamp, config.mtimeMs);
+            const entry = open(run, stamp, config.mtimeMs);
             entries.set(id, entry);
             rows.set(id, entry.row);
             changed.push(entry.row);
           } else {
-            if (await lookAt(known)) changed.push(known.row);
+            if (lookAt(known)) changed.push(known.row);
           }
           if (++looked % atOnce === 0) await nextTurn();
         }
@@ -222,7 +227,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
       return { changed, removed: removeMissing(found) };
     },
 
-    async look() {
+    look() {
       const changed: RunRow[] = [];
       const grown: string[] = [];
       for (const entry of entries.values()) {
@@ -232,7 +237,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
           entry.metricsStamp = stamp;
           grown.push(entry.row.id);
         }
-        if (performance.now() - entry.lookedMs >= rowEveryMs && (await lookAt(entry))) changed.push(entry.row);
+        if (performance.now() - entry.lookedMs >= rowEveryMs && lookAt(entry)) changed.push(entry.row);
       }
       return { changed, removed: [], grown };
     },
@@ -246,9 +251,9 @@ function readStatus(run: Run): Pick<Entry, 'status' | 'statusProblem' | 'statusS
   return { status: status ?? unknownStatus(problem), statusProblem: problem, statusStamp };
 }
 
-async function lastRecords(run: Run): Promise<readonly MetricsRecord[]> {
+function lastRecords(run: Run): readonly MetricsRecord[] {
   try {
-    return await readLastRecords(metricsPath(run));
+    return readLastRecords(metricsPath(run));
   } catch {
     return []; // None yet, or none that can be read: the row then says nothing of them.
   }

@@ -6,7 +6,7 @@ import { choose, type Place } from '../state/location.ts';
 import { lookOf } from '../state/run-selection.ts';
 import { useStore } from '../state/store.ts';
 import { coloursOf, useTheme, type ChartColours } from '../state/theme.ts';
-import type { Curves } from '../state/curves.ts';
+import type { Curve, Curves } from '../state/curves.ts';
 import { Chart, Swatch } from './chart.tsx';
 import type { Range } from './draw-lines.ts';
 import { isFraction, metricTitle } from './format.ts';
@@ -328,22 +328,28 @@ function Notes({ runs, curves, axis }: { readonly runs: readonly ShownRun[]; rea
   );
 }
 
+/** Of curves that have not changed, what was made of them is still right. */
+const tracks = new WeakMap<Curve, Map<number | 'seconds', Track>>();
+
 function trackOf({ id, row }: ShownRun, metric: string, curves: Curves, axis: XAxis): Track | undefined {
   const curve = curves.of(id)?.curves.get(metric);
   const scale = scaleOf(axis, row.choices);
   if (curve === undefined || scale === undefined) return undefined;
-  return { x: placesOf(curve, scale), y: Float64Array.from(curve.mean) };
+  const known = tracks.get(curve) ?? new Map<number | 'seconds', Track>();
+  const track = known.get(scale) ?? { x: placesOf(curve, scale), y: Float64Array.from(curve.mean) };
+  tracks.set(curve, known.set(scale, track));
+  return track;
 }
 
-function endOf(tracks: readonly (Track | undefined)[]): number {
-  return Math.max(0, ...tracks.map((track) => track?.x.at(-1) ?? 0));
+function endOf(all: readonly (Track | undefined)[]): number {
+  return Math.max(0, ...all.map((track) => track?.x.at(-1) ?? 0));
 }
 
 function linesOfRuns(runs: readonly ShownRun[], metric: string, curves: Curves, { axis, smoothing }: Settings): Line[] {
-  const tracks = runs.map((run) => trackOf(run, metric, curves, axis));
-  const span = smoothing * endOf(tracks);
+  const ofRuns = runs.map((run) => trackOf(run, metric, curves, axis));
+  const span = smoothing * endOf(ofRuns);
   return runs.flatMap((run, i): Line[] => {
-    const track = tracks[i];
+    const track = ofRuns[i];
     if (track === undefined) return [];
     const { id, label, colour, dash } = run;
     const curve = curves.of(id)!.curves.get(metric)!;
