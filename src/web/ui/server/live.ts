@@ -42,11 +42,14 @@ export function createLive(index: RunIndex, studies: Studies): Live {
   async function scan(): Promise<void> {
     // Studies first: rows say to which they belong.
     const studiesChanged = studies.scan();
-    const { changed, removed } = await index.scan();
+    const began = performance.now();
+    const { changed, removed, grown } = await index.scan();
+    scanDue = began + Math.max(scanMs, (performance.now() - began) / share.scan);
     const problemChanged = index.problem !== problem;
     problem = index.problem;
     tell({
       ...((changed.length > 0 || removed.length > 0 || problemChanged) && { runs: runsChange(changed, removed) }),
+      ...(grown.length > 0 && { grown }),
       ...((studiesChanged || changed.some(belongsToStudy)) && { studies: studies.summaries() }),
     });
   }
@@ -77,12 +80,13 @@ export function createLive(index: RunIndex, studies: Studies): Live {
       else look();
     } finally {
       const took = performance.now() - before;
-      if (isScan) scanDue = before + Math.max(scanMs, took / share.scan);
       if (readers.size > 0) schedule(isScan ? lookMs : Math.max(lookMs, took / share.look));
     }
   }
 
   function schedule(delay: number): void {
+    // A turn may still be under way when the first reader comes again.
+    clearTimeout(timer);
     timer = setTimeout(() => void turn(), delay);
     // The server keeps the process alive, not this.
     timer.unref();

@@ -31,13 +31,15 @@ export interface RunIndex {
   config(id: string): TrainingConfig | undefined;
   /** Looks at all folders. */
   scan(): Promise<RowChanges>;
-  /** Looks at runs that are trained now: their status, and whether they have new records. */
-  look(): RowChanges & { readonly grown: readonly string[] };
+  /** Looks at runs that are trained now. */
+  look(): RowChanges;
 }
 
 export interface RowChanges {
   readonly changed: readonly RunRow[];
   readonly removed: readonly string[];
+  /** Runs that have new records, or other ones. */
+  readonly grown: readonly string[];
 }
 
 interface Entry {
@@ -150,17 +152,24 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
   /** Looks at a run that is known. @returns whether its row has changed */
   function lookAt(entry: Entry): boolean {
     entry.lookedMs = performance.now();
-    const { statusStamp, metricsStamp, row } = entry;
+    const { statusStamp, recordsStamp, row } = entry;
     if (stampOf(statusPath(entry.run)) !== statusStamp) Object.assign(entry, readStatus(entry.run));
-    const metrics = stampOf(metricsPath(entry.run));
-    if (metrics !== entry.recordsStamp) {
-      entry.metricsStamp = entry.recordsStamp = metrics;
+    if (entry.metricsStamp !== recordsStamp) {
+      entry.recordsStamp = entry.metricsStamp;
       entry.records = lastRecords(entry.run);
     }
     const isSame =
-      entry.statusStamp === statusStamp && entry.metricsStamp === metricsStamp && row.studies.join() === studiesOf(row.id).join();
+      entry.statusStamp === statusStamp && entry.recordsStamp === recordsStamp && row.studies.join() === studiesOf(row.id).join();
     // A run that says that it is trained may have been killed since.
     return (!isSame || row.state === 'running') && renew(entry);
+  }
+
+  /** Whether there are other records than when it was last asked. */
+  function hasGrown(entry: Entry): boolean {
+    const stamp = stampOf(metricsPath(entry.run));
+    if (stamp === entry.metricsStamp) return false;
+    entry.metricsStamp = stamp;
+    return true;
   }
 
   function removeMissing(found: ReadonlySet<string>): string[] {
@@ -187,6 +196,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
 
     async scan() {
       const changed: RunRow[] = [];
+      const grown: string[] = [];
       const found = new Set<string>();
       let models: readonly string[] = [];
       try {
@@ -219,12 +229,13 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
             rows.set(id, entry.row);
             changed.push(entry.row);
           } else {
+            if (hasGrown(known)) grown.push(id);
             if (lookAt(known)) changed.push(known.row);
           }
           if (++looked % atOnce === 0) await nextTurn();
         }
       }
-      return { changed, removed: removeMissing(found) };
+      return { changed, removed: removeMissing(found), grown };
     },
 
     look() {
@@ -232,11 +243,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
       const grown: string[] = [];
       for (const entry of entries.values()) {
         if (entry.row.state !== 'running') continue;
-        const stamp = stampOf(metricsPath(entry.run));
-        if (stamp !== entry.metricsStamp) {
-          entry.metricsStamp = stamp;
-          grown.push(entry.row.id);
-        }
+        if (hasGrown(entry)) grown.push(entry.row.id);
         if (performance.now() - entry.lookedMs >= rowEveryMs && lookAt(entry)) changed.push(entry.row);
       }
       return { changed, removed: [], grown };
