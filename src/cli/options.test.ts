@@ -1,9 +1,57 @@
 import { describe, expect, test } from 'vitest';
 import { Command, InvalidArgumentError } from 'commander';
-import { parseAssignment, parseBytes, parseNumber, integer, requireValues } from './options.ts';
+import { integer, oneOf, parseAssignment, parseBytes, parseNames, parseNumber, requireValues } from './options.ts';
 
 test('assignments are gathered by key, and the value may hold "="', () => {
-  expect(parseAssignment('note=a=b', parseAssignment('lrn=false', {}))).toEqual({ lrn: 'false', note: 'a=b' });
+  expect(parseAssignment('note=a=b', parseAssignment('lrn=false', {}))).toEqual({ lrn: false, note: 'a=b' });
+});
+
+test.each([
+  ['false', false],
+  ['0.1', 0.1],
+  ['.1', 0.1],
+  ['2017', 2017],
+  ['[0.5, 0.75]', [0.5, 0.75]],
+  ['"64"', '64'],
+  ['cosine', 'cosine'],
+  ['', ''],
+  [' ', ' '],
+])('the value %j is %j', (text, value) => {
+  expect(parseAssignment(`key=${text}`, {})).toEqual({ key: value });
+});
+
+test.each([
+  ['mirror', 'mirror'],
+  ['none', 'none'],
+])('%s is one of a few words', (text, word) => {
+  expect(oneOf(['none', 'mirror'])(text)).toBe(word);
+});
+
+test.each([
+  ['mirorr', 'It must be one of none, mirror. Did you mean "mirror"?'],
+  ['', 'It must be one of none, mirror.'],
+])('%j is none of them', (text, message) => {
+  expect(() => oneOf(['none', 'mirror'])(text)).toThrow(new InvalidArgumentError(message));
+});
+
+test.each([
+  [0, 5, '0', 0],
+  [0, 5, '5', 5],
+  [1, Infinity, '1e3', 1000],
+])('an integer from %d to %d: %j', (low, high, text, value) => {
+  expect(integer(low, high)(text)).toBe(value);
+});
+
+test.each([
+  [0, 5, '6', 'It must be an integer from 0 to 5.'],
+  [1, Infinity, '0', 'It must be a positive integer.'],
+  [0, Infinity, '-1', 'It must be an integer of at least 0.'],
+])('an integer from %d to %d is not %j', (low, high, text, message) => {
+  expect(() => integer(low, high)(text)).toThrow(new InvalidArgumentError(message));
+});
+
+test('names have commas between them', () => {
+  expect(parseNames('cat, dog,a b')).toEqual(['cat', 'dog', 'a b']);
 });
 
 test.each(['lrn', '=false', ' =1', ''])('%j is no assignment', (text) => {
@@ -11,7 +59,7 @@ test.each(['lrn', '=false', ' =1', ''])('%j is no assignment', (text) => {
 });
 
 test('a key given twice is refused', () => {
-  expect(() => parseAssignment('lrn=true', { lrn: 'false' })).toThrow('"lrn" is given twice');
+  expect(() => parseAssignment('lrn=true', { lrn: false })).toThrow('"lrn" is given twice');
 });
 
 test.each(['', ' ', 'ten', '1e999', '0x'])('%j is no number', (text) => {

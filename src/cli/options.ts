@@ -1,5 +1,6 @@
 /** How the values of options are read. What a value may be is decided where it is used; here only what is not even a number fails. */
 import { InvalidArgumentError, type Command } from 'commander';
+import { valueOfText } from '../train/key-layers.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { mostThreadsHere } from '../util/limits.ts';
 import { didYouMean } from '../util/suggest.ts';
@@ -50,15 +51,15 @@ export function parseBytes(text: string): number {
   return Math.round(value);
 }
 
-/** `key=value` as given, by key; what the values mean is decided where they are used. */
-export type Assignments = Readonly<Record<string, string>>;
+/** Values by key; what they mean is decided where they are used. */
+export type Assignments = Readonly<Record<string, unknown>>;
 
 /** For an option that may be given several times, each `key=value`. */
 export function parseAssignment(text: string, earlier: Assignments): Assignments {
   const [, key, value] = /^([^=\s]+)=(.*)$/s.exec(text) ?? [];
   if (key === undefined || value === undefined) throw new InvalidArgumentError('It must be key=value, for example lrn=false.');
   if (Object.hasOwn(earlier, key)) throw new InvalidArgumentError(`"${key}" is given twice.`);
-  return { ...earlier, [key]: value };
+  return { ...earlier, [key]: valueOfText(value) };
 }
 
 /** The help of `--json`, the same for every command. */

@@ -21,11 +21,6 @@ export async function readReference(
   { runsDir, model, set = {} }: ReferenceOptions,
 ): Promise<{ readonly saved: SavedModel; readonly run: Run | undefined }> {
   const { findWeights, readSavedModel } = await import('../train/saved-model.ts');
-  const { setKey } = await import('../train/config.ts');
   const { path, run } = findWeights(reference, runsDir);
-  const given = Object.entries(set).reduce(
-    (keys, [key, value]) => setKey(keys, key, value),
-    model === undefined ? {} : { model },
-  );
-  return { saved: readSavedModel(path, given), run };
+  return { saved: readSavedModel(path, { ...(model !== undefined && { model }), ...set }), run };
 }

@@ -34,7 +34,7 @@ import { OutOfReachError, type ShrinkTarget } from './prune/shrink.ts';
 import { compareOnTest, type FileComparison } from './quantize/compare.ts';
 import type { LayerSensitivity } from './quantize/sensitivity.ts';
 import { requireEnoughRounds } from './reach.ts';
-import { trainRound } from './round-runs.ts';
+import { sourceReference, trainRound } from './round-runs.ts';
 import {
   hasLimits,
   nextRound,
@@ -155,7 +155,7 @@ const saveEverySeconds = 60;
  */
 export async function compress(given: CompressOptions): Promise<Compressed | Stopped> {
   const source = { ...given.source, classifier: classifierFor(given.source, given.dataset) };
-  const options = { ...given, source };
+  const options = { ...given, source, overrides: roundOverrides(given) };
   const { targets, signal, hooks = {} } = options;
   requireTargets(targets, options);
   const { operations } = targets;
@@ -191,6 +191,18 @@ export async function compress(given: CompressOptions): Promise<Compressed | Sto
     rounds.push(await measure(readSavedModel(latestCheckpoint(run)!.path, {}), run, reused));
   }
   return await concluded(rounds, original, reason, measuring, options);
+}
+
+function roundOverrides({ overrides, runsFolder }: CompressOptions): ConfigOverrides {
+  if ('val' in overrides) {
+    throw new ConfigurationError(
+      'val cannot be set here: the last training images are always kept out, as they decide when to stop',
+      { key: 'val' },
+    );
+  }
+  const { teacher } = overrides;
+  // The name of a model must not come to mean a round.
+  return typeof teacher === 'string' ? { ...overrides, teacher: sourceReference(teacher, runsFolder) } : overrides;
 }
 
 async function freezeSaved(saved: SavedModel, run: Run | undefined, { engine }: CompressOptions): Promise<Frozen> {

@@ -6,7 +6,7 @@ import { openRun } from '../runs/run-folder.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { runIdentity } from '../study/identity.ts';
-import { setKey } from '../train/config.ts';
+import { valueOfText } from '../train/key-layers.ts';
 import { choicesOfRuns, createChooser, describeChoices, trainingCommand } from './run-choices.ts';
 
 let root = '';
@@ -75,7 +75,7 @@ test.each<ConfigOverrides>([
     const [, key, text] = /^([^=]+)=(.*)$/.exec(value) ?? [];
     const name = names[option];
     if (name === 'dataset' || name === 'recipe') given = { ...given, [name]: value };
-    else given = option === '--set' ? setKey(given, key!, text!) : { ...given, [name!]: Number(value) };
+    else given = option === '--set' ? { ...given, [key!]: valueOfText(text!) } : { ...given, [name!]: Number(value) };
   }
   expect(runIdentity(resolveConfig(given))).toBe(runIdentity(config));
 });

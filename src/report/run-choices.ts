@@ -1,8 +1,9 @@
 /** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
 import { readConfig, type Run } from '../runs/run-folder.ts';
 import { quoted } from '../util/shell.ts';
-import { resolveConfig, setKey } from '../train/config.ts';
-import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
+import { resolveConfig } from '../train/config.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { valueOfText } from '../train/key-layers.ts';
 import { AblateError } from '../util/errors.ts';
 import { changedKeys } from './gather.ts';
 
@@ -60,22 +61,15 @@ export function describeChoices({ recipe, seed, changes }: RunChoices): string {
  */
 export function trainingCommand(config: TrainingConfig, { recipe, seed, changes }: RunChoices): string {
   const { model, dataset, steps } = config;
-  const withChanges = (set: Readonly<Record<string, string>>) =>
-    Object.entries(set).reduce<ConfigOverrides>((keys, [key, value]) => setKey(keys, key, value), {
-      model,
-      dataset,
-      recipe,
-      steps,
-      seed,
-    });
+  const set = Object.fromEntries(Object.entries(changes).map(([key, value]) => [key, valueOfText(value)]));
   // A change may bring others with it, which the run does not have: without augmentation, for one, images are taken whole.
-  const brought = changedKeys(config, resolveConfig(withChanges(changes)));
+  const brought = changedKeys(config, resolveConfig({ model, dataset, recipe, steps, seed, ...set }));
   const undone = Object.entries(brought).filter(([key, value]) => value !== '-' && !implied.has(key));
   const options = Object.entries({ data: dataset, recipe, steps, seed }).map(
     ([key, value]) => `--${key} ${quoted(String(value))}`,
   );
-  const set = Object.entries({ ...changes, ...Object.fromEntries(undone) }).map(
+  const changed = Object.entries({ ...changes, ...Object.fromEntries(undone) }).map(
     ([key, value]) => `--set ${quoted(`${key}=${value}`)}`,
   );
-  return ['npx ablate train', quoted(model), ...options, ...set].join(' ');
+  return ['npx ablate train', quoted(model), ...options, ...changed].join(' ');
 }

@@ -103,26 +103,25 @@ const lookahead = z.discriminatedUnion('type', [
   }),
 ]);
 
-const pruning = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('none') }),
-  /** The weights of least magnitude become zero and stay so: train/magnitude-pruning.ts. */
-  z.strictObject({
-    type: z.literal('magnitude'),
-    /** Part of the weights (of convolutions and dense layers, biases not counted) that is zero in the end. */
-    sparsity: share,
-    /** Whether weights compete with all others, or each layer loses the same part. */
-    scope: z.enum(['global', 'layer']).default('global'),
-    /** Times that weights are pruned, each followed by an equal part of the run's steps. */
-    rounds: count.default(1),
-    /** How the sparsity grows over the rounds. */
-    growth: z.enum(['cubic', 'geometric']).default('cubic'),
-    /**
-     * What starts over in each round: nothing (`none`: the schedule goes over the whole run), the schedules of learning rate and averages
-     * (`rate`), or also the weights that are left, which go back to those of a run or file of weights that is named here.
-     */
-    rewind: z.string('none, rate, a run or a file of weights').min(1).default('rate'),
-  }),
-]);
+/** The weights of least magnitude become zero and stay so: train/magnitude-pruning.ts. */
+export const magnitudePruning = z.strictObject({
+  type: z.literal('magnitude'),
+  /** Part of the weights (of convolutions and dense layers, biases not counted) that is zero in the end. */
+  sparsity: share,
+  /** Whether weights compete with all others, or each layer loses the same part. */
+  scope: z.enum(['global', 'layer']).default('global'),
+  /** Times that weights are pruned, each followed by an equal part of the run's steps. */
+  rounds: count.default(1),
+  /** How the sparsity grows over the rounds. */
+  growth: z.enum(['cubic', 'geometric']).default('cubic'),
+  /**
+   * What starts over in each round: nothing (`none`: the schedule goes over the whole run), the schedules of learning rate and averages
+   * (`rate`), or also the weights that are left, which go back to those of a run or file of weights that is named here.
+   */
+  rewind: z.string('none, rate, a run or a file of weights').min(1).default('rate'),
+});
+
+const pruning = z.discriminatedUnion('type', [z.strictObject({ type: z.literal('none') }), magnitudePruning]);
 
 /** One number holds for all channels. */
 const perChannel = z.union([z.number(), z.array(z.number())], 'a number, or a list with one for each channel');

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
-import { checkConfig, fullKey, resolveConfig, setKey } from './config.ts';
+import { checkConfig, fullKey, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { recipes } from './recipes/registry.ts';
 
@@ -55,19 +55,10 @@ test('without augmentation images are whole, unless a size is asked for', () => 
 });
 
 test('dotted keys, settings of the model and short forms', () => {
-  let flags: ConfigOverrides = {};
-  for (const [key, value] of [
-    ['model.lrn', 'false'],
-    ['dense2', 'false'],
-    ['schedule', 'cosine'],
-    ['schedule.warmup', '.1'],
-    ['augmentation.flip', 'alternating'],
-    ['movingAverage', 'false'],
-    ['weightDecay', '250'],
-    ['recipe', '2017'],
-  ] as const) {
-    flags = setKey(flags, key, value);
-  }
+  const flags: ConfigOverrides = {
+    ...{ 'model.lrn': false, dense2: false, schedule: 'cosine', 'schedule.warmup': 0.1, 'augmentation.flip': 'alternating' },
+    ...{ movingAverage: false, weightDecay: 250, recipe: 2017 },
+  };
   const config = resolveConfig({ model: 'tuto' }, flags);
   expect(config.modelSettings).toMatchObject({ lrn: false, dense2: false });
   expect(config.schedule).toEqual({ type: 'cosine', warmup: 0.1, final: 0 });

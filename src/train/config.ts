@@ -89,25 +89,6 @@ export function checkRecordedConfig(config: unknown, source: string): TrainingCo
   }
 }
 
-/**
- * Adds one `key=value` as given on a command line. The key may be dotted (`schedule.warmup`, `model.lrn`) or name a setting of the
- * model; what it means is checked by `resolveConfig`.
- *
- * @param value text is read as JSON (`0.1`, `false`, `[0.5, 0.75]`) where it is JSON; all else is taken as it is
- */
-export function setKey(overrides: ConfigOverrides, key: string, value: boolean | number | string): ConfigOverrides {
-  return { ...overrides, [key]: typeof value === 'string' ? parseValue(value) : value };
-}
-
-function parseValue(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    const number = Number(text);
-    return text.trim() === '' || Number.isNaN(number) ? text : number;
-  }
-}
-
 /** What a recipe says of training a model; of settings of models, those that this one has. */
 function recipeLayer(recipe: Recipe, definition: ModelDefinition): ConfigOverrides {
   const settings = Object.entries(recipe.settings.modelSettings ?? {}).filter(([key]) => Object.hasOwn(definition.settings, key));

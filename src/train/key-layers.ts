@@ -8,6 +8,16 @@ import { tagOf, unwrap } from '../util/schema.ts';
 /** By name: values, groups of keys, and dotted names of keys in groups. */
 export type Keys = Readonly<Record<string, unknown>>;
 
+/** The value of a key as a command line gives it: JSON (`0.1`, `false`, `[0.5, 0.75]`) or a number (`.1`) where it is one, else the text. */
+export function valueOfText(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    const number = Number(text);
+    return text.trim() === '' || Number.isNaN(number) ? text : number;
+  }
+}
+
 /** Whether a key of the schema is a group of keys. */
 export function isGroup(schema: z.ZodObject, key: string): boolean {
   const inner = innerSchema(schema, key);

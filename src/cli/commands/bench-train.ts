@@ -42,10 +42,10 @@ export function addBenchTrainCommand(bench: Command): void {
 
 async function benchTrain(model: string, options: Options): Promise<void> {
   const { data, recipe, batchSize, precision, threads } = options;
-  const { resolveConfig, setKey } = await import('../../train/config.ts');
+  const { resolveConfig } = await import('../../train/config.ts');
   const flags = Object.entries({ model, dataset: data, recipe, batchSize, precision, threads });
   const given: ConfigOverrides = Object.fromEntries(flags.filter(([, value]) => value !== undefined));
-  const config = resolveConfig(Object.entries(options.set).reduce((all, [key, value]) => setKey(all, key, value), given));
+  const config = resolveConfig({ ...given, ...options.set });
   const dataset = await loadImages(config.dataset, options);
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { benchmarkTraining } = await import('../../train/benchmark.ts');

@@ -7,7 +7,7 @@ import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { defaultThreads, threadsAsRecorded } from '../../util/cpu.ts';
-import { AblateError, ConfigurationError } from '../../util/errors.ts';
+import { AblateError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
@@ -19,6 +19,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import {
+  integer,
   jsonOption,
   parseAssignment,
   parseBytes,
@@ -32,7 +33,6 @@ import { claimOutput, claimReport, forceOption, requireFrozenName } from '../out
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
-import { trainingOverrides } from '../training-overrides.ts';
 
 interface Options extends SourceOptions {
   readonly operations?: number;
@@ -66,7 +66,7 @@ export function addCompressCommand(program: Command): void {
     .option('--max-drop <points>', 'accuracy that may be lost on validation images; alone: as small as that allows', parseNumber)
     .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, 0.7)
     .option('--rounds <n>', 'rounds at most', parseNumber, 8)
-    .option('--steps <n>', 'steps of training in each round', parseNumber, 1000)
+    .option('--steps <n>', 'steps of training in each round', integer(1, mostSteps), 1000)
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
     .option('--model <name>', 'model of the file, where it does not say')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.small.onnx)')
@@ -86,9 +86,6 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const targets: CompressTargets = { operations, bytes, latencyMs, maxDrop };
   const { requireTargets } = await import('../../compress/rounds.ts');
   requireTargets(targets, { shrink, rounds });
-  if (!Number.isInteger(steps) || steps < 1 || steps > mostSteps) {
-    throw new ConfigurationError(`steps (=${steps}) must be an integer from 1 to ${mostSteps}`);
-  }
   const { sourceReference } = await import('../../compress/round-runs.ts');
   const reference = sourceReference(given, runsDir);
   const { saved: source } = await readReference(reference, { runsDir, model });
@@ -100,7 +97,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const report = options.report ?? `${file.replace(frozenFileName, '')}-report`;
   requireReportFolder(report);
   claimReport(report, { record: 'compress.json', key: 'source', of: reference, force: options.force === true });
-  const overrides = await roundOverrides(options);
+  const overrides = { ...(options.threads !== undefined && { threads: options.threads }), ...options.set };
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { compress } = await import('../../compress/pipeline.ts');
@@ -125,20 +122,6 @@ async function compressModel(given: string, options: Options): Promise<void> {
   else await printReport(data, content.length, shortPath(written.html));
   const failure = await failureOf(data);
   if (failure !== undefined) throw failure;
-}
-
-/** What the rounds' trainings change of the original's configuration. */
-async function roundOverrides(options: Options): Promise<ConfigOverrides> {
-  if (Object.keys(options.set).includes('val')) {
-    throw new ConfigurationError(
-      'val cannot be set here: the last training images are always kept out, as they decide when to stop',
-    );
-  }
-  const { sourceReference } = await import('../../compress/round-runs.ts');
-  const overrides = await trainingOverrides(options);
-  const { teacher } = overrides;
-  // The name of a model must not come to mean a round.
-  return typeof teacher === 'string' ? { ...overrides, teacher: sourceReference(teacher, options.runsDir) } : overrides;
 }
 
 /** Said before the work, not after it. */

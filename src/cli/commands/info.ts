@@ -66,7 +66,7 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
   const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
   const { networkTable } = await import('../../nn/table.ts');
   const input = options.input ?? modelDefinition(model).defaultInputSize;
-  const network = buildModel(model, { input, settings: await modelSettings(options.set) });
+  const network = buildModel(model, { input, settings: modelSettings(options.set) });
   const parameters = countParameters(network.parameters);
   const totals = {
     parameters,
@@ -92,9 +92,8 @@ function otherInput({ input }: InfoOptions, used: number): string {
 }
 
 /** The settings as `ablate train --set` takes them: `lrn=false` or `model.lrn=false`. */
-async function modelSettings(assignments: Assignments): Promise<Readonly<Record<string, unknown>>> {
-  const { setKey } = await import('../../train/config.ts');
-  return Object.entries(assignments).reduce((settings, [key, value]) => setKey(settings, key.replace(/^model\./, ''), value), {});
+function modelSettings(assignments: Assignments): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(assignments).map(([key, value]) => [key.replace(/^model\./, ''), value]));
 }
 
 interface LayerDescription {

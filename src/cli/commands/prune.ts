@@ -3,7 +3,7 @@ import { singleProcess } from '../../cluster/collective.ts';
 import type { FilterPruning, NetworkReport, PruneResult, PrunedNetwork, WeightPruning } from '../../compress/prune/prune.ts';
 import type { FilterScope } from '../../compress/prune/filter-order.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { TrainingConfig } from '../../train/config-schema.ts';
+import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { mostSteps } from '../../util/limits.ts';
@@ -12,21 +12,29 @@ import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
+import {
+  integer,
+  jsonOption,
+  oneOf,
+  parseAssignment,
+  parseNumber,
+  parseThreads,
+  runsDirOption,
+  type Assignments,
+} from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
-import { trainingOverrides } from '../training-overrides.ts';
 
 interface Options extends SourceOptions {
   readonly sparsity?: number;
   readonly structured?: true;
   readonly operations?: number;
   readonly filters?: number;
-  readonly scope?: string;
+  readonly scope?: FilterScope;
   readonly rounds?: number;
-  readonly schedule?: string;
+  readonly schedule?: 'cubic' | 'geometric';
   readonly rewind?: string;
   readonly steps?: number;
   readonly resume?: string;
@@ -55,14 +63,19 @@ export function addPruneCommand(program: Command): void {
     .option(
       '--scope <scope>',
       'global: the least important of all go, wherever they are; layer: every layer loses the same part (default: global for weights, layer for filters)',
+      oneOf(['global', 'layer']),
     )
-    .option('--rounds <n>', 'times that weights are pruned, with training after each (default: 1)', parseNumber)
-    .option('--schedule <name>', 'how the sparsity grows over the rounds: cubic or geometric (default: cubic)')
+    .option('--rounds <n>', 'times that weights are pruned, with training after each (default: 1)', integer(1))
+    .option(
+      '--schedule <name>',
+      'how the sparsity grows over the rounds: cubic or geometric (default: cubic)',
+      oneOf(['cubic', 'geometric']),
+    )
     .option(
       '--rewind <what>',
       'what starts over in each round: none, rate (the schedule of the learning rate), or a run or file: also the weights left, at those of it (default: rate)',
     )
-    .option('--steps <n>', `steps of training after each pruning; 0: prune only (default: ${usualSteps})`, parseNumber)
+    .option('--steps <n>', `steps of training after each pruning; 0: prune only (default: ${usualSteps})`, integer(0, mostSteps))
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
     .option('--model <name>', 'model of the file, where it does not say')
     .option('--resume <run>', 'continue the training of an interrupted pruning')
@@ -96,21 +109,13 @@ async function startPruning(reference: string | undefined, options: Options) {
     });
   }
   const method = methodOf(options);
-  const steps = options.steps ?? usualSteps;
-  if (!Number.isInteger(steps) || steps < 0 || steps > mostSteps) {
-    throw new ConfigurationError(`steps (=${steps}) must be an integer from 0 to ${mostSteps}`);
-  }
   const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
   const claimed = await claim(saved.config.model, reference, options);
-  const overrides = await trainingOverrides(options);
   const { planPruning, prune } = await import('../../compress/prune/prune.ts');
   const dataset = await loadImages(options.data ?? saved.config.dataset, options);
-  const { fixedReference } = await import('../../train/saved-model.ts');
-  const { runsDir: runsFolder } = options;
-  const { teacher } = overrides;
-  const fixed = typeof teacher === 'string' ? { teacher: fixedReference(teacher, runsFolder) } : {};
-  const request = { source: saved, reference: fixedReference(reference, runsFolder), method, steps };
-  const plan = planPruning({ ...request, overrides: { ...overrides, ...fixed } }, dataset);
+  const { runsDir: runsFolder, steps = usualSteps } = options;
+  const request = { source: saved, reference, method, steps, overrides: overridesOf(options), runsFolder };
+  const plan = planPruning(request, dataset);
   const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
   return { result, ...claimed };
 }
@@ -141,7 +146,7 @@ async function resume(reference: string | undefined, options: Options) {
   const { configOfPruning, resumePruning } = await import('../../compress/prune/prune.ts');
   const run = findRun(options.runsDir, options.resume!);
   const claimed = await claim(run.model, run.path, options);
-  const config = configOfPruning(run, await trainingOverrides(options));
+  const config = configOfPruning(run, overridesOf(options), options.data);
   const dataset = await loadImages(config.dataset, options);
   const result = await trainWith(config, (work) => resumePruning(run, config, { ...work, dataset }));
   return { result, ...claimed };
@@ -164,10 +169,14 @@ async function trainWith(config: TrainingConfig, work: (parts: Work) => Promise<
   );
 }
 
+/** Keys of the configuration that the options change. */
+function overridesOf({ threads, set }: Options): ConfigOverrides {
+  return { ...(threads !== undefined && { threads }), ...set };
+}
+
 function methodOf(options: Options): WeightPruning | FilterPruning {
-  const { sparsity, structured, operations, filters, rounds = 1, rewind = 'rate' } = options;
-  const scope = oneOf('scope', options.scope ?? (structured ? 'layer' : 'global'), ['global', 'layer'] as const);
-  if (structured === true) return filterPruning(options, scope);
+  const { sparsity, structured, operations, filters, scope, rounds, schedule: growth, rewind } = options;
+  if (structured === true) return filterPruning(options);
   for (const [name, value] of Object.entries({ operations, filters })) {
     if (value !== undefined) throw new ConfigurationError(`--${name} removes filters`, { fix: 'Add --structured' });
   }
@@ -176,15 +185,10 @@ function methodOf(options: Options): WeightPruning | FilterPruning {
       fix: '--sparsity 0.9, or --structured with --operations 0.5 or --filters 0.7',
     });
   }
-  if (!(sparsity > 0 && sparsity < 1)) {
-    throw new ConfigurationError(`sparsity (=${sparsity}) must be a number in (0, 1): the part of the weights that becomes zero`);
-  }
-  if (!Number.isInteger(rounds) || rounds < 1) throw new ConfigurationError(`rounds (=${rounds}) must be a positive integer`);
-  const growth = oneOf('schedule', options.schedule ?? 'cubic', ['cubic', 'geometric'] as const);
   return { type: 'weights', pruning: { sparsity, scope, rounds, growth, rewind } };
 }
 
-function filterPruning({ sparsity, operations, filters, rounds, schedule, rewind }: Options, scope: FilterScope): FilterPruning {
+function filterPruning({ sparsity, operations, filters, scope, rounds, schedule, rewind }: Options): FilterPruning {
   for (const [name, value] of Object.entries({ sparsity, rounds, schedule, rewind })) {
     if (value !== undefined)
       throw new ConfigurationError(`--${name} is for pruning weights, --structured removes filters at once`);
@@ -192,12 +196,6 @@ function filterPruning({ sparsity, operations, filters, rounds, schedule, rewind
   if (operations !== undefined && filters === undefined) return { type: 'filters', target: { operations }, scope };
   if (filters !== undefined && operations === undefined) return { type: 'filters', target: { filters }, scope };
   throw new ConfigurationError('--structured needs one of --operations and --filters', { fix: 'for example --operations 0.5' });
-}
-
-function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
-  const found = allowed.find((each) => each === value);
-  if (found === undefined) throw new ConfigurationError(`${option} (=${value}) must be one of ${allowed.join(', ')}`);
-  return found;
 }
 
 /** Before the work. A file of weights does not say which network it was pruned from, so that none is replaced unasked. */

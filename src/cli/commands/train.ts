@@ -90,7 +90,7 @@ async function trainModel(model: string | undefined, options: Options): Promise<
 }
 
 async function trainTogether(model: string | undefined, options: Options, { collective, libraries }: Processes): Promise<void> {
-  const overrides = await overridesOf(options);
+  const overrides = overridesOf(options);
   // Only process 0 needs to see the folder of the runs.
   const resume = collective.rank === 0 ? await runToResume(model, options) : undefined;
   const config = await sharedConfig(collective, model, options, resume, overrides);
@@ -156,8 +156,7 @@ async function sharedConfig(
 }
 
 /** The configuration keys that the flags change. A key may be given by its flag or with --set, not both. */
-async function overridesOf(options: Options): Promise<ConfigOverrides> {
-  const { setKey } = await import('../../train/config.ts');
+function overridesOf(options: Options): ConfigOverrides {
   const { data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery } = options;
   const { init, teacher } = options;
   const flags = {
@@ -167,10 +166,9 @@ async function overridesOf(options: Options): Promise<ConfigOverrides> {
     movingAverage: options.ema ? undefined : false,
   };
   const given: ConfigOverrides = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
-  return Object.entries(options.set).reduce((overrides, [key, value]) => {
-    if (Object.hasOwn(given, key)) throw new ConfigurationError(`${key} is given twice: by its flag and with --set`);
-    return setKey(overrides, key, value);
-  }, given);
+  const twice = Object.keys(options.set).find((key) => Object.hasOwn(given, key));
+  if (twice !== undefined) throw new ConfigurationError(`${twice} is given twice: by its flag and with --set`, { key: twice });
+  return { ...given, ...options.set };
 }
 
 async function runToResume(model: string | undefined, options: Options): Promise<Run | undefined> {

@@ -5,6 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
 import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
+import { saveCheckpoint } from '../../runs/checkpoint.ts';
+import { describeEnvironment } from '../../runs/environment.ts';
+import { createRun } from '../../runs/run-folder.ts';
 import { createClassifier, decodeClassifier, encodeClassifier } from '../../train/classifier.ts';
 import { planPruning, prune, startOf } from './prune.ts';
 
@@ -122,6 +125,46 @@ describe('without steps', () => {
     );
     expect(plan({ source: { ...untrained, classifier } })).not.toThrow();
   });
+});
+
+test.each([
+  [{ sparsity: 0 }, 'sparsity (=0) must be a number in (0, 1)'],
+  [{ sparsity: 1 }, 'sparsity (=1) must be a number in (0, 1)'],
+  [{ sparsity: 0.7, rounds: 0 }, 'rounds (=0) must be a positive integer'],
+])('weights cannot be pruned with %j, whether anything is trained or not', (pruning, message) => {
+  for (const steps of [0, 2]) {
+    const request = { source: untrained, reference: untrained.path, steps, overrides: {} };
+    expect(() => planPruning({ ...request, method: { type: 'weights', pruning } }, dataset)).toThrow(message);
+  }
+});
+
+test('only the sparsity must be given; keys that the pruning decides are refused', () => {
+  const request = { source: untrained, reference: untrained.path, steps: 2, overrides: {} };
+  const method = { type: 'weights', pruning: { sparsity: 0.7 } } as const;
+  const { config } = planPruning({ ...request, method }, dataset);
+  expect(config.pruning).toEqual({
+    ...{ type: 'magnitude', sparsity: 0.7, scope: 'global', rounds: 1, growth: 'cubic', rewind: 'rate' },
+  });
+  expect(config.dataset).toBe('noise');
+  expect(() => planPruning({ ...request, method, overrides: { steps: 3 } }, dataset)).toThrow('steps cannot be set here');
+});
+
+test('the name of a model stands for the run that is its newest now', () => {
+  const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-prune-'));
+  try {
+    const environment = describeEnvironment({ threads: 1 });
+    for (const step of [1, 2]) {
+      const run = createRun(runsFolder, 'squeeze0', untrained.config, environment);
+      saveCheckpoint(run, { step, tensors: untrained.file.tensors, metadata: {} });
+    }
+    const request = { source: untrained, steps: 2, method, runsFolder } as const;
+    const plan = planPruning({ ...request, reference: 'squeeze0', overrides: { teacher: 'squeeze0' } }, dataset);
+    expect([plan.reference, plan.config.init, plan.config.teacher]).toEqual(Array(3).fill('squeeze0/2'));
+    const first = planPruning({ ...request, reference: 'squeeze0/1', overrides: {} }, dataset);
+    expect([first.reference, first.config.init, first.config.teacher]).toEqual(['squeeze0/1', 'squeeze0/1', 'none']);
+  } finally {
+    rmSync(runsFolder, { recursive: true });
+  }
 });
 
 test('what is trained: all rounds together, from the source, without the teacher that the source had', () => {

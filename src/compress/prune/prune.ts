@@ -4,6 +4,7 @@
  * steps nothing is trained.
  */
 import { join } from 'node:path';
+import * as z from 'zod';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { Network } from '../../nn/network.ts';
@@ -14,17 +15,11 @@ import { runName, type Run } from '../../runs/run-folder.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import { requireFits, type Classifier } from '../../train/classifier.ts';
 import { resolveConfig } from '../../train/config.ts';
-import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
-import {
-  magnitudeMasks,
-  requireSparsity,
-  zerosIn,
-  type CountedWeights,
-  type MagnitudePruning,
-} from '../../train/magnitude-pruning.ts';
+import { magnitudePruning, type ConfigOverrides, type TrainingConfig } from '../../train/config-schema.ts';
+import { magnitudeMasks, requireSparsity, zerosIn, type CountedWeights } from '../../train/magnitude-pruning.ts';
 import { masksAmong, withItsMasks, withMasks } from '../../train/masks.ts';
 import { resumeConfig } from '../../train/resume.ts';
-import { classifierFor, type SavedModel } from '../../train/saved-model.ts';
+import { classifierFor, fixedReference, type SavedModel } from '../../train/saved-model.ts';
 import type { Evaluation } from '../../train/tally.ts';
 import type { NamedWeights, TrainHooks, TrainOptions, TrainResult } from '../../train/train-options.ts';
 import { train } from '../../train/train.ts';
@@ -32,23 +27,29 @@ import { preferredWeights } from '../../train/weights.ts';
 import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { readTextFile } from '../../util/regular-file.ts';
+import { check } from '../../util/schema.ts';
 import { quoted } from '../../util/shell.ts';
 import { showValue } from '../../util/show-value.ts';
+import { requireTrainingOverrides } from '../training-overrides.ts';
 import { weightsMetadata } from '../weights-file.ts';
 import { measureAccuracy } from './accuracy.ts';
 import type { FilterScope } from './filter-order.ts';
 import { measureSize, type NetworkSize } from './measure.ts';
 import { shrinkNetwork, type Shrunk, type ShrinkTarget } from './shrink.ts';
 
+const weightPruning = magnitudePruning.omit({ type: true }).extend({ sparsity: z.number().gt(0).lt(1) });
+
 export interface WeightPruning {
   readonly type: 'weights';
-  readonly pruning: Omit<MagnitudePruning, 'type'>;
+  /** Only the sparsity must be given. */
+  readonly pruning: z.input<typeof weightPruning>;
 }
 
 export interface FilterPruning {
   readonly type: 'filters';
   readonly target: ShrinkTarget;
-  readonly scope: FilterScope;
+  /** Default `layer`. */
+  readonly scope?: FilterScope | undefined;
 }
 
 export interface PruningRequest {
@@ -58,13 +59,17 @@ export interface PruningRequest {
   readonly method: WeightPruning | FilterPruning;
   /** Of training, for each round; 0 prunes only. */
   readonly steps: number;
-  /** Of the configuration that the source was trained with. */
+  /** Of the configuration that the source was trained with: `requireTrainingOverrides` says which keys. */
   readonly overrides: ConfigOverrides;
+  /** Where runs are that the reference and a teacher name; given, the name of a model is taken for its newest run. */
+  readonly runsFolder?: string;
 }
 
 /** Everything that is decided before the first step. */
 export interface PruningPlan {
   readonly request: PruningRequest;
+  /** Of the source, for good. */
+  readonly reference: string;
   /** Of the run that trains what is left; without steps of the pruned network. */
   readonly config: TrainingConfig;
   /** What the run trains: with filters removed, or the source's. */
@@ -121,27 +126,30 @@ export interface PruningWork {
  * @throws ConfigurationError or DataError for what cannot be done
  */
 export function planPruning(request: PruningRequest, dataset: Dataset): PruningPlan {
-  const { source, reference, method, steps, overrides } = request;
+  const { source, method, steps, overrides } = request;
   const original = classifierFor(source, dataset);
   requireFits(original, dataset, source.path);
-  const rounds = method.type === 'weights' ? method.pruning.rounds : 1;
+  requireTrainingOverrides(overrides);
+  const weights = method.type === 'weights' ? check(weightPruning, method.pruning) : undefined;
+  const rounds = weights?.rounds ?? 1;
   if (steps === 0 && rounds > 1) {
     throw new ConfigurationError(`rounds (=${rounds}) must be 1 without training between them`, { fix: 'Give --steps too' });
   }
-  const pruning = method.type === 'weights' && steps > 0 ? { type: 'magnitude', ...method.pruning } : { type: 'none' };
+  const pruning = weights !== undefined && steps > 0 ? { type: 'magnitude', ...weights } : { type: 'none' };
+  const { reference, teacher } = fixedReferences(request);
   const config = resolveConfig(
     { ...source.config, init: 'none', teacher: 'none', teacherChecksum: '' },
     { init: reference, threads: threadsAsRecorded(source.config.threads) },
     overrides,
-    { pruning, steps: steps === 0 ? source.config.steps : steps * rounds },
+    { pruning, teacher, dataset: dataset.name, steps: steps === 0 ? source.config.steps : steps * rounds },
   );
   requireSameNetwork(source.config, config);
   if (method.type === 'weights') {
     // A training checks it too, but nothing may be trained.
-    requireSparsity(prunableWeights(original.network, source), method.pruning);
-    return { request, config, classifier: original, shrunk: undefined };
+    requireSparsity(prunableWeights(original.network, source), weights!);
+    return { request, reference, config, classifier: original, shrunk: undefined };
   }
-  const { target, scope } = method;
+  const { target, scope = 'layer' } = method;
   const shrunk = shrinkNetwork({
     network: original.network,
     weights: weightsOf(source),
@@ -149,7 +157,15 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
     target,
     scope,
   });
-  return { request, config, classifier: { ...original, network: shrunk.network }, shrunk };
+  return { request, reference, config, classifier: { ...original, network: shrunk.network }, shrunk };
+}
+
+/** Runs get their own names, as the newest run of a model is another one once this training has begun. */
+function fixedReferences({ reference, overrides, runsFolder }: PruningRequest) {
+  const { teacher } = overrides;
+  if (runsFolder === undefined) return { reference, teacher };
+  const fixed = typeof teacher === 'string' ? fixedReference(teacher, runsFolder) : teacher;
+  return { reference: fixedReference(reference, runsFolder), teacher: fixed };
 }
 
 function prunableWeights(network: Network, { file, path }: SavedModel): CountedWeights[] {
@@ -173,8 +189,8 @@ export function startOf({ request: { source }, shrunk }: PruningPlan): NamedWeig
 
 /** Prunes and trains as planned. Interrupted before training, or while what is left is evaluated without training, nothing is kept. */
 export async function prune(plan: PruningPlan, work: PruningWork & { readonly runsFolder: string }): Promise<PruneResult> {
-  const { request, config, classifier, shrunk } = plan;
-  const { source, reference, method, steps } = request;
+  const { request, reference, config, classifier, shrunk } = plan;
+  const { source, method, steps } = request;
   const original = classifierFor(source, work.dataset);
   // Both on the same images.
   const sourceConfig = { ...source.config, val: config.val };
@@ -224,10 +240,16 @@ export async function resumePruning(run: Run, config: TrainingConfig, work: Prun
   return await resultOf(result, record, config, work);
 }
 
-/** The configuration to continue a run of pruning with. Throws ConfigurationError if the run is none. */
-export function configOfPruning(run: Run, overrides: ConfigOverrides): TrainingConfig {
+/**
+ * The configuration to continue a run of pruning with.
+ *
+ * @param data where the images are now, if they have moved
+ * @throws ConfigurationError if the run is none, or for a key that it cannot change
+ */
+export function configOfPruning(run: Run, overrides: ConfigOverrides, data?: string): TrainingConfig {
   readRecord(run);
-  return resumeConfig(run, overrides);
+  requireTrainingOverrides(overrides);
+  return resumeConfig(run, { ...overrides, dataset: data });
 }
 
 /** In the folder of a run from its beginning. */
@@ -315,7 +337,7 @@ function withoutSmallWeights(
 ): ReadonlyMap<string, Tensor> {
   if (method.type === 'filters') return tensors;
   const weights = prunableOf(network).map(({ name }) => ({ name, values: tensors.get(name)!.data }));
-  const masks = magnitudeMasks(weights, method.pruning.sparsity, method.pruning.scope);
+  const masks = magnitudeMasks(weights, method.pruning.sparsity, method.pruning.scope ?? 'global');
   return new Map(
     [...tensors].map(([name, { shape, data }]) => {
       const mask = masks.get(name);
