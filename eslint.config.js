@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'dist-for-tests/', 'coverage/', 'runs/', 'reports/', 'node_modules/'] },
+  { ignores: ['templates', 'dist/', 'dist-for-tests/', 'coverage/', 'runs/', 'reports/', 'node_modules/'] },
   js.configs.recommended,
   {
     files: ['**/*.{ts,tsx}'],

@@ -9,6 +9,7 @@ import { addEvalCommand } from './commands/eval.ts';
 import { addFreezeCommand } from './commands/freeze.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addLabelCommand } from './commands/label.ts';
+import { addNewCommand } from './commands/new.ts';
 import { addPruneCommand } from './commands/prune.ts';
 import { addQuantizeCommand } from './commands/quantize.ts';
 import { addReportCommand } from './commands/report.ts';
@@ -28,6 +29,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addTrainCommand,
   addEvalCommand,
   addInfoCommand,
+  addNewCommand,
   addPruneCommand,
   addFreezeCommand,
   addQuantizeCommand,

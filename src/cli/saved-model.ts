@@ -1,4 +1,5 @@
 /** Weights named on the command line: those of a run, or of a file. */
+import type { ModelDefinition } from '../models/model.ts';
 import type { Run } from '../runs/run-folder.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import type { Assignments } from './options.ts';
@@ -22,5 +23,14 @@ export async function readReference(
 ): Promise<{ readonly saved: SavedModel; readonly run: Run | undefined }> {
   const { findWeights, readSavedModel } = await import('../train/saved-model.ts');
   const { path, run } = findWeights(reference, runsDir);
-  return { saved: readSavedModel(path, { ...(model !== undefined && { model }), ...set }), run };
+  const definition = model === undefined ? undefined : await ownModel(model);
+  const given = { ...(model !== undefined && { model: definition?.name ?? model }), ...set };
+  return { saved: readSavedModel(path, given, definition), run };
+}
+
+/** Undefined for one of the lab's own. */
+async function ownModel(model: string): Promise<ModelDefinition | undefined> {
+  const { isCodeFile } = await import('../user/load-file.ts');
+  const { loadModel } = await import('../user/model-file.ts');
+  return isCodeFile(model) ? (await loadModel(model, { saysWhenSlow: true })).definition : undefined;
 }

@@ -46,7 +46,10 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
   const folder = claimStudyReport(name, options);
   const { gatherStudy } = await import('../report/study-report.ts');
   const { writeReport } = await import('../report/write-report.ts');
-  const data = await measureAsAsked(gatherStudy(state, options.runsDir), options.latency);
+  const { parseStudyFile } = await import('../study/study-file.ts');
+  const { loadStudyModels } = await import('../study/study-models.ts');
+  const models = await loadStudyModels(parseStudyFile(state.file.text, state.file.path), { saysWhenSlow: true });
+  const data = await measureAsAsked(gatherStudy(state, options.runsDir, models), options.latency);
   return { data, report: await writeReport(data, folder) };
 }
 

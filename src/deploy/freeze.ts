@@ -96,7 +96,7 @@ function encodeFrozen(plan: InferencePlan, weights: Weights, preprocessing: Prep
 }
 
 function classifierToFreeze({ saved, classes }: FreezeOptions): Classifier {
-  const { classifier, config, path } = saved;
+  const { classifier, config, definition, path } = saved;
   if (classifier !== undefined) {
     if (classes === undefined) return classifier;
     throw new ConfigurationError(`classes are fixed by ${path}, which records them: ${classifier.classes.join(', ')}`, {
@@ -111,7 +111,7 @@ function classifierToFreeze({ saved, classes }: FreezeOptions): Classifier {
     });
   }
   const side = config.inputSize === 'full' ? usualImageSize : Math.max(usualImageSize, config.inputSize);
-  return createClassifier(config, { shape: [3, side, side], classes: named });
+  return createClassifier(config, { shape: [3, side, side], classes: named }, definition);
 }
 
 async function requireAgreement(bytes: Uint8Array, plan: InferencePlan, preprocessing: Preprocessing): Promise<void> {

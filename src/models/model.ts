@@ -1,6 +1,7 @@
 import { NetworkBuilder, type Network, type Tensor } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import type { Resolved, ResolvedSettings, Setting, Settings } from './settings.ts';
+import { requireSettings, type Resolved, type ResolvedSettings, type Setting, type Settings } from './settings.ts';
+import { showValue } from '../util/show-value.ts';
 
 /** The images a model is built for. */
 export interface InputSize {
@@ -24,20 +25,42 @@ export interface ModelDefinition {
   build(settings: ResolvedSettings, input: InputSize, classes: number): Network;
 }
 
-/** A model as its family's file writes it. */
+/** A model as it is written: by the lab's files and the user's alike. */
 export interface ModelSource<S extends Settings> {
+  /** Its runs are in the folder of this name: letters, digits, `_` and `-`. */
   readonly name: string;
-  readonly summary: string;
-  readonly settings: S;
+  readonly summary?: string;
+  /** What can be varied, by dotted names, each made with `flag`, `count`, `number` or `choice`. */
+  readonly settings?: S;
   readonly weightDecay2017?: number;
   readonly defaultInputSize?: number;
   /** Adds the layers from `b.input` on and returns the logits `[classes]`. */
   layers(b: NetworkBuilder, settings: Resolved<S>, classes: number): Tensor;
 }
 
-/** Most of tensorsandbox's models decay by 500 and train on 24x24 crops: the defaults. */
-export function defineModel<const S extends Settings>(source: ModelSource<S>): ModelDefinition {
-  const { name, summary, settings, weightDecay2017 = 500, defaultInputSize = 24 } = source;
+/**
+ * Defines a model. Most of tensorsandbox's models decay by 500 and train on 24x24 crops: the defaults.
+ *
+ * @throws ConfigurationError for a name or a setting that is not allowed. What the layers do is checked when the network is built.
+ *
+ * @example
+ * defineModel({
+ *   name: 'small',
+ *   settings: { filters: count(16, 'filters of the convolution') },
+ *   layers(b, { filters }, classes) {
+ *     const x = b.conv('conv', b.input, { kernel: 3, filters, activation: 'relu' });
+ *     return b.dense('logits', b.globalAvgPool('average', x), { features: classes });
+ *   },
+ * });
+ */
+export function defineModel<const S extends Settings = Record<never, never>>(source: ModelSource<S>): ModelDefinition {
+  const { name, summary = '', settings = {} as S, weightDecay2017 = 500, defaultInputSize = 24 } = source;
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][\w-]*$/.test(name)) {
+    throw new ConfigurationError(
+      `the name of a model (=${showValue(name)}) must begin with a letter or digit and have only letters, digits, "_" and "-": it becomes a folder`,
+    );
+  }
+  requireSettings(name, settings);
   return {
     name,
     summary,
@@ -46,7 +69,13 @@ export function defineModel<const S extends Settings>(source: ModelSource<S>): M
     defaultInputSize,
     build(resolved, { channels, height, width }, classes) {
       const builder = new NetworkBuilder(name, [channels, height, width]);
-      const logits = source.layers(builder, resolved as Resolved<S>, classes);
+      // Code that nobody has checked the types of may return nothing.
+      const logits = source.layers(builder, resolved as Resolved<S>, classes) as Tensor | undefined;
+      if (logits?.shape === undefined) {
+        throw new ConfigurationError(`layers of model "${name}" must return the tensor of the logits`, {
+          fix: "return b.dense('logits', x, { features: classes })",
+        });
+      }
       if (logits.shape[0] !== classes) {
         throw new ConfigurationError(
           `the last layer of model "${name}" must be as wide as there are classes: leave its width out`,

@@ -61,6 +61,42 @@ export function count(defaultValue: number, summary: string): NumberSetting {
   return { type: 'integer', default: defaultValue, summary, min: 1 };
 }
 
+/** A number of any size, or within bounds. */
+export function number(
+  defaultValue: number,
+  summary: string,
+  { min = -Number.MAX_VALUE, max = Number.MAX_VALUE }: { readonly min?: number; readonly max?: number } = {},
+): NumberSetting {
+  return { type: 'number', default: defaultValue, summary, min, max };
+}
+
+/**
+ * Checks settings as a model declares them.
+ *
+ * @throws ConfigurationError naming the setting whose name, type or default is not allowed
+ */
+export function requireSettings(model: string, settings: Settings): void {
+  for (const [name, setting] of Object.entries(settings)) {
+    if (!/^[A-Za-z]\w*(\.\w+)*$/.test(name)) {
+      throw new ConfigurationError(
+        `the name of a setting (=${showValue(name)}) of model "${model}" must be words of letters and digits, joined by dots: conv1.filters`,
+      );
+    }
+    const { type } = Object(setting) as Partial<Setting>;
+    if (type === undefined || !types.includes(type)) {
+      throw new ConfigurationError(
+        `setting ${name} (=${showValue(setting)}) of model "${model}" must be made with flag, count, number or choice`,
+      );
+    }
+    if (isAllowed(setting, setting.default)) continue;
+    throw new ConfigurationError(
+      `the default of setting ${name} (=${showValue(setting.default)}) of model "${model}" must be ${describeAllowed(setting)}`,
+    );
+  }
+}
+
+const types: readonly string[] = ['boolean', 'integer', 'number', 'choice'] satisfies readonly Setting['type'][];
+
 /**
  * Fills in the defaults. Throws ConfigurationError for a name that `model` does not have and for a value out of range.
  */

@@ -2,7 +2,6 @@
 import { readEnvironment, runName, type Run } from '../runs/run-folder.ts';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import { readStatus } from '../runs/run-status.ts';
-import { modelDefinition } from '../models/registry.ts';
 import { resolveSettings } from '../models/settings.ts';
 import { describeNetwork } from '../nn/description.ts';
 import { countOperations, countParameters, type Network } from '../nn/network.ts';
@@ -10,6 +9,7 @@ import { readFileResult, type FileResult } from '../study/file-results.ts';
 import { isQuantized, type StudyQuantization } from '../study/quantization.ts';
 import { readRunResults } from '../study/run-results.ts';
 import { createClassifier, type DatasetFacts } from '../train/classifier.ts';
+import { modelOfConfig } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { recordedClassifier } from '../train/recorded-classifier.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
@@ -147,14 +147,14 @@ const operational = new Set([
  */
 export function changedKeys(config: TrainingConfig, reference: TrainingConfig): Record<string, string> {
   const sameModel = config.model === reference.model;
-  const other = flatten(sameModel ? reference : { ...reference, modelSettings: defaultSettings(config.model) });
+  const other = flatten(sameModel ? reference : { ...reference, modelSettings: defaultSettings(config) });
   const mine = flatten(config);
   const keys = [...new Set([...Object.keys(mine), ...Object.keys(other)])].filter((key) => !operational.has(key));
   return Object.fromEntries(keys.filter((key) => mine[key] !== other[key]).map((key) => [key, mine[key] ?? '-']));
 }
 
-function defaultSettings(model: string): TrainingConfig['modelSettings'] {
-  return resolveSettings(model, modelDefinition(model).settings, {});
+function defaultSettings(config: TrainingConfig): TrainingConfig['modelSettings'] {
+  return resolveSettings(config.model, modelOfConfig(config).settings, {});
 }
 
 /** A configuration as dotted keys with their values as text. */

@@ -1,7 +1,7 @@
 /** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
 import { readConfig, type Run } from '../runs/run-folder.ts';
 import { quoted } from '../util/shell.ts';
-import { resolveConfig } from '../train/config.ts';
+import { modelOfConfig, resolveWith } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { valueOfText } from '../train/key-layers.ts';
 import { AblateError } from '../util/errors.ts';
@@ -20,9 +20,10 @@ const implied: ReadonlySet<string> = new Set(['steps', 'teacherChecksum']);
 /** Tells the choices of many runs: what a recipe says is resolved once, as that takes longer than reading a configuration. */
 export function createChooser(): (config: TrainingConfig) => RunChoices {
   const recipes = new Map<string, TrainingConfig>();
-  const ofRecipe = ({ model, recipe, dataset, steps }: TrainingConfig): TrainingConfig => {
+  const ofRecipe = (config: TrainingConfig): TrainingConfig => {
+    const { model, recipe, dataset, steps } = config;
     const key = JSON.stringify([model, recipe, dataset, steps]);
-    const found = recipes.get(key) ?? resolveConfig({ model, recipe, dataset, steps });
+    const found = recipes.get(key) ?? resolveWith(() => modelOfConfig(config), { model, recipe, dataset, steps });
     recipes.set(key, found);
     return found;
   };
@@ -63,7 +64,7 @@ export function trainingCommand(config: TrainingConfig, { recipe, seed, changes 
   const { model, dataset, steps } = config;
   const set = Object.fromEntries(Object.entries(changes).map(([key, value]) => [key, valueOfText(value)]));
   // A change may bring others with it, which the run does not have: without augmentation, for one, images are taken whole.
-  const brought = changedKeys(config, resolveConfig({ model, dataset, recipe, steps, seed, ...set }));
+  const brought = changedKeys(config, resolveWith(() => modelOfConfig(config), { model, dataset, recipe, steps, seed, ...set }));
   const undone = Object.entries(brought).filter(([key, value]) => value !== '-' && !implied.has(key));
   const options = Object.entries({ data: dataset, recipe, steps, seed }).map(
     ([key, value]) => `--${key} ${quoted(String(value))}`,

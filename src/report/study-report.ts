@@ -7,6 +7,7 @@ import { planStudy, type StudyPlan } from '../study/plan.ts';
 import { wasExtended } from '../study/run-finder.ts';
 import { openStudyRun } from '../study/runner.ts';
 import { parseStudyFile } from '../study/study-file.ts';
+import { labModels, type StudyModels } from '../study/study-models.ts';
 import type { DesignName } from '../study/study-schema.ts';
 import type { StudyRun, StudyState } from '../study/study-state.ts';
 import { checkConfig } from '../train/config.ts';
@@ -27,10 +28,10 @@ export const designWords: Readonly<Record<DesignName, string>> = {
 };
 
 /** @throws ConfigurationError if the study's file is no longer valid for this version; DataError if runs were removed */
-export function gatherStudy(state: StudyState, runsFolder: string): ReportData {
+export function gatherStudy(state: StudyState, runsFolder: string, models: StudyModels = labModels): ReportData {
   const file = parseStudyFile(state.file.text, state.file.path);
   const otherImages = file.source.dataset === state.dataset.name ? '' : ` --data ${quoted(state.dataset.name)}`;
-  const plan = planStudy(parseStudyFile(state.file.text, state.file.path, state.dataset.name), state.dataset);
+  const plan = planStudy(parseStudyFile(state.file.text, state.file.path, state.dataset.name), state.dataset, models);
   const references = new Map(state.runs.map((each) => [keyOf(each), each]));
   const opened: Run[] = [];
   const referenceOf = (variant: string, seed: number): RunReference => {

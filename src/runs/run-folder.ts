@@ -45,7 +45,7 @@ export function checkpointsFolder(run: Run): string {
  *
  * @param root The folder of all runs, made if it is missing.
  * @param config The resolved configuration, saved as config.json.
- * @param records What else is known of it from the start, as JSON, by the names of the files.
+ * @param records What else is known of it from the start, by the names of the files: text as it is, all else as JSON.
  * @throws ConfigurationError if `model` cannot be a folder's name; AblateError if the folder cannot be written.
  */
 export function createRun(
@@ -64,7 +64,9 @@ export function createRun(
     writeNewFile(join(prepared, 'environment.json'), json(environment));
     writeNewFile(join(prepared, 'status.json'), json(firstStatus(config.steps)));
     writeNewFile(join(prepared, 'metrics.jsonl'), '');
-    for (const [name, record] of Object.entries(records)) writeNewFile(join(prepared, name), json(record));
+    for (const [name, record] of Object.entries(records)) {
+      writeNewFile(join(prepared, name), typeof record === 'string' ? record : json(record));
+    }
     syncFolder(prepared);
     const number = moveToNextNumber(prepared, folder);
     syncFolder(folder);

@@ -2,6 +2,7 @@
  * From a study file to what is trained (variants) and what is asked of the results (contrasts).
  */
 import { modelDefinition } from '../models/registry.ts';
+import { isCodeFile } from '../user/load-file.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
 import { describePath, type Path } from '../util/schema.ts';
 import { formatCount } from '../util/text-table.ts';
@@ -332,6 +333,7 @@ function checkModels(file: StudyFile): void {
   }
   listed.forEach((model, i) => {
     if (listed.indexOf(model) !== i) throw file.error(['models', i], `models[${i}] (=${model}) is there twice`);
+    if (isCodeFile(model)) return;
     try {
       modelDefinition(model);
     } catch (error) {

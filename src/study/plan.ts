@@ -1,8 +1,10 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
 import { modelNames } from '../models/registry.ts';
 import { createClassifier, networkChecksum, type Classifier, type DatasetFacts } from '../train/classifier.ts';
-import { fullKey, resolveConfig } from '../train/config.ts';
+import { fullKey, resolveWith } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
+import { recordOfClassifier } from '../train/recorded-classifier.ts';
+import { recordOfModelFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
@@ -10,6 +12,7 @@ import { designOf, type Design, type Change, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
 import type { StudyFile } from './study-file.ts';
+import { labModels, type StudyModels } from './study-models.ts';
 
 export interface PlannedRun {
   readonly variant: string;
@@ -19,6 +22,8 @@ export interface PlannedRun {
   /** Of `config`: runs of the same identity compute the same. */
   readonly identity: string;
   readonly classifier: Classifier;
+  /** What the folder of the run has from its beginning, beside its configuration. */
+  readonly records: Readonly<Record<string, unknown>>;
   /** Of the frozen file whose accuracy counts. Undefined where no variant asks for one: then that of the run itself counts. */
   readonly quantization: StudyQuantization | undefined;
 }
@@ -44,7 +49,7 @@ const evaluationsPerRun = 10;
  * @throws ConfigurationError naming the line of the study file, for what no run could be trained with, and for changes that change
  *   nothing
  */
-export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
+export function planStudy(file: StudyFile, facts: DatasetFacts, models: StudyModels = labModels): StudyPlan {
   const { name, title = name, description = '', dataset } = file.source;
   const design = designOf(file);
   const [first] = design.seeds;
@@ -53,7 +58,7 @@ export function planStudy(file: StudyFile, facts: DatasetFacts): StudyPlan {
   const planned = new Map<string, PlannedRun>();
   const repeated: string[] = [];
   const variants = design.variants.filter((variant) => {
-    const run = planRun(file, variant, first!, facts, design, withFiles);
+    const run = planRun({ file, facts, models, design, withFiles }, variant, first!);
     const outcome = JSON.stringify([run.identity, run.quantization]);
     const same = planned.get(outcome);
     if (same !== undefined) {
@@ -106,29 +111,34 @@ function requireNoHalving(file: StudyFile, { halving }: Design): void {
   );
 }
 
-/** @param withFiles whether the accuracies of frozen files are compared */
-function planRun(
-  file: StudyFile,
-  variant: Variant,
-  seed: number,
-  facts: DatasetFacts,
-  design: Design,
-  withFiles: boolean,
-): PlannedRun {
+/** What all runs of a study are planned from. */
+interface Planning {
+  readonly file: StudyFile;
+  readonly facts: DatasetFacts;
+  readonly models: StudyModels;
+  readonly design: Design;
+  /** Whether the accuracies of frozen files are compared. */
+  readonly withFiles: boolean;
+}
+
+function planRun({ file, facts, models, design, withFiles }: Planning, variant: Variant, seed: number): PlannedRun {
   const resolve = (changes: readonly ConfigOverrides[]) => {
-    const config = resolveConfig(...changes.map(withoutQuantization), { dataset: file.source.dataset, seed, threads: 1 });
+    const given = { dataset: file.source.dataset, seed, threads: 1 };
+    const config = resolveWith((name) => models(name).definition, ...changes.map(withoutQuantization), given);
     checkReferences(config);
-    const classifier = createClassifier(config, facts);
+    const model = models(changes.findLast((change) => change['model'] !== undefined)!['model'] as string);
+    const classifier = createClassifier(config, facts, model.definition);
     const { inputSize } = classifier.preprocessing;
     // As the trainer records it, which knows the images.
     const complete = { ...config, inputSize, networkChecksum: networkChecksum(classifier.network) };
     const quantization = withFiles ? quantizationOf(changes) : undefined;
     if (quantization !== undefined) checkSingleView(complete);
-    return { complete, classifier, quantization };
+    const records = { ...recordOfClassifier(classifier), ...recordOfModelFile(model.file) };
+    return { complete, classifier, records, quantization };
   };
-  const { complete, classifier, quantization } = resolveChanges(file, variant.changes, resolve);
+  const { complete, classifier, records, quantization } = resolveChanges(file, variant.changes, resolve);
   const config = withStudyDefaults(complete, variant.changes, design);
-  return { variant: variant.name, seed, config, identity: runIdentity(config), classifier, quantization };
+  return { variant: variant.name, seed, config, identity: runIdentity(config), classifier, records, quantization };
 }
 
 /** A seed changes nothing else of what is planned. */

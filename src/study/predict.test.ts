@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { describeEnvironment } from '../runs/environment.ts';
+import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { createPredictor, secondsInAll, type ImageFacts } from './predict.ts';
@@ -25,6 +26,11 @@ describe('seconds of a run', () => {
     return resolveConfig({ model: 'tuto', steps: 100, batchSize: 100, evalEvery: 50, threads: 2 }, overrides, {
       inputSize: overrides['inputSize'] ?? 24,
     });
+  }
+
+  function training(overrides: ConfigOverrides = {}) {
+    const complete = config(overrides);
+    return { config: complete, classifier: createClassifier(complete, facts) };
   }
 
   let folders = 0;
@@ -63,7 +69,7 @@ describe('seconds of a run', () => {
     const { seconds, basis, startSeconds } = predictor(newFolder(), facts, 1.25);
     expect(basis).toBe('a guess, as no run was recorded on this machine yet');
     expect(startSeconds).toBe(1.75);
-    const steps = (overrides: ConfigOverrides, threads = 1) => seconds(config(overrides), threads) - 1.75;
+    const steps = (overrides: ConfigOverrides, threads = 1) => seconds(training(overrides), threads) - 1.75;
     expect(steps({})).toBeCloseTo(fixedSeconds + passes * secondsPerPass, 2);
     expect(steps({}, 2)).toBeCloseTo(fixedSeconds + (passes * secondsPerPass) / 2, 2);
     expect(steps({ movingAverage: false })).toBeCloseTo(fixedSeconds + 30_044 * secondsPerPass, 2);
@@ -74,9 +80,9 @@ describe('seconds of a run', () => {
 
   test('what is left of a run: its process starts again, and the evaluation that may follow its last step is done', () => {
     const { seconds } = predictor(newFolder());
-    expect(seconds(config(), 1, 60)).toBeCloseTo(0.5 + 0.06 + 0.03 + (12_000 + 44) * secondsPerPass, 2);
-    expect(seconds(config(), 1, 50)).toBeCloseTo(0.5 + 0.075 + 0.06 + (15_000 + 88) * secondsPerPass, 2);
-    expect(seconds(config(), 1, 100)).toBeCloseTo(0.5 + 0.03 + 44 * secondsPerPass, 2);
+    expect(seconds(training(), 1, 60)).toBeCloseTo(0.5 + 0.06 + 0.03 + (12_000 + 44) * secondsPerPass, 2);
+    expect(seconds(training(), 1, 50)).toBeCloseTo(0.5 + 0.075 + 0.06 + (15_000 + 88) * secondsPerPass, 2);
+    expect(seconds(training(), 1, 100)).toBeCloseTo(0.5 + 0.03 + 44 * secondsPerPass, 2);
   });
 
   test('a process starts as this one has done, but for what it waited', () => {
@@ -89,9 +95,9 @@ describe('seconds of a run', () => {
 
   test('evaluations take as long as there are images in the split', () => {
     const { seconds } = predictor(newFolder(), { ...facts, testImages: 60_000, validationImages: 3000 });
-    const plain = predictor(newFolder(), { ...facts, testImages: 0 }).seconds(config(), 1);
-    expect(seconds(config(), 1) - plain).toBeCloseTo(240_000 * secondsPerPass, 1);
-    expect(seconds(config({ val: true }), 1) - plain).toBeCloseTo(12_000 * secondsPerPass, 1);
+    const plain = predictor(newFolder(), { ...facts, testImages: 0 }).seconds(training(), 1);
+    expect(seconds(training(), 1) - plain).toBeCloseTo(240_000 * secondsPerPass, 1);
+    expect(seconds(training({ val: true }), 1) - plain).toBeCloseTo(12_000 * secondsPerPass, 1);
   });
 
   // 100 images in a step of two threads: what is guessed for a second of steps is 0.0015 + 300 * secondsPerPass / 2.
@@ -105,16 +111,16 @@ describe('seconds of a run', () => {
     expect(basis).toBe('1 run recorded on this machine');
     // A step took 0.1 s.
     const slowness = 0.1 / guessedStep;
-    expect(seconds(config(), 1)).toBeCloseTo(0.5 + slowness * guessed(1), 2);
-    expect(seconds(config(), 2)).toBeCloseTo(0.5 + slowness * guessed(2), 2);
+    expect(seconds(training(), 1)).toBeCloseTo(0.5 + slowness * guessed(1), 2);
+    expect(seconds(training(), 2)).toBeCloseTo(0.5 + slowness * guessed(2), 2);
     // With the threads it had, it takes what it took: 10 s, and the evaluations.
-    expect(seconds(config(), 2)).toBeCloseTo(0.5 + 10 + slowness * (0.06 + 44 * secondsPerPass), 2);
+    expect(seconds(training(), 2)).toBeCloseTo(0.5 + 10 + slowness * (0.06 + 44 * secondsPerPass), 2);
     // The first record is of a start, another of a moment when the machine was busy.
     record(folder, 1, { imagesPerSecond: [20, 1000, 30, 1000] });
-    expect(predictor(folder).seconds(config(), 1)).toBe(seconds(config(), 1));
+    expect(predictor(folder).seconds(training(), 1)).toBe(seconds(training(), 1));
     // Another network by its operations: at 32x32 it has 66.98 million, not 37.75.
     const larger = fixedSeconds + (passes * 66.98e6) / 50e9;
-    expect(seconds(config({ inputSize: 32 }), 1)).toBeCloseTo(0.5 + slowness * larger, 1);
+    expect(seconds(training({ inputSize: 32 }), 1)).toBeCloseTo(0.5 + slowness * larger, 1);
   });
 
   test('a tiny network, whose steps are mostly not operations, says little of the speed of a large one', () => {
@@ -123,7 +129,7 @@ describe('seconds of a run', () => {
     // 3 ms a step, where half of it is guessed: twice as slow, not thousands of times.
     record(folder, 1, { imagesPerSecond: [1 / 0.003], overrides: tiny });
     const { seconds } = predictor(folder);
-    const slowness = (seconds(config(), 2) - 0.5) / guessed(2);
+    const slowness = (seconds(training(), 2) - 0.5) / guessed(2);
     expect(slowness).toBeGreaterThan(1.9);
     expect(slowness).toBeLessThanOrEqual(2);
   });
@@ -139,8 +145,8 @@ describe('seconds of a run', () => {
     const { seconds, basis } = predictor(folder);
     // Numbers 3 to 7 are read, of which 3 and 4 count: 33 and 25 ms a step.
     expect(basis).toBe('3 runs recorded on this machine');
-    expect(seconds(config({ evalEvery: 0 }), 2)).toBeGreaterThan(0.5 + 100 / 30);
-    expect(seconds(config({ evalEvery: 0 }), 2)).toBeLessThan(0.5 + 100 / 29);
-    expect(seconds(config({ model: 'alex2', evalEvery: 0 }), 2)).toBeGreaterThan(0.5 + 1000);
+    expect(seconds(training({ evalEvery: 0 }), 2)).toBeGreaterThan(0.5 + 100 / 30);
+    expect(seconds(training({ evalEvery: 0 }), 2)).toBeLessThan(0.5 + 100 / 29);
+    expect(seconds(training({ model: 'alex2', evalEvery: 0 }), 2)).toBeGreaterThan(0.5 + 1000);
   });
 });

@@ -8,10 +8,11 @@ import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
 import { checkConfig } from '../train/config.ts';
-import { createClassifier, type DatasetFacts } from '../train/classifier.ts';
-import type { TrainingConfig } from '../train/config-schema.ts';
+import { createClassifier, networkChecksum, type DatasetFacts } from '../train/classifier.ts';
+import { recordedClassifier } from '../train/recorded-classifier.ts';
 import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
+import type { PlannedRun } from './plan.ts';
 import { processorTime } from '../util/processor-time.ts';
 
 /** Guesses, for a core with AVX2, which decide where no run was recorded on this machine, and between networks of different sizes. */
@@ -36,7 +37,7 @@ export interface ImageFacts extends DatasetFacts {
 
 export interface Predictor {
   /** Seconds of what is left after `step` steps: a process that starts, trains and evaluates with this many threads. */
-  seconds(config: TrainingConfig, threads: number, step?: number): number;
+  seconds(training: Pick<PlannedRun, 'config' | 'classifier'>, threads: number, step?: number): number;
   /** The part of it until the first step. */
   readonly startSeconds: number;
   /** What predictions rest on, for people. */
@@ -59,12 +60,12 @@ export function createPredictor(runsFolder: string, facts: ImageFacts, loadedSec
   const overall = median(measured.map(({ slowness }) => slowness));
   const startSeconds = loadedSeconds + guess.startSeconds;
   return {
-    seconds(config, threads, step = 0) {
-      const network = networkKey(config);
+    seconds({ config, classifier }, threads, step = 0) {
+      const network = networkChecksum(classifier.network);
       const same = measured.filter((each) => each.network === network).map(({ slowness }) => slowness);
       const images = config.val ? facts.validationImages : facts.testImages;
       const { steps, trainingPasses, evaluations, evaluationPasses } = workLeft(config, images, step);
-      const operations = countOperations(createClassifier(config, facts).network);
+      const operations = countOperations(classifier.network);
       const guessed =
         steps * guess.secondsPerStep +
         evaluations * guess.secondsPerEvaluation +
@@ -105,9 +106,10 @@ function measure(run: Run, facts: DatasetFacts): Measured | undefined {
     const imagesPerSecond = usualSpeed(run);
     if (imagesPerSecond === undefined) return undefined;
     const { batchSize, threads } = config;
-    const operations = batchSize * passesOfTraining * countOperations(createClassifier(config, facts).network);
+    const { network } = recordedClassifier(run) ?? createClassifier(config, facts);
+    const operations = batchSize * passesOfTraining * countOperations(network);
     const guessed = guess.secondsPerStep + secondsOf(operations, threads);
-    return { network: networkKey(config), slowness: batchSize / imagesPerSecond / guessed };
+    return { network: networkChecksum(network), slowness: batchSize / imagesPerSecond / guessed };
   } catch (error) {
     // A run of another version or other images: nothing to learn from.
     if (error instanceof AblateError) return undefined;
@@ -119,10 +121,6 @@ function measure(run: Run, facts: DatasetFacts): Measured | undefined {
 function usualSpeed(run: Run): number | undefined {
   const speeds = readMetrics(metricsPath(run)).flatMap(({ metrics }) => metrics['train/imagesPerSecond'] ?? []);
   return median(speeds.length > 1 ? speeds.slice(1) : speeds);
-}
-
-function networkKey({ model, modelSettings, inputSize }: TrainingConfig): string {
-  return JSON.stringify([model, modelSettings, inputSize]);
 }
 
 function newestOfEachModel(runs: readonly Run[]): Run[] {

@@ -13,7 +13,6 @@ import { readMetrics } from '../runs/metrics.ts';
 import { createRun, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder, runHolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus, type RunStatus } from '../runs/run-status.ts';
-import { recordOfClassifier } from '../train/recorded-classifier.ts';
 import { AblateError, DataError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
@@ -242,7 +241,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
     if (found !== undefined) return found;
     const config = { ...planned.config, threads: launcher.threads };
     const environment = describeEnvironment({ threads: launcher.threads });
-    const run = createRun(runsFolder, config.model, config, environment, recordOfClassifier(planned.classifier));
+    const run = createRun(runsFolder, config.model, config, environment, planned.records);
     writeStatus(run, { status: 'interrupted', step: 0, steps: config.steps, reason: 'not started yet' });
     return run;
   }

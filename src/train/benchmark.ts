@@ -9,7 +9,7 @@ import type { Operation, Pass } from '../engine/onednn/program.ts';
 import type { Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { percentile } from '../util/percentile.ts';
-import { createClassifier, trainingPreprocessing } from './classifier.ts';
+import { createClassifier, trainingPreprocessing, type Classifier } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import { softmaxCrossEntropy } from './loss.ts';
@@ -20,6 +20,8 @@ import { createTrainer } from './trainer.ts';
 export interface TrainingBenchmarkOptions {
   readonly engine: OnednnEngine;
   readonly config: TrainingConfig;
+  /** Default: what the configuration describes. */
+  readonly classifier?: Classifier;
   readonly dataset: Dataset;
   /** Steps before the timing starts. */
   readonly warmUpSteps: number;
@@ -73,7 +75,7 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
       fix: 'leave the teacher out',
     });
   }
-  const classifier = createClassifier(config, dataset);
+  const classifier = options.classifier ?? createClassifier(config, dataset);
   const { network } = classifier;
   const preprocessing = trainingPreprocessing(classifier, config);
   const { batchSize, precision, seed } = config;

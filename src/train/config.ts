@@ -2,8 +2,8 @@
  * Resolves a configuration: recipe < study file < flags, short forms expanded, every key filled in, then checked strictly.
  */
 import type { ModelDefinition } from '../models/model.ts';
-import { modelDefinition } from '../models/registry.ts';
-import { resolveSettings } from '../models/settings.ts';
+import { modelDefinition, modelNames } from '../models/registry.ts';
+import { choice, flag, number, resolveSettings, type Setting } from '../models/settings.ts';
 import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { requireThreads } from '../util/limits.ts';
@@ -22,23 +22,64 @@ import { defaultRecipe, recipeByName } from './recipes/registry.ts';
  * @throws ConfigurationError naming the key, its value and what is allowed
  */
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingConfig {
+  return resolveWith(modelDefinition, ...layers);
+}
+
+/** Finds a model by what a configuration calls it. Throws ConfigurationError if there is none. */
+export type FindModel = (name: string) => ModelDefinition;
+
+/** As `resolveConfig`, with models of any origin. The configuration has the model's own name, whatever it was found by. */
+export function resolveWith(find: FindModel, ...layers: readonly ConfigOverrides[]): TrainingConfig {
   const { model } = check(trainingConfigSchema.pick({ model: true }), { model: lastOf(layers, 'model') });
-  const definition = modelDefinition(model);
+  const definition = find(model);
   const given = layers.map((layer) => expandLayer(trainingConfigSchema, layer, (key) => locate(key, definition)));
   const named = check(trainingConfigSchema.pick({ recipe: true }), { recipe: lastOf(given, 'recipe') ?? defaultRecipe });
   const recipe = recipeByName(named.recipe);
   const merged = mergeLayers(trainingConfigSchema, [recipeLayer(recipe, definition), ...given]);
   const config = checkConfig({
     ...merged,
+    model: definition.name,
     recipe: recipe.name,
     threads: merged['threads'] ?? defaultThreads(),
-    modelSettings: resolveSettings(model, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
+    modelSettings: resolveSettings(definition.name, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
     weightDecay: withValueOf2017(merged['weightDecay'], definition.weightDecay2017),
     // The rule of 2017: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
     inputSize: lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize']),
   });
   requireThreads(config.threads);
   return config;
+}
+
+/**
+ * A complete configuration with changes. Settings of its model are known from what is recorded: the model itself may be gone, or changed.
+ *
+ * @throws ConfigurationError naming the key, its value and what is allowed
+ */
+export function changeConfig(recorded: TrainingConfig, ...changes: readonly ConfigOverrides[]): TrainingConfig {
+  const find: FindModel = (name) => (name === recorded.model ? recordedModel(recorded) : modelDefinition(name));
+  return resolveWith(find, { ...recorded }, ...changes);
+}
+
+/** The model of a configuration: the lab's own of that name, else as far as the configuration records it. */
+export function modelOfConfig(config: TrainingConfig): ModelDefinition {
+  return modelNames().includes(config.model) ? modelDefinition(config.model) : recordedModel(config);
+}
+
+/** A model as far as a configuration records it: its name and settings. Networks cannot be built with it. */
+function recordedModel({ model: name, modelSettings, weightDecay }: TrainingConfig): ModelDefinition {
+  const settings = Object.entries(modelSettings).map(([setting, value]) => [setting, settingOf(value)] as const);
+  return {
+    ...{ name, summary: '', settings: Object.fromEntries(settings) },
+    ...{ weightDecay2017: weightDecay.value, defaultInputSize: 1 },
+    build: () => {
+      throw new ConfigurationError(`the code of model "${name}" is not at hand`);
+    },
+  };
+}
+
+function settingOf(value: boolean | number | string): Setting {
+  if (typeof value === 'boolean') return flag(value, '');
+  return typeof value === 'number' ? number(value, '') : choice(value, [value], '');
 }
 
 /** Checks a complete configuration, for example one read from a run folder. Throws ConfigurationError. */

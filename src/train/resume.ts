@@ -5,7 +5,7 @@ import { readStatus, recordedStatus } from '../runs/run-status.ts';
 import { readWeightsMetadata, type WeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
-import { checkConfig, checkRecordedConfig, resolveConfig } from './config.ts';
+import { changeConfig, checkConfig, checkRecordedConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { readEvaluation, type RecordedEvaluation } from './recorded-evaluation.ts';
 
@@ -32,7 +32,7 @@ export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConf
   // Images may have moved: whether they are the same is known by their fingerprint, which train() compares.
   const mayMove = newestMetadata(run) !== undefined;
   // Resolved as any configuration, so that short forms and unknown keys mean what they always mean.
-  const asked = resolveConfig(recorded, overrides);
+  const asked = changeConfig(recorded, overrides);
   const resumed: Record<string, unknown> = { ...recorded };
   for (const key of Object.keys(recorded) as (keyof TrainingConfig)[]) {
     if (JSON.stringify(asked[key]) === JSON.stringify(recorded[key])) continue;

@@ -1,5 +1,7 @@
 /** A file of weights together with what it says of the network they belong to: all that evaluating or exporting it needs. */
 import { existsSync, statSync } from 'node:fs';
+import type { ModelDefinition } from '../models/model.ts';
+import { modelDefinition } from '../models/registry.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { checkpointsFolder, findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
@@ -8,7 +10,7 @@ import { parseWeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { frozenFileName, weightsFileName } from '../util/file-names.ts';
 import { quoted } from '../util/shell.ts';
-import { checkRecordedConfig, resolveConfig } from './config.ts';
+import { checkRecordedConfig, resolveWith } from './config.ts';
 import { createClassifier, decodeClassifier, type Classifier, type DatasetFacts } from './classifier.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { requireMasks } from './masks.ts';
@@ -23,6 +25,8 @@ export interface SavedModel {
   readonly step: number | undefined;
   /** What the weights belong to; undefined for weights from elsewhere: `classifierFor` makes one. */
   readonly classifier: Classifier | undefined;
+  /** Of weights from elsewhere: their model, where it is none of the lab's own. */
+  readonly definition?: ModelDefinition;
 }
 
 /**
@@ -30,8 +34,8 @@ export interface SavedModel {
  *
  * @throws ConfigurationError if the images are too small for the model
  */
-export function classifierFor({ classifier, config }: SavedModel, images: DatasetFacts): Classifier {
-  return classifier ?? createClassifier(config, images);
+export function classifierFor({ classifier, config, definition }: SavedModel, images: DatasetFacts): Classifier {
+  return classifier ?? createClassifier(config, images, definition);
 }
 
 /**
@@ -86,9 +90,10 @@ export function fixedReference(reference: string, runsFolder: string): string {
  * Reads a checkpoint, or a safetensors file from elsewhere, of which `given` must name the model.
  *
  * @param given the model and other keys, as far as the user gave them; a checkpoint knows its own and only its model may be repeated
+ * @param definition the model of that name, where it is none of the lab's own
  * @throws DataError for a file that is no safetensors file, is damaged, or of another model; ConfigurationError if the model is not known
  */
-export function readSavedModel(path: string, given: ConfigOverrides): SavedModel {
+export function readSavedModel(path: string, given: ConfigOverrides = {}, definition?: ModelDefinition): SavedModel {
   const file = readSafetensors(path);
   const metadata = parseWeightsMetadata(file.metadata, path);
   requireMasks(file.tensors, path);
@@ -102,8 +107,9 @@ export function readSavedModel(path: string, given: ConfigOverrides): SavedModel
     if (given['model'] === undefined && model === undefined) {
       throw new ConfigurationError(`${path} does not say which model its weights are for`, { fix: 'add --model <name>' });
     }
-    const config = resolveConfig({ ...given, model: given['model'] ?? model });
-    return { path, file, config, step: undefined, classifier: undefined };
+    const find = definition === undefined ? modelDefinition : () => definition;
+    const config = resolveWith(find, { ...given, model: given['model'] ?? model });
+    return { path, file, config, step: undefined, classifier: undefined, ...(definition !== undefined && { definition }) };
   }
   const changed = Object.keys(given).find((key) => key !== 'model');
   if (changed !== undefined) {

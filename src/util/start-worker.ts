@@ -2,7 +2,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /**
  * Starts the worker thread whose module lies beside the module at `importer` (its `import.meta.url`): the compiled `.js` in an installed
- * package, the `.ts` source (through esbuild, a development dependency) when running from source, as the tests do.
+ * package, the `.ts` source (through esbuild) when running from source, as the tests do.
  *
  * @param name file name without extension: `loader-worker`
  */

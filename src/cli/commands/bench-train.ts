@@ -24,7 +24,7 @@ export function addBenchTrainCommand(bench: Command): void {
   bench
     .command('train')
     .description('time a training step, layer by layer, against the ceiling that its kernels set; nothing is recorded')
-    .argument('<model>', 'name of the model (ablate info lists them)')
+    .argument('<model>', 'name of a model (ablate info lists them), or a file of your own')
     .option('--data <name>', 'cifar10, synthetic or images:<folder>', 'synthetic')
     .option(...dataDirOption)
     .option(...dataUrlOption)
@@ -42,18 +42,29 @@ export function addBenchTrainCommand(bench: Command): void {
 
 async function benchTrain(model: string, options: Options): Promise<void> {
   const { data, recipe, batchSize, precision, threads } = options;
-  const { resolveConfig } = await import('../../train/config.ts');
+  const { resolveWith } = await import('../../train/config.ts');
+  const { loadModel } = await import('../../user/model-file.ts');
+  const { definition } = await loadModel(model, { saysWhenSlow: true });
   const flags = Object.entries({ model, dataset: data, recipe, batchSize, precision, threads });
   const given: ConfigOverrides = Object.fromEntries(flags.filter(([, value]) => value !== undefined));
-  const config = resolveConfig({ ...given, ...options.set });
+  const config = resolveWith(() => definition, { ...given, ...options.set });
   const dataset = await loadImages(config.dataset, options);
+  const { createClassifier } = await import('../../train/classifier.ts');
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { benchmarkTraining } = await import('../../train/benchmark.ts');
   const engine = createOnednnEngine({ threads: config.threads });
   const { warmUp: warmUpSteps, steps, repetitions } = options;
-  const result = await benchmarkTraining({ engine, config, dataset, warmUpSteps, steps, repetitions });
+  const result = await benchmarkTraining({
+    engine,
+    config,
+    classifier: createClassifier(config, dataset, definition),
+    dataset,
+    warmUpSteps,
+    steps,
+    repetitions,
+  });
   const described = {
-    model,
+    model: config.model,
     onednn: engine.libraryVersion,
     precision: config.precision,
     threads: config.threads,

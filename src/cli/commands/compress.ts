@@ -68,7 +68,7 @@ export function addCompressCommand(program: Command): void {
     .option('--rounds <n>', 'rounds at most', parseNumber, 8)
     .option('--steps <n>', 'steps of training in each round', integer(1, mostSteps), 1000)
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
-    .option('--model <name>', 'model of the file, where it does not say')
+    .option('--model <name|file>', 'model of the file, where it does not say')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.small.onnx)')
     .option(...forceOption)
     .option('--report <folder>', 'folder of the report (default: beside the output, <output without its ending>-report)')

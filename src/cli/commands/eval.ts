@@ -40,7 +40,7 @@ export function addEvalCommand(program: Command): void {
     .command('eval')
     .description('evaluate a run, a file of weights or a frozen file on every image of a split')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors or an ONNX file')
-    .option('--model <name>', 'model of the file, where it does not say')
+    .option('--model <name|file>', 'model of the file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
     .option('--split <name>', 'test, train or val', oneOf(splits), 'test')
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)', oneOf(weightsKinds))

@@ -35,7 +35,7 @@ export function addFreezeCommand(program: Command): void {
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.onnx)')
     .option(...forceOption)
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)', oneOf(weightsKinds))
-    .option('--model <name>', 'model of the file, where it does not say')
+    .option('--model <name|file>', 'model of the file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
     .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
     .option('--evaluate', 'measure the accuracy of the frozen file on all test images, and record it')

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { LoadedModel } from '../../user/model-file.ts';
 import type { Setting } from '../../models/settings.ts';
 import { kindOf, type Layer } from '../../nn/layer.ts';
 import { ConfigurationError } from '../../util/errors.ts';
@@ -50,9 +51,9 @@ async function listModels(options: InfoOptions): Promise<void> {
 }
 
 async function listSettings(model: string, options: InfoOptions): Promise<void> {
-  const { modelDefinition } = await import('../../models/registry.ts');
   const { describeAllowed } = await import('../../models/settings.ts');
-  const settings = Object.entries(modelDefinition(model).settings);
+  const { definition } = await loaded(model);
+  const settings = Object.entries(definition.settings);
   if (options.json === true) {
     printJson(settings.map(([name, setting]: [string, Setting]) => ({ name, ...setting })));
     return;
@@ -62,11 +63,12 @@ async function listSettings(model: string, options: InfoOptions): Promise<void> 
 }
 
 async function describeModel(model: string, options: InfoOptions): Promise<void> {
-  const { buildModel, modelDefinition } = await import('../../models/registry.ts');
+  const { buildModel } = await import('../../models/registry.ts');
   const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
   const { networkTable } = await import('../../nn/table.ts');
-  const input = options.input ?? modelDefinition(model).defaultInputSize;
-  const network = buildModel(model, { input, settings: modelSettings(options.set) });
+  const { definition } = await loaded(model);
+  const input = options.input ?? definition.defaultInputSize;
+  const network = buildModel(definition, { input, settings: modelSettings(options.set) });
   const parameters = countParameters(network.parameters);
   const totals = {
     parameters,
@@ -75,13 +77,18 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
     bytes: parameters * Float32Array.BYTES_PER_ELEMENT,
   };
   const layers = network.layers.map((layer) => describeLayer(layer, countParameters(layer.parameters)));
-  if (options.json === true) printJson({ model, input, ...totals, layers });
+  if (options.json === true) printJson({ model: definition.name, input, ...totals, layers });
   else {
     print(networkTable(network));
     print(
       `${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image of ${input}x${input} pixels${otherInput(options, input)}`,
     );
   }
+}
+
+async function loaded(model: string): Promise<LoadedModel> {
+  const { loadModel } = await import('../../user/model-file.ts');
+  return await loadModel(model, { saysWhenSlow: true });
 }
 
 /** Models were published with images of different sizes: without `--input` that must be seen, or they are compared wrongly. */

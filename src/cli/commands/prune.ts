@@ -77,7 +77,7 @@ export function addPruneCommand(program: Command): void {
     )
     .option('--steps <n>', `steps of training after each pruning; 0: prune only (default: ${usualSteps})`, integer(0, mostSteps))
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
-    .option('--model <name>', 'model of the file, where it does not say')
+    .option('--model <name|file>', 'model of the file, where it does not say')
     .option('--resume <run>', 'continue the training of an interrupted pruning')
     .option(
       '-o, --output <file>',

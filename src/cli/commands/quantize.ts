@@ -115,7 +115,7 @@ export function addQuantizeCommand(program: Command): void {
       'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)',
       oneOf(weightsKinds),
     )
-    .option('--model <name>', 'model of the safetensors file, where it does not say')
+    .option('--model <name|file>', 'model of the safetensors file, where it does not say')
     .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
     .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
     .option('--data <name>', 'data set (default: what it was trained on)')

@@ -8,6 +8,7 @@ import type { StudyPlan } from '../../study/plan.ts';
 import type { ImageFacts } from '../../study/predict.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
+import type { StudyModels } from '../../study/study-models.ts';
 import { isOver, type RecordedDataset, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
@@ -66,6 +67,8 @@ async function study(path: string, options: Options): Promise<void> {
   const { readStudyFile } = await import('../../study/study-file.ts');
   const { createLauncher } = await import('../../study/launchers/registry.ts');
   const file = readStudyFile(path, options.data);
+  const { loadStudyModels } = await import('../../study/study-models.ts');
+  const models = await loadStudyModels(file, { saysWhenSlow: true });
   const { studyFolder } = await import('../../study/study-state.ts');
   const launcher = createLauncher(options.launcher, file.source, {
     folder: join(resolve(studyFolder(options.runsDir, file.source.name)), 'jobs'),
@@ -74,16 +77,16 @@ async function study(path: string, options: Options): Promise<void> {
     freeProcessors: await freeForJobs(options),
   });
   if (options.dryRun === true) {
-    await dryRun(file, options, launcher.slots, launcher.threads);
+    await dryRun(file, models, options, launcher.slots, launcher.threads);
     return;
   }
   const { planStudy } = await import('../../study/plan.ts');
   // A file that is wrong is refused before images are looked for or downloaded.
-  planStudy(file, await knownFacts());
+  planStudy(file, await knownFacts(), models);
   claimStudyReport(file.source.name, options);
   const dataset = await loadImages(file.source.dataset, options);
   const recorded = recordedDataset(dataset, file);
-  const plan = planStudy(file, recorded);
+  const plan = planStudy(file, recorded, models);
   const { createPredictor } = await import('../../study/predict.ts');
   const predictor = createPredictor(options.runsDir, factsOf(dataset));
   const display = studyDisplay(plan, launcher, predictor);
@@ -184,7 +187,7 @@ async function freeForJobs({ launcher, threads, dryRun }: Options): Promise<numb
   return await measureFreeProcessors();
 }
 
-async function dryRun(file: StudyFile, options: Options, slots: number, threads: number): Promise<void> {
+async function dryRun(file: StudyFile, models: StudyModels, options: Options, slots: number, threads: number): Promise<void> {
   const { planStudy } = await import('../../study/plan.ts');
   const { createPredictor, secondsInAll } = await import('../../study/predict.ts');
   const { isUsefulFor } = await import('../../study/runner.ts');
@@ -193,11 +196,11 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
   const { runName } = await import('../../runs/run-folder.ts');
   // CIFAR-10 is known without a download; of other images their number, size and classes decide how long training takes.
   const known = await knownFacts();
-  planStudy(file, known);
+  planStudy(file, known, models);
   const { dataset } = file.source;
   const images = dataset === 'cifar10' ? undefined : await loadImages(dataset, options);
   const facts = images === undefined ? known : factsOf(images);
-  const plan = planStudy(file, facts);
+  const plan = planStudy(file, facts, models);
   const predictor = createPredictor(options.runsDir, facts);
   const finder = createRunFinder(options.runsDir);
   plan.notes.forEach(note);
@@ -206,7 +209,7 @@ async function dryRun(file: StudyFile, options: Options, slots: number, threads:
     const found = finder.find(identity, images?.fingerprint, isUsefulFor(planned, plan));
     const status = found && readStatus(found);
     const nothingLeft = !plan.trainings.includes(planned) || (status !== undefined && isDone(status, options));
-    const seconds = nothingLeft ? 0 : predictor.seconds(config, threads, Math.min(status?.step ?? 0, config.steps));
+    const seconds = nothingLeft ? 0 : predictor.seconds(planned, threads, Math.min(status?.step ?? 0, config.steps));
     return {
       variant,
       seed,
@@ -255,7 +258,7 @@ function isDone({ status, diverged }: RunStatus, { retryFailed }: Options): bool
 
 /** Progress on stderr: a bar over the predicted time of all runs, and a line for each run that ends. */
 function studyDisplay(plan: StudyPlan, launcher: { readonly name: string; readonly threads: number }, predictor: Predictor) {
-  const secondsLeft = (i: number, step = 0) => predictor.seconds(plan.trainings[i]!.config, launcher.threads, step);
+  const secondsLeft = (i: number, step = 0) => predictor.seconds(plan.trainings[i]!, launcher.threads, step);
   const weights = plan.trainings.map((_, i) => secondsLeft(i));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const doneOf = ({ state, step }: RunProgress, i: number) => {

@@ -4,6 +4,7 @@ import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/
 import type { Collective } from '../../cluster/collective.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
+import type { LoadedModel } from '../../user/model-file.ts';
 import type { TrainResult } from '../../train/train-options.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { quoted } from '../../util/shell.ts';
@@ -44,7 +45,10 @@ export function addTrainCommand(program: Command): void {
   program
     .command('train')
     .description('train a model and record the run')
-    .argument('[model]', 'name of the model (ablate info lists them); may be left out with --resume <run>')
+    .argument(
+      '[model]',
+      'name of a model (ablate info lists them), or a file of your own (ablate new model net.ts); may be left out with --resume <run>',
+    )
     .option('--data <name>', 'cifar10, synthetic or images:<folder> (default: cifar10)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
@@ -92,8 +96,9 @@ async function trainModel(model: string | undefined, options: Options): Promise<
 async function trainTogether(model: string | undefined, options: Options, { collective, libraries }: Processes): Promise<void> {
   const overrides = overridesOf(options);
   // Only process 0 needs to see the folder of the runs.
-  const resume = collective.rank === 0 ? await runToResume(model, options) : undefined;
-  const config = await sharedConfig(collective, model, options, resume, overrides);
+  const loaded = await modelToTrain(model, options);
+  const resume = collective.rank === 0 ? await runToResume(loaded?.definition.name ?? model, options) : undefined;
+  const config = await sharedConfig(collective, loaded, options, resume, overrides);
   if (await isFinished(collective, resume, config)) {
     if (resume !== undefined) await printFinished(resume, config, options);
     return;
@@ -104,6 +109,8 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const engine = createOnednnEngine({ threads: config.threads });
   const { train } = await import('../../train/train.ts');
+  const { createClassifier } = await import('../../train/classifier.ts');
+  const { recordOfModelFile } = await import('../../user/recorded-file.ts');
   const { hooks, finish } = collective.rank === 0 ? trainingDisplay(config, collective) : silentDisplay;
   const result = await interruptible('stopping after this step, and saving', (signal) =>
     train({
@@ -111,7 +118,8 @@ async function trainTogether(model: string | undefined, options: Options, { coll
       engine,
       dataset,
       collective,
-      record: resume === undefined ? { runsFolder } : { resume },
+      record: resume === undefined ? { runsFolder, files: recordOfModelFile(loaded?.file) } : { resume },
+      ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
       libraries: { onednn: engine.libraryVersion, ...libraries },
       signal,
       hooks,
@@ -128,10 +136,23 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   }
 }
 
+/** Undefined for a run that is continued by its own name: it has its network. */
+async function modelToTrain(model: string | undefined, { resume }: Options): Promise<LoadedModel | undefined> {
+  const { isCodeFile } = await import('../../user/load-file.ts');
+  if (resume !== undefined && (model === undefined || !isCodeFile(model))) return undefined;
+  if (model === undefined) {
+    throw new ConfigurationError('the model to train is missing', {
+      fix: 'ablate train <model>; ablate info lists them. ablate new model net.ts begins one of your own',
+    });
+  }
+  const { loadModel } = await import('../../user/model-file.ts');
+  return await loadModel(model, { saysWhenSlow: true });
+}
+
 /** The configuration of process 0, after a check that all were asked for the same; each process has its own number of threads. */
 async function sharedConfig(
   collective: Collective,
-  model: string | undefined,
+  loaded: LoadedModel | undefined,
   options: Options,
   resume: Run | undefined,
   overrides: ConfigOverrides,
@@ -140,9 +161,9 @@ async function sharedConfig(
   const { requireThreads } = await import('../../util/limits.ts');
   const { defaultThreads } = await import('../../util/cpu.ts');
   const { threads, ...asked } = overrides;
-  const given = JSON.stringify([model, options.resume, options.runsDir, asked]);
+  const given = JSON.stringify([loaded?.definition.name, loaded?.file?.sha256, options.resume, options.runsDir, asked]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
-  const resolved = collective.rank === 0 ? await configOf(model, resume, asked, options.runsDir) : undefined;
+  const resolved = collective.rank === 0 ? await configOf(loaded, resume, asked, options.runsDir) : undefined;
   const config = JSON.parse(fromFirst(collective, () => JSON.stringify(resolved))) as TrainingConfig;
   if (threads !== undefined) {
     const changed = checkConfig({ ...config, threads });
@@ -184,6 +205,8 @@ async function runToResume(model: string | undefined, options: Options): Promise
   }
   const { findRun, runName } = await import('../../runs/run-folder.ts');
   const run = findRun(options.runsDir, reference);
+  const { requireSameModelFile } = await import('../../user/recorded-file.ts');
+  await requireSameModelFile(run);
   if (model !== undefined && run.model !== model) {
     throw new ConfigurationError(`model (=${model}) must be ${run.model}, which ${runName(run)} trains`, {
       fix: 'leave the model out',
@@ -193,7 +216,7 @@ async function runToResume(model: string | undefined, options: Options): Promise
 }
 
 async function configOf(
-  model: string | undefined,
+  loaded: LoadedModel | undefined,
   resume: Run | undefined,
   overrides: ConfigOverrides,
   runsFolder: string,
@@ -202,10 +225,9 @@ async function configOf(
     const { resumeConfig } = await import('../../train/resume.ts');
     return resumeConfig(resume, overrides);
   }
-  if (model === undefined)
-    throw new ConfigurationError('the model to train is missing', { fix: 'ablate train <model>; ablate info lists them' });
-  const { resolveConfig } = await import('../../train/config.ts');
-  const config = resolveConfig({ ...overrides, model });
+  const { definition } = loaded!;
+  const { resolveWith } = await import('../../train/config.ts');
+  const config = resolveWith(() => definition, { ...overrides, model: definition.name });
   const { fixedReference } = await import('../../train/saved-model.ts');
   const fixed = (reference: string) => fixedReference(reference, runsFolder);
   return { ...config, init: fixed(config.init), teacher: fixed(config.teacher) };

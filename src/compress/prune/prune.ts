@@ -14,7 +14,7 @@ import { checkpointWeights, latestCheckpoint } from '../../runs/checkpoint.ts';
 import { runName, type Run } from '../../runs/run-folder.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import { requireFits, type Classifier } from '../../train/classifier.ts';
-import { resolveConfig } from '../../train/config.ts';
+import { changeConfig } from '../../train/config.ts';
 import { magnitudePruning, type ConfigOverrides, type TrainingConfig } from '../../train/config-schema.ts';
 import { magnitudeMasks, requireSparsity, zerosIn, type CountedWeights } from '../../train/magnitude-pruning.ts';
 import { masksAmong, withItsMasks, withMasks } from '../../train/masks.ts';
@@ -137,7 +137,7 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
   }
   const pruning = weights !== undefined && steps > 0 ? { type: 'magnitude', ...weights } : { type: 'none' };
   const { reference, teacher } = fixedReferences(request);
-  const config = resolveConfig(
+  const config = changeConfig(
     { ...source.config, init: 'none', teacher: 'none', teacherChecksum: '' },
     { init: reference, threads: threadsAsRecorded(source.config.threads) },
     overrides,

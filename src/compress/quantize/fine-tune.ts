@@ -1,7 +1,7 @@
 /** A short training after which a network loses less when its weights are quantized. */
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { resolveConfig } from '../../train/config.ts';
+import { changeConfig } from '../../train/config.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { withItsMasks } from '../../train/masks.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
@@ -29,7 +29,7 @@ export interface FineTuneSettings {
  */
 export function fineTuneConfig({ config }: SavedModel, settings: FineTuneSettings): TrainingConfig {
   const { steps, threads, dataset, teacher = 'none' } = settings;
-  return resolveConfig(
+  return changeConfig(
     { ...config, init: 'none', teacher, teacherChecksum: '', pruning: { type: 'none' }, precision: 'f32' },
     { learningRate: learningRateShare * config.learningRate, schedule: { type: 'cosine', warmup: 0, final: 0 } },
     { steps, threads, dataset, evalEvery: 0, saveEvery: 0, saveEverySeconds: 0 },

@@ -1,0 +1,51 @@
+/** Models by a name of the lab's or by a file of the user's, which is written exactly as the lab's own are. */
+import type { ModelDefinition } from '../models/model.ts';
+import { modelDefinition, modelNames } from '../models/registry.ts';
+import { ConfigurationError } from '../util/errors.ts';
+import { isCodeFile, loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
+
+export interface LoadedModel {
+  readonly definition: ModelDefinition;
+  /** Undefined for the lab's own models. */
+  readonly file: UserFile | undefined;
+}
+
+/**
+ * Finds a model.
+ *
+ * @param reference a name of the lab's, or the path of a file whose default export is `defineModel({ ... })`
+ * @throws ConfigurationError for an unknown name, and for a file that cannot be run or exports something else
+ */
+export async function loadModel(reference: string, options: LoadFileOptions = {}): Promise<LoadedModel> {
+  if (!isCodeFile(reference)) return { definition: modelDefinition(reference), file: undefined };
+  const file = await loadFile(reference, options);
+  const definition = checkDefinition(file);
+  return {
+    file,
+    definition: {
+      ...definition,
+      build(...given) {
+        try {
+          return definition.build(...given);
+        } catch (error) {
+          throw file.explain(error);
+        }
+      },
+    },
+  };
+}
+
+const fix = 'export default defineModel({ name, settings, layers }), as ablate new model writes it';
+
+function checkDefinition({ name: file, value }: UserFile): ModelDefinition {
+  const { name, settings, build } = Object(value) as Partial<ModelDefinition>;
+  if (typeof build !== 'function' || typeof settings !== 'object' || name === undefined) {
+    throw new ConfigurationError(`${file} must export what defineModel returns as its default`, { fix });
+  }
+  if (modelNames().includes(name)) {
+    throw new ConfigurationError(`${file}: name (=${name}) is that of one of the lab's models`, {
+      fix: 'give it a name of its own',
+    });
+  }
+  return value as ModelDefinition;
+}
