@@ -10,6 +10,7 @@ export const commandNames = [
   'train',
   'eval',
   'info',
+  'new',
   'prune',
   'freeze',
   'quantize',
