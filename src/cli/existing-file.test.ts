@@ -26,6 +26,9 @@ test('of a frozen file that is there it is told what it was made of, and whether
   const { config } = metadata;
   expect(isOfRun(ofRun, 'squeeze0/3', { ...config, steps: 77, threads: 3 })).toBe(true);
   expect(isOfRun(ofRun, 'squeeze0/4', config)).toBe(false);
+  // Of a run that is elsewhere, the file has no more than the name of its folder.
+  expect(isOfRun({ ...ofRun, run: 'mine' }, '/home/me/mine', config)).toBe(true);
+  expect(isOfRun({ ...ofRun, run: 'mine' }, '/home/me/yours', config)).toBe(false);
   expect(isOfRun(ofRun, undefined, config)).toBe(false);
   expect(isOfRun(metadata, undefined, config)).toBe(false);
   expect(isOfRun(ofRun, 'squeeze0/3', { ...config, seed: config.seed + 1 })).toBe(false);

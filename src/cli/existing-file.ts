@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import type { FrozenMetadata } from '../deploy/metadata.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { AblateError } from '../util/errors.ts';
+import { sharedRunName } from '../util/file-names.ts';
 import type { ExistingFile } from './output-file.ts';
 
 /**
@@ -32,5 +33,5 @@ export async function existingFrozenFile(
 export function isOfRun({ run, config }: FrozenMetadata, name: string | undefined, trained: TrainingConfig): boolean {
   const identity = ({ model, modelSettings, networkChecksum, recipe, seed }: TrainingConfig) =>
     JSON.stringify([model, modelSettings, networkChecksum, recipe, seed]);
-  return run !== null && run === name && identity(config) === identity(trained);
+  return run !== null && name !== undefined && run === sharedRunName(name) && identity(config) === identity(trained);
 }

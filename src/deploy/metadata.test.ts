@@ -79,6 +79,7 @@ test('paths of this machine are not written; names of runs and data sets are', (
   const written = encodeFrozenMetadata({
     ...metadata,
     config,
+    run: `${path}/my run`,
     accuracy: { ...accuracy!, dataset: `images:${path}` },
     quantization: { ...quantization!, calibration },
   });
@@ -91,6 +92,7 @@ test('paths of this machine are not written; names of runs and data sets are', (
     teacher: 'file',
     pruning: { ...config.pruning, rewind: 'file' },
   });
+  expect(read.run).toBe('my run');
   expect(read.accuracy).toEqual({ ...accuracy, dataset: 'images' });
   expect(read.quantization!.calibration).toEqual({ ...calibration, dataset: 'images' });
 

@@ -8,6 +8,7 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
+import { sharedRunName } from '../util/file-names.ts';
 import { check } from '../util/schema.ts';
 import { quantizationRecord } from './quantization.ts';
 import { requireRunnable } from './runnable.ts';
@@ -133,11 +134,12 @@ function checkMetadata(values: unknown, source: string): FrozenMetadata {
 }
 
 /** Names and what can be told of them without a path: a folder of images is `images`, a file of weights `file`; runs keep their names. */
-function withoutPaths({ config, accuracy, quantization, ...rest }: FrozenMetadata): FrozenMetadata {
+function withoutPaths({ config, run, accuracy, quantization, ...rest }: FrozenMetadata): FrozenMetadata {
   const { pruning } = config;
   const calibration = quantization?.calibration ?? null;
   return {
     ...rest,
+    run: run === null ? null : sharedRunName(run),
     accuracy: accuracy && withoutFolder(accuracy),
     quantization: quantization && { ...quantization, calibration: calibration && withoutFolder(calibration) },
     config: {

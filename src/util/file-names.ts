@@ -1,7 +1,13 @@
 /** What kind of file it is, by the end of its name. */
+import { basename } from 'node:path';
 
 /** A file of weights, which may be compressed. */
 export const weightsFileName = /\.safetensors(\.gz)?$/;
 
 /** A frozen file, which may be compressed. */
 export const frozenFileName = /\.onnx(\.gz)?$/;
+
+/** A run as files that are handed on name it. One that is not where runs are kept is known by its path here, of which others see the last part. */
+export function sharedRunName(name: string): string {
+  return /^[^/]+\/\d+$/.test(name) ? name : basename(name);
+}
