@@ -40,7 +40,7 @@ describe('seconds of a run', () => {
   function record(
     folder: string,
     number: number,
-    { imagesPerSecond = [1000], host = hostname(), step = 100, overrides = {}, damaged = false } = {},
+    { imagesPerSecond = [1000, 1000], host = hostname(), step = 100, overrides = {}, damaged = false } = {},
   ) {
     const complete = config(overrides);
     const path = join(folder, complete.model, String(number));
@@ -123,11 +123,22 @@ describe('seconds of a run', () => {
     expect(seconds(training({ inputSize: 32 }), 1)).toBeCloseTo(0.5 + slowness * larger, 1);
   });
 
+  test('a run that has recorded a second or two of steps once says nothing: most of it may be its start', () => {
+    const folder = newFolder();
+    // A step of 100 images: one second, then two and a half.
+    record(folder, 1, { imagesPerSecond: [100] });
+    expect(predictor(folder).basis).toBe('a guess, as no run was recorded on this machine yet');
+    record(folder, 1, { imagesPerSecond: [100, 1000] });
+    expect(predictor(folder).basis).toBe('1 run recorded on this machine');
+    record(folder, 1, { imagesPerSecond: [40] });
+    expect(predictor(folder).basis).toBe('1 run recorded on this machine');
+  });
+
   test('a tiny network, whose steps are mostly not operations, says little of the speed of a large one', () => {
     const folder = newFolder();
     const tiny = { batchSize: 1, 'conv1.filters': 1, 'conv2.filters': 1, dense1: false, dense2: false };
     // 3 ms a step, where half of it is guessed: twice as slow, not thousands of times.
-    record(folder, 1, { imagesPerSecond: [1 / 0.003], overrides: tiny });
+    record(folder, 1, { imagesPerSecond: [1 / 3, 1 / 0.003], overrides: tiny });
     const { seconds } = predictor(folder);
     const slowness = (seconds(training(), 2) - 0.5) / guessed(2);
     expect(slowness).toBeGreaterThan(1.9);
@@ -137,7 +148,7 @@ describe('seconds of a run', () => {
   test('the median of the newest five, those of the same network before others; other machines and damaged runs do not count', () => {
     const folder = newFolder();
     record(folder, 1, { imagesPerSecond: [1] });
-    [2, 3, 4].forEach((number) => record(folder, number, { imagesPerSecond: [1000 * number] }));
+    [2, 3, 4].forEach((number) => record(folder, number, { imagesPerSecond: [1, 1000 * number] }));
     record(folder, 5, { imagesPerSecond: [77], host: 'elsewhere' });
     record(folder, 6, { damaged: true });
     record(folder, 7, { imagesPerSecond: [5], step: 0 });

@@ -25,6 +25,8 @@ const guess = {
   /** Beside loading the program and the images: loading the engine, compiling the network, starting workers. */
   startSeconds: 0.5,
 } as const;
+/** Starting workers takes a part of it. */
+const secondsOfStarting = 2;
 /** Newest runs of each model that are read. */
 const runsRead = 5;
 
@@ -103,7 +105,7 @@ function measure(run: Run, facts: DatasetFacts): Measured | undefined {
     const environment = readEnvironment(run);
     if (environment.host !== hostname()) return undefined;
     const config = checkConfig(readConfig(run));
-    const imagesPerSecond = usualSpeed(run);
+    const imagesPerSecond = usualSpeed(run, config.batchSize);
     if (imagesPerSecond === undefined) return undefined;
     const { batchSize, threads } = config;
     const { network } = recordedClassifier(run) ?? createClassifier(config, facts);
@@ -117,10 +119,15 @@ function measure(run: Run, facts: DatasetFacts): Measured | undefined {
   }
 }
 
-/** Images a second of its steps. The first record includes starting the workers that prepare the images. */
-function usualSpeed(run: Run): number | undefined {
-  const speeds = readMetrics(metricsPath(run)).flatMap(({ metrics }) => metrics['train/imagesPerSecond'] ?? []);
-  return median(speeds.length > 1 ? speeds.slice(1) : speeds);
+/** Images a second of its steps; undefined where too little is recorded. The first record includes starting the workers that prepare the images. */
+function usualSpeed(run: Run, batchSize: number): number | undefined {
+  const records = readMetrics(metricsPath(run)).flatMap(({ step, metrics }) => {
+    const speed = metrics['train/imagesPerSecond'];
+    return speed === undefined ? [] : [{ step, speed }];
+  });
+  const [first, ...rest] = records;
+  const isOfStart = rest.length > 0 || first === undefined || (first.step * batchSize) / first.speed < secondsOfStarting;
+  return median((isOfStart ? rest : records).map(({ speed }) => speed));
 }
 
 function newestOfEachModel(runs: readonly Run[]): Run[] {
