@@ -459,6 +459,12 @@ describe('a wrong file names the line and what is allowed', () => {
       6,
       /must have "set", not "levels"/,
     ],
+    [
+      'two documents',
+      `${study('')}---\nname: other\n`,
+      study('').split('\n').length,
+      /a second document begins here: a study file has one$/,
+    ],
     ['an alias of nothing', factor('{ name: x, set: *gone }'), 7, /there is no anchor "&gone" before this alias/],
     [
       'the newest run of a model, which changes meanwhile',

@@ -62,7 +62,11 @@ interface Problem {
 /** What is wrong with a file as YAML, whatever its keys mean: each message once, where it is said first. */
 function problemsOf(document: Document.Parsed, lines: LineCounter): readonly Problem[] {
   const said = [...document.errors, ...document.warnings];
-  const found: Problem[] = said.map(({ message, linePos }) => ({ line: linePos?.[0].line ?? 1, what: firstLine(message) }));
+  const found: Problem[] = said.map(({ code, message, linePos }) => ({
+    line: linePos?.[0].line ?? 1,
+    // The parser's own words are for those who call it.
+    what: code === 'MULTIPLE_DOCS' ? 'a second document begins here: a study file has one' : firstLine(message),
+  }));
   // What is said beside it comes of the parser's giving up.
   const tooDeep = said.findIndex(({ code }) => code === 'RESOURCE_EXHAUSTION');
   if (tooDeep >= 0) return [{ line: found[tooDeep]!.line, what: 'lists and groups are nested too deeply' }];
