@@ -220,7 +220,7 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
     [['tuto/1', '--max-drop', '1', '--steps', '1e12'], 2, 'It must be an integer from 1 to 999999999.'],
     [['tuto/1', '--max-drop', '1', '--set', 'val=false'], 2, 'val cannot be set here'],
     [['tuto/1', '--max-drop', '1', '--set', 'recipe=modern'], 2, 'recipe cannot be set here'],
-    [['tuto/1', '--max-drop', '1', '--report', 'images/test/dark/0.png'], 1, 'it is a file\nname a folder: --report <folder>'],
+    [['tuto/1', '--max-drop', '1', '--report', 'images/test/dark/0.png'], 1, 'it is not a folder\nname another folder'],
   ])('%j', async (args, code, message) => {
     const result = await ablate(['compress', ...args, '-o', 'none.onnx']);
     expect(result.stderr).toContain(message);

@@ -42,6 +42,19 @@ test.each<[string, Readonly<Record<string, string>>, ReportClaim, RegExp | undef
   expect(claimed(true)).not.toThrow();
 });
 
+test('what is no folder, or is in none, is told before the work', () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  const claim = (place: string) => () => {
+    claimReport(place, { ...study, force: true });
+  };
+  expect(claim(file)).toThrow(`cannot write a report to ${file}: it is not a folder`);
+  expect(claim(join(file, 'below', 'it'))).toThrow(
+    `cannot write a report to ${join(file, 'below', 'it')}: ${file} is not a folder`,
+  );
+  expect(claim('/dev/null')).toThrow('cannot write a report to /dev/null: it is not a folder');
+});
+
 test('a folder that is not there is free', () => {
   expect(() => {
     claimReport(join(folder, 'missing'), study);

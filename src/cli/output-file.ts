@@ -1,8 +1,9 @@
 /** Files that commands write where `-o` says: claimed before the work, written after it, and never at the cost of something else. */
-import { existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { requireReplaceable, writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
+import { fileError } from '../util/file-error.ts';
 import { frozenFileName } from '../util/file-names.ts';
 import { formatBytes } from '../util/format.ts';
 import { readTextFile } from '../util/regular-file.ts';
@@ -71,11 +72,12 @@ export interface ReportClaim {
 }
 
 /**
- * That a report would take the place of another one, or of a page of the user's, is told before the work.
+ * That a report cannot be written, or would take the place of another one or of a page of the user's, is told before the work.
  *
- * @throws AblateError if the folder has a report of something else, or pages that no report made, and `force` is not given
+ * @throws AblateError if there can be no such folder, or it has a report of something else, or pages that no report made, and `force` is not given
  */
 export function claimReport(folder: string, { record, key, of, force }: ReportClaim): void {
+  requireFolder(folder);
   const pages = ['index.html', 'report.md', 'report.json', 'compress.json'].filter((name) => existsSync(join(folder, name)));
   if (force || pages.length === 0) return;
   const recorded = recordOf(join(folder, record))?.[key];
@@ -84,6 +86,21 @@ export function claimReport(folder: string, { record, key, of, force }: ReportCl
   throw new AblateError(`${folder} has ${what}, which is not of ${of}`, {
     fix: 'name another folder, or replace it with --force',
   });
+}
+
+/** That a folder is there, or can be made: the nearest one above it that exists takes entries. */
+function requireFolder(folder: string): void {
+  let nearest = resolve(folder);
+  while (!existsSync(nearest) && nearest !== dirname(nearest)) nearest = dirname(nearest);
+  const place = nearest === resolve(folder) ? 'it' : nearest;
+  if (!statSync(nearest).isDirectory()) {
+    throw new AblateError(`cannot write a report to ${folder}: ${place} is not a folder`, { fix: 'name another folder' });
+  }
+  try {
+    accessSync(nearest, constants.W_OK);
+  } catch (error) {
+    throw fileError('write', folder, error);
+  }
 }
 
 function recordOf(path: string): Readonly<Record<string, unknown>> | undefined {

@@ -11,7 +11,7 @@ import { removeTemporary, syncFolder, temporaryPath, writeNewFile } from '../uti
 import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import { readTextFile, statIfReachable } from '../util/regular-file.ts';
+import { readTextFile, specialKind, statIfReachable } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { checkEnvironment, type EnvironmentRecord } from './environment.ts';
@@ -191,6 +191,10 @@ function runNumbers(folder: string): number[] {
 
 /** Names in the folder of all runs that may be models. */
 export function modelFolders(root: string): string[] {
+  const stats = statIfReachable(root);
+  if (stats !== undefined && !stats.isDirectory()) {
+    throw new DataError(`${root} is no folder of runs: it is ${specialKind(stats) ?? 'a file'}`, { fix: 'check --runs-dir' });
+  }
   return names(root)
     .filter((name) => !name.startsWith('.'))
     .sort();

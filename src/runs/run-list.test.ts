@@ -150,6 +150,13 @@ test('lists ten thousand runs by model and number, and filters them', async () =
   expect(listRuns(root, { model: 'absent' })).toEqual([]);
 }, 300_000);
 
+test('what is no folder holds no runs either, and is called what it is', () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  expect(() => listRuns(file)).toThrow(`${file} is no folder of runs: it is a file`);
+  expect(() => listRuns('/dev/null')).toThrow('/dev/null is no folder of runs: it is a device');
+});
+
 test('a folder that is not there holds no runs', () => {
   expect(listRuns(join(folder, 'absent'))).toEqual([]);
 });

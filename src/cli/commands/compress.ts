@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { existsSync, statSync } from 'node:fs';
 import type { Compressed, Stopped } from '../../compress/pipeline.ts';
 import type { CompressTargets } from '../../compress/rounds.ts';
 import type { Dataset } from '../../data/dataset.ts';
@@ -95,7 +94,6 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const existing = await existingFrozenFile(file, () => false);
   const output = claimOutput(file, { source: given, what: 'compress', force: options.force === true, existing });
   const report = options.report ?? `${file.replace(frozenFileName, '')}-report`;
-  requireReportFolder(report);
   claimReport(report, { record: 'compress.json', key: 'source', of: reference, force: options.force === true });
   const overrides = { ...(options.threads !== undefined && { threads: options.threads }), ...options.set };
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
@@ -122,12 +120,6 @@ async function compressModel(given: string, options: Options): Promise<void> {
   else await printReport(data, content.length, shortPath(written.html));
   const failure = await failureOf(data);
   if (failure !== undefined) throw failure;
-}
-
-/** Said before the work, not after it. */
-function requireReportFolder(folder: string): void {
-  if (!existsSync(folder) || statSync(folder).isDirectory()) return;
-  throw new AblateError(`cannot write the report to ${folder}: it is a file`, { fix: 'name a folder: --report <folder>' });
 }
 
 function interruption({ stopped: { round, run, step } }: Stopped, steps: number): Interruption {
