@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
+import { printable } from '../util/printable.ts';
 import { completeSpec, renderSvg, type DrawnFigure, type Figure } from './render.ts';
 
 const specSuffix = '.vl.json';
@@ -27,10 +28,10 @@ export function writeFigures(figures: readonly DrawnFigure[], folder: string): v
   }
 }
 
-/** Returns the file's path. */
+/** Nothing in it, such as the name of a class, steers a terminal that shows it. Returns the file's path. */
 export function writeReportFile(folder: string, name: string, text: string): string {
   const path = join(folder, name);
-  writeFileAtomic(path, text, { durable: false });
+  writeFileAtomic(path, printable(text), { durable: false });
   return path;
 }
 
