@@ -40,7 +40,7 @@ function expectedOf(command: string): Expected {
   if (command.includes(' eval trained_models/'))
     return { code: 1, stderr: /^error: \$ABLATE_DATA_DIR \(=nowhere\) does not exist/ };
   // There is no run yet: that this is all there is to complain about shows that the options are right.
-  if (/ train --resume | eval | runs show | freeze | prune | quantize | compress /.test(command))
+  if (/ train --resume | eval | runs show | freeze | prune | quantize | compress | export /.test(command))
     return { code: 1, stderr: /^error: there is no run "/ };
   if (command.includes(' train '))
     return { code: 2, stderr: /^error: steps \(=0\) must be an integer from 1 to 999999999$/m, more: ['--steps', '0'] };

@@ -6,6 +6,7 @@ import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { frozenFileName } from '../util/file-names.ts';
 import { formatBytes } from '../util/format.ts';
+import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { note } from './output.ts';
@@ -59,6 +60,68 @@ export function claimOutput(file: string, { source, what, force, existing }: Out
       note(`replaced ${file}, ${description}`);
     },
   };
+}
+
+export interface FolderClaim {
+  /** The run or file that the result is made of. */
+  readonly source: string;
+  /** `--force`. */
+  readonly force: boolean;
+  /** A line that every file has which was made of the same source by the same command. */
+  readonly mark: string;
+}
+
+export interface OutputFolder {
+  /** Writes all files, each whole or not at all, and makes the folder if it is not there. @returns their paths */
+  write(files: ReadonlyMap<string, string>): readonly string[];
+}
+
+/**
+ * That files cannot be written into a folder is told before the work. Other files in it stay.
+ *
+ * @param names of the files that will be written
+ * @throws AblateError if the folder cannot be made, or has a file of such a name that was made of something else and `force` is not given
+ */
+export function claimFolder(folder: string, names: readonly string[], { source, force, mark }: FolderClaim): OutputFolder {
+  const stats = statSync(folder, { throwIfNoEntry: false });
+  if (stats === undefined) requireParent(folder);
+  else if (!stats.isDirectory()) {
+    throw new AblateError(`cannot write into ${folder}: it is no folder`, {
+      fix: 'name a folder, which is made if it is not there',
+    });
+  }
+  const there = names.map((name) => join(folder, name)).filter((path) => existsSync(path));
+  for (const path of there) {
+    requireReplaceable(path);
+    if (force || textOf(path)?.includes(mark) === true) continue;
+    throw new AblateError(`${path} exists, and was not made of ${source} in the same way`, {
+      fix: 'name another folder, or replace it with --force',
+    });
+  }
+  return {
+    write(files) {
+      makeFolder(folder);
+      const paths = [...files.keys()].map((name) => join(folder, name));
+      for (const [name, text] of files) writeFileAtomic(join(folder, name), text);
+      if (there.length > 0) note(`replaced ${there.join(', ')}`);
+      return paths;
+    },
+  };
+}
+
+function requireParent(folder: string): void {
+  const parent = dirname(resolve(folder));
+  if (existsSync(parent)) return;
+  throw new AblateError(`cannot make the folder ${folder}: there is no folder ${parent}`, { fix: `mkdir -p ${quoted(parent)}` });
+}
+
+/** The beginning of a file is enough to know it by; undefined if it cannot be read as text. */
+function textOf(path: string): string | undefined {
+  try {
+    return readTextFile(path).slice(0, 4096);
+  } catch {
+    return undefined;
+  }
 }
 
 export interface ReportClaim {

@@ -6,6 +6,7 @@ import { addDataCommand } from './commands/data.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEvalCommand } from './commands/eval.ts';
+import { addExportCommand } from './commands/export.ts';
 import { addFreezeCommand } from './commands/freeze.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addLabelCommand } from './commands/label.ts';
@@ -34,6 +35,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addFreezeCommand,
   addQuantizeCommand,
   addCompressCommand,
+  addExportCommand,
   addLabelCommand,
   addDemoCommand,
   addBenchCommand,

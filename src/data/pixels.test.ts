@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { assemblePixels } from '../../scripts/assemble-pixels.ts';
+import { assembleWat } from '../../scripts/assemble-wat.ts';
 import { pixelsBinary } from './pixels-binary.ts';
 import { createPixelLoops } from './pixel-loops.ts';
 import { createPixelVectors } from './pixel-vectors.ts';
@@ -29,8 +29,8 @@ function pixelsOf(
   return [...rows].flatMap((row) => [...columns].map((column) => images[plane + row * width + column]!));
 }
 
-test('the module is made of pixels.wat (after a change: npm run pixels)', async () => {
-  expect(pixelsBinary).toBe(Buffer.from(await assemblePixels()).toString('base64'));
+test('the module is made of pixels.wat (after a change: npm run wasm)', async () => {
+  expect(pixelsBinary).toBe(Buffer.from(await assembleWat('data/pixels.wat')).toString('base64'));
 });
 
 describe.each([

@@ -1,4 +1,4 @@
-;; The loops over pixels of pixel-vectors.ts, 16 bytes at a time. After a change: npm run pixels.
+;; The loops over pixels of pixel-vectors.ts, 16 bytes at a time. After a change: npm run wasm.
 (module
   (memory (export "memory") 1)
 

@@ -81,7 +81,10 @@ export function recordedAccuracy(run: Run, { step, config, file }: SavedModel, w
 }
 
 /** @throws DataError if the data set has other classes than the file, or smaller images than its network sees */
-export function requireFitting({ model, classes, inputSize }: FrozenMetadata, dataset: Dataset): void {
+export function requireFitting(
+  { model, classes, inputSize }: Pick<FrozenMetadata, 'model' | 'classes' | 'inputSize'>,
+  dataset: Dataset,
+): void {
   const [, height, width] = dataset.shape;
   if (Math.min(height, width) < inputSize) {
     throw new DataError(

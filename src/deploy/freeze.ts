@@ -53,7 +53,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const { saved, engine } = options;
   const { config, file } = saved;
   const kind = options.weights ?? preferredWeights(file);
-  const classifier = classifierToFreeze(options);
+  const classifier = namedClassifier(saved, options.classes);
   const { network, preprocessing, classes, imageShape } = classifier;
   const metadata: FrozenMetadata = {
     model: config.model,
@@ -95,8 +95,16 @@ function encodeFrozen(plan: InferencePlan, weights: Weights, preprocessing: Prep
   });
 }
 
-function classifierToFreeze({ saved, classes }: FreezeOptions): Classifier {
-  const { classifier, config, definition, path } = saved;
+/**
+ * What saved weights belong to, with the names of its classes.
+ *
+ * @param classes where the file does not say; default those of CIFAR-10 for weights of a network that was trained on it
+ * @throws ConfigurationError if the classes are not known, cannot be called so, or are known already
+ */
+export function namedClassifier(
+  { classifier, config, definition, path }: SavedModel,
+  classes: readonly string[] | undefined,
+): Classifier {
   if (classifier !== undefined) {
     if (classes === undefined) return classifier;
     throw new ConfigurationError(`classes are fixed by ${path}, which records them: ${classifier.classes.join(', ')}`, {

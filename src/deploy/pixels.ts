@@ -43,3 +43,15 @@ export function toInterleaved(planar: Uint8Array, count: number, height: number,
   }
   return interleaved;
 }
+
+/** The central squares of `side` pixels, as evaluations crop them: `[count, side, side, 3]`. */
+export function centralSquares({ pixels, count, height, width }: ImageBatch, side: number): Uint8Array {
+  if (height === side && width === side) return pixels;
+  const [top, left] = [(height - side) >> 1, (width - side) >> 1];
+  const squares = new Uint8Array(count * side * side * 3);
+  for (let row = 0; row < count * side; row++) {
+    const start = ((Math.floor(row / side) * height + top + (row % side)) * width + left) * 3;
+    squares.set(pixels.subarray(start, start + side * 3), row * side * 3);
+  }
+  return squares;
+}

@@ -13,25 +13,29 @@ const [integers, ...weightsOnly] = quantizationSchemes;
 
 const percentile = z.number().gt(50).max(100);
 
+/** Of integer arithmetic. */
+export const integerSettings = z
+  .strictObject({
+    scheme: z.literal(integers),
+    calibration: z.enum(calibrationMethods).default('mse'),
+    /** Of the method `percentile`: the share of the values within the range, in percent; default 99.99. */
+    percentile: percentile.optional(),
+    /** Bits in use of each weight: with 7, no processor adds up wrongly. */
+    weightBits: z.literal([7, 8]).default(7),
+  })
+  .refine((settings) => settings.percentile === undefined || settings.calibration === 'percentile', {
+    path: ['percentile'],
+    error: 'left out: it is for the calibration percentile',
+  });
+
 /** What is asked for. Weights alone are not calibrated, and have no bits to spare. */
 export const quantizationSettings = z.discriminatedUnion('scheme', [
-  z
-    .strictObject({
-      scheme: z.literal(integers),
-      calibration: z.enum(calibrationMethods).default('mse'),
-      /** Of the method `percentile`: the share of the values within the range, in percent; default 99.99. */
-      percentile: percentile.optional(),
-      /** Bits in use of each weight: with 7, no processor adds up wrongly. */
-      weightBits: z.literal([7, 8]).default(7),
-    })
-    .refine((settings) => settings.percentile === undefined || settings.calibration === 'percentile', {
-      path: ['percentile'],
-      error: 'left out: it is for the calibration percentile',
-    }),
+  integerSettings,
   z.strictObject({ scheme: z.literal(weightsOnly) }),
 ]);
 
 export type QuantizationSettings = Readonly<z.output<typeof quantizationSettings>>;
+export type IntegerSettings = Readonly<z.output<typeof integerSettings>>;
 
 /** What a file records. */
 export const quantizationRecord = z.strictObject({

@@ -8,7 +8,7 @@ import type { SavedModel } from '../../train/saved-model.ts';
 import type { TrainHooks } from '../../train/train-options.ts';
 import { train } from '../../train/train.ts';
 import { withRoundedWeights } from './rounded-weights.ts';
-import type { WeightBits } from './weights.ts';
+import type { WeightBits } from '../../deploy/integers/weights.ts';
 
 /** Of the learning rate that the network was trained with. */
 const learningRateShare = 0.1;

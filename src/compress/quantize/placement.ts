@@ -11,6 +11,7 @@
  * Everything else (preprocessing, local response normalization, GELU, hard swish and hard sigmoid, batch normalization that could not be folded,
  * softmax), and whatever is an output of the graph, stays float.
  */
+import type { ScaleGroup } from '../../deploy/integers/calibrate.ts';
 import type { GraphProto, NodeProto } from '../../deploy/onnx/schema.ts';
 import type { WeightedLayer } from './layers.ts';
 
@@ -93,13 +94,6 @@ function leadingTensors(
 function computesWithIntegers(node: NodeProto, integers: ReadonlySet<string>): boolean {
   const canDo = carriers.has(node.opType) || integerOperators.has(node.opType);
   return canDo && operandsOf(node).every((input) => integers.has(input));
-}
-
-/** Integer tensors that share a scale. */
-export interface ScaleGroup {
-  readonly tensors: readonly string[];
-  /** Those of them that something computes with, and does not just move: their values decide the scale. */
-  readonly observed: readonly string[];
 }
 
 /** Groups the integer tensors: those around a max pool, a concat or a flatten share a scale. In the order of the graph. */

@@ -4,6 +4,9 @@ import * as z from 'zod';
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { selectImages, splitOf } from '../../data/image-set.ts';
 import { requireFitting } from '../../deploy/evaluate.ts';
+import { calibrate } from '../../deploy/integers/calibrate.ts';
+import { calibrationOrder, requireImageCount, usualCalibrationImages } from '../../deploy/integers/drawn-images.ts';
+import { rangeMethodOf, type RangeMethod } from '../../deploy/integers/ranges.ts';
 import { encodeFrozenMetadata, readFrozenMetadata, type FrozenAccuracy, type FrozenMetadata } from '../../deploy/metadata.ts';
 import {
   quantizationSettings,
@@ -13,12 +16,9 @@ import {
 } from '../../deploy/quantization.ts';
 import { decodeModel, encodeModel, type GraphProto, type ModelProto } from '../../deploy/onnx/schema.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
-import { permutation, streamKey } from '../../util/random.ts';
 import { check } from '../../util/schema.ts';
-import { calibrate } from './calibrate.ts';
 import { weightedLayers, withoutLayers, type WeightedLayer } from './layers.ts';
 import { integerTensors, scaleGroups } from './placement.ts';
-import type { RangeMethod } from './ranges.ts';
 import { withFloat16Weights, withInt8Weights, withIntegerArithmetic } from './rewrite.ts';
 import {
   costOf,
@@ -90,12 +90,6 @@ export interface MeasuredCheck {
   readonly sensitivities: readonly LayerSensitivity[];
 }
 
-/** Share of the values within the range, in percent, where nobody says another. */
-const usualPercentile = 99.99;
-
-/** Fewer images do not show which values a network's tensors take. */
-export const fewestImages = 32;
-const usualCalibrationImages = 1024;
 const usualCheckImages = 2000;
 
 /**
@@ -187,10 +181,6 @@ async function prepareRewrite(
   }
 }
 
-function rangeMethodOf(settings: Extract<QuantizationSettings, { readonly scheme: 'int8' }>): RangeMethod {
-  return { method: settings.calibration, percentile: settings.percentile ?? usualPercentile };
-}
-
 /** Measures the layers, and leaves in float those that cost too much. */
 async function checkLayers(
   names: readonly string[],
@@ -230,28 +220,19 @@ function chooseImages(
   const train = trainingImages ?? splitOf(dataset, 'train', metadata.config.val);
   const drawsCheck = asked !== undefined && asked.imageSet === undefined;
   const calibrationCount = calibrationImages ?? usualCount(train.count, drawsCheck);
-  requireCount('images', calibrationCount, train.count, `${dataset.name} has as training images`);
-  const order = permutation(streamKey(seed, 'calibration'), train.count);
+  requireImageCount('images', calibrationCount, train.count, `${dataset.name} has as training images`);
+  const order = calibrationOrder(seed, train.count);
   const chosen = { calibration: selectImages(train, order.subarray(0, calibrationCount)), shape: dataset.shape, dataset, seed };
   if (!drawsCheck) return { ...chosen, check: asked?.imageSet };
   const left = train.count - calibrationCount;
   const checkCount = asked.images ?? Math.min(usualCheckImages, left);
-  requireCount('check-images', checkCount, left, 'calibration leaves of the training images');
+  requireImageCount('check-images', checkCount, left, 'calibration leaves of the training images');
   return { ...chosen, check: selectImages(train, order.subarray(calibrationCount, calibrationCount + checkCount)) };
 }
 
 /** Of a small set, half is left to check with. */
 function usualCount(available: number, leavesRest: boolean): number {
   return Math.min(usualCalibrationImages, leavesRest ? Math.floor(available / 2) : available);
-}
-
-function requireCount(name: string, count: number, available: number, whose: string): void {
-  if (count < fewestImages) {
-    throw new ConfigurationError(
-      `${name} (=${count}) must be at least ${fewestImages}: fewer do not show what the network computes`,
-    );
-  }
-  if (count > available) throw new ConfigurationError(`${name} (=${count}) must be at most ${available}: so many ${whose}`);
 }
 
 function calibrationRecord(

@@ -3,7 +3,7 @@ import { buildGraph } from '../../deploy/onnx/graph.ts';
 import { dataTypes, type GraphProto } from '../../deploy/onnx/schema.ts';
 import { DataError } from '../../util/errors.ts';
 import { weightedLayers } from './layers.ts';
-import type { ActivationScale } from './ranges.ts';
+import type { ActivationScale } from '../../deploy/integers/ranges.ts';
 import { withFloat16Weights, withInt8Weights, withIntegerArithmetic } from './rewrite.ts';
 import { constantTensor, floatsOf } from './tensors.ts';
 

@@ -4,9 +4,9 @@ import { DataError } from '../../util/errors.ts';
 import { largestFloat16, toFloat16 } from '../../util/float16.ts';
 import type { WeightedLayer } from './layers.ts';
 import { integerTensors } from './placement.ts';
-import type { ActivationScale } from './ranges.ts';
+import type { ActivationScale } from '../../deploy/integers/ranges.ts';
 import { constantTensor, floatsOf } from './tensors.ts';
-import { leastScaleFor, quantizeBias, quantizeWeights, type WeightBits } from './weights.ts';
+import { leastScaleFor, quantizeBias, quantizeWeights, type WeightBits } from '../../deploy/integers/weights.ts';
 
 /** Nodes that stand in front of a layer, the names its operands get through them, and the constants they need. */
 interface StoredOperand {

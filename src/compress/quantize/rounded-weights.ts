@@ -1,6 +1,6 @@
 /** An engine that trains with the weights that quantization will leave of them. */
 import type { Engine, ParameterArena, TrainingPlan } from '../../engine/engine.ts';
-import { quantizeWeights, type WeightBits } from './weights.ts';
+import { quantizeWeights, type WeightBits } from '../../deploy/integers/weights.ts';
 
 /**
  * The engine, but training goes forward and backward with rounded weights, while the optimizer changes the exact ones: the gradient passes

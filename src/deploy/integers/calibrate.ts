@@ -1,10 +1,9 @@
 /** Runs a float graph over images and finds the scale of each tensor that is to be stored as integers. */
 import type { ImageSet } from '../../data/dataset.ts';
-import { openSession } from '../../deploy/onnx-runtime.ts';
-import { encodeModel, type ModelProto } from '../../deploy/onnx/schema.ts';
-import { imageBatches } from '../../deploy/pixels.ts';
 import { DataError } from '../../util/errors.ts';
-import type { ScaleGroup } from './placement.ts';
+import { openSession } from '../onnx-runtime.ts';
+import { encodeModel, type ModelProto } from '../onnx/schema.ts';
+import { imageBatches } from '../pixels.ts';
 import {
   addToHistogram,
   chooseRange,
@@ -15,6 +14,15 @@ import {
   type Range,
   type RangeMethod,
 } from './ranges.ts';
+
+/** Integer tensors that share a scale. */
+export interface ScaleGroup {
+  readonly tensors: readonly string[];
+  /** Those of them that something computes with, and does not just move: their values decide the scale. */
+  readonly observed: readonly string[];
+  /** Whether all values that were seen get integers, whatever the method: clipped logits would be equal. */
+  readonly unclipped?: boolean;
+}
 
 export interface CalibrationOptions {
   readonly model: ModelProto;
@@ -49,8 +57,9 @@ export async function calibrate(options: CalibrationOptions): Promise<ReadonlyMa
   try {
     const ends = groups.map((): [low: number, high: number] => [Infinity, -Infinity]);
     await visit((i, values) => widen(ends[i]!, values, groups[i]!));
-    const ranges =
-      method.method === 'min-max' ? ends.map(([low, high]) => ({ low, high })) : await chooseRanges(ends, method, visit);
+    const all = ends.map(([low, high]) => ({ low, high }));
+    const chosen = method.method === 'min-max' ? all : await chooseRanges(ends, method, visit);
+    const ranges = groups.map(({ unclipped }, i) => (unclipped === true ? all[i]! : chosen[i]!));
     return new Map(groups.flatMap(({ tensors }, i) => tensors.map((tensor) => [tensor, scaleOf(ranges[i]!)] as const)));
   } finally {
     await session.dispose();

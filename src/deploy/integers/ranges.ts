@@ -1,5 +1,5 @@
 /** From the values that a tensor was seen to have to the scale of its integers. */
-import type { CalibrationMethod } from '../../deploy/quantization.ts';
+import type { CalibrationMethod, IntegerSettings } from '../quantization.ts';
 
 /** Numbers of values between `low` and `high`, in bins of equal width. */
 export interface Histogram {
@@ -28,6 +28,13 @@ export interface RangeMethod {
 }
 
 export const histogramBins = 2048;
+
+/** Share of the values within the range, in percent, where nobody says another. */
+const usualPercentile = 99.99;
+
+export function rangeMethodOf({ calibration: method, percentile = usualPercentile }: IntegerSettings): RangeMethod {
+  return { method, percentile };
+}
 
 /** Adds values to a histogram; all must lie between `low` and `high`. */
 export function addToHistogram({ low, high, counts }: Histogram, values: Float32Array): void {

@@ -1,0 +1,247 @@
+import type { Command } from 'commander';
+import { basename } from 'node:path';
+import type { TrainedClassifier } from '../../deploy/mcu/build.ts';
+import type { CodeSize } from '../../deploy/mcu/code-size.ts';
+import type { Device } from '../../deploy/mcu/cores.ts';
+import type { DeviceNetwork, Origin } from '../../deploy/mcu/export.ts';
+import { calibrationMethods, integerSettings, type CalibrationMethod } from '../../deploy/quantization.ts';
+import type { RangeMethod } from '../../deploy/integers/ranges.ts';
+import { preferredWeights, weightsKinds, type WeightsKind } from '../../train/weights.ts';
+import { defaultThreads } from '../../util/cpu.ts';
+import { ConfigurationError } from '../../util/errors.ts';
+import { frozenFileName } from '../../util/file-names.ts';
+import { formatAccuracy, formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
+import { check } from '../../util/schema.ts';
+import { formatCount } from '../../util/text-table.ts';
+import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { Interruption } from '../errors.ts';
+import { interruptible } from '../interrupt.ts';
+import {
+  integer,
+  jsonOption,
+  oneOf,
+  parseAssignment,
+  parseNames,
+  parseNumber,
+  parseThreads,
+  runsDirOption,
+  type Assignments,
+} from '../options.ts';
+import { claimFolder, forceOption } from '../output-file.ts';
+import { print, printJson } from '../output.ts';
+import { createProgress } from '../progress.ts';
+import { readReference } from '../saved-model.ts';
+
+interface Options extends SourceOptions {
+  readonly c?: string;
+  readonly name?: string;
+  readonly force?: true;
+  readonly calibration?: CalibrationMethod;
+  readonly percentile?: number;
+  readonly images?: number;
+  readonly seed: number;
+  readonly evaluate: boolean;
+  readonly device?: string;
+  readonly vectors: number;
+  readonly weights?: WeightsKind;
+  readonly model?: string;
+  readonly set: Assignments;
+  readonly classes?: readonly string[];
+  readonly data?: string;
+  readonly threads?: number;
+  readonly runsDir: string;
+  readonly json?: true;
+}
+
+export function addExportCommand(program: Command): void {
+  program
+    .command('export')
+    .description('write a trained network for a microcontroller: C that computes in 8-bit integers')
+    .argument(
+      '<run|file>',
+      'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors file, or a file of `ablate freeze`',
+    )
+    .option('--c <folder>', 'where to write the C code, with test images, a program that tries them, and a Makefile')
+    .option('--name <identifier>', 'how the names in C begin (default: the name of the model)')
+    .option(...forceOption)
+    .option(
+      '--calibration <method>',
+      'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)',
+      oneOf(calibrationMethods),
+    )
+    .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)
+    .option('--images <n>', 'training images to calibrate on (default: 1024)', integer(1))
+    .option('--seed <n>', 'which training images calibrate', integer(0), 1)
+    .option('--no-evaluate', 'do not measure the accuracy on the test set')
+    .option('--device <core@MHz,...>', 'cores to predict the time for: m0+, m4, m33, m7, m85 (default: all, at usual clocks)')
+    .option('--vectors <n>', 'test images that go with the code', integer(1, 1000), 8)
+    .option(
+      '--weights <kind>',
+      'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)',
+      oneOf(weightsKinds),
+    )
+    .option('--model <name|file>', 'model of the safetensors file, where it does not say')
+    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
+    .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
+    .option('--data <name>', 'data set (default: what it was trained on)')
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option('--threads <n>', 'threads of ONNX Runtime for the accuracy in float32 (default: physical cores)', parseThreads)
+    .option(...runsDirOption)
+    .option(...jsonOption)
+    .action(exportNetwork);
+}
+
+async function exportNetwork(reference: string, options: Options): Promise<void> {
+  const { codeFileNames, codeFiles } = await import('../../deploy/mcu/c/files.ts');
+  const { deviceGraph } = await import('../../deploy/mcu/build.ts');
+  const { originLine, originLines, testVectors } = await import('../../deploy/mcu/export.ts');
+  const { c: folder, vectors, calibration, percentile } = options;
+  const { rangeMethodOf } = await import('../../deploy/integers/ranges.ts');
+  if (folder === undefined) {
+    throw new ConfigurationError('export must be told what to write', { fix: 'add --c <folder> for C code' });
+  }
+  const range = rangeMethodOf(check(integerSettings, { scheme: 'int8', calibration, percentile }));
+  const devices = await devicesOf(options);
+  const source = await readSource(reference, options);
+  const { trained, origin } = source;
+  const name = options.name ?? origin.model.replace(/[^A-Za-z0-9_]/g, '_');
+  const names = codeFileNames(name);
+  // What a device cannot compute, or what would be written over, is told before images are loaded.
+  deviceGraph(trained);
+  const claim = { source: reference, force: options.force === true, mark: originLine(origin) };
+  const output = claimFolder(folder, names, claim);
+  const dataset = await loadImages(options.data ?? source.dataset, options);
+  const network = await calibrateAndMeasure(source, options, { range, dataset });
+  const lines = originLines({ ...origin, dataset: dataset.name.split(':')[0]! }, network, range);
+  const code = { name, plan: network.plan, memory: network.memory, classes: trained.classifier.classes, origin: lines };
+  const { codeSize } = await import('../../deploy/mcu/code-size.ts');
+  const result = {
+    files: output.write(codeFiles(code, testVectors(network.plan, dataset, vectors))),
+    network,
+    size: await codeSize(code),
+    devices,
+  };
+  if (options.json === true) await printAsJson(result);
+  else await printAsText(result);
+}
+
+async function devicesOf({ device }: Options): Promise<readonly Device[]> {
+  const { cores, parseDevice } = await import('../../deploy/mcu/cores.ts');
+  return (device ?? cores.map(({ name }) => name).join(',')).split(',').map(parseDevice);
+}
+
+/** What is exported. */
+interface Source {
+  readonly trained: TrainedClassifier;
+  readonly origin: Omit<Origin, 'dataset'>;
+  /** The data set it was trained on. */
+  readonly dataset: string;
+  /** Whether its last training images were kept for validation. */
+  readonly val: boolean;
+}
+
+async function readSource(reference: string, options: Options): Promise<Source> {
+  const { weights, model, set, classes } = options;
+  const { trainedFromFrozen, trainedFromSaved } = await import('../../deploy/mcu/trained.ts');
+  if (frozenFileName.test(reference)) {
+    if (weights !== undefined || model !== undefined || classes !== undefined || Object.keys(set).length > 0) {
+      throw new ConfigurationError(
+        '--weights, --model, --set and --classes are not for a frozen file, which says itself what it is',
+        { fix: 'leave them out' },
+      );
+    }
+    const { readFrozenFile } = await import('../../deploy/frozen-model.ts');
+    const file = readFrozenFile(reference);
+    const { config, run } = file.metadata;
+    const origin = { model: config.model, from: run ?? basename(reference) };
+    return { trained: trainedFromFrozen(file, reference), origin, dataset: config.dataset, val: config.val };
+  }
+  const { saved, run } = await readReference(reference, options);
+  const { runName } = await import('../../runs/run-folder.ts');
+  const { config } = saved;
+  const trained = trainedFromSaved(saved, weights ?? preferredWeights(saved.file), classes);
+  const from = run === undefined ? basename(reference) : runName(run);
+  return { trained, origin: { model: config.model, from }, dataset: config.dataset, val: config.val };
+}
+
+async function calibrateAndMeasure(
+  { trained, val }: Source,
+  { images, seed, evaluate, threads = defaultThreads() }: Options,
+  { range, dataset }: { readonly range: RangeMethod; readonly dataset: Awaited<ReturnType<typeof loadImages>> },
+): Promise<DeviceNetwork> {
+  const { deviceNetwork } = await import('../../deploy/mcu/export.ts');
+  const progress = createProgress({ unit: 'image', total: dataset.test.count });
+  return await interruptible('stopping', async (signal) => {
+    const network = await deviceNetwork({
+      ...{ trained, dataset, val, range, images, seed, evaluate, threads, signal },
+      onProgress: (done) => {
+        progress.update(done, 'in integers and in float32');
+      },
+    });
+    if (evaluate) progress.finish();
+    if (signal.aborted) throw new Interruption('the export was stopped, nothing is written');
+    return network;
+  });
+}
+
+interface Result {
+  readonly files: readonly string[];
+  readonly network: DeviceNetwork;
+  readonly size: CodeSize;
+  readonly devices: readonly Device[];
+}
+
+async function figuresOf({ network, devices }: Result) {
+  const { constantBytes } = await import('../../deploy/mcu/plan.ts');
+  const { predictedMs } = await import('../../deploy/mcu/cores.ts');
+  const { plan, memory } = network;
+  const { multiplyAdds } = plan;
+  return {
+    weights: constantBytes(plan),
+    activations: memory.tensorBytes + memory.windowBytes,
+    peakLayer: memory.peak.step,
+    multiplyAdds,
+    cores: devices.map((device) => ({
+      core: device.core.name,
+      clockMHz: device.clockMHz,
+      ms: predictedMs(multiplyAdds, device),
+    })),
+  };
+}
+
+async function printAsJson(result: Result): Promise<void> {
+  const { files, network, size } = result;
+  const { weights, activations, peakLayer, multiplyAdds, cores } = await figuresOf(result);
+  printJson({
+    files,
+    flashBytes: { weights, code: size.bytes, compiler: size.compiler },
+    ramBytes: { activations, peakLayer },
+    multiplyAdds,
+    cores,
+    accuracy: network.evaluation?.accuracy ?? null,
+    floatAccuracy: network.evaluation?.floatAccuracy ?? null,
+    agreement: network.evaluation?.agreement ?? null,
+    images: network.evaluation?.images ?? null,
+  });
+}
+
+async function printAsText(result: Result): Promise<void> {
+  const { files, network, size } = result;
+  const { weights, activations, peakLayer, multiplyAdds, cores } = await figuresOf(result);
+  const code = `${formatBytes(size.bytes)} of code (${size.compiler === null ? 'estimated: arm-none-eabi-gcc is not installed' : `${size.compiler} -O2, Cortex-M4`})`;
+  print(`wrote ${files.join(', ')}`);
+  print(`flash: ${formatBytes(weights)} of weights and ${code}`);
+  print(`RAM: ${formatBytes(activations)}, most of it for ${peakLayer}; the image and the logits are the caller's`);
+  const times = cores.map(({ core, clockMHz, ms }) => `${core} at ${clockMHz} MHz ${formatMilliseconds(ms)}`).join(', ');
+  print(`${formatOperations(multiplyAdds)} multiply-adds an image; predicted from published cycles: ${times}`);
+  if (network.evaluation === undefined) {
+    print('accuracy on the test set not measured');
+    return;
+  }
+  const { accuracy, floatAccuracy, agreement, images } = network.evaluation;
+  print(
+    `test accuracy ${formatAccuracy(accuracy)} in integers, ${formatAccuracy(floatAccuracy)} in float32, on ${formatCount(images)} images; ` +
+      `${formatAccuracy(agreement)} get the same label`,
+  );
+}

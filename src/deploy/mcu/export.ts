@@ -1,0 +1,115 @@
+/** A trained network for a microcontroller: its integers, what they reach on test images, and the files that hold them. */
+import type { Dataset, ImageSet } from '../../data/dataset.ts';
+import { splitOf } from '../../data/image-set.ts';
+import { DataError } from '../../util/errors.ts';
+import { formatAccuracy } from '../../util/format.ts';
+import { packageVersion } from '../../util/package.ts';
+import { formatCount } from '../../util/text-table.ts';
+import { drawCalibrationImages } from '../integers/drawn-images.ts';
+import type { RangeMethod } from '../integers/ranges.ts';
+import { centralSquares, imageBatches, type LabelledBatch } from '../pixels.ts';
+import { requireFitting } from '../evaluate.ts';
+import { buildPlan, type TrainedClassifier } from './build.ts';
+import type { TestVectors } from './c/example.ts';
+import { evaluateIntegers, type IntegerEvaluation } from './evaluate.ts';
+import { planMemory, type Memory } from './memory.ts';
+import type { Plan } from './plan.ts';
+import { createTwin } from './twin.ts';
+
+export interface DeviceOptions {
+  readonly trained: TrainedClassifier;
+  /** Training images calibrate, test images measure. */
+  readonly dataset: Dataset;
+  /** Whether the last training images were kept out of training, for validation. */
+  readonly val: boolean;
+  readonly range: RangeMethod;
+  /** Training images that calibrate; default 1024. */
+  readonly images?: number | undefined;
+  /** Which ones. */
+  readonly seed: number;
+  /** Whether the accuracy on all test images is measured. */
+  readonly evaluate: boolean;
+  /** Of ONNX Runtime. */
+  readonly threads: number;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DeviceNetwork {
+  readonly plan: Plan;
+  readonly memory: Memory;
+  readonly calibrationImages: number;
+  /** On all test images; undefined if that was not asked for, or was stopped. */
+  readonly evaluation: IntegerEvaluation | undefined;
+}
+
+/**
+ * @throws DataError for a network that integers on a device cannot compute, and for images of other classes, or smaller ones, than it was trained
+ *   on; ConfigurationError for too few
+ */
+export async function deviceNetwork(options: DeviceOptions): Promise<DeviceNetwork> {
+  const { trained, dataset, range, evaluate, threads, onProgress, signal } = options;
+  const images = calibrationImages(options);
+  const built = await buildPlan(trained, { images, shape: dataset.shape, range });
+  const { plan } = built;
+  const measured = { ...built, images: dataset.test, shape: dataset.shape, threads, onProgress, signal };
+  return {
+    plan,
+    memory: planMemory(plan),
+    calibrationImages: images.count,
+    evaluation: evaluate ? await evaluateIntegers(measured) : undefined,
+  };
+}
+
+function calibrationImages({ trained, dataset, val, images, seed }: DeviceOptions): ImageSet {
+  const { network, classes, preprocessing } = trained.classifier;
+  requireFitting({ model: network.name, classes, inputSize: preprocessing.inputSize }, dataset);
+  return drawCalibrationImages(splitOf(dataset, 'train', val), dataset.name, seed, images);
+}
+
+/** The first `count` test images, with the logits that the integers give for them. */
+export function testVectors(plan: Plan, dataset: Dataset, count: number): TestVectors {
+  const { test, shape } = dataset;
+  if (test.count < count)
+    throw new DataError(`${dataset.name} has ${test.count} test images, and ${count} are to go with the code`);
+  const { batch } = imageBatches(test, shape, count, count).next().value as LabelledBatch;
+  const images = centralSquares(batch, plan.input.extent.width);
+  const classes = plan.output.extent.channels;
+  const logits = new Int8Array(count * classes);
+  const twin = createTwin(plan);
+  const length = images.length / count;
+  for (let i = 0; i < count; i++) {
+    twin.run(images.subarray(i * length, (i + 1) * length), logits.subarray(i * classes, (i + 1) * classes));
+  }
+  return { images, logits, count };
+}
+
+/** What is told of a network in the head of every file that is written. */
+export interface Origin {
+  readonly model: string;
+  /** A run, or the name of a file. */
+  readonly from: string;
+  readonly dataset: string;
+}
+
+/** The line by which an earlier export of the same source is recognized. */
+export function originLine({ model, from }: Omit<Origin, 'dataset'>): string {
+  return `Made of ${from} (${model}) by ablate's export.`;
+}
+
+export function originLines(
+  origin: Origin,
+  { evaluation, calibrationImages: count }: DeviceNetwork,
+  { method }: RangeMethod,
+): readonly string[] {
+  const measured =
+    evaluation === undefined
+      ? 'Its accuracy was not measured.'
+      : `Accuracy of these integers: ${formatAccuracy(evaluation.accuracy)} of ${formatCount(evaluation.images)} test images of ${origin.dataset} ` +
+        `(float32: ${formatAccuracy(evaluation.floatAccuracy)}).`;
+  return [
+    originLine(origin),
+    `8-bit integers, calibrated on ${formatCount(count)} training images (${method}); ablate ${packageVersion()}.`,
+    measured,
+  ];
+}

@@ -1,0 +1,106 @@
+/**
+ * The integer network of a device, as data: what the twin runs, and what is written as C and as TensorFlow Lite. The convention is
+ * TensorFlow Lite's (ai.google.dev/edge/litert, "8-bit quantization specification"): an integer q stands for (q - zeroPoint) * scale;
+ * activations are -128 to 127 with one scale for each tensor, weights -127 to 127 with one for each filter and zero point 0, biases and sums
+ * have 32 bits. fixed-point.ts says how sums become activations.
+ */
+import type { Activation } from '../../nn/activation.ts';
+import type { Window2d } from '../../nn/shape.ts';
+import type { FixedPoint } from './fixed-point.ts';
+import type { Clamp, Extent } from './graph.ts';
+import type { IntegerScale } from './input.ts';
+
+export interface PlanTensor extends IntegerScale {
+  readonly name: string;
+  readonly extent: Extent;
+}
+
+interface StepBase {
+  /** Unique; also the name of the tensor that it makes. */
+  readonly name: string;
+  readonly inputs: readonly string[];
+}
+
+/** The activations that a step can make: what is outside becomes the nearest. */
+interface Limits {
+  /** Why. */
+  readonly clamp: Clamp | null;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** sum = bias + sum of (q - input zero point) * weight; output = sum * factor of the filter + output zero point */
+export interface ConvStep extends StepBase, Limits {
+  readonly kind: 'conv';
+  readonly window: Window2d;
+  readonly groups: number;
+  /** `[filters, kernel height, kernel width, channels / groups]` */
+  readonly weights: Int8Array;
+  /** One for each filter. */
+  readonly weightScales: Float32Array;
+  readonly bias: Int32Array;
+  /** Below 1/2, so that no shift goes to the left. */
+  readonly factors: readonly FixedPoint[];
+}
+
+/** The largest of the pixels, or their mean rounded to the nearest (halves away from zero), inside the image. Scale and zero point stay. */
+export interface PoolStep extends StepBase {
+  readonly kind: 'maxPool' | 'avgPool';
+  readonly window: Window2d;
+}
+
+/** output = sum of (q - input zero point) over all pixels * factor + output zero point */
+export interface GlobalAverageStep extends StepBase {
+  readonly kind: 'globalAverage';
+  readonly factor: FixedPoint;
+}
+
+/** sum = sum of ((q - zero point) * 2^20) * factor of the input; output = sum * output factor + output zero point */
+export interface AddStep extends StepBase, Limits {
+  readonly kind: 'add';
+  readonly factors: readonly [FixedPoint, FixedPoint];
+  readonly outputFactor: FixedPoint;
+}
+
+/** Bits that sums are shifted by, so that the rounding of their terms does not matter. */
+export const addShift = 20;
+
+/** output = (q - zero point) * (q - zero point) * factor + output zero point */
+export interface MultiplyStep extends StepBase {
+  readonly kind: 'multiply';
+  readonly factor: FixedPoint;
+}
+
+/** All have one scale and zero point. */
+export interface ConcatStep extends StepBase {
+  readonly kind: 'concat';
+}
+
+export interface CurveStep extends StepBase {
+  readonly kind: 'curve';
+  readonly activation: Activation;
+  /** What -128 to 127 become. */
+  readonly table: Int8Array;
+}
+
+export type Step = ConvStep | PoolStep | GlobalAverageStep | AddStep | MultiplyStep | ConcatStep | CurveStep;
+
+export interface Plan {
+  /** The image: a byte less 128, channels last. */
+  readonly input: PlanTensor;
+  readonly output: PlanTensor;
+  /** Of the input and of every step. */
+  readonly tensors: ReadonlyMap<string, PlanTensor>;
+  /** Each follows its inputs. */
+  readonly steps: readonly Step[];
+  /** Products in convolutions and dense layers, for one image. */
+  readonly multiplyAdds: number;
+}
+
+/** Bytes of all that a plan holds: weights, biases, factors (four bytes and one) and tables. */
+export function constantBytes({ steps }: Plan): number {
+  return steps.reduce((sum, step) => {
+    if (step.kind === 'conv') return sum + step.weights.length + (4 + 4 + 1) * step.bias.length;
+    return step.kind === 'curve' ? sum + step.table.length : sum;
+  }, 0);
+}

@@ -1,0 +1,116 @@
+/** Which tensors of a graph share a scale, and the scale of each. */
+import { DataError } from '../../util/errors.ts';
+import type { ScaleGroup } from '../integers/calibrate.ts';
+import { largestWeight } from '../integers/weights.ts';
+import { consumersOf, pixelsOf, extentOf, type ConvNode, type Graph, type GraphNode } from './graph.ts';
+import { identityNode, type ImageGraph, type IntegerScale } from './input.ts';
+
+/** What TensorFlow Lite wants of a sigmoid. */
+const sigmoidScale: IntegerScale = { scale: 1 / 256, zeroPoint: -128 };
+
+/** The groups of one scale; a group with a fixed one is not calibrated. */
+export interface SharedScale {
+  readonly tensors: readonly string[];
+  readonly fixed: IntegerScale | undefined;
+}
+
+/** A tensor with a scale of its own that is joined with others gets theirs first. */
+export function separateFixed({ graph, image }: ImageGraph): ImageGraph {
+  for (const node of graph.nodes) {
+    if (node.kind !== 'concat') continue;
+    const input = node.inputs.find((name) => isFixed(graph, name));
+    if (input === undefined) continue;
+    const identity = identityNode(graph, input, `${node.name}/rescaled`);
+    const joined = { ...node, inputs: node.inputs.map((name) => (name === input ? identity.name : name)) };
+    const nodes = graph.nodes.flatMap((each) => (each === node ? [identity, joined] : [each]));
+    return separateFixed({ graph: { ...graph, nodes }, image });
+  }
+  return { graph, image };
+}
+
+function isFixed(graph: Graph, tensor: string): boolean {
+  if (tensor === graph.input.name) return true;
+  const node = graph.nodes.find(({ name }) => name === tensor)!;
+  if (node.kind === 'maxPool' || node.kind === 'avgPool') return isFixed(graph, node.inputs[0]!);
+  return node.kind === 'curve' && node.activation.type === 'sigmoid';
+}
+
+/** Pools and concats only move values: all around them have one scale. In the order of the graph. */
+export function sharedScales({ graph, image }: ImageGraph): readonly SharedScale[] {
+  const groupOf = new Map<string, Set<string>>();
+  for (const tensor of [graph.input.name, ...graph.nodes.map(({ name }) => name)]) groupOf.set(tensor, new Set([tensor]));
+  for (const { kind, name, inputs } of graph.nodes) {
+    if (kind !== 'maxPool' && kind !== 'avgPool' && kind !== 'concat') continue;
+    const joined = new Set([name, ...inputs].flatMap((tensor) => [...groupOf.get(tensor)!]));
+    for (const tensor of joined) groupOf.set(tensor, joined);
+  }
+  return [...new Set(groupOf.values())].map((group) => {
+    const tensors = [...groupOf.keys()].filter((tensor) => group.has(tensor));
+    const hasSigmoid = tensors.some((tensor) => tensor !== graph.input.name && isFixed(graph, tensor));
+    const fixed = tensors.includes(graph.input.name) ? image : hasSigmoid ? sigmoidScale : undefined;
+    return { tensors, fixed };
+  });
+}
+
+/** For calibration: the groups without a fixed scale, with those tensors that something but a pool or concat reads. */
+export function groupsToCalibrate(graph: Graph, shared: readonly SharedScale[], onnx: ReadonlyMap<string, string>): ScaleGroup[] {
+  return shared.flatMap(({ tensors, fixed }) => {
+    if (fixed !== undefined) return [];
+    const moves = ({ kind }: GraphNode) => kind === 'maxPool' || kind === 'avgPool' || kind === 'concat';
+    const observed = tensors.filter((tensor) => tensor === graph.output || consumersOf(graph, tensor).some((node) => !moves(node)));
+    return [{ tensors, observed: observed.map((tensor) => onnx.get(tensor)!), unclipped: tensors.includes(graph.output) }];
+  });
+}
+
+/**
+ * The scales with which every sum is finer than the activation that it becomes, by a factor of two: coarser ones where need be. Only a
+ * network whose activations are far smaller than its weights would allow needs any.
+ *
+ * @throws DataError where activations would have to grow without end
+ */
+export function withFineSums(
+  graph: Graph,
+  shared: readonly SharedScale[],
+  calibrated: ReadonlyMap<string, IntegerScale>,
+): ReadonlyMap<string, IntegerScale> {
+  const scales = new Map(calibrated);
+  for (const { tensors, fixed } of shared) for (const tensor of tensors) if (fixed !== undefined) scales.set(tensor, fixed);
+  for (let round = 0; round < graph.nodes.length + 2; round++) {
+    const coarse = graph.nodes.find((node) => scales.get(node.name)!.scale < leastScale(graph, node, scales));
+    if (coarse === undefined) return scales;
+    const group = shared.find(({ tensors }) => tensors.includes(coarse.name))!;
+    if (group.fixed !== undefined) break;
+    const { scale, zeroPoint } = scales.get(coarse.name)!;
+    const wanted = Math.fround(1.01 * leastScale(graph, coarse, scales));
+    // The range begins where it did.
+    const wider = { scale: wanted, zeroPoint: Math.round(((zeroPoint + 128) * scale) / wanted) - 128 };
+    for (const tensor of group.tensors) scales.set(tensor, wider);
+  }
+  throw new DataError('the activations of the network are too small for its weights: 8-bit integers cannot hold both', {
+    fix: 'train it with more weight decay, or with batch normalization',
+  });
+}
+
+function leastScale(graph: Graph, node: GraphNode, scales: ReadonlyMap<string, IntegerScale>): number {
+  const input = scales.get(node.inputs[0]!)!.scale;
+  switch (node.kind) {
+    case 'conv':
+      return 2 * input * largestWeightScale(node);
+    case 'globalAverage':
+      return (4 * input) / pixelsOf(extentOf(graph, node.inputs[0]!));
+    case 'multiply':
+      return 2 * input * scales.get(node.inputs[1]!)!.scale;
+    case 'add':
+    case 'maxPool':
+    case 'avgPool':
+    case 'concat':
+    case 'curve':
+      return 0;
+    default:
+      return node satisfies never;
+  }
+}
+
+function largestWeightScale({ weights }: ConvNode): number {
+  return weights.reduce((largest, weight) => Math.max(largest, Math.abs(weight)), 0) / largestWeight[8];
+}
