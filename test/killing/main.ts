@@ -4,6 +4,7 @@
  *
  *     npm run kill                                200, 50, 50 and 50 kills
  *     npm run kill -- --training 20 --study 0 --pruning 0 --compression 0
+ *     npm run kill -- --record                    and writes the counts to docs/results/robustness.json
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,8 @@ import { parseArgs } from 'node:util';
 import compileSources from '../compile-sources.ts';
 import { main } from '../run-cli.ts';
 import { makeFixtures } from '../hostile/fixtures.ts';
-import { killAndResume } from './kill.ts';
+import { recordRobustness } from '../robustness-record.ts';
+import { killAndResume, type Tally } from './kill.ts';
 import { works } from './work.ts';
 
 const { values } = parseArgs({
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     pruning: { type: 'string', default: '50' },
     compression: { type: 'string', default: '50' },
     seed: { type: 'string', default: '1' },
+    record: { type: 'boolean', default: false },
   },
 });
 
@@ -29,7 +32,7 @@ const folder = mkdtempSync(join(tmpdir(), 'ablate-kill-'));
 mkdirSync(join(folder, 'fixtures'));
 compileSources();
 const fixtures = await makeFixtures(join(folder, 'fixtures'));
-let wrong = 0;
+const tallies: Tally[] = [];
 for (const [name, work] of Object.entries(works(fixtures))) {
   const kills = Number(values[name as keyof typeof values]);
   if (kills === 0) continue;
@@ -45,10 +48,12 @@ for (const [name, work] of Object.entries(works(fixtures))) {
     seed: Number(values.seed),
     onKill,
   });
-  wrong += tally.problems.length;
+  tallies.push(tally);
   for (const problem of tally.problems) console.log(problem);
   console.log(`${name}: ${tally.kills} kills, ${tally.ended} times to the same end, ${tally.problems.length} problems`);
 }
+if (values.record) recordRobustness('kill', { seed: Number(values.seed), work: tallies });
+const wrong = tallies.flatMap(({ problems }) => problems).length;
 if (wrong === 0) rmSync(folder, { recursive: true, force: true });
 else console.log(`what is left is in ${folder}`);
 process.exitCode = wrong > 0 ? 1 : 0;
