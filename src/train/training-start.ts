@@ -66,14 +66,11 @@ export function prepareTraining(options: TrainOptions, collective: Collective, t
 
 /** A run goes on with the network it was started with; only process 0 needs to see its folder. */
 function classifierToTrain({ record, classifier, config, dataset }: TrainOptions, collective: Collective): Classifier {
-  if (record !== undefined && 'resume' in record) {
-    const { resume } = record;
-    const text = fromFirst(collective, () => {
-      const recorded = recordedClassifier(resume);
-      return recorded === undefined ? '' : JSON.stringify(encodeClassifier(recorded));
-    });
-    if (text !== '') return decodeClassifier(JSON.parse(text), runName(resume));
-  }
+  const recorded = fromFirst(collective, () => {
+    const known = record !== undefined && 'resume' in record ? recordedClassifier(record.resume) : undefined;
+    return JSON.stringify(known === undefined ? null : encodeClassifier(known));
+  });
+  if (recorded !== 'null') return decodeClassifier(JSON.parse(recorded), `the run of ${config.model}`);
   return classifier ?? createClassifier(config, dataset);
 }
 

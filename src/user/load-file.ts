@@ -8,7 +8,7 @@ import { SourceMap, type SourceMapPayload } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { build, type BuildFailure, type Message } from 'esbuild';
+import { buildSync, type BuildFailure, type Message } from 'esbuild';
 import { AblateError, ConfigurationError, messageOf } from '../util/errors.ts';
 import { readTextFile } from '../util/regular-file.ts';
 
@@ -48,7 +48,7 @@ export async function loadFile(name: string, { folder = '', saysWhenSlow = false
   const path = resolve(folder, name);
   // Before it is compiled: whether it is there, and a file of sensible size.
   readTextFile(path);
-  const bundle = await bundleOf(path, name);
+  const bundle = bundleOf(path, name);
   const { code, sha256 } = bundle;
   const explain = (error: unknown): ConfigurationError => explained(error, name, placeOf(error, bundle, path));
   const value = await whileWatched(saysWhenSlow ? name : undefined, () => run(code, explain));
@@ -59,8 +59,8 @@ export async function loadFile(name: string, { folder = '', saysWhenSlow = false
 }
 
 /** The checksum that `loadFile` would give, without running the file. Throws what it throws. */
-export async function checksumOfFile(path: string): Promise<string> {
-  return (await bundleOf(path, path)).sha256;
+export function checksumOfFile(path: string): string {
+  return bundleOf(path, path).sha256;
 }
 
 function explained(error: unknown, name: string, place: string): ConfigurationError {
@@ -77,10 +77,10 @@ interface Bundle {
   readonly sha256: string;
 }
 
-async function bundleOf(path: string, name: string): Promise<Bundle> {
+function bundleOf(path: string, name: string): Bundle {
   const folder = dirname(path);
   try {
-    const { outputFiles, metafile } = await build({
+    const { outputFiles, metafile } = buildSync({
       metafile: true,
       entryPoints: [path],
       absWorkingDir: folder,

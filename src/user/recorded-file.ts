@@ -24,11 +24,11 @@ export function recordOfModelFile(file: UserFile | undefined): Readonly<Record<s
  * @param run where it is
  * @throws ConfigurationError if the file has changed; DataError if the record is damaged
  */
-export async function requireSameModelFile(run: { readonly path: string }): Promise<void> {
+export function requireSameModelFile(run: { readonly path: string }): void {
   const record = join(run.path, recordName);
   if (!existsSync(record)) return;
   const { path, sha256 } = readRecord(record);
-  if (!existsSync(path) || (await checksumOfFile(path)) === sha256) return;
+  if (!existsSync(path) || checksumOfFile(path) === sha256) return;
   throw new ConfigurationError(`${path} has changed since the run ${run.path} was started with it`, {
     fix: `restore it, or start a new run: a run is not continued with another network (its own copy is ${join(run.path, copyName)})`,
   });

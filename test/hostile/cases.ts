@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Draw } from './draw.ts';
+import { codeFiles } from './families/code-files.ts';
 import { dataFiles } from './families/data-files.ts';
 import { flags } from './families/flags.ts';
 import { frozen } from './families/frozen.ts';
@@ -32,6 +33,7 @@ const families: readonly (readonly [name: string, family: Family])[] = [
   ['frozen', frozen],
   ['run folders', runFolders],
   ['data files', dataFiles],
+  ['code files', codeFiles],
 ];
 
 export const limits: Limits = { seconds: 20, bytes: 2e9 };

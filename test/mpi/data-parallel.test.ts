@@ -120,6 +120,23 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     expect(rounded).toBeLessThan(bf16Tolerance);
   });
 
+  test('a network of the user goes on to the bit without its file', async () => {
+    const written = await runCli(['new', 'model', 'own.ts'], { cwd: folder });
+    expect(written.code, written.stderr).toBe(0);
+    const args = ['train', 'own.ts', ...common, '--set', 'filters=4', '--set', 'inputSize=8'];
+    const train = async (steps: string, runs: string) => {
+      const { code, stderr } = await start(2, [...args, '--steps', steps, '--runs-dir', runs]).finished;
+      expect(code, stderr).toBe(0);
+    };
+    await train('6', 'own-straight');
+    await train('3', 'own-resumed');
+    rmSync(join(folder, 'own.ts'));
+    const resume = ['train', '--resume', 'own/1', '--steps', '6', '--threads', '1', '--runs-dir', 'own-resumed'];
+    const { code, stderr } = await start(2, resume).finished;
+    expect(code, stderr).toBe(0);
+    expect(distance(weightsOf('own', 'own-straight'), weightsOf('own', 'own-resumed'))).toBe(0);
+  });
+
   test('resumed on as many processes it continues to the bit, on another number nearly so', async () => {
     const straight = await onProcesses(launcher, 2, [...plain, '--steps', '8'], 'straight');
     await onProcesses(launcher, 2, [...plain, '--steps', '4'], 'resumed');

@@ -206,7 +206,7 @@ async function runToResume(model: string | undefined, options: Options): Promise
   const { findRun, runName } = await import('../../runs/run-folder.ts');
   const run = findRun(options.runsDir, reference);
   const { requireSameModelFile } = await import('../../user/recorded-file.ts');
-  await requireSameModelFile(run);
+  requireSameModelFile(run);
   if (model !== undefined && run.model !== model) {
     throw new ConfigurationError(`model (=${model}) must be ${run.model}, which ${runName(run)} trains`, {
       fix: 'leave the model out',

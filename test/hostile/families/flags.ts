@@ -14,12 +14,14 @@ const valid: Readonly<Record<string, readonly string[]>> = {
   train: ['tuto', ...data, '--steps', '1', '--batch-size', '4', '--threads', '1', ...network],
   eval: ['tuto/1'],
   info: ['tuto'],
+  new: ['model', 'net.ts'],
   prune: ['tuto/1', '--sparsity', '0.5', '--steps', '0', '-o', 'out.safetensors'],
   freeze: ['tuto/1', '-o', 'out.onnx'],
   quantize: ['model.onnx', '-o', 'out.onnx', '--images', '4', '--no-evaluate', ...data],
   compress: ['tuto/1', '--operations', '0.9', '--steps', '1', '--rounds', '1', '--max-drop', '100', '-o', 'out.onnx'],
   label: ['model.onnx', 'pictures/test/a/0.png', '--runs', '1'],
   demo: ['model.onnx', '--port', '0'],
+  ui: ['runs', '--port', '0'],
   'bench train': [
     'tuto',
     ...data,
@@ -102,7 +104,7 @@ export const flags: Family = (place): Prepared => {
   const name = draw.pick(Object.keys(valid));
   const command = find(name);
   const args = [...name.split(' '), ...valid[name]!];
-  const serves = name === 'demo';
+  const serves = name === 'demo' || name === 'ui';
   switch (draw.below(8)) {
     case 0: {
       const odd = draw.pick([

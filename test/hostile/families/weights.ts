@@ -75,14 +75,14 @@ function mutate(bytes: Uint8Array, draw: Draw): Mutated {
       return { bytes: copy, what: `a header of ${length} bytes`, refused: true };
     }
     case 4: {
-      const key = draw.pick(['config', 'classes', 'imageShape', 'preprocessing', 'step', 'dataset', 'model', 'format', 'final']);
+      const key = draw.pick(['config', 'classifier', 'step', 'dataset', 'model', 'format', 'final']);
       const odd = draw.pick(oddJson);
       header.__metadata__[key] = draw.below(2) === 0 || typeof odd !== 'string' ? JSON.stringify(odd) : odd;
       return { bytes: encode(header, tensors), what: `${key} = ${short(odd)} in the metadata`, refused: false };
     }
     case 5:
     case 6: {
-      const key = draw.pick(['config', 'config', 'preprocessing', 'imageShape', 'classes']);
+      const key = draw.pick(['config', 'classifier', 'classifier']);
       const { value, what } = mutateJson(JSON.parse(header.__metadata__[key]!), draw);
       header.__metadata__[key] = JSON.stringify(value);
       return { bytes: encode(header, tensors), what: `${key}: ${what}`, refused: false };
