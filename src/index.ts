@@ -2,7 +2,128 @@
  * The library: what is exported here is documented in docs/api.md and promised; everything else may change. Nothing here prints or ends the
  * process: progress is told to callbacks, an AbortSignal stops, and errors for the user are an AblateError.
  */
-export { defineModel, type ModelDefinition, type ModelSource } from './models/model.ts';
-export { choice, count, flag, number, type Setting, type Settings } from './models/settings.ts';
-export { NetworkBuilder, type Network, type Tensor } from './nn/network.ts';
+
+// Networks
+export { defineModel, type InputSize, type ModelDefinition, type ModelSource } from './models/model.ts';
+export { modelDefinition, modelNames } from './models/registry.ts';
+export {
+  choice,
+  count,
+  flag,
+  number,
+  type BooleanSetting,
+  type ChoiceSetting,
+  type NumberSetting,
+  type Resolved,
+  type ResolvedSettings,
+  type Setting,
+  type Settings,
+} from './models/settings.ts';
+export { buildNetwork, describeNetwork, type LayerDescription, type NetworkDescription } from './nn/description.ts';
+export type { Activation, ActivationOption } from './nn/activation.ts';
+export type { Layer, LayerKind, LayerOf } from './nn/layer.ts';
+export type { ConvOptions } from './nn/layers/conv.ts';
+export type { DenseOptions } from './nn/layers/dense.ts';
+export type { BatchNormOptions, LrnOptions } from './nn/layers/normalization.ts';
+export type { PoolOptions } from './nn/layers/pool.ts';
+export { countMultiplyAdds, countOperations, countParameters, NetworkBuilder, type Network, type Tensor } from './nn/network.ts';
+export type { Initializer, ParameterSpec } from './nn/parameter.ts';
+export type { Shape } from './nn/shape.ts';
+export { networkTable } from './nn/table.ts';
+export { loadModel, type LoadedModel } from './user/model-file.ts';
+export type { LoadFileOptions, UserFile } from './user/load-file.ts';
+export { recordOfModelFile } from './user/recorded-file.ts';
+
+// Images
+export type { DataProgress, Dataset, ImageSet, OnDataProgress, SplitName } from './data/dataset.ts';
+export { loadDataset, type LoadOptions } from './data/registry.ts';
+export { generateSynthetic, type SyntheticOptions } from './data/synthetic.ts';
+
+// Engines
+export type { CompileOptions, Engine, InferencePlan, ParameterArena, Precision, TrainingPlan } from './engine/engine.ts';
+export { createOnednnEngine, type OnednnEngine, type OnednnEngineOptions } from './engine/onednn/engine.ts';
+export { referenceEngine } from './engine/reference/engine.ts';
+
+// Training
+export { createClassifier, type Classifier, type DatasetFacts, type ImageShape } from './train/classifier.ts';
+export { changeConfig, resolveConfig } from './train/config.ts';
+export type { ConfigOverrides, TrainingConfig } from './train/config-schema.ts';
+export { resumeConfig } from './train/resume.ts';
+export { train } from './train/train.ts';
+export type {
+  NamedWeights,
+  TrainHooks,
+  TrainOptions,
+  TrainProgress,
+  TrainResult,
+  TrainStart,
+  WeightsEvaluation,
+} from './train/train-options.ts';
+export { DivergenceError } from './train/trainer.ts';
+export { findRun, type Run } from './runs/run-folder.ts';
+export type { Safetensors, Tensor as WeightsTensor } from './runs/safetensors.ts';
+
+// Trained weights
+export { writeSavedWeights } from './compress/weights-file.ts';
+export { evaluateSaved, type SavedEvaluation, type SavedEvaluationOptions } from './train/saved-evaluation.ts';
+export { readSavedModel, readTrainedModel, type SavedModel, type TrainedModelOptions } from './train/saved-model.ts';
+export type { Evaluation } from './train/tally.ts';
+export type { TtaLevel } from './train/test-time-augmentation.ts';
+export type { WeightsKind } from './train/weights.ts';
+
+// Frozen files
+export { accuracyRecord, evaluateFrozen, type FrozenEvaluationOptions } from './deploy/evaluate.ts';
+export { freeze, type FreezeOptions, type Frozen } from './deploy/freeze.ts';
+export { openFrozenModel, writeFrozenFile, type FrozenModel } from './deploy/frozen-model.ts';
+export { labelImage, type Labelled, type LabelOptions } from './deploy/label.ts';
+export type { FrozenAccuracy, FrozenMetadata } from './deploy/metadata.ts';
+export type { RuntimeOptions, RuntimeSession } from './deploy/onnx-runtime.ts';
+
+// Smaller networks
+export {
+  compress,
+  type Compressed,
+  type CompressHooks,
+  type CompressOptions,
+  type Stage,
+  type Stopped,
+} from './compress/pipeline.ts';
+export type { CompressTargets } from './compress/rounds.ts';
+export {
+  planPruning,
+  prune,
+  type FilterPruning,
+  type NetworkReport,
+  type PruneResult,
+  type PrunedNetwork,
+  type PruningPlan,
+  type PruningRequest,
+  type PruningWork,
+  type WeightPruning,
+} from './compress/prune/prune.ts';
+export type { ShrinkTarget } from './compress/prune/shrink.ts';
+export {
+  quantize,
+  type CheckSettings,
+  type FloatFile,
+  type Quantized,
+  type QuantizeOptions,
+} from './compress/quantize/quantize.ts';
+
+// Studies
+export { measureStudyFiles, type FileMeasuring, type StudyFilesOptions } from './compress/quantize/study-files.ts';
+export { readStudyResults } from './report/study-report.ts';
+export type { ReportData, ReportRun, ReportVariant } from './report/report-data.ts';
+export { writeReport } from './report/write-report.ts';
+export type { Effect } from './study/effects.ts';
+export type { Launcher } from './study/launcher.ts';
+export { localLauncher, type LocalOptions } from './study/launchers/local.ts';
+export { planStudy, type PlannedRun, type StudyPlan } from './study/plan.ts';
+export { runStudy, type RunProgress, type StudyHooks, type StudyOptions } from './study/runner.ts';
+export { defineStudy, readStudyFile, type StudyFile } from './study/study-file.ts';
+export { loadStudyModels, studyModels, type StudyModels } from './study/study-models.ts';
+export type { StudyDefinition } from './study/study-schema.ts';
+export type { StudyRun, StudyRunState } from './study/study-state.ts';
+
+// Errors
 export { AblateError, ConfigurationError, DataError } from './util/errors.ts';

@@ -4,7 +4,6 @@ import { dirname, join, resolve } from 'node:path';
 import { requireReplaceable, writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
-import { frozenFileName } from '../util/file-names.ts';
 import { formatBytes } from '../util/format.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile } from '../util/regular-file.ts';
@@ -172,12 +171,6 @@ function recordOf(path: string): Readonly<Record<string, unknown>> | undefined {
   } catch {
     return undefined; // None, or a damaged one: nobody knows what the pages are of.
   }
-}
-
-/** @throws ConfigurationError if a name is not that of an ONNX file, which may be compressed */
-export function requireFrozenName(file: string): void {
-  if (frozenFileName.test(file)) return;
-  throw new ConfigurationError(`output (=${file}) must end in .onnx, or in .onnx.gz to be compressed`);
 }
 
 function requireWritableFolder(file: string): void {

@@ -21,11 +21,10 @@ export async function readReference(
   reference: string,
   { runsDir, model, set = {} }: ReferenceOptions,
 ): Promise<{ readonly saved: SavedModel; readonly run: Run | undefined }> {
-  const { findWeights, readSavedModel } = await import('../train/saved-model.ts');
-  const { path, run } = findWeights(reference, runsDir);
+  const { readTrainedModel } = await import('../train/saved-model.ts');
   const definition = model === undefined ? undefined : await ownModel(model);
   const given = { ...(model !== undefined && { model: definition?.name ?? model }), ...set };
-  return { saved: readSavedModel(path, given, definition), run };
+  return readTrainedModel(reference, { runsFolder: runsDir, given, definition });
 }
 
 /** Undefined for one of the lab's own. */

@@ -2,7 +2,6 @@
 import { join, relative } from 'node:path';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
-import { DataError } from '../util/errors.ts';
 import { alignColumns } from '../util/text-table.ts';
 import { claimReport } from './output-file.ts';
 import { note, print } from './output.ts';
@@ -36,15 +35,9 @@ export function claimStudyReport(name: string, { output, force }: ReportOptions)
 
 /** Gathers what is recorded of a study and writes its report. Throws DataError if the study was never run. */
 export async function makeStudyReport(name: string, options: ReportOptions): Promise<Report> {
-  const { readStudyState, studiesFolder } = await import('../study/study-state.ts');
-  const state = readStudyState(options.runsDir, name);
-  if (state === undefined) {
-    throw new DataError(`there is no study "${name}" in ${studiesFolder(options.runsDir)}`, {
-      fix: 'ablate study <study.yaml> runs one',
-    });
-  }
+  const { gatherStudy, requireStudyState } = await import('../report/study-report.ts');
+  const state = requireStudyState(options.runsDir, name);
   const folder = claimStudyReport(name, options);
-  const { gatherStudy } = await import('../report/study-report.ts');
   const { writeReport } = await import('../report/write-report.ts');
   const { parseStudyFile } = await import('../study/study-file.ts');
   const { loadStudyModels } = await import('../study/study-models.ts');

@@ -5,6 +5,7 @@ import { encodeClassifier, type Classifier } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { preferredWeights } from '../train/weights.ts';
+import { writeFileAtomic } from '../util/atomic-file.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { weightsFileName } from '../util/file-names.ts';
 import { bytesFor } from '../util/gzip.ts';
@@ -36,6 +37,17 @@ export function encodeSavedWeights(path: string, saved: SavedModel): Uint8Array 
   const { file, config } = saved;
   const tensors = checkpointWeights(file, preferredWeights(file), saved.path);
   return encodeWeightsFile(path, tensors, weightsMetadata(saved, config, saved.classifier));
+}
+
+/**
+ * Writes what was trained or pruned as a file of weights that says what it is of; a file that is there is replaced.
+ *
+ * @param path ends in .safetensors, or in .safetensors.gz to be compressed
+ * @throws ConfigurationError for another name; AblateError if it cannot be written
+ */
+export function writeSavedWeights(path: string, saved: SavedModel): void {
+  requireWeightsFileName(path);
+  writeFileAtomic(path, encodeSavedWeights(path, saved));
 }
 
 /** The bytes of a file of weights; compressed with gzip, which mostly pays for sparse weights, if its name says so. */

@@ -1,7 +1,9 @@
 /** A frozen file, loaded: what it says of itself, and a session that runs it. */
-import { decompress, startsAsGzip } from '../util/gzip.ts';
+import { writeFileAtomic } from '../util/atomic-file.ts';
+import { requireFrozenName } from '../util/file-names.ts';
+import { bytesFor, decompress, startsAsGzip } from '../util/gzip.ts';
 import { readRegularFile } from '../util/regular-file.ts';
-import { readFrozenMetadata, type FrozenMetadata } from './metadata.ts';
+import { readFrozenMetadata, type FrozenAccuracy, type FrozenMetadata } from './metadata.ts';
 import { openSession, type RuntimeOptions, type RuntimeSession } from './onnx-runtime.ts';
 
 export interface FrozenModel {
@@ -41,4 +43,23 @@ export function readFrozenFile(path: string): FrozenFile {
   // No ONNX file starts so: its first byte would be a field of a wire type that does not exist.
   const bytes = startsAsGzip(content) ? decompress(content, path, { maximumBytes: largestFileBytes }) : content;
   return { bytes, metadata: readFrozenMetadata(bytes, path) };
+}
+
+/**
+ * Writes what `freeze` or `quantize` has made, whole or not at all; a file that is there is replaced.
+ *
+ * @param path ends in .onnx, or in .onnx.gz to be compressed
+ * @param accuracy to be recorded in the file (`accuracyRecord`); default none
+ * @returns the bytes on the disk
+ * @throws ConfigurationError for another name; AblateError if it cannot be written
+ */
+export function writeFrozenFile(
+  path: string,
+  { encode }: { encode(accuracy: FrozenAccuracy | null): Uint8Array },
+  accuracy: FrozenAccuracy | null = null,
+): number {
+  requireFrozenName(path);
+  const bytes = bytesFor(path, encode(accuracy));
+  writeFileAtomic(path, bytes);
+  return bytes.length;
 }

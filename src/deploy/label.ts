@@ -19,10 +19,10 @@ export interface Labelled {
 }
 
 export interface LabelOptions {
-  /** Classes listed. */
-  readonly top: number;
-  /** Timed runs of the network for each image, after the warm-up. */
-  readonly runs: number;
+  /** Classes listed; default 5. */
+  readonly top?: number;
+  /** Timed runs of the network for each image, after the warm-up; default 20. */
+  readonly runs?: number;
 }
 
 /** Runs before the first that is timed: the first ones allocate memory and fill the caches. */
@@ -33,7 +33,7 @@ const warmUpRuns = 5;
  *
  * @throws AblateError if it cannot be read; DataError if it is no image that the model can take (see `readImage`)
  */
-export async function labelImage(model: FrozenModel, path: string, { top, runs }: LabelOptions): Promise<Labelled> {
+export async function labelImage(model: FrozenModel, path: string, { top = 5, runs = 20 }: LabelOptions = {}): Promise<Labelled> {
   const { metadata, session } = model;
   const side = metadata.imageSize;
   const batch: ImageBatch = { pixels: await readImage(path, metadata), count: 1, height: side, width: side };

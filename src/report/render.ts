@@ -1,6 +1,5 @@
 /** Draws Vega-Lite figures as SVG, on the server: the only file that imports Vega. */
-import * as vega from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
+import type { TopLevelSpec } from 'vega-lite';
 import { figureConfig } from './theme.ts';
 
 export type { TopLevelSpec };
@@ -31,6 +30,8 @@ export function completeSpec({ spec, description }: Figure): TopLevelSpec {
 
 /** The figure as an SVG document, in light colours on an opaque ground. */
 export async function renderSvg(figure: Figure): Promise<string> {
+  // When something is drawn: a program that imports the library mostly draws nothing.
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
   const { spec } = compile(completeSpec(figure));
   const view = new vega.View(vega.parse(spec), { renderer: 'none', logLevel: vega.Warn });
   try {

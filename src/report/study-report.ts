@@ -9,7 +9,7 @@ import { openStudyRun } from '../study/runner.ts';
 import { parseStudyFile } from '../study/study-file.ts';
 import { labModels, type StudyModels } from '../study/study-models.ts';
 import type { DesignName } from '../study/study-schema.ts';
-import type { StudyRun, StudyState } from '../study/study-state.ts';
+import { readStudyState, studiesFolder, type StudyRun, type StudyState } from '../study/study-state.ts';
 import { checkConfig } from '../train/config.ts';
 import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
@@ -26,6 +26,25 @@ export const designWords: Readonly<Record<DesignName, string>> = {
   random: 'a search over random combinations',
   models: 'the same training for several models',
 };
+
+/**
+ * What a study has found, from its record and the folders of its runs.
+ *
+ * @param models of studies that name other models than the lab's
+ * @throws DataError if the study was never run; and what `gatherStudy` throws
+ */
+export function readStudyResults(name: string, runsFolder: string, models?: StudyModels): ReportData {
+  return gatherStudy(requireStudyState(runsFolder, name), runsFolder, models);
+}
+
+/** @throws DataError if the study was never run */
+export function requireStudyState(runsFolder: string, name: string): StudyState {
+  const state = readStudyState(runsFolder, name);
+  if (state !== undefined) return state;
+  throw new DataError(`there is no study "${name}" in ${studiesFolder(runsFolder)}`, {
+    fix: 'ablate study <study.yaml> runs one',
+  });
+}
 
 /** @throws ConfigurationError if the study's file is no longer valid for this version; DataError if runs were removed */
 export function gatherStudy(state: StudyState, runsFolder: string, models: StudyModels = labModels): ReportData {

@@ -33,6 +33,8 @@ export interface StudyPlan {
   readonly title: string;
   readonly description: string;
   readonly dataset: string;
+  /** What it was planned from: a path, or the name of a study that is data, and the text. */
+  readonly file: { readonly path: string; readonly text: string };
   readonly design: Design;
   /** All variants with the first seed, then all with the next: a study that is cut short has whole comparisons. */
   readonly runs: readonly PlannedRun[];
@@ -95,7 +97,8 @@ export function planStudy(file: StudyFile, facts: DatasetFacts, models: StudyMod
       ? []
       : [`${trainings.length} trainings are enough for ${runs.length} runs: what differs in quantization alone is trained once`]),
   ];
-  return { name, title, description, dataset, design: { ...design, variants }, runs, trainings, notes };
+  const { path, text } = file;
+  return { name, title, description, dataset, file: { path, text }, design: { ...design, variants }, runs, trainings, notes };
 }
 
 /** Whether the accuracies of frozen files are compared. */

@@ -33,7 +33,10 @@ test.each<[ConfigOverrides, string]>([
     { quantization: { scheme: 'int8', calibration: 'percentile', percentile: 5 } },
     'quantization.percentile (=5) must be a number in (50, 100]',
   ],
-  [{ quantization: 'int8', 'quantization.percentile': 99 }, 'quantization.percentile (=99) must be left out: it is for the calibration percentile'],
+  [
+    { quantization: 'int8', 'quantization.percentile': 99 },
+    'quantization.percentile (=99) must be left out: it is for the calibration percentile',
+  ],
   [
     { quantization: 'int8', 'quantization.calibraton': 'mse' },
     'there is no key "calibraton" in quantization of scheme "int8". Did you mean "calibration"? Allowed: scheme, calibration,',

@@ -93,7 +93,7 @@ const finishing = (run: Run, { steps }: TrainingConfig): JobEnd => {
 
 function start(launcher: Launcher, more: Partial<StudyOptions> = {}, source = text) {
   const plan = planStudy(parseStudyFile(source, 'study.yaml'), facts);
-  return runStudy({ plan, file: { path: 'study.yaml', text: source }, dataset, launcher, runsFolder, pollMs: 20, ...more });
+  return runStudy({ plan, dataset, launcher, runsFolder, pollMs: 20, ...more });
 }
 
 test('trains every variant with every seed, and records which run is which', async () => {

@@ -23,12 +23,12 @@ import type { Job, Launcher } from './launcher.ts';
 import type { PlannedRun, StudyPlan } from './plan.ts';
 import { createRunFinder, type RunFinder } from './run-finder.ts';
 import { readRunResults } from './run-results.ts';
-import { isOver, studyFolder, writeStudyState, type StudyRun, type StudyRunState, type StudyState } from './study-state.ts';
+import { isOver, studyFolder, writeStudyState, type RecordedDataset, type StudyRun, type StudyRunState } from './study-state.ts';
 
 export interface StudyOptions {
   readonly plan: StudyPlan;
-  readonly file: StudyState['file'];
-  readonly dataset: StudyState['dataset'];
+  /** The images of the study: `loadDataset(plan.dataset)`. */
+  readonly dataset: Omit<RecordedDataset, 'name'>;
   readonly launcher: Launcher;
   /** The folder of all runs. */
   readonly runsFolder: string;
@@ -138,6 +138,8 @@ function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finde
 
 function createRunner(options: StudyOptions, entries: readonly Entry[]) {
   const { plan, launcher, runsFolder, dataset, data = {}, hooks = {}, pollMs = 1000 } = options;
+  const { shape, classes, synthetic, fingerprint } = dataset;
+  const recorded = { name: plan.dataset, shape, synthetic, fingerprint, classes };
   const finder = createRunFinder(runsFolder);
   // Aborted by the user, or when going on makes no sense.
   const stop = new AbortController();
@@ -149,7 +151,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
   const isStopped = (): boolean => signal.aborted;
 
   function save(): void {
-    writeStudyState(runsFolder, { name: plan.name, file: options.file, dataset, runs: studyRuns(plan, entries) });
+    writeStudyState(runsFolder, { name: plan.name, file: plan.file, dataset: recorded, runs: studyRuns(plan, entries) });
   }
 
   function setState(entry: Entry, state: StudyRunState, reason?: string): void {

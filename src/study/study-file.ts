@@ -4,12 +4,12 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, vis
 import { ConfigurationError } from '../util/errors.ts';
 import { readRegularFile } from '../util/regular-file.ts';
 import { check, type Path } from '../util/schema.ts';
-import { studySchema, type StudySource } from './study-schema.ts';
+import { studySchema, type StudyDefinition, type StudySource } from './study-schema.ts';
 
 /** In bytes: far above what the largest study needs. */
 const largestStudyFile = 10e6;
 
-/** A study file as written, and where in it everything is. */
+/** A study as written, in a file or in code, and where in it everything is. */
 export interface StudyFile {
   readonly path: string;
   readonly text: string;
@@ -52,6 +52,20 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
     source: dataset === undefined ? source : { ...source, dataset },
     error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, { fix }),
   };
+}
+
+/**
+ * A study written in code in place of a file: the same keys, the same checks. Errors begin with the study's name, not with a line.
+ *
+ * @throws ConfigurationError naming each wrong key
+ */
+export function defineStudy(study: StudyDefinition): StudyFile {
+  const { name } = Object(study) as Partial<StudyDefinition>;
+  const path = `study ${typeof name === 'string' ? name : 'without a name'}`;
+  const error = (_: Path, message: string, fix?: string) => new ConfigurationError(`${path}: ${message}`, { fix });
+  const source = check(studySchema, study, (problems) => error([], problems.map(({ message }) => message).join('; ')));
+  // JSON is YAML: the record of the study can be read, and run, as a file.
+  return { path, text: `${JSON.stringify(study, undefined, 2)}\n`, source, error };
 }
 
 interface Problem {

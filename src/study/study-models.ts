@@ -1,9 +1,10 @@
 /** The models that a study names: the lab's by their names, the user's by files, which are loaded before anything is planned. */
 import { dirname } from 'node:path';
-import { modelDefinition } from '../models/registry.ts';
+import type { ModelDefinition } from '../models/model.ts';
+import { modelDefinition, modelNames } from '../models/registry.ts';
 import { isCodeFile, type LoadFileOptions } from '../user/load-file.ts';
 import { loadModel, type LoadedModel } from '../user/model-file.ts';
-import { AblateError } from '../util/errors.ts';
+import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import type { StudyFile } from './study-file.ts';
 
@@ -12,6 +13,17 @@ export type StudyModels = (name: string) => LoadedModel;
 
 /** For studies without files of code. */
 export const labModels: StudyModels = (name) => ({ definition: modelDefinition(name), file: undefined });
+
+/** For studies that name models of the program's own, beside the lab's. Throws ConfigurationError if two have one name. */
+export function studyModels(...definitions: readonly ModelDefinition[]): StudyModels {
+  const names = [...modelNames(), ...definitions.map(({ name }) => name)];
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new ConfigurationError(`two models are called "${twice}"`, { fix: 'give the one of your own another name' });
+  }
+  const byName = new Map(definitions.map((definition) => [definition.name, { definition, file: undefined }]));
+  return (name) => byName.get(name) ?? labModels(name);
+}
 
 /**
  * Loads the files of code that a study names as models, relative to its own folder.

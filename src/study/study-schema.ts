@@ -113,6 +113,8 @@ export const studySchema = z.strictObject({
   halving: halving.optional().describe('Designs grid and random: stop hopeless trials early (successive halving).'),
 });
 
+/** A study as it is written: what has a default may be left out. */
+export type StudyDefinition = Readonly<z.input<typeof studySchema>>;
 export type StudySource = Readonly<z.output<typeof studySchema>>;
 export type FactorSource = StudySource['factors'][number];
 export type HalvingRule = Readonly<z.output<typeof halving>>;

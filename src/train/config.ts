@@ -18,11 +18,22 @@ import { defaultRecipe, recipeByName } from './recipes/registry.ts';
 /**
  * The complete configuration of a run.
  *
- * @param layers what the user gave, the strongest last: a study file's keys, then the flags
+ * @param layers what the user gave, the strongest last: a study file's keys, then the flags. `model` is the name of one of the lab's, or
+ *   what `defineModel` has returned
  * @throws ConfigurationError naming the key, its value and what is allowed
+ *
+ * @example
+ * resolveConfig({ model: 'tuto', recipe: 'modern', steps: 2000 });
  */
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingConfig {
-  return resolveWith(modelDefinition, ...layers);
+  const model = lastOf(layers, 'model');
+  if (!isDefinition(model)) return resolveWith(modelDefinition, ...layers);
+  const named = layers.map((layer) => (layer['model'] === undefined ? layer : { ...layer, model: model.name }));
+  return resolveWith(() => model, ...named);
+}
+
+function isDefinition(model: unknown): model is ModelDefinition {
+  return typeof (Object(model) as Partial<ModelDefinition>).build === 'function';
 }
 
 /** Finds a model by what a configuration calls it. Throws ConfigurationError if there is none. */

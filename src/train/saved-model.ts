@@ -86,6 +86,29 @@ export function fixedReference(reference: string, runsFolder: string): string {
   return reference === run?.model ? runName(run) : reference;
 }
 
+export interface TrainedModelOptions {
+  /** The folder of all runs; default `runs`. */
+  readonly runsFolder?: string;
+  /** Of a file from elsewhere, which does not say: the name of its model, and its settings. */
+  readonly given?: ConfigOverrides;
+  /** Of a file from elsewhere: its model, where it is none of the lab's own. */
+  readonly definition?: ModelDefinition | undefined;
+}
+
+/**
+ * Reads the weights that a reference names (see `findWeights`) with all that they say of themselves.
+ *
+ * @returns with the run that they are of; undefined for a file
+ * @throws DataError if there are none, or they are damaged
+ */
+export function readTrainedModel(
+  reference: string,
+  { runsFolder = 'runs', given = {}, definition }: TrainedModelOptions = {},
+): { readonly saved: SavedModel; readonly run: Run | undefined } {
+  const { path, run } = findWeights(reference, runsFolder);
+  return { saved: readSavedModel(path, given, definition), run };
+}
+
 /**
  * Reads a checkpoint, or a safetensors file from elsewhere, of which `given` must name the model.
  *

@@ -1,5 +1,6 @@
 /** What kind of file it is, by the end of its name. */
 import { basename } from 'node:path';
+import { ConfigurationError } from './errors.ts';
 
 /** A file of weights, which may be compressed. */
 export const weightsFileName = /\.safetensors(\.gz)?$/;
@@ -10,4 +11,10 @@ export const frozenFileName = /\.onnx(\.gz)?$/;
 /** A run as files that are handed on name it. One that is not where runs are kept is known by its path here, of which others see the last part. */
 export function sharedRunName(name: string): string {
   return /^[^/]+\/\d+$/.test(name) ? name : basename(name);
+}
+
+/** @throws ConfigurationError if a name is not that of an ONNX file, which may be compressed */
+export function requireFrozenName(file: string): void {
+  if (frozenFileName.test(file)) return;
+  throw new ConfigurationError(`output (=${file}) must end in .onnx, or in .onnx.gz to be compressed`);
 }

@@ -7,7 +7,7 @@ import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { defaultThreads, threadsAsRecorded } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
-import { frozenFileName } from '../../util/file-names.ts';
+import { frozenFileName, requireFrozenName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/limits.ts';
@@ -28,7 +28,7 @@ import {
   type Assignments,
 } from '../options.ts';
 import { existingFrozenFile } from '../existing-file.ts';
-import { claimOutput, claimReport, forceOption, requireFrozenName } from '../output-file.ts';
+import { claimOutput, claimReport, forceOption } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';

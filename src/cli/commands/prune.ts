@@ -206,9 +206,9 @@ async function claim(model: string, source: string, { output, force }: Options):
   return { file, output: claimOutput(file, { source, what: 'prune', force: force === true }) };
 }
 
-async function encodeWeights(file: string, { tensors, metadata }: PrunedNetwork): Promise<Uint8Array> {
-  const { encodeWeightsFile } = await import('../../compress/weights-file.ts');
-  return encodeWeightsFile(file, tensors, metadata);
+async function encodeWeights(file: string, { saved }: PrunedNetwork): Promise<Uint8Array> {
+  const { encodeSavedWeights } = await import('../../compress/weights-file.ts');
+  return encodeSavedWeights(file, saved);
 }
 
 function interruption({ run, step, steps }: PruneResult): Interruption {

@@ -18,7 +18,7 @@ import type { SavedModel } from '../../train/saved-model.ts';
 import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
-import { frozenFileName, weightsFileName } from '../../util/file-names.ts';
+import { frozenFileName, requireFrozenName, weightsFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/limits.ts';
@@ -39,7 +39,7 @@ import {
   runsDirOption,
   type Assignments,
 } from '../options.ts';
-import { claimOutput, forceOption, requireFrozenName } from '../output-file.ts';
+import { claimOutput, forceOption } from '../output-file.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';

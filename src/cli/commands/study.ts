@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { join, resolve } from 'node:path';
+import type { StudyFilesOptions } from '../../compress/quantize/study-files.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import { validationCount } from '../../data/image-set.ts';
 import type { RunStatus } from '../../runs/run-status.ts';
@@ -9,7 +10,7 @@ import type { ImageFacts } from '../../study/predict.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
 import type { StudyModels } from '../../study/study-models.ts';
-import { isOver, type RecordedDataset, type StudyRun } from '../../study/study-state.ts';
+import { isOver, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
@@ -85,8 +86,7 @@ async function study(path: string, options: Options): Promise<void> {
   planStudy(file, await knownFacts(), models);
   claimStudyReport(file.source.name, options);
   const dataset = await loadImages(file.source.dataset, options);
-  const recorded = recordedDataset(dataset, file);
-  const plan = planStudy(file, recorded, models);
+  const plan = planStudy(file, dataset, models);
   const { createPredictor } = await import('../../study/predict.ts');
   const predictor = createPredictor(options.runsDir, factsOf(dataset));
   const display = studyDisplay(plan, launcher, predictor);
@@ -96,8 +96,7 @@ async function study(path: string, options: Options): Promise<void> {
     runs = await interruptible('stopping the runs after their steps, and saving', (signal) =>
       runStudy({
         plan,
-        file: { path, text: file.text },
-        dataset: recorded,
+        dataset,
         launcher,
         runsFolder: options.runsDir,
         data: { dataDir: options.dataDir, dataUrl: options.dataUrl },
@@ -142,7 +141,7 @@ async function study(path: string, options: Options): Promise<void> {
  * @returns how many files are left, if it was stopped
  */
 async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset: Dataset, options: Options): Promise<number> {
-  const { measureStudyFile, unmeasuredFiles } = await import('../../compress/quantize/study-files.ts');
+  const { measureStudyFiles, unmeasuredFiles } = await import('../../compress/quantize/study-files.ts');
   const tasks = unmeasuredFiles(plan, runs, options.runsDir);
   if (tasks.length === 0) return 0;
   const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
@@ -151,15 +150,14 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
   const progress = createProgress({ unit: 'file', total: tasks.length });
   try {
     return await interruptible('stopping', async (signal) => {
-      for (const [done, task] of tasks.entries()) {
-        const { variant, seed } = task.planned;
-        progress.update(done, `${variant}, seed ${seed}`);
-        const result = await measureStudyFile(task, { ...work, signal });
-        if (result === undefined) return tasks.length - done;
-        progress.log(`${variant}, seed ${seed}: ${formatAccuracy(result.evaluation.accuracy)}, ${formatBytes(result.bytes)}`);
-      }
-      progress.update(tasks.length, '');
-      return 0;
+      const onFile: StudyFilesOptions['onFile'] = ({ planned: { variant, seed } }, done, total, result) => {
+        const what = `${variant}, seed ${seed}`;
+        progress.update(done, done === total ? '' : what);
+        if (result !== undefined) {
+          progress.log(`${what}: ${formatAccuracy(result.evaluation.accuracy)}, ${formatBytes(result.bytes)}`);
+        }
+      };
+      return await measureStudyFiles(plan, runs, { ...work, runsFolder: options.runsDir, onFile, signal });
     });
   } finally {
     progress.finish();
@@ -170,10 +168,6 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
 async function knownFacts() {
   const { cifar10Classes: classes } = await import('../../data/cifar10.ts');
   return { shape: [3, 32, 32], classes, testImages: 10_000, validationImages: 5_000 } as const;
-}
-
-function recordedDataset({ shape, classes, synthetic, fingerprint }: Dataset, { source }: StudyFile): RecordedDataset {
-  return { name: source.dataset, shape, synthetic, fingerprint, classes };
 }
 
 function factsOf({ shape, classes, train, test }: Dataset): ImageFacts {

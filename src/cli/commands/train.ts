@@ -226,8 +226,8 @@ async function configOf(
     return resumeConfig(resume, overrides);
   }
   const { definition } = loaded!;
-  const { resolveWith } = await import('../../train/config.ts');
-  const config = resolveWith(() => definition, { ...overrides, model: definition.name });
+  const { resolveConfig } = await import('../../train/config.ts');
+  const config = resolveConfig({ ...overrides, model: definition });
   const { fixedReference } = await import('../../train/saved-model.ts');
   const fixed = (reference: string) => fixedReference(reference, runsFolder);
   return { ...config, init: fixed(config.init), teacher: fixed(config.teacher) };

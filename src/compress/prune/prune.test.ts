@@ -73,7 +73,7 @@ describe('without steps', () => {
     for (const { name, role } of network.parameters) {
       const before = untrained.file.tensors.get(name)!.data;
       const expected = role === 'weight' ? before.map((value) => (Math.abs(value) < threshold ? 0 : value)) : before;
-      expect(pruned!.tensors.get(name)!.data).toEqual(expected);
+      expect(pruned!.saved.file.tensors.get(name)!.data).toEqual(expected);
     }
     const { before, ...rest } = record;
     expect(rest).toEqual({ format: 'ablate-pruning-1', method: 'weights', source: 'squeeze0.safetensors', layers: [] });
@@ -82,7 +82,7 @@ describe('without steps', () => {
     expect(pruned!.report.parameters).toBe(before.parameters);
     expect(pruned!.report.evaluation!.loss).not.toBe(before.evaluation!.loss);
     expect(Object.keys(pruned!.report.evaluation!).sort()).toEqual(['accuracy', 'images', 'loss', 'split']);
-    expect(pruned!.metadata).toEqual({
+    expect(pruned!.saved.file.metadata).toEqual({
       model: 'squeeze0',
       config: JSON.stringify(plan.config),
       classifier: JSON.stringify(encodeClassifier(plan.classifier)),
@@ -97,10 +97,10 @@ describe('without steps', () => {
     for (const { before, after } of record.layers) expect(after).toBe(before / 2);
     expect(plan.config.modelSettings).toEqual(untrained.config.modelSettings);
     expect(plan.classifier.network.layers[0]!.outputShape[0]).toBe(4);
-    expect(decodeClassifier(JSON.parse(pruned!.metadata['classifier']!), 'the file')).toEqual(plan.classifier);
-    expect(pruned!.tensors.get('conv1.weight')!.shape[0]).toBe(4);
+    expect(decodeClassifier(JSON.parse(pruned!.saved.file.metadata['classifier']!), 'the file')).toEqual(plan.classifier);
+    expect(pruned!.saved.file.tensors.get('conv1.weight')!.shape[0]).toBe(4);
     expect(pruned!.report.operations).toBeLessThan(0.5 * record.before.operations);
-    expect(JSON.parse(pruned!.metadata['config']!)).toEqual(plan.config);
+    expect(JSON.parse(pruned!.saved.file.metadata['config']!)).toEqual(plan.config);
   });
 
   test('with val, both are measured on the images that are kept out', async () => {

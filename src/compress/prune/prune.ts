@@ -54,13 +54,13 @@ export interface FilterPruning {
 
 export interface PruningRequest {
   readonly source: SavedModel;
-  /** How the user named the source: a run or a file. */
-  readonly reference: string;
+  /** How the user named the source: a run or a file. Default: its path. */
+  readonly reference?: string;
   readonly method: WeightPruning | FilterPruning;
-  /** Of training, for each round; 0 prunes only. */
-  readonly steps: number;
+  /** Of training, for each round; default 0: prunes only. */
+  readonly steps?: number;
   /** Of the configuration that the source was trained with: `requireTrainingOverrides` says which keys. */
-  readonly overrides: ConfigOverrides;
+  readonly overrides?: ConfigOverrides;
   /** Where runs are that the reference and a teacher name; given, the name of a model is taken for its newest run. */
   readonly runsFolder?: string;
 }
@@ -97,8 +97,8 @@ export interface PruneResult {
 
 export interface PrunedNetwork {
   readonly report: NetworkReport;
-  readonly tensors: ReadonlyMap<string, Tensor>;
-  readonly metadata: Readonly<Record<string, string>>;
+  /** Its weights alone: to be evaluated, frozen, pruned again or written (`encodeSavedWeights`). */
+  readonly saved: SavedModel & { readonly classifier: Classifier };
 }
 
 /** `pruning.json` in the folder of the run: what a training of a pruned network is compared with. */
@@ -126,7 +126,7 @@ export interface PruningWork {
  * @throws ConfigurationError or DataError for what cannot be done
  */
 export function planPruning(request: PruningRequest, dataset: Dataset): PruningPlan {
-  const { source, method, steps, overrides } = request;
+  const { source, method, steps = 0, overrides = {} } = request;
   const original = classifierFor(source, dataset);
   requireFits(original, dataset, source.path);
   requireTrainingOverrides(overrides);
@@ -161,7 +161,7 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
 }
 
 /** Runs get their own names, as the newest run of a model is another one once this training has begun. */
-function fixedReferences({ reference, overrides, runsFolder }: PruningRequest) {
+function fixedReferences({ source, reference = source.path, overrides = {}, runsFolder }: PruningRequest) {
   const { teacher } = overrides;
   if (runsFolder === undefined) return { reference, teacher };
   const fixed = typeof teacher === 'string' ? fixedReference(teacher, runsFolder) : teacher;
@@ -187,10 +187,14 @@ export function startOf({ request: { source }, shrunk }: PruningPlan): NamedWeig
   return { path, file: { tensors: withMasks(shrunk.weights, shrunk.masks), metadata: {} } };
 }
 
-/** Prunes and trains as planned. Interrupted before training, or while what is left is evaluated without training, nothing is kept. */
-export async function prune(plan: PruningPlan, work: PruningWork & { readonly runsFolder: string }): Promise<PruneResult> {
+/**
+ * Prunes and trains as planned. Interrupted before training, or while what is left is evaluated without training, nothing is kept.
+ *
+ * @param work its `runsFolder` gets the run that trains what is left; without one the training records nothing
+ */
+export async function prune(plan: PruningPlan, work: PruningWork & { readonly runsFolder?: string }): Promise<PruneResult> {
   const { request, reference, config, classifier, shrunk } = plan;
-  const { source, method, steps } = request;
+  const { source, method, steps = 0 } = request;
   const original = classifierFor(source, work.dataset);
   // Both on the same images.
   const sourceConfig = { ...source.config, val: config.val };
@@ -214,8 +218,9 @@ export async function prune(plan: PruningPlan, work: PruningWork & { readonly ru
     const tensors = shrunk?.weights ?? withoutSmallWeights(original.network, weightsOf(source), method);
     return { ...untrained, ...(await describe(source, config, classifier, tensors, work)) };
   }
+  const { runsFolder } = work;
   const start = {
-    record: { runsFolder: work.runsFolder, files: { [recordName]: record } },
+    ...(runsFolder !== undefined && { record: { runsFolder, files: { [recordName]: record } } }),
     initialWeights: startOf(plan),
     classifier,
   };
@@ -304,7 +309,8 @@ async function describe(
   const metadata = weightsMetadata(saved, config, classifier);
   const report = await reportOf(classifier, tensors, config, metadata, work);
   if (report.evaluation === null) return { status: 'interrupted', pruned: undefined };
-  return { status: 'finished', pruned: { tensors, metadata, report } };
+  const { path, step } = saved;
+  return { status: 'finished', pruned: { saved: { path, file: { tensors, metadata }, config, step, classifier }, report } };
 }
 
 async function reportOf(

@@ -15,6 +15,7 @@ import {
   type QuantizationSettings,
 } from '../../deploy/quantization.ts';
 import { decodeModel, encodeModel, type GraphProto, type ModelProto } from '../../deploy/onnx/schema.ts';
+import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { check } from '../../util/schema.ts';
 import { weightedLayers, withoutLayers, type WeightedLayer } from './layers.ts';
@@ -46,7 +47,8 @@ export interface CheckSettings {
   readonly imageSet?: ImageSet | undefined;
   /** Largest loss of accuracy allowed, in points; default: any. */
   readonly maxDrop?: number | undefined;
-  readonly threads: number;
+  /** Of ONNX Runtime; default the physical cores. */
+  readonly threads?: number | undefined;
   readonly onLayer?: ((done: number, total: number, layer: string) => void) | undefined;
 }
 
@@ -187,7 +189,7 @@ async function checkLayers(
   plain: (layers: readonly string[]) => Uint8Array,
   float: Uint8Array,
   chosen: Pick<Check, 'images' | 'shape'>,
-  { maxDrop, threads, onLayer }: CheckSettings,
+  { maxDrop, threads = defaultThreads(), onLayer }: CheckSettings,
 ): Promise<{ readonly layers: readonly string[]; readonly measured: MeasuredCheck }> {
   const reference = await prepareCheck(float, { ...chosen, threads });
   const sensitivities = await measureSensitivities(names, plain, reference, (done, layer) =>

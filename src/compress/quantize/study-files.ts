@@ -48,6 +48,34 @@ export function unmeasuredFiles(plan: StudyPlan, runs: readonly StudyRun[], runs
 }
 
 /**
+ * Makes, evaluates and records every file that is left to measure of a study; none, where it asks for no quantization.
+ *
+ * @param runs from `runStudy`
+ * @returns how many are left: more than 0 only if it was stopped
+ * @throws what `measureStudyFile` throws
+ */
+export async function measureStudyFiles(
+  plan: StudyPlan,
+  runs: readonly StudyRun[],
+  { runsFolder, onFile, ...measuring }: FileMeasuring & StudyFilesOptions,
+): Promise<number> {
+  const tasks = unmeasuredFiles(plan, runs, runsFolder);
+  for (const [done, task] of tasks.entries()) {
+    onFile?.(task, done, tasks.length);
+    const result = await measureStudyFile(task, measuring);
+    if (result === undefined) return tasks.length - done;
+    onFile?.(task, done + 1, tasks.length, result);
+  }
+  return 0;
+}
+
+export interface StudyFilesOptions {
+  readonly runsFolder: string;
+  /** Before and after each file, then with its result; `done` of `total` are measured. */
+  readonly onFile?: (task: StudyFileTask, done: number, total: number, result?: FileResult) => void;
+}
+
+/**
  * Makes, evaluates and records one file.
  *
  * @returns undefined if it was stopped

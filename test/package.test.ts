@@ -1,0 +1,136 @@
+/** The package as it is published: built, packed, and used from an empty folder by a TypeScript program and by `npx ablate`. */
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { extract, list } from 'tar';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { apiExamples } from './api-examples.ts';
+import { loadOnednn, noOnednn } from './load-onednn.ts';
+import { skippable } from './skippable.ts';
+
+const root = join(import.meta.dirname, '..');
+const modules = join(root, 'node_modules');
+const folder = mkdtempSync(join(tmpdir(), 'ablate-package-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const program = join(folder, 'program');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  readonly files: readonly string[];
+  readonly dependencies: Readonly<Record<string, string>>;
+};
+const tsc = join(modules, 'typescript/bin/tsc');
+const reason = (await loadOnednn()) === undefined ? noOnednn : undefined;
+
+interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(file: string, args: readonly string[], cwd: string): Promise<Finished> {
+  try {
+    return { code: 0, ...(await promisify(execFile)(file, args, { cwd, encoding: 'utf8' })) };
+  } catch (error) {
+    return error as Finished;
+  }
+}
+
+async function succeed(file: string, args: readonly string[], cwd: string): Promise<string> {
+  const { code, stdout, stderr } = await run(file, args, cwd);
+  expect(code, `${file} ${args.join(' ')}\n${stdout}\n${stderr}`).toBe(0);
+  return stdout;
+}
+
+/** What `npm run build` compiles, with all else that package.json lists; without the pages, which Vite builds, and the large trained networks. */
+async function pack(): Promise<string> {
+  const package_ = join(folder, 'package');
+  await succeed(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(package_, 'dist')], root);
+  const others = manifest.files.filter((entry) => entry !== 'dist' && !entry.startsWith('trained_models'));
+  for (const entry of ['package.json', ...others]) cpSync(join(root, entry), join(package_, entry), { recursive: true });
+  await succeed('npm', ['pack', '--offline', '--ignore-scripts', '--pack-destination', folder], package_);
+  return join(folder, 'ablate-0.1.0.tgz');
+}
+
+/** What `npm install <tarball>` makes, the packages that it depends on taken from here. */
+async function install(tarball: string): Promise<void> {
+  const installed = join(program, 'node_modules');
+  mkdirSync(join(installed, 'ablate'), { recursive: true });
+  await extract({ file: tarball, cwd: join(installed, 'ablate'), strip: 1 });
+  for (const name of [...Object.keys(manifest.dependencies), '@types/node']) {
+    mkdirSync(dirname(join(installed, name)), { recursive: true });
+    symlinkSync(join(modules, name), join(installed, name));
+  }
+  mkdirSync(join(installed, '.bin'));
+  symlinkSync('../ablate/bin/ablate.js', join(installed, '.bin/ablate'));
+}
+
+const main = `
+import { createClassifier, createOnednnEngine, freeze, generateSynthetic, resolveConfig, train, type TrainResult } from 'ablate';
+import net from './net.js';
+
+const dataset = generateSynthetic({ trainCount: 40, testCount: 10 });
+const config = resolveConfig({ model: net, dataset: dataset.name, steps: 2, batchSize: 4, threads: 1 });
+const engine = createOnednnEngine({ threads: 1 });
+const { saved, step }: TrainResult = await train({ config, engine, dataset, classifier: createClassifier(config, dataset, net) });
+const { metadata, encode } = await freeze({ saved: saved!, engine });
+console.log(step, metadata.classes.length, encode(null).length > 1000);
+`;
+
+const options = {
+  compilerOptions: {
+    ...{ target: 'es2022', lib: ['es2023'], module: 'nodenext', strict: true, skipLibCheck: false, outDir: 'out' },
+    ...{ noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, verbatimModuleSyntax: true },
+  },
+  include: ['*.ts'],
+};
+
+/** Those that are not within declarations of other packages, some of which want a browser's types or looser rules. */
+function ownErrors(output: string): string[] {
+  return output.split('\n').filter((line) => /^\S.*: error /.test(line) && !/node_modules\/(?!ablate\/)/.test(line));
+}
+
+let tarball: string;
+beforeAll(async () => {
+  tarball = await pack();
+  await install(tarball);
+  writeFileSync(join(program, 'package.json'), JSON.stringify({ name: 'program', type: 'module' }));
+  writeFileSync(join(program, 'tsconfig.json'), JSON.stringify(options));
+});
+
+test('the package has all that it lists, and no sources or tests', async () => {
+  const packed: string[] = [];
+  await list({ file: tarball, onReadEntry: ({ path }) => packed.push(path.replace(/^package\//, '')) });
+  for (const entry of manifest.files.filter((each) => !each.startsWith('trained_models'))) {
+    expect(
+      packed.some((path) => path === entry || path.startsWith(`${entry}/`)),
+      entry,
+    ).toBe(true);
+  }
+  expect(packed).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'templates/model.ts']));
+  expect(packed.filter((path) => /(^(src|test|bench)\/|\.test\.)/.test(path))).toEqual([]);
+});
+
+test('the command works where it is installed', async () => {
+  const tuto = JSON.parse(await succeed('npx', ['--no', 'ablate', 'info', 'tuto', '--json'], program)) as { parameters: number };
+  expect(tuto.parameters).toBe(1_068_298);
+  await succeed('npx', ['--no', 'ablate', 'new', 'model', 'my-net.ts'], program);
+  expect(existsSync(join(program, 'my-net.ts'))).toBe(true);
+});
+
+test('what ablate new writes, the examples of docs/api.md and a program have the right types; a wrong one is refused', async () => {
+  for (const { file, code } of apiExamples()) writeFileSync(join(program, file), code);
+  writeFileSync(join(program, 'main.ts'), main);
+  writeFileSync(join(program, 'wrong.ts'), "import { count } from 'ablate';\ncount('16', 'filters');\n");
+  const { stdout } = await run(process.execPath, [tsc, '-p', '.'], program);
+  expect(ownErrors(stdout)).toEqual([expect.stringMatching(/^wrong\.ts\(2,7\): error TS2345:/)]);
+});
+
+test('nothing but the library can be imported', async () => {
+  writeFileSync(join(program, 'inside.js'), "await import('ablate/dist/train/train.js');\n");
+  expect((await run(process.execPath, ['inside.js'], program)).stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');
+});
+
+test.skipIf(reason !== undefined)(skippable('the program trains and freezes a network', reason), async () => {
+  expect(await succeed(process.execPath, ['out/main.js'], program)).toBe('2 10 true\n');
+});
