@@ -15,6 +15,7 @@ export const commandNames = [
   'freeze',
   'quantize',
   'compress',
+  'export',
   'label',
   'demo',
   'bench',
