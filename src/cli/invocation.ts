@@ -22,6 +22,7 @@ export const commandNames = [
   'study',
   'report',
   'runs',
+  'show',
   'ui',
   'data',
   'doctor',

@@ -15,6 +15,7 @@ import { addPruneCommand } from './commands/prune.ts';
 import { addQuantizeCommand } from './commands/quantize.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addRunsCommand } from './commands/runs.ts';
+import { addShowCommand } from './commands/show.ts';
 import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { addUiCommand } from './commands/ui.ts';
@@ -42,6 +43,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addStudyCommand,
   addReportCommand,
   addRunsCommand,
+  addShowCommand,
   addUiCommand,
   addDataCommand,
   addDoctorCommand,

@@ -2,6 +2,7 @@
 import type { Dataset, SplitName } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import type { Run } from '../runs/run-folder.ts';
+import type { OnImage } from '../train/evaluate.ts';
 import { letEventsIn } from '../train/events.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import type { SavedModel } from '../train/saved-model.ts';
@@ -23,6 +24,8 @@ export interface FrozenEvaluationOptions {
   readonly limit?: number;
   /** Is given the logits of each batch, `[count, classes]`. */
   readonly onLogits?: (logits: Float32Array) => void;
+  /** Is given what the file says of each image. */
+  readonly onImage?: OnImage | undefined;
 }
 
 /** More are no faster, and only take memory. */
@@ -35,15 +38,20 @@ const mostAtATime = 1000;
  * @throws DataError if the data set has other classes than the file, or smaller images than its network sees
  */
 export async function evaluateFrozen(options: FrozenEvaluationOptions, signal?: AbortSignal): Promise<Evaluation | undefined> {
-  const { session, metadata, dataset, split, batchSize = 100, limit = Infinity, onLogits } = options;
+  const { session, metadata, dataset, split, batchSize = 100, limit = Infinity, onLogits, onImage } = options;
   requireFitting(metadata, dataset);
   const set = splitOf(dataset, split, metadata.config.val);
   const classes = dataset.classes.length;
   const tally = createTally(dataset.classes);
+  let image = 0;
   for (const { batch, labels } of imageBatches(set, dataset.shape, Math.min(batchSize, mostAtATime), limit)) {
     const { logits } = await session.run(batch);
     onLogits?.(logits);
-    for (let n = 0; n < batch.count; n++) tally.add(labels[n]!, logits.subarray(n * classes, (n + 1) * classes));
+    for (let n = 0; n < batch.count; n++) {
+      const own = logits.subarray(n * classes, (n + 1) * classes);
+      tally.add(labels[n]!, own);
+      onImage?.(image++, labels[n]!, own);
+    }
     await letEventsIn();
     if (signal?.aborted === true) return undefined;
   }

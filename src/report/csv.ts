@@ -1,7 +1,7 @@
 /** Tables with plain values for spreadsheets and programs: RFC 4180, fractions and seconds as numbers. */
 import type { ReportData } from './report-data.ts';
 
-type Cell = string | number | undefined;
+export type Cell = string | number | undefined;
 
 export function effectsCsv({ effects }: ReportData): string {
   const header = [
@@ -50,7 +50,8 @@ export function runsCsv({ variants }: ReportData): string {
   return csv([header, ...rows]);
 }
 
-function csv(rows: readonly (readonly Cell[])[]): string {
+/** Rows as text, the first of them the names of the columns. */
+export function csv(rows: readonly (readonly Cell[])[]): string {
   return rows.map((row) => `${row.map(quote).join(',')}\r\n`).join('');
 }
 

@@ -141,8 +141,19 @@ describe('an evaluation', () => {
         sum: (values: Numbers) => sums.push(values.slice() as Float64Array),
       };
       const evaluator = evaluatorOf({ collective });
-      const evaluation = (await evaluator.run())!;
+      const seen: number[] = [];
+      const evaluation = (await evaluator.run(undefined, (image, label) => {
+        expect(label).toBe(images.test.labels[image]);
+        seen.push(image);
+      }))!;
       counted.push(evaluation.images);
+      expect(seen).toEqual(
+        [
+          [0, 1],
+          [2, 3],
+          [4, 5, 6],
+        ][rank],
+      );
       // Whether it was stopped, then what it counted.
       expect(sums.map(({ length }) => length)).toEqual([1, 17]);
       const part = sliceImages(images.test, [0, 2, 4][rank]!, [2, 4, 7][rank]!);

@@ -36,10 +36,13 @@ export interface Evaluator {
    * One pass with the weights now in `parameters`. Calls must not overlap.
    *
    * @param signal stops the pass, on whichever process; it then returns undefined on all, and the evaluator is of no further use
+   * @param onImage is given each image of this process's part: its position in the split, its label and its logits
    */
-  run(signal?: AbortSignal): Promise<Evaluation | undefined>;
+  run(signal?: AbortSignal, onImage?: OnImage): Promise<Evaluation | undefined>;
   dispose(): Promise<void>;
 }
+
+export type OnImage = (image: number, label: number, logits: Float32Array) => void;
 
 export function createEvaluator({
   engine,
@@ -52,7 +55,7 @@ export function createEvaluator({
   precision = 'f32',
   collective = singleProcess,
 }: EvaluatorOptions): Evaluator {
-  const images = partOf(splitOf(dataset, split, useVal), collective);
+  const { images, first } = partOf(splitOf(dataset, split, useVal), collective);
   const batchSize = Math.min(largestBatch, images.count);
   const views = viewsOf(tta);
   // Before the loaders: where it fails, no thread has been started.
@@ -88,12 +91,15 @@ export function createEvaluator({
   return {
     parameters: plan.parameters,
 
-    async run(signal) {
+    async run(signal, onImage) {
       const tally = createTally(dataset.classes);
       const stopped = new Float64Array(1);
+      let image = first;
       for (let batch = await nextBatch(); batch !== undefined; batch = await nextBatch()) {
         for (let n = 0; n < batch.count; n++) {
-          tally.add(batch.labels[n]!, mean.subarray(n * classes, (n + 1) * classes));
+          const logits = mean.subarray(n * classes, (n + 1) * classes);
+          tally.add(batch.labels[n]!, logits);
+          onImage?.(image++, batch.labels[n]!, logits);
         }
         await letEventsIn();
         if (signal?.aborted === true) {
@@ -114,11 +120,12 @@ export function createEvaluator({
   };
 }
 
-/** This process's images; all processes' together are every image once. */
-function partOf(images: ImageSet, { rank, worldSize }: Collective): ImageSet {
+/** This process's images, and the position of the first of them; all processes' together are every image once. */
+function partOf(images: ImageSet, { rank, worldSize }: Collective): { readonly images: ImageSet; readonly first: number } {
   if (images.count < worldSize) {
     throw new ConfigurationError(`${images.count} images to evaluate are too few for ${worldSize} processes`);
   }
   const border = (process: number): number => Math.floor((process * images.count) / worldSize);
-  return sliceImages(images, border(rank), border(rank + 1));
+  const first = border(rank);
+  return { images: sliceImages(images, first, border(rank + 1)), first };
 }

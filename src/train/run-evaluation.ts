@@ -1,6 +1,8 @@
 /** The evaluations during a run: of every image, shared by all processes, recorded with the step. */
 import { fromFirst } from '../cluster/agreement.ts';
+import { splitOf } from '../data/image-set.ts';
 import { createEvaluator, type Evaluator } from './evaluate.ts';
+import { collectPredictions } from './predictions.ts';
 import type { RecordedEvaluation } from './recorded-evaluation.ts';
 import type { WeightsEvaluation } from './train-options.ts';
 import type { TrainingUnderWay } from './training-start.ts';
@@ -32,6 +34,7 @@ export function createRunEvaluation({
   return {
     async run() {
       const evaluations: WeightsEvaluation[] = [];
+      const predictions = collectPredictions(splitOf(dataset, split, config.val).count);
       for (const weights of weightsKinds) {
         const values = trainer.weights(weights);
         if (values === undefined) continue;
@@ -46,13 +49,16 @@ export function createRunEvaluation({
           collective,
         });
         copyParameters(plan.parameters, values, evaluator.parameters);
-        const evaluation = await evaluator.run(signal);
+        // The first kind of weights is the one that counts.
+        const evaluation = await evaluator.run(signal, evaluations.length === 0 ? predictions.add : undefined);
         if (evaluation === undefined) return false;
         evaluations.push({ ...evaluation, step: trainer.step, weights });
       }
       const [first] = evaluations;
       if (first === undefined) return true;
-      // In full before its line in the metrics, which so says that both are there.
+      collective.sum(predictions.rows);
+      // In full before its line in the metrics, which so says that all is there.
+      recorder.predictions(predictions, first);
       recorder.evaluation(first);
       if (!recorder.hasEvaluation(trainer.step)) recorder.metrics(trainer.step, evaluationMetrics(evaluations), first.accuracy);
       latest = evaluations;

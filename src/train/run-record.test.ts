@@ -16,6 +16,7 @@ import { createClassifier, decodeClassifier, networkChecksum } from './classifie
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { recordedClassifier } from './recorded-classifier.ts';
+import { readPredictions } from './predictions.ts';
 import { readEvaluation } from './recorded-evaluation.ts';
 import { resumeConfig } from './resume.ts';
 import type { TrainHooks, TrainOptions, WeightsEvaluation } from './train-options.ts';
@@ -132,6 +133,16 @@ describe('a run', () => {
     expect(evaluations).toEqual(seen.slice(4));
     expect(readEvaluation(run!)).toEqual({ ...seen[4]!, datasetFingerprint: dataset.fingerprint });
     expect(readStatus(run!)).toMatchObject({ status: 'finished', step: 7, steps: 7, accuracy: seen[4]!.accuracy });
+    // Of each image what the evaluation counts, and of the averages alone.
+    const { count, at, ...of } = readPredictions(run!)!;
+    expect(of).toEqual({ split: 'test', tta: 'none', step: 7, weights: 'ema', datasetFingerprint: dataset.fingerprint });
+    const confusion = seen[4]!.confusion.map((row) => row.map(() => 0));
+    for (let image = 0; image < count; image++) {
+      const { label, prediction } = at(image);
+      expect(label).toBe(dataset.test.labels[image]);
+      confusion[label]![prediction]!++;
+    }
+    expect(confusion).toEqual(seen[4]!.confusion);
     // Six images in two batches of 5 ms.
     expect(seen.map(({ imagesPerSecond }) => Math.round(imagesPerSecond))).toEqual(Array(6).fill(600));
     // The averages lag behind.

@@ -11,6 +11,7 @@ import { metricsPath, type Run } from '../runs/run-folder.ts';
 import { writeStatus, type RunState } from '../runs/run-status.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import type { TrainingConfig } from './config-schema.ts';
+import { writePredictions, type PredictionCollector, type PredictionsRecord } from './predictions.ts';
 import { readEvaluation, writeEvaluation, type RecordedEvaluation } from './recorded-evaluation.ts';
 
 export interface RunRecorder {
@@ -20,6 +21,8 @@ export interface RunRecorder {
   metrics(step: number, values: Metrics, accuracy?: number): void;
   /** Keeps an evaluation in full (classes, confusions) as the run's latest. */
   evaluation(evaluation: Omit<RecordedEvaluation, 'datasetFingerprint'>): void;
+  /** Keeps what an evaluation says of each image, as the run's latest. */
+  predictions(predictions: PredictionCollector, evaluation: Omit<PredictionsRecord, 'datasetFingerprint'>): void;
   /** Whether the metrics have an evaluation of that step, which a run that is continued may have been at. */
   hasEvaluation(step: number): boolean;
   /** The evaluation of that step in full; undefined if it or its line in the metrics is missing. */
@@ -40,6 +43,7 @@ export const silentRecorder: RunRecorder = {
   inputs: () => undefined,
   metrics: () => undefined,
   evaluation: () => undefined,
+  predictions: () => undefined,
   hasEvaluation: () => false,
   recordedEvaluation: () => undefined,
   save: () => undefined,
@@ -98,6 +102,10 @@ export function openRecorder(
       if (changed) report('running', step);
     },
     evaluation: (evaluation) => writeEvaluation(run, { ...evaluation, datasetFingerprint: metadata['datasetFingerprint'] ?? '' }),
+    predictions(predictions, { split, tta, step, weights }) {
+      const datasetFingerprint = metadata['datasetFingerprint'] ?? '';
+      writePredictions(run, predictions, { split, tta, step, weights, datasetFingerprint });
+    },
     hasEvaluation: (step) => evaluatedSteps.has(step),
     recordedEvaluation(step) {
       const evaluation = evaluatedSteps.has(step) ? readEvaluation(run) : undefined;

@@ -9,7 +9,7 @@ import { readStatus } from '../runs/run-status.ts';
 import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { requireFits } from './classifier.ts';
-import { createEvaluator, type Evaluator } from './evaluate.ts';
+import { createEvaluator, type Evaluator, type OnImage } from './evaluate.ts';
 import { classifierFor, readSavedModel, type SavedModel } from './saved-model.ts';
 import type { Evaluation } from './tally.ts';
 import type { TtaLevel } from './test-time-augmentation.ts';
@@ -30,6 +30,8 @@ export interface SavedEvaluationOptions {
   readonly batchSize?: number | undefined;
   /** Stops the evaluation. */
   readonly signal?: AbortSignal | undefined;
+  /** Is given what the network says of each image. */
+  readonly onImage?: OnImage | undefined;
 }
 
 export interface SavedEvaluation extends Evaluation {
@@ -113,10 +115,10 @@ function compile(saved: SavedModel, options: SavedEvaluationOptions): Evaluator 
 async function evaluateWith(
   evaluator: Evaluator,
   { file, path, config: { model }, step }: SavedModel,
-  { weights = preferredWeights(file), precision = 'f32', signal }: SavedEvaluationOptions,
+  { weights = preferredWeights(file), precision = 'f32', signal, onImage }: SavedEvaluationOptions,
 ): Promise<SavedEvaluation | undefined> {
   loadWeights(evaluator.parameters, file, { kind: weights, model, source: path });
-  const evaluation = await evaluator.run(signal);
+  const evaluation = await evaluator.run(signal, onImage);
   return evaluation && { model, weights, precision, step: step ?? null, file: path, ...evaluation };
 }
 

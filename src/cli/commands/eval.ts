@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
-import type { SplitName } from '../../data/dataset.ts';
+import { basename } from 'node:path';
+import type { Dataset, SplitName } from '../../data/dataset.ts';
 import type { Precision } from '../../engine/engine.ts';
+import { shownDataset } from '../../report/shown-dataset.ts';
 import type { SavedEvaluation } from '../../train/saved-evaluation.ts';
 import { ttaLevels, type TtaLevel } from '../../train/test-time-augmentation.ts';
 import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
@@ -13,7 +15,9 @@ import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
+import { claimMistakesFile, type MistakesFile } from '../mistakes-file.ts';
 import { jsonOption, oneOf, parseAssignment, integer, parseThreads, runsDirOption, type Assignments } from '../options.ts';
+import { forceOption } from '../output-file.ts';
 import { note, print, printJson, styles } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 
@@ -24,6 +28,8 @@ interface Options extends SourceOptions {
   readonly tta?: TtaLevel;
   readonly precision?: Precision;
   readonly watch?: true;
+  readonly mistakes?: string;
+  readonly force?: true;
   readonly data?: string;
   readonly batchSize: number;
   readonly threads?: number;
@@ -55,6 +61,8 @@ export function addEvalCommand(program: Command): void {
       oneOf(precisions),
     )
     .option('--watch', 'evaluate each new checkpoint while another process trains, until it ends')
+    .option('--mistakes <file>', 'also write what was told wrongly: a page with the pictures (.html), or a table (.csv)')
+    .option(...forceOption)
     .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
@@ -74,16 +82,46 @@ async function evaluate(reference: string, options: Options): Promise<void> {
 async function evaluateWeights(reference: string, options: Options): Promise<void> {
   const { evaluateSaved } = await import('../../train/saved-evaluation.ts');
   const { saved } = await readReference(reference, options);
+  const file = claimMistakes(saved.path, options);
   const how = await evaluationOptions(saved.config.dataset, options);
-  const evaluation = await interruptible('stopping', (signal) => evaluateSaved(saved, { ...how, signal }));
+  const { dataset, split } = how;
+  const useVal = saved.config.val;
+  const predictions = file && (await collector(dataset, split, useVal));
+  const evaluation = await interruptible('stopping', (signal) =>
+    evaluateSaved(saved, { ...how, signal, onImage: predictions?.add }),
+  );
   if (evaluation === undefined) throw new Interruption('the evaluation was stopped');
   if (options.json === true) printJson(evaluation);
   else printEvaluation(evaluation);
+  await file?.write(predictions!, { title: titleOf(reference, evaluation, dataset), dataset, split, useVal });
+}
+
+function claimMistakes(source: string, { mistakes, force }: Options): MistakesFile | undefined {
+  return mistakes === undefined ? undefined : claimMistakesFile(mistakes, source, force === true);
+}
+
+async function collector(dataset: Dataset, split: SplitName, useVal: boolean) {
+  const { collectPredictions } = await import('../../train/predictions.ts');
+  const { splitOf } = await import('../../data/image-set.ts');
+  const { count } = splitOf(dataset, split, useVal);
+  return { ...collectPredictions(count), count };
+}
+
+/** `tuto/1 after 1,000 steps: test images of cifar10` */
+function titleOf(reference: string, { step, split }: Pick<Evaluated, 'step' | 'split'>, { name }: Dataset): string {
+  const after = step === null ? '' : ` after ${formatCount(step)} steps`;
+  const what = statIfReachable(reference)?.isFile() === true ? basename(reference) : reference;
+  return `${what}${after}: ${split} images of ${shownDataset(name)}`;
 }
 
 async function watch(reference: string, options: Options): Promise<void> {
   if (statIfReachable(reference)?.isFile() === true) {
     throw new ConfigurationError('--watch follows a run, not a file', { fix: 'give the run, or leave --watch out' });
+  }
+  if (options.mistakes !== undefined) {
+    throw new ConfigurationError('--mistakes is of one evaluation, and --watch makes several', {
+      fix: 'leave one of them out',
+    });
   }
   if (options.model !== undefined || Object.keys(options.set).length > 0) {
     throw new ConfigurationError('--model and --set are not for a run, which says itself what it trains', {
@@ -123,16 +161,21 @@ async function evaluateFrozenFile(path: string, options: Options): Promise<void>
   }
   const { openFrozenModel } = await import('../../deploy/frozen-model.ts');
   const { evaluateFrozen } = await import('../../deploy/evaluate.ts');
+  const file = claimMistakes(path, options);
   const frozen = await openFrozenModel(path, { threads: options.threads ?? defaultThreads() });
   const { metadata, session } = frozen;
   try {
     const dataset = await loadImages(options.data ?? metadata.config.dataset, options);
+    const useVal = metadata.config.val;
+    const predictions = file && (await collector(dataset, split, useVal));
     await interruptible('stopping', async (signal) => {
-      const evaluation = await evaluateFrozen({ session, metadata, dataset, split, batchSize: options.batchSize }, signal);
+      const how = { session, metadata, dataset, split, batchSize: options.batchSize, onImage: predictions?.add };
+      const evaluation = await evaluateFrozen(how, signal);
       if (evaluation === undefined) throw new Interruption('the evaluation was stopped');
       const result = { model: metadata.model, weights: metadata.weights, step: metadata.step, file: path, ...evaluation };
       if (options.json === true) printJson(result);
       else printEvaluation(result);
+      await file?.write(predictions!, { title: titleOf(path, result, dataset), dataset, split, useVal });
     });
   } finally {
     await session.dispose();

@@ -7,7 +7,9 @@ import tQuantile from '@stdlib/stats-base-dists-t-quantile';
 import { bodyLimit } from 'hono/body-limit';
 import * as z from 'zod';
 import { listCheckpoints } from '../../../runs/checkpoint.ts';
-import { filterPictures } from '../../../runs/filter-pictures.ts';
+import { filterRasters } from '../../../report/pictures/filters.ts';
+import { stacked } from '../../../report/pictures/rasters.ts';
+import { encodePng } from '../../../runs/png.ts';
 import { readSafetensors } from '../../../runs/safetensors.ts';
 import { AblateError } from '../../../util/errors.ts';
 import { packageVersion } from '../../../util/package.ts';
@@ -112,8 +114,8 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
     if (checkpoint === undefined) return context.notFound();
     try {
       // One below the other: the page arranges them.
-      const { png } = filterPictures(readSafetensors(checkpoint.path), layer, basename(checkpoint.path), { columns: 1, gap: 0 });
-      return new Response(Buffer.from(png), { headers: { 'Content-Type': 'image/png', 'Cache-Control': 'max-age=3600' } });
+      const filters = filterRasters(readSafetensors(checkpoint.path), layer, basename(checkpoint.path));
+      return pngResponse(encodePng(stacked(filters)));
     } catch (error) {
       if (error instanceof AblateError) return context.text(error.message, 404);
       throw error;
@@ -121,6 +123,10 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
   });
 
   return await listen(app, options);
+}
+
+function pngResponse(png: Uint8Array): Response {
+  return new Response(Buffer.from(png), { headers: { 'Content-Type': 'image/png', 'Cache-Control': 'no-store' } });
 }
 
 /** Undefined for what is no JSON. */
