@@ -85,6 +85,7 @@ export {
   type Compressed,
   type CompressHooks,
   type CompressOptions,
+  type CompressRequest,
   type Stage,
   type Stopped,
 } from './compress/pipeline.ts';

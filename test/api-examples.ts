@@ -14,9 +14,9 @@ export interface Example {
   readonly code: string;
 }
 
-/** In the order of the page. */
+/** In the order of the page; after them README's. */
 export function apiExamples(): Example[] {
-  const page = readFileSync(join(import.meta.dirname, '../docs/api.md'), 'utf8');
+  const page = ['docs/api.md', 'README.md'].map((file) => readFileSync(join(import.meta.dirname, '..', file), 'utf8')).join('\n');
   return [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(({ 1: code = '', index }, i) => ({
     heading: /[^]*^## (.*)$/m.exec(page.slice(0, index))![1]!,
     file: /^\/\/ (\S+\.ts)\n/.exec(code)?.[1] ?? `example-${i}.ts`,

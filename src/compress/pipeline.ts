@@ -15,6 +15,7 @@ import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts'
 import { classifierFor, readSavedModel, type SavedModel } from '../train/saved-model.ts';
 import type { TrainHooks } from '../train/train-options.ts';
 import { preferredWeights } from '../train/weights.ts';
+import { defaultThreads } from '../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import {
   decisive,
@@ -36,6 +37,7 @@ import type { LayerSensitivity } from './quantize/sensitivity.ts';
 import { requireEnoughRounds } from './reach.ts';
 import { sourceReference, trainRound } from './round-runs.ts';
 import {
+  defaultRounds,
   hasLimits,
   nextRound,
   reachedBy,
@@ -68,6 +70,10 @@ export interface CompressOptions extends RoundSettings {
   readonly hooks?: CompressHooks;
   readonly libraries?: Readonly<Record<string, string>>;
 }
+
+/** What may be left out of `CompressOptions`: rounds as `defaultRounds` says, no overrides, the path of the source, the physical cores. */
+type Defaulted = 'shrink' | 'rounds' | 'overrides' | 'reference' | 'threads';
+export type CompressRequest = Omit<CompressOptions, Defaulted> & Partial<Pick<CompressOptions, Defaulted>>;
 
 /** What is told while it happens. */
 export interface CompressHooks {
@@ -153,7 +159,9 @@ const saveEverySeconds = 60;
  * @throws ConfigurationError for targets out of range or out of reach; AblateError if no network keeps the drop; and what pruning, training,
  *   freezing and quantizing throw
  */
-export async function compress(given: CompressOptions): Promise<Compressed | Stopped> {
+export async function compress(request: CompressRequest): Promise<Compressed | Stopped> {
+  const defaults = { ...defaultRounds, overrides: {}, reference: request.source.path, threads: defaultThreads() };
+  const given: CompressOptions = { ...defaults, ...request };
   const source = { ...given.source, classifier: classifierFor(given.source, given.dataset) };
   const options = { ...given, source, overrides: roundOverrides(given) };
   const { targets, signal, hooks = {} } = options;

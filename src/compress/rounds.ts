@@ -24,6 +24,9 @@ export interface RoundSettings {
   readonly rounds: number;
 }
 
+/** Where nobody says other ones. */
+export const defaultRounds: RoundSettings = { shrink: 0.7, rounds: 8 };
+
 /** A quantized network, as far as it decides anything. */
 export interface Measured {
   readonly parameters: number;

@@ -4,8 +4,12 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import { designOf } from './design.ts';
+import { count } from '../models/settings.ts';
+import { defineModel } from '../models/model.ts';
 import { planStudy, type StudyPlan } from './plan.ts';
-import { parseStudyFile, readStudyFile } from './study-file.ts';
+import { studyModels } from './study-models.ts';
+import type { StudyDefinition } from './study-schema.ts';
+import { defineStudy, parseStudyFile, readStudyFile } from './study-file.ts';
 
 const facts = { shape: [3, 32, 32], classes: Array.from('abcdefghij') } as const;
 
@@ -609,3 +613,43 @@ function thrownBy(action: () => unknown): unknown {
   }
   throw new Error('nothing was thrown');
 }
+
+describe('a study in code', () => {
+  const study: StudyDefinition = {
+    name: 'widths',
+    dataset: 'cifar10',
+    baseline: { model: 'own', steps: 4 },
+    design: 'one-at-a-time',
+    factors: [{ name: 'filters', levels: [{ filters: 2 }, { filters: 3 }] }],
+    seeds: 2,
+  };
+  const own = defineModel({
+    name: 'own',
+    settings: { filters: count(4, 'of the convolution') },
+    layers: (b, { filters }, classes) =>
+      b.dense('logits', b.globalAvgPool('average', b.conv('conv1', b.input, { kernel: 3, filters })), { features: classes }),
+  });
+  const shape = { shape: [3, 32, 32], classes: ['a', 'b'] } as const;
+  const wide = { ...study, factors: [{ name: 'wide', set: { width: 2 } }] };
+
+  test('is planned with models of the program, and its record is a study file', () => {
+    const plan = planStudy(defineStudy(study), shape, studyModels(own));
+    expect(plan.runs.map(({ variant, seed, config }) => [variant, seed, config.modelSettings['filters']])).toEqual([
+      ['baseline', 1, 4],
+      ['filters: 2', 1, 2],
+      ['filters: 3', 1, 3],
+      ['baseline', 2, 4],
+      ['filters: 2', 2, 2],
+      ['filters: 3', 2, 3],
+    ]);
+    expect(planStudy(parseStudyFile(plan.file.text, 'study.yaml'), shape, studyModels(own)).runs).toEqual(plan.runs);
+  });
+
+  test('is refused with its name', () => {
+    expect(() => defineStudy({ ...study, factors: [], seeds: 0 })).toThrow(/^study widths: seeds \(=0\) must be/);
+    expect(() => planStudy(defineStudy(wide), shape, studyModels(own))).toThrow(/^study widths: there is no key "width"/);
+    expect(() => planStudy(defineStudy(wide), shape)).toThrow(/^study widths: there is no model "own"/);
+    expect(() => studyModels(own, own)).toThrow('two models are called "own"');
+    expect(() => studyModels({ ...own, name: 'tuto' })).toThrow('two models are called "tuto"');
+  });
+});

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { defineModel } from '../models/model.ts';
+import { count } from '../models/settings.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { checkConfig, fullKey, resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
@@ -236,4 +238,15 @@ test.each<[key: keyof TrainingConfig, kind: string, given: ConfigOverrides, rest
     [tag]: kind,
     ...rest,
   });
+});
+
+test('a model may be given as a value: its settings are keys', () => {
+  const own = defineModel({
+    name: 'own',
+    settings: { filters: count(4, 'of the convolution') },
+    layers: (b, _, classes) => b.dense('logits', b.input, { features: classes }),
+  });
+  const config = resolveConfig({ model: 'tuto', steps: 3 }, { model: own, 'model.filters': 2 });
+  expect(config).toMatchObject({ model: 'own', steps: 3, modelSettings: { filters: 2 } });
+  expect(() => resolveConfig({ model: own, lrn: false })).toThrow('there is no key "lrn"');
 });

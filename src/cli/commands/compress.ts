@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Compressed, Stopped } from '../../compress/pipeline.ts';
-import type { CompressTargets } from '../../compress/rounds.ts';
+import { defaultRounds, type CompressTargets } from '../../compress/rounds.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { CompressionData } from '../../report/compression-data.ts';
@@ -63,8 +63,8 @@ export function addCompressCommand(program: Command): void {
     .option('--bytes <n>', 'largest size of the file: 96000, 96kB or 1.5MB', parseBytes)
     .option('--latency <ms>', 'longest median time of one image, with one thread in ONNX Runtime', parseNumber)
     .option('--max-drop <points>', 'accuracy that may be lost on validation images; alone: as small as that allows', parseNumber)
-    .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, 0.7)
-    .option('--rounds <n>', 'rounds at most', parseNumber, 8)
+    .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, defaultRounds.shrink)
+    .option('--rounds <n>', 'rounds at most', parseNumber, defaultRounds.rounds)
     .option('--steps <n>', 'steps of training in each round', integer(1, mostSteps), 1000)
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})
     .option('--model <name|file>', 'model of the file, where it does not say')
