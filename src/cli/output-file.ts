@@ -5,6 +5,7 @@ import { requireReplaceable, writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { formatBytes } from '../util/format.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
@@ -142,7 +143,8 @@ export function claimReport(folder: string, { record, key, of, force }: ReportCl
   requireFolder(folder);
   const pages = ['index.html', 'report.md', 'report.json', 'compress.json'].filter((name) => existsSync(join(folder, name)));
   if (force || pages.length === 0) return;
-  const recorded = recordOf(join(folder, record))?.[key];
+  // Of none, or a damaged one, nobody knows what the pages are of.
+  const recorded = (jsonObjectAt(join(folder, record)) as Readonly<Record<string, unknown>> | undefined)?.[key];
   if (recorded === of) return;
   const what = typeof recorded === 'string' ? `the report of ${recorded}` : pages[0]!;
   throw new AblateError(`${folder} has ${what}, which is not of ${of}`, {
@@ -162,14 +164,6 @@ function requireFolder(folder: string): void {
     accessSync(nearest, constants.W_OK);
   } catch (error) {
     throw fileError('write', folder, error);
-  }
-}
-
-function recordOf(path: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    return JSON.parse(readTextFile(path)) as Readonly<Record<string, unknown>>;
-  } catch {
-    return undefined; // None, or a damaged one: nobody knows what the pages are of.
   }
 }
 

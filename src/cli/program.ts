@@ -1,5 +1,4 @@
 import { Command, CommanderError } from 'commander';
-import { readFileSync } from 'node:fs';
 import { addBenchCommand } from './commands/bench.ts';
 import { addCompressCommand } from './commands/compress.ts';
 import { addDataCommand } from './commands/data.ts';
@@ -22,6 +21,7 @@ import { addUiCommand } from './commands/ui.ts';
 import { reportError } from './errors.ts';
 import { requireValues } from './options.ts';
 import { write } from './output.ts';
+import { packageVersion } from '../util/package.ts';
 
 /**
  * The commands in the order of the help. A command's file holds its options and prints its result; what is heavy is imported when
@@ -91,9 +91,4 @@ export async function run(args: readonly string[]): Promise<number> {
     const { usageError } = await import('./suggestions.ts');
     return reportError(usageError(error, program, args));
   }
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
 }

@@ -1,10 +1,11 @@
 /** Making and printing the report of a comparison; shared by `ablate study`, `ablate report` and `ablate runs compare`. */
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
 import { alignColumns } from '../util/text-table.ts';
 import { claimReport } from './output-file.ts';
 import { note, print } from './output.ts';
+import { shortPath } from './training-display.ts';
 
 export interface ReportOptions {
   readonly runsDir: string;
@@ -98,10 +99,4 @@ export function describeReport(data: ReportData, report: WrittenReport | undefin
     changes,
   }));
   return { study: data.name, runs, variants, effects, report: report === undefined ? null : report.html };
-}
-
-/** As a user in the working directory would write it. */
-function shortPath(path: string): string {
-  const fromHere = relative('', path);
-  return fromHere.startsWith('..') ? path : fromHere;
 }

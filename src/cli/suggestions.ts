@@ -1,7 +1,7 @@
 /** What helps where a command line is not understood: what other tools call it, and where it is here. */
 import type { Command, CommanderError } from 'commander';
 import { ConfigurationError } from '../util/errors.ts';
-import { keyMeantBy } from '../train/config-names.ts';
+import { keyMeantBy, plainName } from '../train/config-names.ts';
 import { closest } from '../util/suggest.ts';
 
 /** Options by the names that other tools have for them (lower case, without separators). */
@@ -156,8 +156,4 @@ function adviceOnCommand(name: string, command: Command): string | undefined {
   if (closest(name, names) !== undefined) return undefined;
   const listed = names.filter((each) => each !== 'help');
   return `the commands of ${path} are: ${listed.join(', ')}`;
-}
-
-function plainName(name: string): string {
-  return name.toLowerCase().replaceAll(/[-_]/g, '');
 }

@@ -19,7 +19,7 @@ import { recordedConfig } from '../train/resume.ts';
 import type { NamedWeights, TrainHooks } from '../train/train-options.ts';
 import { train } from '../train/train.ts';
 import { weightsChecksum } from '../train/weights.ts';
-import { readTextFile } from '../util/regular-file.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 
 export interface RoundTraining {
   readonly config: TrainingConfig;
@@ -93,17 +93,11 @@ const format = 'ablate-compression-1';
 /** In the folder of a run from its beginning: what the round computes. */
 const recordName = 'compression.json';
 
-/** Undefined for a run that is no round of compression. */
-function recordedIdentity(run: Run): string | undefined {
-  try {
-    const record = JSON.parse(readTextFile(join(run.path, recordName))) as {
-      readonly format?: unknown;
-      readonly identity?: unknown;
-    };
-    return record.format === format && typeof record.identity === 'string' ? record.identity : undefined;
-  } catch {
-    return undefined; // No such file, or a damaged one: the round is trained again.
-  }
+/** Undefined for a run that is no round of compression, or whose record is damaged: that round is trained again. */
+function recordedIdentity(run: Run): unknown {
+  const record = jsonObjectAt(join(run.path, recordName)) as
+    { readonly format?: unknown; readonly identity?: unknown } | undefined;
+  return record?.format === format ? record.identity : undefined;
 }
 
 /**

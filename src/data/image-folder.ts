@@ -2,10 +2,9 @@
  * A data set of the user's own: `<folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp}`. Images are decoded once, at the start, and the
  * largest centred square of each is scaled, as `ablate label` does with the images that it gives to a trained network.
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
-import { fileError } from '../util/file-error.ts';
 import { permutation, streamKey } from '../util/random.ts';
 import type { Dataset, ImageSet, OnDataProgress } from './dataset.ts';
 import { fitToSquare } from './fit-image.ts';
@@ -19,6 +18,7 @@ import {
   type PassedOver,
 } from './picture-files.ts';
 import { readPicture } from './read-picture.ts';
+import { isFolder } from '../util/regular-file.ts';
 
 export interface ImageFolderOptions {
   /** Height and width that images are scaled to; default 32. */
@@ -91,15 +91,6 @@ function listSplit(folder: string, split: string, passedOver: PassedOver): Map<s
   }
   if (byClass.size === 0) throw new DataError(`${splitFolder} holds no class folder`, { fix: layout });
   return new Map([...byClass].sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** @throws AblateError for what is there and cannot be looked at, as a link to nothing */
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
 }
 
 function requireSameClasses(folder: string, train: readonly string[], test: readonly string[]): void {

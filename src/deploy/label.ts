@@ -1,12 +1,11 @@
 /** Labels images with a frozen file, and says how long the network took. */
-import { statSync } from 'node:fs';
 import { describePassedOver, pictureEndings, picturesIn, type PassedOver } from '../data/picture-files.ts';
 import { DataError } from '../util/errors.ts';
-import { fileError } from '../util/file-error.ts';
 import { percentile } from '../util/percentile.ts';
 import type { FrozenModel } from './frozen-model.ts';
 import type { ImageBatch } from './onnx-runtime.ts';
 import { readImage } from './read-image.ts';
+import { isFolder } from '../util/regular-file.ts';
 
 export interface Labelled {
   /** The file's path. */
@@ -75,12 +74,4 @@ export function imageFiles(paths: readonly string[], onNote?: (text: string) => 
     if (others !== '') onNote?.(`Passed over in ${path}: ${others} (images are ${pictureEndings} files directly in the folder)`);
     return pictures;
   });
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
 }

@@ -80,11 +80,7 @@ export function saveCheckpoint(run: Run, checkpoint: Checkpoint, options: SaveOp
     step: String(checkpoint.step),
     final: String(final),
   };
-  try {
-    makeFolder(checkpointsFolder(run));
-  } catch (error) {
-    throw fileError('write', path, error);
-  }
+  makeFolder(checkpointsFolder(run));
   writeFileAtomic(path, encodeSafetensors(checkpoint.tensors, metadata));
   if (keep !== undefined) prune(run, keep);
   return path;

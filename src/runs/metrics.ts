@@ -57,7 +57,7 @@ export function openMetrics(path: string, lastStep = Infinity): MetricsWriter {
  * @throws DataError if another line is damaged; AblateError if the file cannot be read.
  */
 export function readMetrics(path: string): MetricsRecord[] {
-  return parseMetrics(read(path), path).records;
+  return parseMetrics(readTextFile(path), path).records;
 }
 
 interface Parsed {
@@ -87,7 +87,7 @@ function parseMetrics(text: string, path: string): Parsed {
 function keepUpTo(path: string, lastStep: number): void {
   // A device takes records, and has none to keep.
   if (!existsSync(path) || statSync(path).isCharacterDevice()) return;
-  const parsed = parseMetrics(read(path), path);
+  const parsed = parseMetrics(readTextFile(path), path);
   const kept = parsed.records.filter(({ step }) => step <= lastStep);
   if (parsed.whole && kept.length === parsed.records.length) return;
   writeFileAtomic(path, kept.map(formatRecord).join(''));
@@ -127,12 +127,4 @@ export function parseRecord(line: string): MetricsRecord | undefined {
 function parseNumber(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   return value === 'NaN' || value === 'Infinity' || value === '-Infinity' ? Number(value) : undefined;
-}
-
-function read(path: string): string {
-  try {
-    return readTextFile(path);
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
 }

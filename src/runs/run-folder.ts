@@ -59,6 +59,7 @@ export function createRun(
   const folder = resolve(root, model);
   const prepared = temporaryPath(join(folder, 'new'));
   try {
+    makeFolder(folder);
     makeFolder(join(prepared, 'checkpoints'));
     writeNewFile(join(prepared, 'config.json'), json(config));
     writeNewFile(join(prepared, 'environment.json'), json(environment));
@@ -234,12 +235,7 @@ function json(value: unknown): string {
 }
 
 function readJsonObject(path: string): object {
-  let text: string;
-  try {
-    text = readTextFile(path);
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
+  const text = readTextFile(path);
   const fix = 'restore the file, or use another run';
   let value: unknown;
   try {

@@ -8,7 +8,6 @@ import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
-import { readTextFile, statIfReachable } from '../util/regular-file.ts';
 import { allRuns, modelFolders, runName, type Run } from './run-folder.ts';
 import {
   currentStatus,
@@ -19,6 +18,8 @@ import {
   type RunState,
   type RunStatus,
 } from './run-status.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
+import { stampOf } from '../util/regular-file.ts';
 
 /** `unreadable`: of a run, or of a folder of runs, that is damaged or another user's. */
 export type ListedState = RunState | 'unreadable';
@@ -43,7 +44,7 @@ export function listRuns(root: string, filter: RunFilter = {}): RunSummary[] {
   const changed: Record<string, IndexEntry> = {};
   const summaryOf = (run: Run): RunSummary => {
     const name = runName(run);
-    const stamp = stampOf(run);
+    const stamp = stampOf(statusPath(run));
     const known = index[name];
     if (known !== undefined && known.stamp === stamp) return { run: name, ...run, ...currentStatus(known.status) };
     const { status, problem } = tryStatus(run);
@@ -83,18 +84,9 @@ type RunIndex = z.output<typeof indexSchema>['runs'];
 
 type IndexEntry = RunIndex[string];
 
-/** A status file is replaced whole each time it changes, by a new file: another inode, or the same at another time. */
-function stampOf(run: Run): string | undefined {
-  const found = statIfReachable(statusPath(run));
-  return found === undefined ? undefined : `${found.ino}-${found.mtimeMs}-${found.size}`;
-}
-
 function readIndex(root: string): RunIndex {
-  try {
-    return indexSchema.parse(JSON.parse(readTextFile(join(root, '.index.json')))).runs;
-  } catch {
-    return {}; // Missing or damaged: the runs themselves say all of it.
-  }
+  // Missing or damaged, the runs themselves say all of it.
+  return indexSchema.safeParse(jsonObjectAt(join(root, '.index.json'))).data?.runs ?? {};
 }
 
 function writeIndex(root: string, runs: RunIndex): void {

@@ -3,9 +3,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { RecordedEvaluation } from '../train/recorded-evaluation.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { fileError } from '../util/file-error.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import { readTextFile } from '../util/regular-file.ts';
 import type { StudyQuantization } from './quantization.ts';
 
 export interface FileResult {
@@ -18,22 +17,13 @@ export interface FileResult {
 
 /** Throws AblateError if it cannot be written. */
 export function writeFileResult(run: { readonly path: string }, result: FileResult): void {
-  const folder = folderOf(run);
-  try {
-    makeFolder(folder);
-  } catch (error) {
-    throw fileError('create', folder, error);
-  }
+  makeFolder(folderOf(run));
   writeFileAtomic(pathOf(run, result.quantization), `${JSON.stringify(result)}\n`);
 }
 
 /** Undefined if the file was not measured yet, or the record is damaged. */
 export function readFileResult(run: { readonly path: string }, quantization: StudyQuantization): FileResult | undefined {
-  try {
-    return JSON.parse(readTextFile(pathOf(run, quantization))) as FileResult;
-  } catch {
-    return undefined; // It is measured then.
-  }
+  return jsonObjectAt(pathOf(run, quantization)) as FileResult | undefined;
 }
 
 function folderOf({ path }: { readonly path: string }): string {

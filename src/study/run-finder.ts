@@ -11,10 +11,11 @@ import { checkConfig } from '../train/config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import { readTextFile, statIfReachable } from '../util/regular-file.ts';
 import { identityFormat, runIdentity } from './identity.ts';
 import { studiesFolder } from './study-state.ts';
+import { stampOf } from '../util/regular-file.ts';
 
 export interface RunFinder {
   /**
@@ -45,7 +46,7 @@ export function createRunFinder(runsFolder: string): RunFinder {
     let changed = false;
     for (const run of allRuns(runsFolder)) {
       const name = runName(run);
-      const stamp = stampOf(run);
+      const stamp = stampOf(join(run.path, 'config.json'));
       if (stamp === undefined) continue;
       let entry = known[name];
       if (entry?.stamp !== stamp) {
@@ -121,21 +122,10 @@ function identityOf(run: Run): string | undefined {
   }
 }
 
-function stampOf(run: Run): string | undefined {
-  const found = statIfReachable(join(run.path, 'config.json'));
-  return found === undefined ? undefined : `${found.ino}-${found.mtimeMs}`;
-}
-
 function readCache(path: string): Readonly<Record<string, Known>> {
-  try {
-    const { format, runs } = JSON.parse(readTextFile(path)) as {
-      readonly format: string;
-      readonly runs: Record<string, Known>;
-    };
-    return format === identityFormat ? runs : {};
-  } catch {
-    return {}; // Missing, damaged or of another version: everything is read again.
-  }
+  const cache = jsonObjectAt(path) as { readonly format: string; readonly runs: Record<string, Known> } | undefined;
+  // Missing, damaged or made by other rules: everything is read again.
+  return cache?.format === identityFormat ? cache.runs : {};
 }
 
 function writeCache(path: string, known: Readonly<Record<string, Known>>): void {

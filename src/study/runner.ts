@@ -14,7 +14,6 @@ import { createRun, findRun, metricsPath, readConfig, runName, type Run } from '
 import { lockFolder, runHolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus, type RunStatus } from '../runs/run-status.ts';
 import { AblateError, DataError } from '../util/errors.ts';
-import { fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { processState } from '../util/process-identity.ts';
 import { readFileResult } from './file-results.ts';
@@ -81,11 +80,7 @@ const killsWithoutProgress = 3;
 export async function runStudy(options: StudyOptions): Promise<readonly StudyRun[]> {
   const { plan, runsFolder, hooks = {}, pollMs = 1000 } = options;
   const folder = studyFolder(runsFolder, plan.name);
-  try {
-    makeFolder(folder);
-  } catch (error) {
-    throw fileError('create', folder, error);
-  }
+  makeFolder(folder);
   const lock = lockFolder(folder, `the study ${plan.name}`);
   try {
     const entries = findEntries(options, createRunFinder(runsFolder));

@@ -5,10 +5,10 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { DataError } from '../util/errors.ts';
-import { errorCode, fileError } from '../util/file-error.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import { readTextFile } from '../util/regular-file.ts';
 import type { DatasetFacts } from '../train/classifier.ts';
+import { statIfReachable } from '../util/regular-file.ts';
 
 /** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
 export type StudyRunState = 'waiting' | 'running' | 'finished' | 'diverged' | 'failed' | 'stopped';
@@ -58,34 +58,20 @@ export function studyFolder(runsFolder: string, name: string): string {
 
 export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'updatedAt'>): void {
   const folder = studyFolder(runsFolder, state.name);
-  try {
-    makeFolder(folder);
-  } catch (error) {
-    throw fileError('create', folder, error);
-  }
+  makeFolder(folder);
   const stamped = { format, ...state, updatedAt: new Date().toISOString() };
   writeFileAtomic(join(folder, 'study.json'), `${JSON.stringify(stamped, undefined, 2)}\n`);
 }
 
 /**
  * @returns undefined if the study was never started
- * @throws DataError if the file is damaged or of another version
+ * @throws DataError if the file is damaged or no state of a study
  */
 export function readStudyState(runsFolder: string, name: string): StudyState | undefined {
   const path = join(studyFolder(runsFolder, name), 'study.json');
-  let text: string;
-  try {
-    text = readTextFile(path);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw fileError('read', path, error);
-  }
-  try {
-    const state = JSON.parse(text) as StudyState & { readonly format?: string };
-    if (state.format === format) return state;
-  } catch {
-    // Said below.
-  }
+  if (statIfReachable(path) === undefined) return undefined;
+  const state = jsonObjectAt(path) as (StudyState & { readonly format?: string }) | undefined;
+  if (state?.format === format) return state;
   throw new DataError(`${path} is not the state of a study`, {
     fix: 'remove it, and run the study again: finished runs are reused',
   });

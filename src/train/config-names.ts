@@ -48,6 +48,7 @@ export function keyMeantBy(name: string): string | undefined {
 /** Every key that a name stands for, for the test that they all are ones. */
 export const meantKeys: readonly string[] = [...new Set(Object.values(elsewhere))];
 
-function plainName(name: string): string {
+/** However it is spelt: `weight-decay`, `weight_decay` and `weightDecay` alike. */
+export function plainName(name: string): string {
   return name.toLowerCase().replaceAll(/[-_]/g, '');
 }

@@ -1,9 +1,9 @@
 /** evaluation.json: the latest evaluation of a run in full, classes and confusions included, which metrics.jsonl has no room for. */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { readTextFile } from '../util/regular-file.ts';
 import type { Evaluation } from './tally.ts';
 import type { WeightsKind } from './weights.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 
 export interface RecordedEvaluation extends Evaluation {
   /** Steps taken. */
@@ -20,9 +20,5 @@ export function writeEvaluation(run: { readonly path: string }, evaluation: Reco
 
 /** The latest evaluation of a run; undefined if there is none yet, or it is damaged. */
 export function readEvaluation(run: { readonly path: string }): RecordedEvaluation | undefined {
-  try {
-    return JSON.parse(readTextFile(join(run.path, 'evaluation.json'))) as RecordedEvaluation;
-  } catch {
-    return undefined; // Missing, or damaged: metrics.jsonl is the record.
-  }
+  return jsonObjectAt(join(run.path, 'evaluation.json')) as RecordedEvaluation | undefined;
 }

@@ -1,14 +1,22 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { errorCode } from './file-error.ts';
+import { errorCode, fileError } from './file-error.ts';
 
 /**
  * Makes a folder and those above it that are missing; nothing if it is there. Node's own `recursive` never returns where a folder says that it is
  * missing but takes no entries, as /proc does.
  *
- * @throws the operating system's error
+ * @throws AblateError if it cannot be made
  */
 export function makeFolder(path: string): void {
+  try {
+    make(path);
+  } catch (error) {
+    throw fileError('create', path, error);
+  }
+}
+
+function make(path: string): void {
   try {
     mkdirSync(path);
   } catch (error) {
@@ -16,7 +24,7 @@ export function makeFolder(path: string): void {
     if (code === 'EEXIST' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
     const above = dirname(resolve(path));
     if (code !== 'ENOENT' || statSync(above, { throwIfNoEntry: false }) !== undefined) throw error;
-    makeFolder(above);
+    make(above);
     mkdirSync(path);
   }
 }

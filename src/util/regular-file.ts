@@ -51,6 +51,21 @@ export function statIfReachable(path: string): Stats | undefined {
   }
 }
 
+/** Differs for a file that was changed or replaced: its inode, time and size. Undefined for none. */
+export function stampOf(path: string): string | undefined {
+  const found = statIfReachable(path);
+  return found === undefined ? undefined : `${found.ino}-${found.mtimeMs}-${found.size}`;
+}
+
+/** @throws AblateError for what is not there, or cannot be looked at, as a link to nothing */
+export function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}
+
 /**
  * Opens a file for reading as `readRegularFile` does. The caller closes the descriptor.
  *

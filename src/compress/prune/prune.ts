@@ -26,7 +26,7 @@ import { train } from '../../train/train.ts';
 import { preferredWeights } from '../../train/weights.ts';
 import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
-import { readTextFile } from '../../util/regular-file.ts';
+import { jsonObjectAt } from '../../util/json-file.ts';
 import { check } from '../../util/schema.ts';
 import { quoted } from '../../util/shell.ts';
 import { showValue } from '../../util/show-value.ts';
@@ -261,14 +261,11 @@ export function configOfPruning(run: Run, overrides: ConfigOverrides, data?: str
 const recordName = 'pruning.json';
 
 function readRecord(run: Run): PruningRecord {
-  try {
-    return JSON.parse(readTextFile(join(run.path, recordName))) as PruningRecord;
-  } catch (error) {
-    throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
-      fix: `ablate train --resume ${quoted(runName(run))}`,
-      cause: error,
-    });
-  }
+  const record = jsonObjectAt(join(run.path, recordName));
+  if (record !== undefined) return record as PruningRecord;
+  throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
+    fix: `ablate train --resume ${quoted(runName(run))}`,
+  });
 }
 
 function trainPruned(

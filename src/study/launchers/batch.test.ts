@@ -75,7 +75,7 @@ test('runs asked for together are one submission, each with its command', async 
   expect(ends).toEqual(runs.map(() => ({ how: 'stopped', detail: '' })));
   expect(scheduler.submissions).toHaveLength(1);
   const settings = readFileSync(scheduler.submissions[0]!.tasks[1]!.replace(/sh$/, 'run'), 'utf8');
-  expect(settings).toContain(`'train' '--resume' '${runs[1]!.path}' '--threads' '2' '--data-dir' 'it'\\''s here'`);
+  expect(settings).toContain(`train --resume ${runs[1]!.path} --threads 2 --data-dir 'it'\\''s here'`);
 });
 
 test('a job that fails is submitted again, once', async () => {

@@ -13,6 +13,7 @@ import { readStatus, recordedStatus } from '../../runs/run-status.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
+import { jsonObjectAt } from '../../util/json-file.ts';
 import { makeFolder } from '../../util/make-folder.ts';
 import type { ProcessIdentity } from '../../util/process-identity.ts';
 import { readTextFile } from '../../util/regular-file.ts';
@@ -20,6 +21,7 @@ import { trainArguments, type Job, type JobEnd, type Launcher } from '../launche
 import { ablateCommand } from './ablate-command.ts';
 import { lastLines } from './last-lines.ts';
 import type { Scheduler, TaskState } from './scheduler.ts';
+import { quoted } from '../../util/shell.ts';
 
 export interface BatchOptions {
   /** For the scripts and their records; it must be on a file system that the cluster's machines share. Made if it is missing. */
@@ -267,20 +269,13 @@ exit "$code"
 `;
 }
 
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
-}
-
 function ticketPath(run: Run): string {
   return join(run.path, 'job.json');
 }
 
+/** Undefined if it was never submitted. */
 function readTicket(run: Run): Ticket | undefined {
-  try {
-    return JSON.parse(readTextFile(ticketPath(run))) as Ticket;
-  } catch {
-    return undefined; // Never submitted.
-  }
+  return jsonObjectAt(ticketPath(run)) as Ticket | undefined;
 }
 
 /** The holder of the run, if it is a process of a task on another machine: once the task is gone, nothing there gives the run free. */
