@@ -18,30 +18,44 @@ export {
   type ResolvedSettings,
   type Setting,
   type Settings,
+  type ValueOf,
 } from './models/settings.ts';
 export { buildNetwork, describeNetwork, type LayerDescription, type NetworkDescription } from './nn/description.ts';
-export type { Activation, ActivationOption } from './nn/activation.ts';
-export type { Layer, LayerKind, LayerOf } from './nn/layer.ts';
+export type { Activation, ActivationOption, ActivationType, ActivationOptions } from './nn/activation.ts';
+export type { Layer, LayerKind, LayerOf, AttributesOf } from './nn/layer.ts';
 export type { ConvOptions } from './nn/layers/conv.ts';
 export type { DenseOptions } from './nn/layers/dense.ts';
 export type { BatchNormOptions, LrnOptions } from './nn/layers/normalization.ts';
 export type { PoolOptions } from './nn/layers/pool.ts';
 export { countMultiplyAdds, countOperations, countParameters, NetworkBuilder, type Network, type Tensor } from './nn/network.ts';
-export type { Initializer, ParameterSpec } from './nn/parameter.ts';
+export type { Initializer, ParameterSpec, ParameterRole, ParameterKind } from './nn/parameter.ts';
 export type { Shape } from './nn/shape.ts';
 export { networkTable } from './nn/table.ts';
 export { loadModel, type LoadedModel } from './user/model-file.ts';
 export type { LoadFileOptions, UserFile } from './user/load-file.ts';
 export { recordOfModelFile } from './user/recorded-file.ts';
+export type { WindowOptions } from './nn/checks.ts';
 
 // Images
 export type { DataProgress, Dataset, ImageSet, OnDataProgress, SplitName } from './data/dataset.ts';
 export { loadDataset, type LoadOptions } from './data/registry.ts';
 export { generateSynthetic, type SyntheticOptions } from './data/synthetic.ts';
+export type { Preprocessing } from './data/preprocessing.ts';
 
 // Engines
-export type { CompileOptions, Engine, InferencePlan, ParameterArena, Precision, TrainingPlan } from './engine/engine.ts';
-export { createOnednnEngine, type OnednnEngine, type OnednnEngineOptions } from './engine/onednn/engine.ts';
+export type {
+  CompileOptions,
+  Engine,
+  InferencePlan,
+  ParameterArena,
+  Precision,
+  TrainingPlan,
+  SharedBatch,
+  ArenaEntry,
+  ForwardOptions,
+  VectorMath,
+} from './engine/engine.ts';
+export { createOnednnEngine, type OnednnEngine, type OnednnEngineOptions, type ProfiledPlan } from './engine/onednn/engine.ts';
 export { referenceEngine } from './engine/reference/engine.ts';
 
 // Training
@@ -62,6 +76,7 @@ export type {
 export { DivergenceError } from './train/trainer.ts';
 export { findRun, type Run } from './runs/run-folder.ts';
 export type { Safetensors, Tensor as WeightsTensor } from './runs/safetensors.ts';
+export type { Collective } from './cluster/collective.ts';
 
 // Trained weights
 export { writeSavedWeights } from './compress/weights-file.ts';
@@ -70,6 +85,7 @@ export { readSavedModel, readTrainedModel, type SavedModel, type TrainedModelOpt
 export type { Evaluation } from './train/tally.ts';
 export type { TtaLevel } from './train/test-time-augmentation.ts';
 export type { WeightsKind } from './train/weights.ts';
+export type { OnImage } from './train/evaluate.ts';
 
 // Frozen files
 export { accuracyRecord, evaluateFrozen, type FrozenEvaluationOptions } from './deploy/evaluate.ts';
@@ -77,7 +93,9 @@ export { freeze, type FreezeOptions, type Frozen } from './deploy/freeze.ts';
 export { openFrozenModel, writeFrozenFile, type FrozenModel } from './deploy/frozen-model.ts';
 export { labelImage, type Labelled, type LabelOptions } from './deploy/label.ts';
 export type { FrozenAccuracy, FrozenMetadata } from './deploy/metadata.ts';
-export type { RuntimeOptions, RuntimeSession } from './deploy/onnx-runtime.ts';
+export type { RuntimeOptions, RuntimeSession, ImageBatch, Predictions } from './deploy/onnx-runtime.ts';
+export type { Weights } from './deploy/onnx/rule.ts';
+export type { Quantization } from './deploy/quantization.ts';
 
 // Smaller networks
 export {
@@ -88,8 +106,10 @@ export {
   type CompressRequest,
   type Stage,
   type Stopped,
+  type CompressedLayer,
+  type StageFile,
 } from './compress/pipeline.ts';
-export type { CompressTargets } from './compress/rounds.ts';
+export type { CompressTargets, StopReason, Reached, RoundSettings } from './compress/rounds.ts';
 export {
   planPruning,
   prune,
@@ -101,30 +121,47 @@ export {
   type PruningRequest,
   type PruningWork,
   type WeightPruning,
+  type PruningRecord,
 } from './compress/prune/prune.ts';
-export type { ShrinkTarget } from './compress/prune/shrink.ts';
+export type { ShrinkTarget, Shrunk } from './compress/prune/shrink.ts';
 export {
   quantize,
   type CheckSettings,
   type FloatFile,
   type Quantized,
   type QuantizeOptions,
+  type MeasuredCheck,
 } from './compress/quantize/quantize.ts';
+export type { MeasuredNetwork, Measuring } from './compress/network.ts';
+export type { FilterScope } from './compress/prune/filter-order.ts';
+export type { NetworkSize } from './compress/prune/measure.ts';
 
 // Studies
-export { measureStudyFiles, type FileMeasuring, type StudyFilesOptions } from './compress/quantize/study-files.ts';
+export {
+  measureStudyFiles,
+  type FileMeasuring,
+  type StudyFilesOptions,
+  type StudyFileTask,
+} from './compress/quantize/study-files.ts';
 export { readStudyResults } from './report/study-report.ts';
-export type { ReportData, ReportRun, ReportVariant } from './report/report-data.ts';
+export type { ReportData, ReportRun, ReportVariant, Cost } from './report/report-data.ts';
 export { writeReport } from './report/write-report.ts';
 export type { Effect } from './study/effects.ts';
-export type { Launcher } from './study/launcher.ts';
+export type { Launcher, Job, JobEnd } from './study/launcher.ts';
 export { localLauncher, type LocalOptions } from './study/launchers/local.ts';
 export { planStudy, type PlannedRun, type StudyPlan } from './study/plan.ts';
 export { runStudy, type RunProgress, type StudyHooks, type StudyOptions } from './study/runner.ts';
 export { defineStudy, readStudyFile, type StudyFile } from './study/study-file.ts';
 export { loadStudyModels, studyModels, type StudyModels } from './study/study-models.ts';
-export type { StudyDefinition } from './study/study-schema.ts';
-export type { StudyRun, StudyRunState } from './study/study-state.ts';
+export type { StudyDefinition, StudySource } from './study/study-schema.ts';
+export type { StudyRun, StudyRunState, RecordedDataset } from './study/study-state.ts';
+export type { FileResult } from './study/file-results.ts';
+export type { EnvironmentRecord } from './runs/environment.ts';
+export type { StudyQuantization } from './study/quantization.ts';
+export type { WrittenReport } from './report/report-files.ts';
+export type { Contrast } from './study/contrast.ts';
+export type { Estimate } from './study/statistics.ts';
+export type { Design } from './study/design.ts';
 
 // Errors
 export { AblateError, ConfigurationError, DataError } from './util/errors.ts';
