@@ -81,6 +81,7 @@ module.exports = {
     // Loaded in any other way, it sends telemetry: from tests too.
     owned('onnxruntime-(node|web)', '^src/(deploy/onnx-runtime|web/demo/client/runtime)\\.ts$', '^(src|bench|test|scripts)/'),
     owned('protobufjs', '^src/deploy/onnx/schema\\.ts$'),
+    owned('flatbuffers', '^src/deploy/mcu/tflite/schema\\.ts$'),
     owned('commander', '^src/cli/'),
     owned('esbuild', '^src/(user/load-file\\.ts|util/source-worker\\.mjs)$'),
     {

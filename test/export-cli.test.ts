@@ -51,6 +51,7 @@ beforeAll(async () => {
   writeFileSync(inFolder('lrn.onnx'), lrn.encode(null));
   const network = buildModel('squeeze0', { settings: { 'conv1.filters': 8 }, input: 16 });
   const tensors = new Map(network.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, 1) }]));
+  writeFileSync(inFolder('other.tflite'), 'TFL3x');
   writeFileSync(inFolder('weights.safetensors'), encodeSafetensors(tensors, { model: 'squeeze0' }));
 });
 
@@ -152,9 +153,34 @@ describe('C code', () => {
   });
 });
 
+test('TensorFlow Lite, with C or alone, which says of itself what it is and may be replaced', async () => {
+  const { code, stdout, stderr } = await ablate(
+    'export',
+    'model.onnx',
+    '--c',
+    'both',
+    '--tflite',
+    'a.tflite',
+    '--no-evaluate',
+    ...data,
+    '--json',
+  );
+  expect(code, stderr).toBe(0);
+  expect((JSON.parse(stdout) as { files: string[] }).files).toEqual([...files.map((name) => join('both', name)), 'a.tflite']);
+  const bytes = readFileSync(inFolder('a.tflite'));
+  for (const text of ['TFL3', "Made of model.onnx (squeeze0) by ablate's export.", `Classes: ${cifar10Classes.join(', ')}`]) {
+    expect(bytes.includes(text), text).toBe(true);
+  }
+  const again = await ablate('export', 'model.onnx', '--tflite', 'a.tflite', '--no-evaluate', ...data);
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.stderr).toContain('replaced a.tflite, an earlier export');
+  expect(again.stdout).toMatch(/^wrote a\.tflite\n/);
+  expect(readFileSync(inFolder('a.tflite'))).toEqual(bytes);
+});
+
 describe('refused before anything is written', () => {
   test.each<[string, readonly string[], number, string]>([
-    ['nothing to write', ['model.onnx'], 2, 'export must be told what to write\nadd --c <folder>'],
+    ['nothing to write', ['model.onnx'], 2, 'export must be told what to write\nadd --c <folder> for C, or --tflite <file>'],
     [
       'a network with per-image standardization',
       ['per-image.onnx', '--c', 'no'],
@@ -191,6 +217,13 @@ describe('refused before anything is written', () => {
     ['a clock that is none', ['model.onnx', '--c', 'no', '--device', 'm4@0'], 2, 'device (=m4@0) must have a clock above 0'],
     ['a folder in a folder that is not there', ['model.onnx', '--c', 'no/no'], 1, 'cannot make the folder no/no'],
     ['a file for a folder', ['model.onnx', '--c', 'model.onnx'], 1, 'cannot write into model.onnx: it is no folder'],
+    ['another ending', ['model.onnx', '--tflite', 'no.tfl'], 2, 'tflite (=no.tfl) must end in .tflite'],
+    [
+      'a model of something else',
+      ['model.onnx', '--tflite', 'other.tflite'],
+      1,
+      'other.tflite exists, a file of 5 B, and was not made of',
+    ],
     ['a run that is not there', ['tuto/9', '--c', 'no'], 1, 'tuto/9'],
     ['options of weights for a frozen file', ['model.onnx', '--c', 'no', '--classes', 'a,b'], 2, 'are not for a frozen file'],
   ])('%s', async (_, [reference, ...options], exitCode, message) => {

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { basename } from 'node:path';
 import type { TrainedClassifier } from '../../deploy/mcu/build.ts';
 import type { CodeSize } from '../../deploy/mcu/code-size.ts';
+import type { CodeOptions } from '../../deploy/mcu/c/source.ts';
+import type { Dataset } from '../../data/dataset.ts';
 import type { Device } from '../../deploy/mcu/cores.ts';
 import type { DeviceNetwork, Origin } from '../../deploy/mcu/export.ts';
 import { calibrationMethods, integerSettings, type CalibrationMethod } from '../../deploy/quantization.ts';
@@ -12,6 +14,7 @@ import { ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
 import { check } from '../../util/schema.ts';
+import { readRegularFile, statIfReachable } from '../../util/regular-file.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -27,13 +30,14 @@ import {
   runsDirOption,
   type Assignments,
 } from '../options.ts';
-import { claimFolder, forceOption } from '../output-file.ts';
+import { claimFolder, claimOutput, forceOption, type Output } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
 
 interface Options extends SourceOptions {
   readonly c?: string;
+  readonly tflite?: string;
   readonly name?: string;
   readonly force?: true;
   readonly calibration?: CalibrationMethod;
@@ -56,12 +60,13 @@ interface Options extends SourceOptions {
 export function addExportCommand(program: Command): void {
   program
     .command('export')
-    .description('write a trained network for a microcontroller: C that computes in 8-bit integers')
+    .description('write a trained network for a microcontroller: C, or TensorFlow Lite, in 8-bit integers')
     .argument(
       '<run|file>',
       'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors file, or a file of `ablate freeze`',
     )
     .option('--c <folder>', 'where to write the C code, with test images, a program that tries them, and a Makefile')
+    .option('--tflite <file.tflite>', 'where to write a TensorFlow Lite model of the same integers')
     .option('--name <identifier>', 'how the names in C begin (default: the name of the model)')
     .option(...forceOption)
     .option(
@@ -93,37 +98,68 @@ export function addExportCommand(program: Command): void {
 }
 
 async function exportNetwork(reference: string, options: Options): Promise<void> {
-  const { codeFileNames, codeFiles } = await import('../../deploy/mcu/c/files.ts');
   const { deviceGraph } = await import('../../deploy/mcu/build.ts');
-  const { originLine, originLines, testVectors } = await import('../../deploy/mcu/export.ts');
-  const { c: folder, vectors, calibration, percentile } = options;
   const { rangeMethodOf } = await import('../../deploy/integers/ranges.ts');
-  if (folder === undefined) {
-    throw new ConfigurationError('export must be told what to write', { fix: 'add --c <folder> for C code' });
+  const { originLines } = await import('../../deploy/mcu/export.ts');
+  const { calibration, percentile } = options;
+  if (options.c === undefined && options.tflite === undefined) {
+    throw new ConfigurationError('export must be told what to write', { fix: 'add --c <folder> for C, or --tflite <file>' });
   }
   const range = rangeMethodOf(check(integerSettings, { scheme: 'int8', calibration, percentile }));
   const devices = await devicesOf(options);
   const source = await readSource(reference, options);
   const { trained, origin } = source;
   const name = options.name ?? origin.model.replace(/[^A-Za-z0-9_]/g, '_');
-  const names = codeFileNames(name);
   // What a device cannot compute, or what would be written over, is told before images are loaded.
   deviceGraph(trained);
-  const claim = { source: reference, force: options.force === true, mark: originLine(origin) };
-  const output = claimFolder(folder, names, claim);
+  const outputs = await claimOutputs(reference, name, source, options);
   const dataset = await loadImages(options.data ?? source.dataset, options);
   const network = await calibrateAndMeasure(source, options, { range, dataset });
   const lines = originLines({ ...origin, dataset: dataset.name.split(':')[0]! }, network, range);
   const code = { name, plan: network.plan, memory: network.memory, classes: trained.classifier.classes, origin: lines };
   const { codeSize } = await import('../../deploy/mcu/code-size.ts');
-  const result = {
-    files: output.write(codeFiles(code, testVectors(network.plan, dataset, vectors))),
-    network,
-    size: await codeSize(code),
-    devices,
-  };
+  const size = await codeSize(code);
+  const result = { files: await outputs.write(code, dataset), network, size, devices };
   if (options.json === true) await printAsJson(result);
   else await printAsText(result);
+}
+
+interface Outputs {
+  /** Makes all files before the first is written. @returns their paths */
+  write(code: CodeOptions, dataset: Dataset): Promise<readonly string[]>;
+}
+
+async function claimOutputs(reference: string, name: string, { origin }: Source, options: Options): Promise<Outputs> {
+  const { codeFileNames, codeFiles } = await import('../../deploy/mcu/c/files.ts');
+  const { originLine, testVectors } = await import('../../deploy/mcu/export.ts');
+  const { c: folder, tflite, vectors } = options;
+  const [force, mark] = [options.force === true, originLine(origin)];
+  const codeFolder =
+    folder === undefined ? undefined : claimFolder(folder, codeFileNames(name), { source: reference, force, mark });
+  const tfliteOutput = tflite === undefined ? undefined : claimTflite(tflite, { source: reference, force, mark });
+  return {
+    async write(code, dataset) {
+      const { tfliteFile } = await import('../../deploy/mcu/tflite/model.ts');
+      const texts = codeFolder && codeFiles(code, testVectors(code.plan, dataset, vectors));
+      const bytes = tfliteOutput && tfliteFile(code.plan, [...code.origin, `Classes: ${code.classes.join(', ')}`].join('\n'));
+      const written = codeFolder && texts ? codeFolder.write(texts) : [];
+      if (tflite === undefined || tfliteOutput === undefined || bytes === undefined) return written;
+      tfliteOutput.write(bytes);
+      return [...written, tflite];
+    },
+  };
+}
+
+/** A file says of itself what it was made of. */
+function claimTflite(file: string, { source, force, mark }: { source: string; force: boolean; mark: string }): Output {
+  if (!file.endsWith('.tflite')) throw new ConfigurationError(`tflite (=${file}) must end in .tflite`);
+  const isOwn = statIfReachable(file)?.isFile() === true && readRegularFile(file).includes(mark);
+  return claimOutput(file, {
+    source,
+    what: 'export',
+    force,
+    existing: isOwn ? { isOwn, description: 'an earlier export' } : undefined,
+  });
 }
 
 async function devicesOf({ device }: Options): Promise<readonly Device[]> {
@@ -168,7 +204,7 @@ async function readSource(reference: string, options: Options): Promise<Source> 
 async function calibrateAndMeasure(
   { trained, val }: Source,
   { images, seed, evaluate, threads = defaultThreads() }: Options,
-  { range, dataset }: { readonly range: RangeMethod; readonly dataset: Awaited<ReturnType<typeof loadImages>> },
+  { range, dataset }: { readonly range: RangeMethod; readonly dataset: Dataset },
 ): Promise<DeviceNetwork> {
   const { deviceNetwork } = await import('../../deploy/mcu/export.ts');
   const progress = createProgress({ unit: 'image', total: dataset.test.count });

@@ -104,3 +104,10 @@ export function constantBytes({ steps }: Plan): number {
     return step.kind === 'curve' ? sum + step.table.length : sum;
   }, 0);
 }
+
+/** The weights of a depthwise convolution as its loops read them: from `[filters, pixels]` to `[pixels, filters]`. */
+export function filtersLast({ weights, bias }: ConvStep): Int8Array {
+  const filters = bias.length;
+  const pixels = weights.length / filters;
+  return weights.map((_, i) => weights[(i % filters) * pixels + Math.floor(i / filters)]!);
+}

@@ -31,17 +31,25 @@ export function separateFixed({ graph, image }: ImageGraph): ImageGraph {
 function isFixed(graph: Graph, tensor: string): boolean {
   if (tensor === graph.input.name) return true;
   const node = graph.nodes.find(({ name }) => name === tensor)!;
-  if (node.kind === 'maxPool' || node.kind === 'avgPool') return isFixed(graph, node.inputs[0]!);
+  if (node.kind !== 'concat' && keepsScale(node)) return isFixed(graph, node.inputs[0]!);
   return node.kind === 'curve' && node.activation.type === 'sigmoid';
 }
 
-/** Pools and concats only move values: all around them have one scale. In the order of the graph. */
+/**
+ * Whether a node's output has the scale of its inputs: pools and concats only move values. TensorFlow Lite Micro's RELU6 wants it too; its RELU
+ * does not.
+ */
+function keepsScale({ kind, ...node }: GraphNode): boolean {
+  return kind === 'maxPool' || kind === 'avgPool' || kind === 'concat' || ('activation' in node && node.activation.type === 'relu6');
+}
+
+/** All tensors around what keeps a scale have one. In the order of the graph. */
 export function sharedScales({ graph, image }: ImageGraph): readonly SharedScale[] {
   const groupOf = new Map<string, Set<string>>();
   for (const tensor of [graph.input.name, ...graph.nodes.map(({ name }) => name)]) groupOf.set(tensor, new Set([tensor]));
-  for (const { kind, name, inputs } of graph.nodes) {
-    if (kind !== 'maxPool' && kind !== 'avgPool' && kind !== 'concat') continue;
-    const joined = new Set([name, ...inputs].flatMap((tensor) => [...groupOf.get(tensor)!]));
+  for (const node of graph.nodes) {
+    if (!keepsScale(node)) continue;
+    const joined = new Set([node.name, ...node.inputs].flatMap((tensor) => [...groupOf.get(tensor)!]));
     for (const tensor of joined) groupOf.set(tensor, joined);
   }
   return [...new Set(groupOf.values())].map((group) => {
@@ -52,12 +60,13 @@ export function sharedScales({ graph, image }: ImageGraph): readonly SharedScale
   });
 }
 
-/** For calibration: the groups without a fixed scale, with those tensors that something but a pool or concat reads. */
+/** For calibration: the groups without a fixed scale, with those tensors that something reads that does not keep it. */
 export function groupsToCalibrate(graph: Graph, shared: readonly SharedScale[], onnx: ReadonlyMap<string, string>): ScaleGroup[] {
   return shared.flatMap(({ tensors, fixed }) => {
     if (fixed !== undefined) return [];
-    const moves = ({ kind }: GraphNode) => kind === 'maxPool' || kind === 'avgPool' || kind === 'concat';
-    const observed = tensors.filter((tensor) => tensor === graph.output || consumersOf(graph, tensor).some((node) => !moves(node)));
+    const observed = tensors.filter(
+      (tensor) => tensor === graph.output || consumersOf(graph, tensor).some((node) => !keepsScale(node)),
+    );
     return [{ tensors, observed: observed.map((tensor) => onnx.get(tensor)!), unclipped: tensors.includes(graph.output) }];
   });
 }

@@ -3,7 +3,7 @@ import { formatCount } from '../../../util/text-table.ts';
 import type { FixedPoint } from '../fixed-point.ts';
 import { elementsOf, isDense, isDepthwise, pixelsOf, type Extent } from '../graph.ts';
 import { isWrittenInPlace, type Memory } from '../memory.ts';
-import type { AddStep, ConvStep, Plan, PlanTensor, PoolStep, Step } from '../plan.ts';
+import { filtersLast, type AddStep, type ConvStep, type Plan, type PlanTensor, type PoolStep, type Step } from '../plan.ts';
 import { kernelText, type KernelName } from './kernels.ts';
 import { identifiersOf } from './names.ts';
 
@@ -317,13 +317,6 @@ function readableWeights(step: ConvStep): Int8Array {
   const padded = new Int8Array(weights.length + 3);
   padded.set(weights);
   return padded;
-}
-
-/** From `[filters, pixels]` to `[pixels, filters]`. */
-function filtersLast({ weights, bias }: ConvStep): Int8Array {
-  const filters = bias.length;
-  const pixels = weights.length / filters;
-  return weights.map((_, i) => weights[(i % filters) * pixels + Math.floor(i / filters)]!);
 }
 
 function poolNumbers({ window: { kernel, stride, padding, input, output } }: PoolStep, channels: number): readonly number[] {

@@ -1,0 +1,271 @@
+/** A plan as a TensorFlow Lite model: int8 in and out, the same integers as the C code. */
+import { DataError } from '../../../util/errors.ts';
+import { resolveWindow, type Window2d } from '../../../nn/shape.ts';
+import { isDepthwise, type Clamp, type Extent } from '../graph.ts';
+import {
+  filtersLast,
+  type AddStep,
+  type ConvStep,
+  type CurveStep,
+  type Plan,
+  type PlanTensor,
+  type PoolStep,
+  type Step,
+} from '../plan.ts';
+import {
+  encodeTflite,
+  fusedActivations,
+  paddings,
+  type Field,
+  type OperatorData,
+  type OperatorName,
+  type TensorData,
+  type TensorQuantization,
+} from './schema.ts';
+
+/**
+ * The bytes of a .tflite file. Input: `image`, int8 `[1, H, W, 3]`, bytes less 128. Output: `logits`, int8 `[1, classes]`.
+ *
+ * @param description in words, for whoever opens it
+ * @throws DataError for what TensorFlow Lite has no operator for
+ */
+export function tfliteFile(plan: Plan, description: string): Uint8Array {
+  const writer = new Writer();
+  const numbers = new Map([[plan.input.name, writer.activation('image', plan.input)]]);
+  for (const step of plan.steps) {
+    const inputs = step.inputs.map((name) => ({ number: numbers.get(name)!, tensor: plan.tensors.get(name)! }));
+    numbers.set(step.name, writeStep(writer, step, inputs, plan.tensors.get(step.name)!));
+  }
+  const { extent } = plan.output;
+  const logits = writer.tensor({
+    name: 'logits',
+    shape: [1, extent.channels],
+    type: 'int8',
+    quantization: quantizationOf(plan.output),
+  });
+  const shape = writer.ints('logits/shape', [1, extent.channels]);
+  writer.operator('RESHAPE', [numbers.get(plan.output.name)!, shape], logits, [[0, 'ints', [1, extent.channels]]]);
+  return encodeTflite({
+    description,
+    tensors: writer.tensors,
+    operators: writer.operators,
+    inputs: [numbers.get(plan.input.name)!],
+    outputs: [logits],
+  });
+}
+
+/** Tensors and operators in the order in which they are added. */
+class Writer {
+  readonly tensors: TensorData[] = [];
+  readonly operators: OperatorData[] = [];
+
+  /** @returns its number */
+  tensor(tensor: TensorData): number {
+    return this.tensors.push(tensor) - 1;
+  }
+
+  activation(name: string, { extent, scale, zeroPoint }: Pick<PlanTensor, 'extent' | 'scale' | 'zeroPoint'>): number {
+    return this.tensor({ name, shape: shapeOf(extent), type: 'int8', quantization: { scales: [scale], zeroPoint } });
+  }
+
+  /** A constant list. */
+  ints(name: string, values: readonly number[], shape: readonly number[] = [values.length]): number {
+    return this.tensor({ name, shape, type: 'int32', data: bytesOf(Int32Array.from(values)) });
+  }
+
+  /** A constant number, positive, as 127 times its scale. */
+  number(name: string, value: number): number {
+    const quantization = { scales: [Math.fround(value / 127)], zeroPoint: 0 };
+    return this.tensor({ name, shape: [1], type: 'int8', data: Uint8Array.of(127), quantization });
+  }
+
+  operator(name: OperatorName, inputs: readonly number[], output: number, options: readonly Field[] = []): void {
+    this.operators.push({ name, inputs, outputs: [output], options });
+  }
+}
+
+interface Input {
+  readonly number: number;
+  readonly tensor: PlanTensor;
+}
+
+function writeStep(writer: Writer, step: Step, inputs: readonly Input[], output: PlanTensor): number {
+  const [input] = inputs as [Input];
+  const numbers = inputs.map(({ number }) => number);
+  const made = writer.activation(step.name, output);
+  switch (step.kind) {
+    case 'conv':
+      writeConv(writer, step, input, made);
+      break;
+    case 'maxPool':
+    case 'avgPool':
+      writePool(writer, step, input, made);
+      break;
+    case 'globalAverage':
+      writer.operator('MEAN', [...numbers, writer.ints(`${step.name}/axes`, [1, 2])], made, [[0, 'bool', 1]]);
+      break;
+    case 'add':
+      writer.operator('ADD', numbers, made, [fused(0, step)]);
+      break;
+    case 'multiply':
+      writer.operator('MUL', numbers, made, [[0, 'byte', fusedActivations.none]]);
+      break;
+    case 'concat':
+      writer.operator('CONCATENATION', numbers, made, [
+        [0, 'int', 3],
+        [1, 'byte', fusedActivations.none],
+      ]);
+      break;
+    case 'curve':
+      writeCurve(writer, step, input, made);
+      break;
+    default:
+      step satisfies never;
+  }
+  return made;
+}
+
+function writeConv(writer: Writer, step: ConvStep, input: Input, made: number): void {
+  const { name, window, groups, weights, bias, weightScales } = step;
+  const filters = bias.length;
+  const [height, width] = window.kernel;
+  const depthwise = isDepthwise(step);
+  const scales = [...weightScales];
+  const weightTensor = writer.tensor({
+    name: `${name}/weights`,
+    shape: depthwise ? [1, height, width, filters] : [filters, height, width, weights.length / (filters * height * width)],
+    type: 'int8',
+    data: bytesOf(depthwise ? filtersLast(step) : weights),
+    quantization: { scales, zeroPoint: 0, dimension: depthwise ? 3 : 0 },
+  });
+  const biasTensor = writer.tensor({
+    name: `${name}/bias`,
+    shape: [filters],
+    type: 'int32',
+    data: bytesOf(bias),
+    quantization: { scales: scales.map((scale) => Math.fround(scale * input.tensor.scale)), zeroPoint: 0 },
+  });
+  const padded = padInput(writer, name, window, input, input.tensor.zeroPoint);
+  const [down, right] = window.stride;
+  const strides: readonly Field[] = [
+    [0, 'byte', padded.padding],
+    [1, 'int', right],
+    [2, 'int', down],
+  ];
+  const inputs = [padded.number, weightTensor, biasTensor];
+  if (depthwise) writer.operator('DEPTHWISE_CONV_2D', inputs, made, [...strides, [3, 'int', filters / groups], fused(4, step)]);
+  else writer.operator('CONV_2D', inputs, made, [...strides, fused(3, step)]);
+}
+
+function writePool(writer: Writer, { kind, name, window }: PoolStep, input: Input, made: number): void {
+  if (kind === 'avgPool' && paddingOf(window) === undefined) {
+    throw new DataError(`TensorFlow Lite cannot pad the average pool "${name}" as the network does`, {
+      fix: 'give it the padding same or valid; or export C, which can',
+    });
+  }
+  // Padding never wins.
+  const padded = padInput(writer, name, window, input, -128);
+  const [[down, right], [height, width]] = [window.stride, window.kernel];
+  writer.operator(kind === 'maxPool' ? 'MAX_POOL_2D' : 'AVERAGE_POOL_2D', [padded.number], made, [
+    [0, 'byte', padded.padding],
+    [1, 'int', right],
+    [2, 'int', down],
+    [3, 'int', width],
+    [4, 'int', height],
+    [5, 'byte', fusedActivations.none],
+  ]);
+}
+
+/** TensorFlow Lite knows two kinds of padding. Any other is an operator of its own, with the integer `value`. */
+function padInput(
+  writer: Writer,
+  name: string,
+  window: Window2d,
+  { number, tensor }: Input,
+  value: number,
+): { readonly number: number; readonly padding: number } {
+  const known = paddingOf(window);
+  if (known !== undefined) return { number, padding: paddings[known] };
+  const [top, left] = window.padding;
+  // As much as windows see.
+  const [bottom, right] = ([0, 1] as const).map((axis) =>
+    Math.max(
+      (window.output[axis] - 1) * window.stride[axis] + window.kernel[axis] - window.padding[axis] - window.input[axis],
+      0,
+    ),
+  ) as [number, number];
+  const extent = { ...tensor.extent, height: top + window.input[0] + bottom, width: left + window.input[1] + right };
+  const padded = writer.activation(`${name}/padded`, { ...tensor, extent });
+  const amounts = writer.ints(`${name}/padding`, [0, 0, top, bottom, left, right, 0, 0], [4, 2]);
+  if (value === tensor.zeroPoint) writer.operator('PAD', [number, amounts], padded);
+  else {
+    const constant = { name: `${name}/padding_value`, shape: [1], type: 'int8', data: bytesOf(Int8Array.of(value)) } as const;
+    writer.operator('PADV2', [number, amounts, writer.tensor({ ...constant, quantization: quantizationOf(tensor) })], padded);
+  }
+  return { number: padded, padding: paddings.valid };
+}
+
+function paddingOf(window: Window2d): 'same' | 'valid' | undefined {
+  const { input, kernel, stride, output, padding } = window;
+  return (['same', 'valid'] as const).find((kind) => {
+    const resolved = resolveWindow(input, kernel, stride, kind);
+    return JSON.stringify([resolved?.padding, resolved?.output]) === JSON.stringify([padding, output]);
+  });
+}
+
+function writeCurve(writer: Writer, { name, activation }: CurveStep, { number, tensor }: Input, made: number): void {
+  const unfused: Field = [0, 'byte', fusedActivations.none];
+  switch (activation.type) {
+    case 'relu':
+      writer.operator('RELU', [number], made);
+      break;
+    case 'relu6':
+      writer.operator('RELU6', [number], made);
+      break;
+    case 'leakyRelu':
+      writer.operator('LEAKY_RELU', [number], made, [[0, 'float', activation.slope]]);
+      break;
+    case 'gelu':
+      // Exact, with the error function.
+      writer.operator('GELU', [number], made, [[0, 'bool', 0]]);
+      break;
+    case 'sigmoid':
+      writer.operator('LOGISTIC', [number], made);
+      break;
+    case 'hardSwish':
+      writer.operator('HARD_SWISH', [number], made);
+      break;
+    case 'silu': {
+      // There is no such operator: a product.
+      const sigmoid = writer.activation(`${name}/sigmoid`, { ...tensor, scale: 1 / 256, zeroPoint: -128 });
+      writer.operator('LOGISTIC', [number], sigmoid);
+      writer.operator('MUL', [number, sigmoid], made, [unfused]);
+      break;
+    }
+    case 'hardSigmoid': {
+      // Nor of this: min(max(0, x + 3), 6) / 6.
+      const shifted = writer.activation(`${name}/shifted`, { ...tensor, scale: Math.fround(6 / 255), zeroPoint: -128 });
+      writer.operator('ADD', [number, writer.number(`${name}/three`, 3)], shifted, [[0, 'byte', fusedActivations.relu6]]);
+      writer.operator('MUL', [shifted, writer.number(`${name}/sixth`, 1 / 6)], made, [unfused]);
+      break;
+    }
+    default:
+      activation satisfies never;
+  }
+}
+
+function fused(slot: number, { clamp }: { readonly clamp: Clamp | null } & (ConvStep | AddStep)): Field {
+  return [slot, 'byte', fusedActivations[clamp ?? 'none']];
+}
+
+function quantizationOf({ scale, zeroPoint }: PlanTensor): TensorQuantization {
+  return { scales: [scale], zeroPoint };
+}
+
+function shapeOf({ height, width, channels }: Extent): readonly number[] {
+  return [1, height, width, channels];
+}
+
+function bytesOf(values: Int8Array | Int32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
