@@ -5,10 +5,12 @@ import sharp from 'sharp';
 import { runCli } from '../run-cli.ts';
 
 export interface Fixtures {
-  /** Holds `pictures`, `runs/tuto/1`, `model.onnx`, `study.yaml` and `killed.yaml`. */
+  /** Holds `pictures`, `runs/tuto/1`, `model.onnx`, `device.onnx`, `study.yaml` and `killed.yaml`. */
   readonly folder: string;
   readonly weights: Uint8Array;
   readonly frozen: Uint8Array;
+  /** A frozen file that can be exported for a device. */
+  readonly device: Uint8Array;
   readonly picture: Uint8Array;
   readonly study: string;
 }
@@ -48,11 +50,15 @@ export async function makeFixtures(folder: string): Promise<Fixtures> {
   const training = ['--data', 'images:pictures', '--steps', '4', '--batch-size', '4', '--threads', '1', '--save-every', '2'];
   await succeed(folder, 'train', 'tuto', ...training, ...network);
   await succeed(folder, 'freeze', 'tuto/1', '-o', 'model.onnx');
+  const device = ['lrn=false', 'standardization=channel'].flatMap((setting) => ['--set', setting]);
+  await succeed(folder, 'train', 'tuto', ...training, ...network, ...device, '--runs-dir', 'device');
+  await succeed(folder, 'freeze', 'tuto/1', '--runs-dir', 'device', '-o', 'device.onnx');
   const read = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
   return {
     folder,
     weights: read(`runs/tuto/1/checkpoints/${checkpointName}`),
     frozen: read('model.onnx'),
+    device: read('device.onnx'),
     picture: read('pictures/train/a/0.png'),
     study,
   };

@@ -19,6 +19,7 @@ const valid: Readonly<Record<string, readonly string[]>> = {
   freeze: ['tuto/1', '-o', 'out.onnx'],
   quantize: ['model.onnx', '-o', 'out.onnx', '--images', '4', '--no-evaluate', ...data],
   compress: ['tuto/1', '--operations', '0.9', '--steps', '1', '--rounds', '1', '--max-drop', '100', '-o', 'out.onnx'],
+  export: ['device.onnx', '--c', 'out', '--images', '32', '--vectors', '1', '--no-evaluate', ...data],
   label: ['model.onnx', 'pictures/test/a/0.png', '--runs', '1'],
   demo: ['model.onnx', '--port', '0'],
   ui: ['runs', '--port', '0'],
@@ -102,7 +103,7 @@ const oddAssignments = [
 ];
 
 export const flags: Family = (place): Prepared => {
-  copyFixtures(place.fixtures, place.folder, 'pictures', 'runs', 'model.onnx', 'study.yaml');
+  copyFixtures(place.fixtures, place.folder, 'pictures', 'runs', 'model.onnx', 'device.onnx', 'study.yaml');
   const { draw } = place;
   const name = draw.pick(Object.keys(valid));
   const command = find(name);

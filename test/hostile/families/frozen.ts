@@ -23,14 +23,15 @@ const commands: readonly (readonly string[])[] = [
   ['quantize', 'odd.onnx', '-o', 'out.onnx', '--images', '4', '--data', 'images:pictures'],
   ['demo', 'odd.onnx', '--port', '0'],
   ['eval', 'odd.onnx', '--data', 'images:pictures'],
+  ['export', 'odd.onnx', '--c', 'out', '--images', '32', '--vectors', '1', '--data', 'images:pictures'],
 ];
 
 export const frozen: Family = ({ folder, fixtures, draw }) => {
   copyFixtures(fixtures, folder, 'pictures');
-  const { bytes, what, refused } = mutate(fixtures.frozen, draw);
+  const args = draw.pick(commands);
+  const { bytes, what, refused } = mutate(args[0] === 'export' ? fixtures.device : fixtures.frozen, draw);
   const zipped = draw.below(6) === 0;
   writeFileSync(join(folder, 'odd.onnx'), zipped ? gzipSync(bytes) : bytes);
-  const args = draw.pick(commands);
   return { what: `a frozen file${zipped ? ', compressed' : ''}: ${what}`, args, refused, serves: args[0] === 'demo' };
 };
 
