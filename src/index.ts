@@ -27,7 +27,28 @@ export type { ConvOptions } from './nn/layers/conv.ts';
 export type { DenseOptions } from './nn/layers/dense.ts';
 export type { BatchNormOptions, LrnOptions } from './nn/layers/normalization.ts';
 export type { PoolOptions } from './nn/layers/pool.ts';
-export { countMultiplyAdds, countOperations, countParameters, NetworkBuilder, type Network, type Tensor } from './nn/network.ts';
+export {
+  defineLayer,
+  type CustomBackward,
+  type CustomFacts,
+  type CustomForward,
+  type CustomLayer,
+  type CustomLayers,
+  type CustomOptions,
+  type CustomParameter,
+  type PlainData,
+  type Values,
+} from './nn/custom.ts';
+export { checkCustomGradients, type CheckedLayer } from './engine/custom-gradients.ts';
+export {
+  countMultiplyAdds,
+  countOperations,
+  countParameters,
+  NetworkBuilder,
+  withCustomLayers,
+  type Network,
+  type Tensor,
+} from './nn/network.ts';
 export type { Initializer, ParameterSpec, ParameterRole, ParameterKind } from './nn/parameter.ts';
 export type { Shape } from './nn/shape.ts';
 export { networkTable } from './nn/table.ts';

@@ -6,6 +6,7 @@
  * the layer's input gradient, and a dense layer, which gives every output element a gradient of its own.
  */
 import { activationTypes } from '../src/nn/activation.ts';
+import { defineLayer } from '../src/nn/custom.ts';
 import type { LayerKind } from '../src/nn/layer.ts';
 import { NetworkBuilder, type Network, type Tensor } from '../src/nn/network.ts';
 import type { ParameterSpec } from '../src/nn/parameter.ts';
@@ -46,6 +47,61 @@ function betweenDense(name: string, features: number, batchSize: number, build: 
     return b.dense('head', build(b, stem), { features: 4 });
   });
 }
+
+/** y = scale[c] * tanh(x)^power, with a scale for each channel. */
+const scaledTanh = defineLayer({
+  name: 'scaledTanh',
+  parameters: ({ inputShapes: [shape] }) => [{ name: 'amplitude', shape: [shape![0]!, 1], initial: 1, decay: true }],
+  operations: ({ inputShapes: [shape] }) => 3 * sizeOf(shape!),
+  forward({ inputs: [x], parameters: { amplitude }, options: { power = 1 }, output: y, inputShapes: [shape] }) {
+    const pixels = sizeOf(shape!.slice(1));
+    for (let i = 0; i < y.length; i++)
+      y[i] = amplitude![Math.floor(i / pixels) % shape![0]!]! * Math.tanh(x![i]!) ** Number(power);
+  },
+  backward({ inputs: [x], parameters: { amplitude }, options: { power = 1 }, inputShapes: [shape], ...gradients }) {
+    const { outputGradient: dy, inputGradients, parameterGradients } = gradients;
+    const [dx] = inputGradients;
+    const p = Number(power);
+    const pixels = sizeOf(shape!.slice(1));
+    for (let i = 0; i < dy.length; i++) {
+      const channel = Math.floor(i / pixels) % shape![0]!;
+      const t = Math.tanh(x![i]!);
+      // dy/dx = amplitude * power * t^(power - 1) * (1 - t^2); dy/damplitude = t^power
+      dx![i] = dy[i]! * amplitude![channel]! * p * t ** (p - 1) * (1 - t * t);
+      parameterGradients['amplitude']![channel]! += dy[i]! * t ** p;
+    }
+  },
+});
+
+/** y[n] = the mean of the first input minus twice that of the second, for each example: a vector of one feature. */
+const averageDifference = defineLayer({
+  name: 'averageDifference',
+  outputShape: () => [1],
+  forward({ batchSize, inputs, output: y }) {
+    inputs.forEach((x, input) => {
+      const length = x.length / batchSize;
+      x.forEach((value, i) => (y[Math.floor(i / length)]! += ((input === 0 ? 1 : -2) * value) / length));
+    });
+  },
+  backward({ batchSize, outputGradient: dy, inputGradients }) {
+    inputGradients.forEach((dx, input) => {
+      const length = dx.length / batchSize;
+      for (let i = 0; i < dx.length; i++) dx[i] = ((input === 0 ? 1 : -2) * dy[Math.floor(i / length)]!) / length;
+    });
+  },
+});
+
+/** Every other column of an image. */
+const everyOther = defineLayer({
+  name: 'everyOther',
+  outputShape: ({ inputShapes: [shape] }) => [shape![0]!, shape![1]!, shape![2]! / 2],
+  forward({ inputs: [x], output: y }) {
+    for (let i = 0; i < y.length; i++) y[i] = x![2 * i]!;
+  },
+  backward({ outputGradient: dy, inputGradients: [dx] }) {
+    for (let i = 0; i < dy.length; i++) dx![2 * i] = dy[i]!;
+  },
+});
 
 /** Three times as large, so that all pieces of a function are met: hard swish and ReLU6 change at 3 and 6. */
 function spread(b: NetworkBuilder, x: Tensor): Tensor {
@@ -393,6 +449,27 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('scale of an image', [10, 5, 4], 2, (b, x) => b.scale('s', x, -2.5)),
     bare('scale of the logits', [7], 3, (b, x) => b.scale('s', b.dense('d', x, { features: 10 }), 1 / 9)),
     between('scale of a tensor that is also used without', [5, 4, 3], 2, (b, x) => b.add('both', b.scale('s', x, 3), x)),
+  ],
+  custom: [
+    between('custom layer with a parameter for each channel', [10, 5, 4], 3, (b, x) => b.custom('g', x, scaledTanh)),
+    between('custom layer of 16 channels, and the tensor without', [16, 4, 4], 2, (b, x) =>
+      b.add('both', b.custom('g', x, scaledTanh), x),
+    ),
+    betweenDense('custom layer of a vector', 17, 3, (b, x) => b.custom('g', x, scaledTanh, { power: 2 })),
+    bare('custom layer straight on the input', [3, 5, 4], 2, (b, x) =>
+      b.dense('head', b.custom('g', x, scaledTanh), { features: 4 }),
+    ),
+    bare('custom layer as the output', [7], 2, (b, x) => b.custom('g', b.dense('d', x, { features: 5 }), scaledTanh)),
+    between('custom layer of two tensors, the second an average over the pixels', [10, 4, 4], 2, (b, x) =>
+      b.custom('g', [x, b.globalAvgPool('p', x)], averageDifference),
+    ),
+    between('custom layer of one tensor twice', [5, 4, 3], 2, (b, x) => b.custom('g', [x, x], averageDifference)),
+    between('custom layer that changes the shape', [16, 4, 6], 2, (b, x) =>
+      b.conv('c', b.custom('g', x, everyOther), { kernel: 3, filters: 5 }),
+    ),
+    between('custom layer between a convolution with ReLU and a pool', [10, 6, 6], 2, (b, x) =>
+      b.maxPool('p', b.custom('g', b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' }), scaledTanh), { kernel: 2 }),
+    ),
   ],
   flatten: [
     between('flatten of a pool, 10 channels', [10, 7, 5], 2, (b, x) =>

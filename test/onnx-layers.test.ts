@@ -30,7 +30,10 @@ function expectedOutput({ network, batchSize }: LayerCase, parameters: ReadonlyM
   return plan.output.slice();
 }
 
-describe.each(allLayerCases)('%s', (_, name, layerCase) => {
+/** Custom layers have no form in ONNX, and are refused. */
+const writtenCases = allLayerCases.filter(([kind]) => kind !== 'custom');
+
+describe.each(writtenCases)('%s', (_, name, layerCase) => {
   test(`${name} computes the same in ONNX Runtime`, async () => {
     const { network, batchSize } = layerCase;
     const parameters = caseParameters(network);

@@ -11,7 +11,7 @@ import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { packageVersion } from '../util/package.ts';
 import { agreementTolerance, differenceFromPlan } from './agreement.ts';
 import { encodeFrozenMetadata, requireClassNames, type FrozenAccuracy, type FrozenMetadata } from './metadata.ts';
-import { exportOnnx } from './onnx/export.ts';
+import { exportOnnx, requireExportable } from './onnx/export.ts';
 import type { Weights } from './onnx/rule.ts';
 
 export interface FreezeOptions {
@@ -46,8 +46,8 @@ const comparedImages = 4;
 /**
  * Freezes a model, and compares what the result computes in ONNX Runtime with what the engine computes.
  *
- * @throws DataError if the weights do not fit the network; ConfigurationError if the classes are not known, or cannot be called so; AblateError
- *   if the two differ by more than `agreementTolerance`
+ * @throws DataError if the weights do not fit the network; ConfigurationError if the classes are not known, or cannot be called so, and for custom layers;
+ *   AblateError if the two differ by more than `agreementTolerance`
  */
 export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const { saved, engine } = options;
@@ -55,6 +55,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const kind = options.weights ?? preferredWeights(file);
   const classifier = namedClassifier(saved, options.classes);
   const { network, preprocessing, classes, imageShape } = classifier;
+  requireExportable(network);
   const metadata: FrozenMetadata = {
     model: config.model,
     classes: [...classes],

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { buildModel, modelNames } from '../models/registry.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { buildNetwork, describeForInference, describeNetwork, withWidths } from './description.ts';
-import { NetworkBuilder, type Network } from './network.ts';
+import { defineLayer } from './custom.ts';
+import { NetworkBuilder, withCustomLayers, type Network } from './network.ts';
 
 function written(network: Network): unknown {
   return JSON.parse(JSON.stringify(describeNetwork(network)));
@@ -39,6 +40,39 @@ test('a description is what the layers were added with', () => {
     ],
     output: 'logits',
   });
+});
+
+test('a custom layer is described by what its functions say; they are left out, and are not needed to read it', () => {
+  const halves = defineLayer({
+    name: 'halves',
+    outputShape: ({ inputShapes: [shape] }) => [shape![0]! / 2, ...shape!.slice(1)],
+    parameters: ({ options: { initial } }) => [{ name: 'gain', shape: [2], initial: Number(initial), decay: true }],
+    operations: () => 7,
+    forward: () => undefined,
+    backward: () => undefined,
+  });
+  const b = new NetworkBuilder('net', [3, 6, 6]);
+  const wide = b.conv('wide', b.input, { kernel: 1, filters: 8 });
+  const network = b.build(b.dense('logits', b.custom('own', wide, halves, { initial: 0.5 }), { features: 2 }));
+  expect(written(network)).toMatchObject({
+    layers: [
+      {},
+      {
+        ...{ kind: 'custom', name: 'own', inputs: ['wide'] },
+        options: {
+          ...{ type: 'halves', options: { initial: 0.5 }, outputShape: [4, 6, 6], operations: 7 },
+          parameters: [{ name: 'gain', shape: [2], initial: 0.5, decay: true }],
+        },
+      },
+      {},
+    ],
+  });
+  const { customLayers, ...plain } = network;
+  const read = buildNetwork(written(network));
+  expect(read).toEqual(plain);
+  expect(withCustomLayers(read, customLayers)).toEqual(network);
+  expect(withCustomLayers(read, undefined)).toBe(read);
+  expect(withWidths(network, new Map([['logits', 3]])).customLayers).toEqual(customLayers);
 });
 
 const dense = { kind: 'dense', name: 'd', inputs: ['input'], options: { features: 2 } };

@@ -1,11 +1,12 @@
 /**
- * A network as plain data that can be written as JSON: each layer with what it was added with. Building it again gives the same network and
+ * A network as plain data that can be written as JSON: each layer with what it was added with, custom layers with what their functions say of their shape
+ * and parameters. Building it again gives the same network and
  * checks everything that is said, so that a description from a file needs no other check.
  */
 import { ConfigurationError } from '../util/errors.ts';
 import type { LayerKind } from './layer.ts';
 import { isLayerKind } from './layers/kinds.ts';
-import { inputName, NetworkBuilder, type Network, type Tensor } from './network.ts';
+import { inputName, NetworkBuilder, withCustomLayers, type Network, type Tensor } from './network.ts';
 import type { Shape } from './shape.ts';
 
 export interface NetworkDescription {
@@ -69,7 +70,7 @@ export function buildNetwork(description: unknown): Network {
  */
 export function withWidths(network: Network, widths: ReadonlyMap<string, number>): Network {
   const layers = new Map(network.layers.map((layer) => [layer.name, layer]));
-  return rebuild(describeNetwork(network), ({ name, options }, [input]) => {
+  const rebuilt = rebuild(describeNetwork(network), ({ name, options }, [input]) => {
     const layer = layers.get(name)!;
     const width = widths.get(name);
     if (layer.kind === 'dense') return { ...options, features: width ?? layer.attributes.features };
@@ -79,6 +80,7 @@ export function withWidths(network: Network, widths: ReadonlyMap<string, number>
     const channels = input!.shape[0]!;
     return { ...options, filters: (filters / groups) * channels, groups: channels };
   });
+  return withCustomLayers(rebuilt, network.customLayers);
 }
 
 /** @param optionsOf the options of each layer, which may depend on its inputs as they now are */

@@ -1,4 +1,5 @@
 import type { Activation } from './activation.ts';
+import type { CustomOptions } from './custom.ts';
 import type { ParameterSpec } from './parameter.ts';
 import type { Shape, Window2d } from './shape.ts';
 
@@ -65,6 +66,13 @@ export interface ScaleAttributes {
   readonly factor: number;
 }
 
+/** A layer of the user's own: its functions are in the network's `customLayers`. */
+export interface CustomAttributes {
+  /** Name of the custom layer. */
+  readonly type: string;
+  readonly options: CustomOptions;
+}
+
 type NoAttributes = Readonly<Record<never, never>>;
 
 /** Of a layer that is added with its name and inputs alone. */
@@ -91,6 +99,7 @@ export interface AttributesOf {
   scale: ScaleAttributes;
   /** [C, H, W] to [C * H * W]. */
   flatten: NoAttributes;
+  custom: CustomAttributes;
 }
 
 export type LayerKind = keyof AttributesOf;
@@ -115,9 +124,9 @@ export interface LayerOf<K extends LayerKind> {
 
 export type Layer = { [K in LayerKind]: LayerOf<K> }[LayerKind];
 
-/** What a layer is called in tables: its kind, of an activation its function. */
+/** What a layer is called in tables: its kind, of an activation its function, of a custom layer its name. */
 export function kindOf(layer: Layer): string {
-  return layer.kind === 'activation' ? layer.attributes.type : layer.kind;
+  return layer.kind === 'activation' || layer.kind === 'custom' ? layer.attributes.type : layer.kind;
 }
 
 /** What a layer's file computes from its options and the shapes of its inputs. */

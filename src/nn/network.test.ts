@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
+import { sizeOf } from './shape.ts';
 import type { ActivationType } from './activation.ts';
+import { defineLayer } from './custom.ts';
+import { kindOf } from './layer.ts';
 import { countMultiplyAdds, countOperations, countParameters, NetworkBuilder, type Tensor } from './network.ts';
 
 /** The one layer that `add` puts on an input of `shape`. */
@@ -130,6 +133,45 @@ test('a network has its layers in order, its parameters, and the sums of its lay
   expect(countMultiplyAdds(network)).toBe(27 * 16 * 64 + 160);
 });
 
+/** The first two channels, times a number for each pixel that is drawn at first. */
+const ownLayer = defineLayer({
+  name: 'weighted',
+  outputShape: ({ inputShapes: [shape] }) => [2, ...shape!.slice(1)],
+  parameters: ({ inputShapes: [shape], options: { decay = false } }) => [
+    { name: 'map', shape: [1, ...shape!.slice(1)], initial: { type: 'heNormal' }, decay: decay === true },
+    { name: 'gain', shape: [1], initial: 2 },
+  ],
+  operations: ({ inputShapes: [shape] }) => 2 * sizeOf(shape!.slice(1)),
+  forward: () => undefined,
+  backward: () => undefined,
+});
+
+test('a custom layer is what its functions say; the network has them beside its layers', () => {
+  const b = new NetworkBuilder('net', [3, 7, 5]);
+  const network = b.build(b.flatten('f', b.custom('own', b.input, ownLayer, { decay: true })));
+  expect(network.layers[0]).toMatchObject({
+    ...{ kind: 'custom', inputs: ['input'], outputShape: [2, 7, 5], operations: 70, multiplyAdds: 0 },
+    attributes: { type: 'weighted', options: { decay: true } },
+    parameters: [
+      // Fans as of any weights: [out, in, height...].
+      {
+        name: 'own.map',
+        role: 'weight',
+        kind: 'trainable',
+        shape: [1, 7, 5],
+        fanIn: 7 * 5,
+        fanOut: 5,
+        initializer: { type: 'heNormal' },
+      },
+      { name: 'own.gain', role: 'scale', shape: [1], initializer: { type: 'constant', value: 2 } },
+    ],
+  });
+  expect(kindOf(network.layers[0]!)).toBe('weighted');
+  expect(network.customLayers).toEqual(new Map([['weighted', ownLayer]]));
+  expect(countParameters(network.parameters)).toBe(36);
+  expect('customLayers' in new NetworkBuilder('none', [2]).build({ name: 'input', shape: [2] })).toBe(false);
+});
+
 /** Puts a layer on an input `[3, 7, 5]`. */
 type Wrong = (b: NetworkBuilder, x: Tensor) => unknown;
 
@@ -208,6 +250,52 @@ test.each<[string, Wrong]>([
     (b, x) => b.dense('d', x, { features: 4, activation: { type: 'relu', alpha: 1 } as { type: 'relu' } }),
   ],
   ['slope (=0) must be in (0, 1) for layer "a"', (b, x) => b.activation('a', x, { type: 'leakyRelu', slope: 0 })],
+  [
+    'outputShape (=0) must be a positive integer for layer "o"',
+    (b, x) => b.custom('o', x, { ...ownLayer, outputShape: () => [2, 0] }),
+  ],
+  [
+    'outputShape (=[]) must be a list of positive integers for layer "o"',
+    (b, x) => b.custom('o', x, { ...ownLayer, outputShape: () => [] }),
+  ],
+  [
+    'operations (=-1) must be a number of operations for one example for layer "o"',
+    (b, x) => b.custom('o', x, { ...ownLayer, operations: () => -1 }),
+  ],
+  [
+    'name of a parameter (=a.b) must be letters, digits and "_" for layer "o"',
+    (b, x) => b.custom('o', x, { ...ownLayer, parameters: () => [{ name: 'a.b', shape: [1], initial: 1 }] }),
+  ],
+  [
+    'parameters (=["o.a","o.a"]) must be of different names for layer "o"',
+    (b, x) => b.custom('o', x, { ...ownLayer, parameters: () => ['a', 'a'].map((name) => ({ name, shape: [1], initial: 1 })) }),
+  ],
+  [
+    'shape of a (=1x1x1x1x1x1) must be of at most five dimensions for layer "o"',
+    (b, x) => b.custom('o', x, { ...ownLayer, parameters: () => [{ name: 'a', shape: [1, 1, 1, 1, 1, 1], initial: 1 }] }),
+  ],
+  [
+    'options (={"f":null}) must be plain data: text, finite numbers, true, false, null, lists and objects of these for layer "o"',
+    (b, x) => b.custom('o', x, ownLayer, { f: NaN }),
+  ],
+  [
+    'layer "o": outputShape of the custom layer "weighted" threw no shape',
+    (b, x) =>
+      b.custom('o', x, {
+        ...ownLayer,
+        outputShape: () => {
+          throw new Error('no shape');
+        },
+      }),
+  ],
+  [
+    'layer "p" must be of another custom layer: network "net" has two called "weighted"',
+    (b, x) => b.custom('p', b.custom('o', x, ownLayer), { ...ownLayer }),
+  ],
+  [
+    'number of inputs (=0) must be at least 1 for layer "o"',
+    (b) => b.custom('o', [], { ...ownLayer, outputShape: () => [1], parameters: () => [], operations: () => 0 }),
+  ],
   ['number of inputs (=1) must be at least 2 for layer "j"', (b, x) => b.concat('j', x)],
   [
     'input shape (=3x6x5) must be ?x7x5, as its first input for layer "j"',

@@ -1,8 +1,10 @@
 import { ConfigurationError } from '../util/errors.ts';
 import type { ActivationOption } from './activation.ts';
 import type { Layer, LayerKind } from './layer.ts';
+import type { CustomLayer, CustomLayers, CustomOptions } from './custom.ts';
 import type { ConvOptions } from './layers/conv.ts';
 import type { DenseOptions } from './layers/dense.ts';
+import { describeCustomLayer } from './layers/custom.ts';
 import { inferLayer } from './layers/kinds.ts';
 import type { BatchNormOptions, LrnOptions } from './layers/normalization.ts';
 import type { PoolOptions } from './layers/pool.ts';
@@ -23,6 +25,11 @@ export interface Network {
   readonly outputShape: Shape;
   /** All parameters, in the order of the layers. */
   readonly parameters: readonly ParameterSpec[];
+  /**
+   * What its custom layers compute, by their names; absent if it has none, and where a description was read: functions are no part of it. See
+   * `withCustomLayers`.
+   */
+  readonly customLayers?: CustomLayers;
 }
 
 /** A tensor while a network is being built: the name of the layer that makes it, and its shape. */
@@ -44,6 +51,7 @@ export class NetworkBuilder {
   readonly input: Tensor;
   readonly #name: string;
   readonly #layers = new Map<string, Layer>();
+  readonly #customLayers = new Map<string, CustomLayer>();
 
   constructor(name: string, inputShape: Shape) {
     if (inputShape.length === 0 || !inputShape.every((extent) => Number.isInteger(extent) && extent > 0)) {
@@ -111,6 +119,24 @@ export class NetworkBuilder {
     return this.layer('flatten', name, [x]);
   }
 
+  /**
+   * A layer of the caller's own.
+   *
+   * @param inputs one tensor or several
+   * @param options given to the layer's functions: plain data that JSON can hold
+   */
+  custom(name: string, inputs: Tensor | readonly Tensor[], layer: CustomLayer, options: CustomOptions = {}): Tensor {
+    const known = this.#customLayers.get(layer.name);
+    if (known !== undefined && known !== layer) {
+      throw new ConfigurationError(
+        `layer "${name}" must be of another custom layer: network "${this.#name}" has two called "${layer.name}"`,
+      );
+    }
+    this.#customLayers.set(layer.name, layer);
+    const list = 'name' in inputs ? [inputs] : inputs;
+    return this.layer('custom', name, list, describeCustomLayer(name, layer, { inputShapes: shapesOf(list), options }));
+  }
+
   /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output. */
   build(output: Tensor): Network {
     const used = new Set([output.name]);
@@ -128,6 +154,7 @@ export class NetworkBuilder {
       output: output.name,
       outputShape: output.shape,
       parameters: layers.flatMap((layer) => layer.parameters),
+      ...(this.#customLayers.size > 0 && { customLayers: new Map(this.#customLayers) }),
     };
   }
 
@@ -174,6 +201,11 @@ function requireCountable(network: string, layers: readonly Layer[]): void {
 
 function shapesOf(tensors: readonly Tensor[]): readonly Shape[] {
   return tensors.map((tensor) => tensor.shape);
+}
+
+/** The network with the functions of its custom layers: one that was read has none. */
+export function withCustomLayers(network: Network, customLayers: CustomLayers | undefined): Network {
+  return customLayers === undefined || customLayers.size === 0 ? network : { ...network, customLayers };
 }
 
 /** Number of trainable and frozen parameters (running statistics are not counted, as in the field's tables). */

@@ -58,7 +58,7 @@ export type ParameterKind = 'trainable' | 'frozen' | 'statistic';
 export type ParameterRole = 'weight' | 'bias' | 'scale' | 'shift' | 'mean' | 'variance';
 
 export interface ParameterSpec {
-  /** `<layer>.<role>`, for example `conv1.weight`. Unique in a network. */
+  /** `<layer>.<role>`, for example `conv1.weight`; of a custom layer `<layer>.<name>`. Unique in a network. */
   readonly name: string;
   readonly layer: string;
   readonly role: ParameterRole;
@@ -70,6 +70,11 @@ export interface ParameterSpec {
   readonly initializer: Initializer;
   /** Tensorsandbox decays only some weights (its tables mark them with a star). */
   readonly starred: boolean;
+}
+
+/** What a layer calls its parameter: the part of the name behind that of the layer. */
+export function ownName({ name, layer }: ParameterSpec): string {
+  return name.slice(layer.length + 1);
 }
 
 /**

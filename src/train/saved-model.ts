@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
+import { withCustomLayers } from '../nn/network.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { checkpointsFolder, findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
@@ -113,7 +114,7 @@ export function readTrainedModel(
  * Reads a checkpoint, or a safetensors file from elsewhere, of which `given` must name the model.
  *
  * @param given the model and other keys, as far as the user gave them; a checkpoint knows its own and only its model may be repeated
- * @param definition the model of that name, where it is none of the lab's own
+ * @param definition the model of that name, where it is none of the lab's own: for weights that do not say, and for the functions of custom layers
  * @throws DataError for a file that is no safetensors file, is damaged, or of another model; ConfigurationError if the model is not known
  */
 export function readSavedModel(path: string, given: ConfigOverrides = {}, definition?: ModelDefinition): SavedModel {
@@ -141,6 +142,14 @@ export function readSavedModel(path: string, given: ConfigOverrides = {}, defini
     });
   }
   const { step } = metadata;
-  const classifier = decodeClassifier(metadata.classifier, path);
-  return { path, file, config: checkRecordedConfig(metadata.config, path), step, classifier };
+  const config = checkRecordedConfig(metadata.config, path);
+  return { path, file, config, step, classifier: withFunctions(decodeClassifier(metadata.classifier, path), config, definition) };
+}
+
+/** With the functions of its custom layers, which no file of weights has. */
+function withFunctions(classifier: Classifier, config: TrainingConfig, definition: ModelDefinition | undefined): Classifier {
+  const { network, imageShape, classes } = classifier;
+  if (definition === undefined || network.layers.every(({ kind }) => kind !== 'custom')) return classifier;
+  const { customLayers } = createClassifier(config, { shape: imageShape, classes }, definition).network;
+  return { ...classifier, network: withCustomLayers(network, customLayers) };
 }

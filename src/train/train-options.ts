@@ -31,6 +31,8 @@ export interface TrainOptions {
   readonly classifier?: Classifier;
   /** Weights to start a new run from, in place of those that the configuration names as `init`. */
   readonly initialWeights?: NamedWeights;
+  /** Whether to compare the gradients of the network's custom layers with central differences first. */
+  readonly checkGradients?: boolean;
   /** The processes that train together; default this one alone. */
   readonly collective?: Collective;
   /** When aborted, training saves after the step it is at and returns. */

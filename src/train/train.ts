@@ -22,6 +22,7 @@ import type { TrainOptions, TrainResult, WeightsEvaluation } from './train-optio
 import { createTrainer, DivergenceError } from './trainer.ts';
 import { runSteps } from './training-loop.ts';
 import {
+  checkGradients,
   environmentOf,
   metadataOf,
   newRun,
@@ -51,6 +52,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const teacherModel = readTeacher(options);
   const training = prepareTraining(options, collective, teacherModel);
   const { config, classifier } = training;
+  if (options.checkGradients === true) checkGradients(training);
   const plan = engine.compileTraining(classifier.network, {
     batchSize: localBatchSize(config.batchSize, collective.worldSize),
     precision: config.precision,

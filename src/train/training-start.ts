@@ -3,8 +3,10 @@ import { dirname } from 'node:path';
 import { fromFirst } from '../cluster/agreement.ts';
 import type { Collective } from '../cluster/collective.ts';
 import { checkPreprocessing } from '../data/preprocessing.ts';
+import { checkCustomGradients } from '../engine/custom-gradients.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
 import { describeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
+import { withCustomLayers } from '../nn/network.ts';
 import { createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -70,8 +72,21 @@ function classifierToTrain({ record, classifier, config, dataset }: TrainOptions
     const known = record !== undefined && 'resume' in record ? recordedClassifier(record.resume) : undefined;
     return JSON.stringify(known === undefined ? null : encodeClassifier(known));
   });
-  if (recorded !== 'null') return decodeClassifier(JSON.parse(recorded), `the run of ${config.model}`);
+  if (recorded !== 'null') {
+    const decoded = decodeClassifier(JSON.parse(recorded), `the run of ${config.model}`);
+    return { ...decoded, network: withCustomLayers(decoded.network, classifier?.network.customLayers) };
+  }
   return classifier ?? createClassifier(config, dataset);
+}
+
+/** Checks the custom layers of the network, and tells what was checked. Throws as `checkCustomGradients`. */
+export function checkGradients({ classifier: { network }, hooks = {} }: Training): void {
+  const checked = checkCustomGradients(network);
+  if (checked.length === 0) hooks.onNotice?.(`${network.name} has no custom layers whose gradients could be checked`);
+  for (const { layer, type, compared, error } of checked) {
+    const agreement = `${compared} gradients agree with central differences, to ${error.toExponential(1)} of the largest`;
+    hooks.onNotice?.(`layer "${layer}" (custom layer "${type}"): ${agreement}`);
+  }
 }
 
 /** The weights that a new run starts from; undefined for first values. */

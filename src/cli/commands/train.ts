@@ -33,6 +33,7 @@ interface Options extends SourceOptions {
   readonly augment: boolean;
   readonly ema: boolean;
   readonly val?: true;
+  readonly checkGradients?: true;
   readonly set: Assignments;
   readonly evalEvery?: number;
   readonly saveEvery?: number;
@@ -67,6 +68,7 @@ export function addTrainCommand(program: Command): void {
       '--val',
       'keep the last training images (5,000, or a tenth of fewer than 50,000) out of training, and evaluate on them, not on the test set',
     )
+    .option('--check-gradients', 'before training, compare the gradients of custom layers with central differences')
     .option('--no-augment', 'train on the whole images, unchanged')
     .option('--no-ema', 'without moving averages of the weights')
     .option('--init <run|file>', 'start from the weights of a run or a safetensors file; pruned weights stay pruned')
@@ -123,6 +125,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
       libraries: { onednn: engine.libraryVersion, ...libraries },
       signal,
       hooks,
+      ...(options.checkGradients && { checkGradients: true }),
     }).finally(finish),
   );
   if (result.run === undefined) return;

@@ -1,5 +1,6 @@
 /** Channels, and weights without some of them, of networks small enough to be written out. */
 import { expect, test } from 'vitest';
+import { defineLayer } from '../../nn/custom.ts';
 import { inputName, NetworkBuilder } from '../../nn/network.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import { channelsOf, spread } from './channels.ts';
@@ -85,6 +86,28 @@ test('a factor goes with the channel that it multiplies', () => {
     ],
     fixed: undefined,
   });
+});
+
+test('what a custom layer reads and makes stays, and so do its parameters', () => {
+  const halves = defineLayer({
+    name: 'halves',
+    outputShape: ({ inputShapes: [shape] }) => [shape![0]! / 2, ...shape!.slice(1)],
+    parameters: () => [{ name: 'gain', shape: [3], initial: 1 }],
+    forward: () => undefined,
+    backward: () => undefined,
+  });
+  const b = new NetworkBuilder('net', [2, 4, 4]);
+  const free = b.conv('free', b.input, { kernel: 1, filters: 3 });
+  const own = b.custom('own', b.conv('read', free, { kernel: 1, filters: 4 }), halves);
+  const network = b.build(b.dense('logits', b.conv('after', own, { kernel: 1, filters: 2 }), { features: 2 }));
+  const traced = channelsOf(network);
+  const reasons = (layer: string) => [...traced.outputs.get(layer)!].map((channel) => traced.channels[channel]!.fixed);
+  expect(reasons('read')).toEqual(new Array(4).fill('the custom layer "own" reads it'));
+  expect(reasons('own')).toEqual(new Array(2).fill('the custom layer "own" makes it'));
+  expect([...reasons('free'), ...reasons('after')]).toEqual(new Array(5).fill(undefined));
+  const gain = { shape: [3], data: range(3) };
+  const removed = new Set([traced.outputs.get('after')![0]!]);
+  expect(shrinkWeights(network, traced, new Map([['own.gain', gain]]), removed)).toEqual(new Map([['own.gain', gain]]));
 });
 
 test('a sum with the image keeps the filters that it adds', () => {

@@ -65,6 +65,13 @@ const rules: { readonly [K in LayerKind]: Rule<K> } = {
   // A factor belongs to the channel that it multiplies.
   multiply: joined,
   flatten: ({ outputShape }, [input]) => spread(input!, outputShape[0]!),
+  // What it does with them only its functions know.
+  custom: ({ name, outputShape }, inputs, graph) => {
+    for (const input of inputs) graph.fix(input, `the custom layer "${name}" reads it`);
+    const output = graph.add(outputShape[0]!, name);
+    graph.fix(output, `the custom layer "${name}" makes it`);
+    return output;
+  },
 };
 
 /** Channels that go together from all inputs. */

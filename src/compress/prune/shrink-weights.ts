@@ -24,6 +24,11 @@ export function shrinkWeights(
     for (const spec of layer.parameters) {
       const whole = tensors.get(spec.name);
       if (whole === undefined) continue;
+      // It keeps all channels that it reads and makes.
+      if (layer.kind === 'custom') {
+        shrunk.set(spec.name, whole);
+        continue;
+      }
       const tensor = takeRows(whole, rows);
       const inputs = channelsRead(layer, spec, channels);
       shrunk.set(spec.name, inputs === undefined ? tensor : takeColumns(tensor, keptPositions(inputs, removed)));

@@ -2,6 +2,7 @@
 import type { Dataset } from '../../data/dataset.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { changeConfig } from '../../train/config.ts';
+import { requireExportable } from '../../deploy/onnx/export.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { withItsMasks } from '../../train/masks.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
@@ -55,6 +56,7 @@ export async function fineTune(
   config: TrainingConfig,
   { bits, engine, ...work }: FineTuneWork,
 ): Promise<SavedModel | undefined> {
+  if (source.classifier !== undefined) requireExportable(source.classifier.network);
   const { status, saved } = await train({
     ...work,
     config,

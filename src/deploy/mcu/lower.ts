@@ -44,9 +44,12 @@ export function lowerNetwork({ name, inputShape, output }: Network, { layers, we
   const logits = tensors.get(output)!;
   if (logits.name === inputName) throw new DataError(`network ${name} has no layer that computes anything`);
   if (logits.extent.height * logits.extent.width > 1) {
-    throw new DataError(`the logits of ${name} are the pixels of an image, in the order of the channels, which a device does not have`, {
-      fix: 'end the network in a dense layer or in an average over all pixels',
-    });
+    throw new DataError(
+      `the logits of ${name} are the pixels of an image, in the order of the channels, which a device does not have`,
+      {
+        fix: 'end the network in a dense layer or in an average over all pixels',
+      },
+    );
   }
   return { input, nodes, output: logits.name };
 }
@@ -66,7 +69,13 @@ const rules: { readonly [K in LayerKind]: LoweringRule<K> } = {
       name: layer.parameters[0]!.layer,
       inputs: namesOf(inputs),
       output: extentOfShape(layer.outputShape),
-      window: { kernel: window.kernel, stride: window.stride, padding: window.padding, input: window.input, output: window.output },
+      window: {
+        kernel: window.kernel,
+        stride: window.stride,
+        padding: window.padding,
+        input: window.input,
+        output: window.output,
+      },
       groups,
       weights: channelsLast(weight, layer.parameters[0]!.shape as readonly [number, number, number, number]),
       bias: bias ? Float64Array.from(biases!) : new Float64Array(layer.outputShape[0]!),
@@ -158,6 +167,12 @@ const rules: { readonly [K in LayerKind]: LoweringRule<K> } = {
 
   // The order in memory is that of the image: what reads the vector knows.
   flatten: (_, { inputs: [x] }) => ({ ...x!, flattened: true }),
+
+  custom: ({ name, attributes }) => {
+    throw new DataError(`layer "${name}" is the custom layer "${attributes.type}", which cannot be written as C`, {
+      fix: 'compose it of other layers, to export the network',
+    });
+  },
 };
 
 function namesOf(inputs: readonly Lowered[]): readonly string[] {
@@ -211,13 +226,7 @@ function withActivation(
 }
 
 /** A factor and a shift for each channel: a convolution of one pixel with a filter for each channel. */
-function addAffine(
-  { name, kind }: Layer,
-  x: Lowered,
-  add: Context['add'],
-  factors: Float64Array,
-  shifts: Float64Array,
-): Lowered {
+function addAffine({ name, kind }: Layer, x: Lowered, add: Context['add'], factors: Float64Array, shifts: Float64Array): Lowered {
   if (factors.length !== x.extent.channels) {
     throw new DataError(`layer "${name}" (${kind}) has numbers of its own for every pixel, which is not supported on devices`, {
       fix: 'normalize the image before it is flattened',

@@ -9,6 +9,7 @@ import { foldBatchNorms } from './fold.ts';
 import { buildGraph, type GraphBuilder } from './graph.ts';
 import { addPreprocessing } from './preprocessing.ts';
 import type { OnnxRule, Weights } from './rule.ts';
+import { noOnnxForm } from './rules/custom.ts';
 import { onnxRules } from './rules/table.ts';
 import { encodeModel, type GraphProto } from './schema.ts';
 
@@ -63,6 +64,11 @@ function graphOf({ network, weights, preprocessing }: ExportOptions): GraphProto
     const logits = addLayers(graph, network, weights, input);
     return [logits, graph.node('Softmax', probabilitiesOutput, [logits], { axis: 1 })];
   });
+}
+
+/** Throws ConfigurationError naming the layer of a network that has one without a form in ONNX: before any work is done for its file. */
+export function requireExportable({ layers }: Network): void {
+  for (const layer of layers) if (layer.kind === 'custom') throw noOnnxForm(layer);
 }
 
 /** Adds all layers and returns the tensor of the network's output. */

@@ -10,6 +10,7 @@ import type { Dnnl } from './dnnl.ts';
 import { lowerActivation, lowerDropout, lowerScale } from './lowerings/activation.ts';
 import { lowerBatchNorm } from './lowerings/batch-norm.ts';
 import { lowerConv } from './lowerings/conv.ts';
+import { lowerCustom } from './lowerings/custom.ts';
 import { lowerDense } from './lowerings/dense.ts';
 import { lowerConcatConv } from './lowerings/concat-conv.ts';
 import { lowerLrn } from './lowerings/lrn.ts';
@@ -37,6 +38,7 @@ const lowerings: { readonly [K in LayerKind]: Lowering<K> } = {
   multiply: lowerMultiply,
   scale: lowerScale,
   flatten: lowerFlatten,
+  custom: lowerCustom,
 };
 
 export interface CompiledNetwork {
@@ -57,7 +59,7 @@ export function compileNetwork(dnnl: Dnnl, described: Network, settings: Compile
   const program = new ProgramBuilder(dnnl);
   const network = spreadConcats(described);
   const analysis = analyse(network);
-  const context = new LoweringContext(program, settings, analysis);
+  const context = new LoweringContext(program, { ...settings, customLayers: described.customLayers }, analysis);
   const inputBytes = allocateAligned(4 * batchSize * sizeOf(network.inputShape), alignment);
   const input = program.persistent(dnnl.plain([batchSize, ...network.inputShape], 'f32'), inputBytes);
 

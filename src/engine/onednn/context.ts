@@ -3,7 +3,8 @@
  * depend on the rest of the network (training or not, who consumes a tensor).
  */
 import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
-import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
+import type { CustomLayers } from '../../nn/custom.ts';
+import { ownName, type ParameterSpec } from '../../nn/parameter.ts';
 import type { Precision, SharedBatch } from '../engine.ts';
 import type { NetworkAnalysis } from './analysis.ts';
 import type { MemoryDescriptor, Primitive } from './dnnl.ts';
@@ -23,6 +24,8 @@ export interface CompileSettings {
   readonly training: boolean;
   /** OpenMP's: they share the work of every kernel. */
   readonly threads: number;
+  /** The network's. */
+  readonly customLayers?: CustomLayers | undefined;
   /** In training, where batch normalization works over several processes. */
   readonly sharedBatch?: SharedBatch | undefined;
   /** Given the bytes that the compiled network will take, before they are allocated; throws if there are not so many. */
@@ -92,10 +95,11 @@ export class LoweringContext {
   /**
    * Places a parameter of `layer` in the arena in the given layout, or finds it there.
    *
-   * @returns undefined where the layer has no parameter of that role.
+   * @param name what the layer calls it, `weight`
+   * @returns undefined where the layer has no such parameter.
    */
-  parameter(layer: Layer, role: ParameterRole, descriptor: MemoryDescriptor): PlacedParameter | undefined {
-    const spec = layer.parameters.find((candidate) => candidate.role === role);
+  parameter(layer: Layer, name: string, descriptor: MemoryDescriptor): PlacedParameter | undefined {
+    const spec = layer.parameters.find((candidate) => ownName(candidate) === name);
     if (spec === undefined) return undefined;
     const known = this.parameters.find((parameter) => parameter.spec === spec);
     if (known !== undefined) return known;

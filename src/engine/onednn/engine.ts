@@ -5,6 +5,7 @@ import { leastBytes } from '../../nn/memory.ts';
 import { requireMemory, requireThreads } from '../../util/limits.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { setEnvironmentVariable } from '../../util/env.ts';
+import { requireFunctions } from '../custom-layer.ts';
 import type { CompileOptions, Engine, ForwardOptions, InferencePlan, Precision, TrainingPlan } from '../engine.ts';
 import { compileNetwork, type CompiledNetwork } from './compile.ts';
 import { loadLibrary } from './native.ts';
@@ -49,6 +50,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ConfigurationError(`batch size (=${String(batchSize)}) must be a positive integer`);
     }
+    requireFunctions(network);
     if (precision === 'bf16') requireBf16(probe);
     const needs = (bytes: number) => {
       requireMemory(bytes, `network "${network.name}" in batches of ${batchSize}`, 'use smaller batches, or smaller layers');

@@ -39,7 +39,7 @@ export interface Operation {
   readonly run: (options: ForwardOptions) => void;
 }
 
-/** Work done in TypeScript between native operations; the arrays are those of its values, whole storages as float32. */
+/** Work done in TypeScript between native operations; the arrays are those of its values, whole storages as float32, as they are bound. */
 export type HostFunction = (arrays: readonly Float32Array[], options: ForwardOptions) => void;
 
 interface PendingOperation {
@@ -220,7 +220,8 @@ export class ProgramBuilder {
     const operations = this.#pending.map(({ layer, pass, work }): Operation => {
       if ('host' in work) {
         const arrays = work.values.map(({ storage }) => asFloat32(resolve(storage)));
-        const { host } = work;
+        const { host, values } = work;
+        this.#hostArrays.push({ values, arrays });
         return {
           layer,
           pass,
@@ -247,6 +248,7 @@ export class ProgramBuilder {
     return { operations, memoryBytes: block.byteLength + scratchpad.byteLength };
   }
 
+  readonly #hostArrays: { readonly values: readonly Value[]; readonly arrays: Float32Array[] }[] = [];
   #memories: ReadonlyMap<Storage, readonly { readonly memory: Memory }[]> = new Map();
 
   /** After `finish`: lets every operation that uses `value` work on `bytes` instead. */
@@ -255,6 +257,12 @@ export class ProgramBuilder {
       const offset = offsetWithin(storage, value.storage);
       if (offset === undefined) continue;
       for (const { memory } of memories) memory.bind(bytes.subarray(offset, offset + storage.sizeBytes));
+    }
+    for (const { values, arrays } of this.#hostArrays) {
+      values.forEach(({ storage }, i) => {
+        const offset = offsetWithin(storage, value.storage);
+        if (offset !== undefined) arrays[i] = asFloat32(bytes.subarray(offset, offset + storage.sizeBytes));
+      });
     }
   }
 

@@ -10,6 +10,7 @@ import type {
   SharedBatch,
   TrainingPlan,
 } from '../engine.ts';
+import { requireFunctions } from '../custom-layer.ts';
 import { createPlainArena } from './arena.ts';
 import { runBackward, runForward, type Activations, type NamedArrays } from './execute.ts';
 import { ownBatch, type TrainingMode } from './layer.ts';
@@ -39,6 +40,7 @@ class ReferencePlan {
       throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
     }
     if (precision !== 'f32') throw new ConfigurationError(`precision (="${precision}") must be "f32" on the reference engine`);
+    requireFunctions(network);
     this.network = network;
     this.batchSize = batchSize;
     this.parameters = createPlainArena(network.parameters, { gradients });

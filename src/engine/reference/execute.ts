@@ -4,6 +4,7 @@
  */
 import type { Layer, LayerKind } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
+import { ownName } from '../../nn/parameter.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import type { BackwardCall, ForwardCall, LayerParameters, Mode, TrainingMode } from './layer.ts';
 import { referenceLayers, type ReferenceLayers } from './table.ts';
@@ -40,7 +41,16 @@ export function runForward(
   for (const layer of network.layers) {
     const output = new Float64Array(batchSize * sizeOf(layer.outputShape));
     const inputs = layer.inputs.map((name) => tensors.get(name)!);
-    rulesOf(layers, layer).forward({ layer, batchSize, mode, inputs, parameters: ofLayer(layer, parameters), output });
+    const { customLayers } = network;
+    rulesOf(layers, layer).forward({
+      layer,
+      customLayers,
+      batchSize,
+      mode,
+      inputs,
+      parameters: ofLayer(layer, parameters),
+      output,
+    });
     tensors.set(layer.name, output);
   }
   return { batchSize, tensors };
@@ -65,6 +75,7 @@ export function runBackward(
   for (const layer of network.layers.toReversed()) {
     rulesOf(layers, layer).backward({
       layer,
+      customLayers: network.customLayers,
       batchSize,
       mode,
       inputs: layer.inputs.map((name) => tensors.get(name)!),
@@ -92,5 +103,5 @@ function rulesOf(layers: ReferenceLayers, layer: Layer): Rules {
 }
 
 function ofLayer(layer: Layer, arrays: NamedArrays): LayerParameters {
-  return Object.fromEntries(layer.parameters.map((spec) => [spec.role, arrays.get(spec.name)!]));
+  return Object.fromEntries(layer.parameters.map((spec) => [ownName(spec), arrays.get(spec.name)!]));
 }

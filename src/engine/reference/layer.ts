@@ -3,10 +3,11 @@
  * layouts (`[N, C, H, W]`), nothing saved between forward and backward that can be computed again.
  */
 import type { LayerKind, LayerOf } from '../../nn/layer.ts';
+import type { CustomLayers } from '../../nn/custom.ts';
 import type { ParameterRole } from '../../nn/parameter.ts';
 import type { ForwardOptions, SharedBatch } from '../engine.ts';
 
-/** A layer's parameters (or their gradients) by role, in plain layout; only the roles that the layer has. */
+/** A layer's parameters (or their gradients) by role, those of custom layers by name, in plain layout; only those that the layer has. */
 export type LayerParameters = Readonly<Partial<Record<ParameterRole, Float64Array>>>;
 
 /** In training dropout drops and batch normalization uses the batch; at inference neither. */
@@ -23,6 +24,8 @@ export const ownBatch: SharedBatch = { processes: 1, sum: () => undefined };
 
 export interface ForwardCall<K extends LayerKind> {
   readonly layer: LayerOf<K>;
+  /** The network's. */
+  readonly customLayers: CustomLayers | undefined;
   readonly batchSize: number;
   readonly mode: Mode;
   /** One tensor per input of the layer. */
@@ -35,6 +38,8 @@ export interface ForwardCall<K extends LayerKind> {
 
 export interface BackwardCall<K extends LayerKind> {
   readonly layer: LayerOf<K>;
+  /** The network's. */
+  readonly customLayers: CustomLayers | undefined;
   readonly batchSize: number;
   /** Of the forward pass. */
   readonly mode: TrainingMode;

@@ -1,6 +1,7 @@
 import type { LayerKind } from '../../nn/layer.ts';
 import { activation } from './activation.ts';
 import { conv } from './conv.ts';
+import { custom } from './custom.ts';
 import { dense } from './dense.ts';
 import { add, dropout, multiply, scale } from './elementwise.ts';
 import type { ReferenceLayer } from './layer.ts';
@@ -25,4 +26,5 @@ export const referenceLayers: ReferenceLayers = {
   multiply,
   scale,
   flatten,
+  custom,
 };

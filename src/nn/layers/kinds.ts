@@ -7,6 +7,7 @@ import type { Inferred, LayerKind, NoOptions } from '../layer.ts';
 import { describeInitializers, isInitializer } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
 import { inferConv, type ConvOptions } from './conv.ts';
+import { inferCustom, type CustomLayerOptions } from './custom.ts';
 import { inferDense, type DenseOptions } from './dense.ts';
 import {
   inferActivation,
@@ -67,8 +68,15 @@ interface OptionsOf {
   multiply: NoOptions;
   scale: ScaleOptions;
   flatten: NoOptions;
+  custom: CustomLayerOptions;
 }
 
+const text: OptionType = { allowed: 'text', isValid: (value) => typeof value === 'string' };
+const object: OptionType = {
+  allowed: 'an object',
+  isValid: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+};
+const list: OptionType = { allowed: 'a list', isValid: (value) => Array.isArray(value) };
 const window = { kernel: extent, stride: extent, padding };
 const weights = { bias: flag, activation, initializer, starred: flag };
 
@@ -82,7 +90,7 @@ const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   batchNorm: { infer: inferBatchNorm, options: { epsilon: number, momentum: number, scale: flag, shift: flag } },
   activation: {
     infer: inferActivation,
-    options: { type: { allowed: allowedActivations, isValid: (value) => typeof value === 'string' }, slope: number },
+    options: { type: { ...text, allowed: allowedActivations }, slope: number },
   },
   dropout: { infer: inferDropout, options: { rate: number } },
   concat: { infer: inferConcat, options: {} },
@@ -90,6 +98,10 @@ const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   multiply: { infer: inferMultiply, options: {} },
   scale: { infer: inferScale, options: { factor: number } },
   flatten: { infer: inferFlatten, options: {} },
+  custom: {
+    infer: inferCustom,
+    options: { type: text, options: object, outputShape: list, parameters: list, operations: number },
+  },
 };
 
 /** Whether a network can have layers of a kind of this name. */

@@ -1,6 +1,7 @@
 /** What each layer is written as, to the letter. That ONNX Runtime computes the same from it is the business of test/onnx-layers.test.ts. */
 import { expect, test } from 'vitest';
 import type { ActivationOption } from '../../../nn/activation.ts';
+import { defineLayer } from '../../../nn/custom.ts';
 import { NetworkBuilder, type Tensor as NetworkTensor } from '../../../nn/network.ts';
 import type { Tensor } from '../../../runs/safetensors.ts';
 import { addLayers } from '../export.ts';
@@ -138,6 +139,13 @@ test('products, with a factor for each channel too', () => {
   expect(written([3, 2, 2], (b, x) => b.multiply('m', x, b.avgPool('p', x, { kernel: 2 }))).at(-1)).toBe('y = Mul(x, p)');
   const written2 = written([3, 2, 2], (b, x) => b.multiply('m', x, b.globalAvgPool('p', x)));
   expect(written2.slice(2, 4)).toEqual(['m/factor = Unsqueeze(p/flatten, m/axes)', 'y = Mul(x, m/factor)']);
+});
+
+test('a custom layer is refused by its name', () => {
+  const own = defineLayer({ name: 'swirl', forward: () => undefined, backward: () => undefined });
+  expect(() => written([3, 2, 2], (b, x) => b.custom('own', x, own))).toThrow(
+    'layer "own" is the custom layer "swirl", which cannot be written as ONNX',
+  );
 });
 
 test('concat joins channels, flatten keeps examples', () => {

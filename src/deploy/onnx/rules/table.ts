@@ -2,6 +2,7 @@ import type { LayerKind } from '../../../nn/layer.ts';
 import type { OnnxRule } from '../rule.ts';
 import { activationRule } from './activation.ts';
 import { convRule } from './conv.ts';
+import { customRule } from './custom.ts';
 import { denseRule } from './dense.ts';
 import { addRule, dropoutRule, multiplyRule, scaleRule } from './elementwise.ts';
 import { batchNormRule, lrnRule } from './normalization.ts';
@@ -24,4 +25,5 @@ export const onnxRules: { readonly [K in LayerKind]: OnnxRule<K> } = {
   multiply: multiplyRule,
   scale: scaleRule,
   flatten: flattenRule,
+  custom: customRule,
 };

@@ -1,6 +1,5 @@
 /** A convolution of a concat that is never made: the sum of the convolutions of its parts, each with its channels of the weights. */
 import type { Layer, LayerOf } from '../../../nn/layer.ts';
-import type { ParameterRole } from '../../../nn/parameter.ts';
 import { LoweringContext, type Lowering, type PlacedParameter } from '../context.ts';
 import type { MemoryDescriptor } from '../dnnl.ts';
 import type { Value } from '../program.ts';
@@ -62,8 +61,8 @@ class InputPartContext extends LoweringContext {
     this.#range = whole.program.dnnl.channelRange(weights.descriptor, firstChannel, channels)!;
   }
 
-  override parameter(layer: Layer, role: ParameterRole, descriptor: MemoryDescriptor): PlacedParameter | undefined {
-    if (role !== 'weight') return this.#whole.parameter(layer, role, descriptor);
+  override parameter(layer: Layer, name: string, descriptor: MemoryDescriptor): PlacedParameter | undefined {
+    if (name !== 'weight') return this.#whole.parameter(layer, name, descriptor);
     const { spec, values } = this.#weights;
     const copy = this.program.inLayout(layer.name, { ...values, descriptor: this.#range }, descriptor);
     return { spec, descriptor, values: { ...copy, shared: true }, gradients: undefined };

@@ -126,6 +126,7 @@ function detailOf(layer: Layer): string {
     case 'concat':
     case 'add':
     case 'flatten':
+    case 'custom':
       return '';
   }
 }
