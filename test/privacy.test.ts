@@ -72,6 +72,8 @@ function isOutward(call: string): boolean {
 const commands: readonly string[] = [
   'info squeeze0',
   'doctor',
+  'new model net.ts',
+  'info net.ts',
   'data show images:pictures',
   'train squeeze0 --data images:pictures --steps 2 --batch-size 4 --threads 1',
   'runs list',
@@ -89,6 +91,8 @@ const commands: readonly string[] = [
   'study study.yaml',
   'report tiny',
   'runs compare squeeze0/1 squeeze0/2',
+  'train nin0 --data images:pictures --steps 1 --batch-size 4 --threads 1 --set standardization=channel',
+  'export nin0 --c nin0',
   'bench train squeeze0 --threads 1 --batch-size 4 --steps 2 --warm-up 1 --repetitions 1',
   // Longer than ONNX Runtime waits before it sends what it has gathered.
   'bench infer model.onnx --threads 1 --batch-sizes 1 --rounds 2 --round-ms 4000',

@@ -139,7 +139,8 @@ describe('integer arithmetic', () => {
     const float = await frozen(keys);
     const { encode } = await quantize(options(float, { calibrationImages: 32 }));
     const bytes = encode(null);
-    writeFileSync(join(folder, `${keys.model}.onnx`), bytes);
+    const number = variants.findIndex(([each]) => each === keys);
+    writeFileSync(join(folder, `${keys.model}-${number}.onnx`), bytes);
     const operators = await optimizedOperators(bytes);
     expect(operators).toMatchObject(kernels);
     expect(operators).not.toHaveProperty('Conv');

@@ -62,7 +62,7 @@ function lowerLayer<K extends LayerKind>(layer: Layer & LayerOf<K>, context: Con
 
 const rules: { readonly [K in LayerKind]: LoweringRule<K> } = {
   conv: (layer, { inputs, weights, add }) => {
-    const { groups, activation, bias, ...window } = layer.attributes;
+    const { groups, bias, ...window } = layer.attributes;
     const [weight, biases] = parametersOf(layer, weights);
     return withActivation(layer, add, {
       kind: 'conv',
