@@ -111,6 +111,55 @@ describe.each([
   );
 });
 
+/** Tries the test images of all cases. */
+const bareMain = `
+${deviceCases.map((_, i) => `#include "case${i}_test_vectors.h"`).join('\n')}
+#include <stdio.h>
+#include <string.h>
+
+int main(void)
+{
+    int8_t logits[16];
+    int i, right = 0;
+${deviceCases
+  .map(
+    ({ classes }, i) => `    for (i = 0; i < CASE${i}_TEST_VECTORS; i++) {
+        case${i}_classify(case${i}_test_images[i], logits);
+        right += memcmp(logits, case${i}_test_logits[i], ${classes}) == 0;
+    }`,
+  )
+  .join('\n')}
+    printf("%d right\\n", right);
+    return 0;
+}
+`;
+
+const noArm = missingTool('arm-none-eabi-gcc') ?? missingTool('qemu-system-arm');
+describe.each([
+  ['cortex-m3', 'mps2-an385'],
+  ['cortex-m4', 'mps2-an386'],
+  ['cortex-m7', 'mps2-an500'],
+])('%s in QEMU', (core, board) => {
+  test.skipIf(noArm !== undefined).each([['-O2'], ['-O3']])(
+    skippable('gives the logits of the twin, compiled with %s', noArm),
+    (optimization) => {
+      const cortex = join(import.meta.dirname, 'cortex-m');
+      writeFileSync(join(folder, 'bare.c'), bareMain);
+      const flags = ['-std=c99', optimization, `-mcpu=${core}`, '-mthumb', '--specs=rdimon.specs', '-nostartfiles', ...strict];
+      const files = [join(cortex, 'startup.c'), 'bare.c', ...deviceCases.map((_, i) => `case${i}.c`)];
+      execFileSync('arm-none-eabi-gcc', [...flags, '-T', join(cortex, 'link.ld'), ...files, '-o', 'bare.elf'], {
+        cwd: folder,
+        stdio: 'pipe',
+      });
+      const machine = ['-M', board, '-nographic', '-semihosting-config', 'enable=on,target=native', '-kernel', 'bare.elf'];
+      const { stdout, status } = spawnSync('qemu-system-arm', machine, { cwd: folder, encoding: 'utf8', timeout: 120_000 });
+      expect(stdout).toContain(`${imagesOfEach * deviceCases.length} right`);
+      expect(status).toBe(0);
+    },
+    240_000,
+  );
+});
+
 test.skipIf(missingTool('make') !== undefined)(skippable('make check tries the test images', missingTool('make')), () => {
   const printed = execFileSync('make', ['check'], { cwd: folder, encoding: 'utf8' });
   const last = deviceCases.length - 1;
