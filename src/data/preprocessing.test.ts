@@ -52,7 +52,9 @@ test('what does not is refused with its name, its value and what is allowed', ()
     [0, NaN, 0],
     [0, 0, Infinity],
   ]) {
-    expect(withChannel({ mean })).toMatch(/^standardization\.mean(\[\d\])? \(=.*\) must be (a list of 3 numbers, one for each channel|a number)$/);
+    expect(withChannel({ mean })).toMatch(
+      /^standardization\.mean(\[\d\])? \(=.*\) must be (a list of 3 numbers, one for each channel|a number)$/,
+    );
   }
   for (const deviation of [
     [1, 1],
@@ -62,7 +64,9 @@ test('what does not is refused with its name, its value and what is allowed', ()
     [1, Infinity, 1],
     [NaN, 1, 1],
   ]) {
-    expect(withChannel({ deviation })).toMatch(/^standardization\.deviation(\[\d\])? \(=.*\) must be (a list of 3 numbers, one for each channel|a number above 0)$/);
+    expect(withChannel({ deviation })).toMatch(
+      /^standardization\.deviation(\[\d\])? \(=.*\) must be (a list of 3 numbers, one for each channel|a number above 0)$/,
+    );
   }
   for (const translate of [-1, 20, 0.5, NaN]) {
     expect(withAugmentation({ translate })).toMatch(/^augmentation\.translate \(=.*\) must be an integer from 0 to 19$/);
@@ -77,7 +81,9 @@ test('what does not is refused with its name, its value and what is allowed', ()
     [NaN, 1],
     [0, NaN],
   ] as const) {
-    expect(withAugmentation({ contrast })).toMatch(/^augmentation\.contrast(\[\d\])? \(=.*\) must be (two numbers \[low, high\] with 0 <= low <= high|a number of at least 0)$/);
+    expect(withAugmentation({ contrast })).toMatch(
+      /^augmentation\.contrast(\[\d\])? \(=.*\) must be (two numbers \[low, high\] with 0 <= low <= high|a number of at least 0)$/,
+    );
   }
   for (const cutout of [-1, 25, 1.5]) {
     expect(withAugmentation({ cutout })).toMatch(/^augmentation\.cutout \(=.*\) must be an integer from 0 to 24$/);

@@ -64,7 +64,10 @@ export function trainingCommand(config: TrainingConfig, { recipe, seed, changes 
   const { model, dataset, steps } = config;
   const set = Object.fromEntries(Object.entries(changes).map(([key, value]) => [key, valueOfText(value)]));
   // A change may bring others with it, which the run does not have: without augmentation, for one, images are taken whole.
-  const brought = changedKeys(config, resolveWith(() => modelOfConfig(config), { model, dataset, recipe, steps, seed, ...set }));
+  const brought = changedKeys(
+    config,
+    resolveWith(() => modelOfConfig(config), { model, dataset, recipe, steps, seed, ...set }),
+  );
   const undone = Object.entries(brought).filter(([key, value]) => value !== '-' && !implied.has(key));
   const options = Object.entries({ data: dataset, recipe, steps, seed }).map(
     ([key, value]) => `--${key} ${quoted(String(value))}`,

@@ -39,8 +39,11 @@ export function foldInput(graph: Graph, standardization: Standardization): Image
   const zeroPoint = Math.min(Math.max(Math.round(zeros.reduce((sum, zero) => sum + zero, 0) / zeros.length), -128), 127);
   const image = { scale, zeroPoint };
   const readers = consumersOf(graph, graph.input.name);
-  const canFold = readers.every((node) => node.kind === 'conv' && (!isPadded(node) || zeros.every((zero) => Math.abs(zero - zeroPoint) <= 0.5)));
-  if (canFold) return { graph: { ...graph, nodes: graph.nodes.map((node) => fold(graph, node, { image, steps, zeros })) }, image };
+  const canFold = readers.every(
+    (node) => node.kind === 'conv' && (!isPadded(node) || zeros.every((zero) => Math.abs(zero - zeroPoint) <= 0.5)),
+  );
+  if (canFold)
+    return { graph: { ...graph, nodes: graph.nodes.map((node) => fold(graph, node, { image, steps, zeros })) }, image };
   // Padding that stands for another byte in each channel, or a layer without weights: the channels get one scale first.
   const standardize = fold(graph, identityNode(graph, graph.input.name, 'standardize'), { image, steps, zeros });
   const nodes = graph.nodes.map((node) => ({
@@ -59,7 +62,17 @@ export function identityNode(graph: Graph, tensor: string, name: string): ConvNo
   const { channels } = output;
   const bias = new Float64Array(channels);
   const weights = new Float64Array(channels).fill(1);
-  return { kind: 'conv', name: free, inputs: [tensor], output, window: pointWindow(output), groups: channels, weights, bias, clamp: null };
+  return {
+    kind: 'conv',
+    name: free,
+    inputs: [tensor],
+    output,
+    window: pointWindow(output),
+    groups: channels,
+    weights,
+    bias,
+    clamp: null,
+  };
 }
 
 interface Constants {

@@ -4,16 +4,7 @@ import type { Activation } from '../../nn/activation.ts';
 import { DataError } from '../../util/errors.ts';
 import { leastScaleFor, quantizeBias, quantizeWeights } from '../integers/weights.ts';
 import { fixedPointOf, type FixedPoint } from './fixed-point.ts';
-import {
-  elementsOf,
-  extentOf,
-  pixelsOf,
-  type AddNode,
-  type Clamp,
-  type ConvNode,
-  type Graph,
-  type GraphNode,
-} from './graph.ts';
+import { elementsOf, extentOf, pixelsOf, type AddNode, type Clamp, type ConvNode, type Graph, type GraphNode } from './graph.ts';
 import type { IntegerScale } from './input.ts';
 import { addShift, type AddStep, type ConvStep, type Plan, type PlanTensor, type Step } from './plan.ts';
 
@@ -33,7 +24,13 @@ export function integerPlan(graph: Graph, scales: ReadonlyMap<string, IntegerSca
     input: tensors.get(graph.input.name)!,
     output: tensors.get(graph.output)!,
     tensors,
-    steps: graph.nodes.map((node) => stepOf(node, node.inputs.map((name) => tensors.get(name)!), tensors.get(node.name)!)),
+    steps: graph.nodes.map((node) =>
+      stepOf(
+        node,
+        node.inputs.map((name) => tensors.get(name)!),
+        tensors.get(node.name)!,
+      ),
+    ),
     multiplyAdds: graph.nodes.reduce((sum, node) => sum + multiplyAddsOf(node), 0),
   };
 }

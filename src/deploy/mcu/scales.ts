@@ -40,7 +40,9 @@ function isFixed(graph: Graph, tensor: string): boolean {
  * does not.
  */
 function keepsScale({ kind, ...node }: GraphNode): boolean {
-  return kind === 'maxPool' || kind === 'avgPool' || kind === 'concat' || ('activation' in node && node.activation.type === 'relu6');
+  return (
+    kind === 'maxPool' || kind === 'avgPool' || kind === 'concat' || ('activation' in node && node.activation.type === 'relu6')
+  );
 }
 
 /** All tensors around what keeps a scale have one. In the order of the graph. */

@@ -30,7 +30,8 @@ const affineIntoConv: Rule = (graph, node) => {
   if (source?.kind !== 'conv') return undefined;
   const { weights: factors, bias: shifts } = node;
   if (source.clamp === 'relu6') return undefined;
-  if (source.clamp === 'relu' && !(factors.every((factor) => factor > 0) && shifts.every((shift) => shift === 0))) return undefined;
+  if (source.clamp === 'relu' && !(factors.every((factor) => factor > 0) && shifts.every((shift) => shift === 0)))
+    return undefined;
   const length = source.weights.length / factors.length;
   const merged: ConvNode = {
     ...source,
@@ -38,7 +39,14 @@ const affineIntoConv: Rule = (graph, node) => {
     bias: source.bias.map((bias, filter) => bias * factors[filter]! + shifts[filter]!),
     clamp: node.clamp === null ? source.clamp : source.clamp === null ? node.clamp : joinClamps(source.clamp, node.clamp),
   };
-  return replaced(graph, new Map([[source, [merged]], [node, []]]), new Map([[node.name, merged.name]]));
+  return replaced(
+    graph,
+    new Map([
+      [source, [merged]],
+      [node, []],
+    ]),
+    new Map([[node.name, merged.name]]),
+  );
 };
 
 /** The largest of pixels times a factor above zero is the factor times the largest. */
@@ -59,7 +67,14 @@ const clampIntoSource: Rule = (graph, node) => {
   const source = onlySourceOf(graph, node);
   if (source?.kind !== 'conv' && source?.kind !== 'add') return undefined;
   const merged = { ...source, clamp: source.clamp === null ? clamp : joinClamps(source.clamp, clamp) };
-  return replaced(graph, new Map<GraphNode, GraphNode[]>([[source, [merged]], [node, []]]), new Map([[node.name, source.name]]));
+  return replaced(
+    graph,
+    new Map<GraphNode, GraphNode[]>([
+      [source, [merged]],
+      [node, []],
+    ]),
+    new Map([[node.name, source.name]]),
+  );
 };
 
 /** A ReLU of the largest is the largest of the ReLUs, which belong to the layer before the pool. */
@@ -88,7 +103,14 @@ const clampThroughConcat: Rule = (graph, node) => {
     output: part!.output,
   }));
   const joined = { ...concat, inputs: curves.map(({ name }) => name) };
-  return replaced(graph, new Map<GraphNode, GraphNode[]>([[concat, [...curves, joined]], [node, []]]), new Map([[node.name, concat.name]]));
+  return replaced(
+    graph,
+    new Map<GraphNode, GraphNode[]>([
+      [concat, [...curves, joined]],
+      [node, []],
+    ]),
+    new Map([[node.name, concat.name]]),
+  );
 };
 
 /** Joined channels that are only joined with others. */
@@ -96,9 +118,17 @@ const concatIntoConcat: Rule = (graph, node) => {
   if (node.kind !== 'concat') return undefined;
   for (const input of node.inputs) {
     const part = graph.nodes.find(({ name }) => name === input);
-    if (part?.kind !== 'concat' || consumersOf(graph, input).length > 1 || node.inputs.filter((x) => x === input).length > 1) continue;
+    if (part?.kind !== 'concat' || consumersOf(graph, input).length > 1 || node.inputs.filter((x) => x === input).length > 1)
+      continue;
     const inputs = node.inputs.flatMap((each) => (each === input ? part.inputs : [each]));
-    return replaced(graph, new Map<GraphNode, GraphNode[]>([[part, []], [node, [{ ...node, inputs }]]]), new Map());
+    return replaced(
+      graph,
+      new Map<GraphNode, GraphNode[]>([
+        [part, []],
+        [node, [{ ...node, inputs }]],
+      ]),
+      new Map(),
+    );
   }
   return undefined;
 };
@@ -110,7 +140,11 @@ const poolOverAll: Rule = (graph, node) => {
   const [top, left] = padding;
   const coversAll = output[0] * output[1] === 1 && kernel[0] - top >= input[0] && kernel[1] - left >= input[1];
   if (!coversAll) return undefined;
-  return replaced(graph, new Map([[node, [{ kind: 'globalAverage', name: node.name, inputs: node.inputs, output: node.output }]]]), new Map());
+  return replaced(
+    graph,
+    new Map([[node, [{ kind: 'globalAverage', name: node.name, inputs: node.inputs, output: node.output }]]]),
+    new Map(),
+  );
 };
 
 /** The average of one pixel. */
@@ -161,9 +195,7 @@ function replaced(
   const rename = (name: string) => tensors.get(name) ?? name;
   return {
     ...graph,
-    nodes: graph.nodes
-      .flatMap((node) => nodes.get(node) ?? [node])
-      .map((node) => ({ ...node, inputs: node.inputs.map(rename) })),
+    nodes: graph.nodes.flatMap((node) => nodes.get(node) ?? [node]).map((node) => ({ ...node, inputs: node.inputs.map(rename) })),
     output: rename(graph.output),
   };
 }
@@ -171,7 +203,14 @@ function replaced(
 /** `pool` then `node` becomes `moved` then `pool`. */
 function swapped(graph: Graph, pool: GraphNode, node: GraphNode, moved: GraphNode): Graph {
   const behind = { ...pool, inputs: [moved.name] };
-  const changed = replaced(graph, new Map<GraphNode, GraphNode[]>([[pool, []], [node, [moved, behind]]]), new Map());
+  const changed = replaced(
+    graph,
+    new Map<GraphNode, GraphNode[]>([
+      [pool, []],
+      [node, [moved, behind]],
+    ]),
+    new Map(),
+  );
   // All that read the node read the pool now, but for the pool itself.
   return {
     ...changed,

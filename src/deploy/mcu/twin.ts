@@ -5,16 +5,7 @@
  */
 import { requantize, type FixedPoint } from './fixed-point.ts';
 import { createKernels, type Kernels } from './kernels.ts';
-import type {
-  AddStep,
-  ConvStep,
-  CurveStep,
-  GlobalAverageStep,
-  MultiplyStep,
-  Plan,
-  PlanTensor,
-  PoolStep,
-} from './plan.ts';
+import type { AddStep, ConvStep, CurveStep, GlobalAverageStep, MultiplyStep, Plan, PlanTensor, PoolStep } from './plan.ts';
 
 export interface Twin {
   /**
@@ -157,7 +148,8 @@ function convolution(step: ConvStep, input: Place, output: Place, kernels: Kerne
   new Int32Array(kernels.memory, 2 * constants).set(numbers);
   const [low, high] = [step.low - zeroPoint, step.high - zeroPoint];
   const first = placeOf(input, -padding[0], -padding[1]);
-  const rowOfSums = step.groups === 1 ? productsOf(step, input, kernels, layout) : groupedProductsOf(step, input, kernels, layout);
+  const rowOfSums =
+    step.groups === 1 ? productsOf(step, input, kernels, layout) : groupedProductsOf(step, input, kernels, layout);
   return () => {
     for (let y = 0; y < size[0]; y++) {
       rowOfSums(first + y * stride[0] * input.rowLength, stride[1] * channels);
@@ -259,13 +251,7 @@ function globalAverage({ factor }: GlobalAverageStep, input: Place, output: Plac
   };
 }
 
-function addition(
-  step: AddStep,
-  [a, b]: readonly [Place, Place],
-  output: Place,
-  kernels: Kernels,
-  layout: Layout,
-): () => void {
+function addition(step: AddStep, [a, b]: readonly [Place, Place], output: Place, kernels: Kernels, layout: Layout): () => void {
   const { factors, outputFactor, low, high } = step;
   const { zeroPoint, extent } = output.tensor;
   const constants = layout.constants.get(step)!;

@@ -22,7 +22,9 @@ const longestName = 60;
  */
 export function requireIdentifier(name: string): void {
   if (/^[A-Za-z][A-Za-z0-9_]*$/.test(name) && name.length <= longestName && !keywords.has(name)) return;
-  const what = keywords.has(name) ? 'a word that C and C++ leave free' : `a letter, then letters, digits and "_", at most ${longestName} in all`;
+  const what = keywords.has(name)
+    ? 'a word that C and C++ leave free'
+    : `a letter, then letters, digits and "_", at most ${longestName} in all`;
   throw new ConfigurationError(`name (=${name}) must be an identifier in C: ${what}`, { fix: 'give another with --name' });
 }
 
