@@ -42,7 +42,10 @@ export function inferWindow(
   layer: string,
   defaultStride: WindowOptions['kernel'],
 ): Window2d {
-  const kernel = pair(options.kernel);
+  // What a file says may lack it.
+  const given = options.kernel as WindowOptions['kernel'] | undefined;
+  requireThat(given !== undefined, layer, 'kernel', 'missing', 'a number or two, [height, width]');
+  const kernel = pair(given);
   const stride = pair(options.stride ?? defaultStride);
   const padding = options.padding ?? 'same';
   kernel.forEach((extent) => requirePositiveInteger(extent, layer, 'kernel'));

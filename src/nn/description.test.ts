@@ -126,6 +126,16 @@ test.each([
     'bias (=no) must be true or false for layer "d"',
   ],
   [
+    'a pool without a kernel',
+    { ...whole, inputShape: [3, 4, 4], layers: [{ kind: 'maxPool', name: 'd', inputs: ['input'] }] },
+    'kernel (=missing) must be a number or two, [height, width] for layer "d"',
+  ],
+  [
+    'a dense layer without features',
+    { ...whole, layers: [{ kind: 'dense', name: 'd', inputs: ['input'] }] },
+    'features (=undefined) must be a positive integer for layer "d"',
+  ],
+  [
     'an initializer that there is not',
     { ...whole, layers: [{ ...dense, options: { features: 2, initializer: { type: 'ones' } } }] },
     'initializer (={"type":"ones"}) must be one of ',
