@@ -138,6 +138,9 @@ test('stopped or killed, and resumed, a pruning ends in the same weights and the
     expect(readFileSync(inFolder(file)).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
     expect(checkpointOf(run).equals(checkpointOf(straight.run!))).toBe(true);
   }
+  // Killed between its last checkpoint and its file.
+  await prune('--resume', straight.run!, '-o', 'finished.safetensors');
+  expect(readFileSync(inFolder('finished.safetensors')).equals(readFileSync(inFolder('straight.safetensors')))).toBe(true);
 }, 120_000);
 
 test('filters: the file is of a smaller network, which is trained, evaluated and shown as any other', async () => {

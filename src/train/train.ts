@@ -143,7 +143,8 @@ async function resultOf(underWay: TrainingUnderWay): Promise<TrainResult> {
   const { config, classifier } = training;
   const result = await runSteps(underWay);
   const path = run === undefined ? `the trained ${classifier.network.name}` : runName(run);
-  const file = { tensors: trainer.state(), metadata: metadataOf(training) };
+  // What a checkpoint of this step says, so that it does not matter whether the weights come from here or from there.
+  const file = { tensors: trainer.state(), metadata: { ...metadataOf(training), step: String(result.step) } };
   return { ...result, saved: { path, file, config, step: result.step, classifier } };
 }
 

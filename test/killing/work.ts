@@ -115,7 +115,7 @@ export function inspect(folder: string, before: Progress): { readonly now: Progr
       const checkpoints = listCheckpoints(run);
       // Each that bears the name of a checkpoint is one.
       for (const { path, step } of checkpoints) {
-        if (loadCheckpoint(path).step !== step) problems.push(`${path} is of another step`);
+        if (!holds(run, path, step)) problems.push(`${path} is of another step`);
       }
       const newest = checkpoints.at(-1)?.step ?? 0;
       const records = readMetrics(metricsPath(run)).filter((record) => record.step <= newest);
@@ -135,6 +135,16 @@ export function inspect(folder: string, before: Progress): { readonly now: Progr
     else if (now < step) problems.push(`${name} was at step ${step}, and is at ${now}`);
   }
   return { now: { steps }, problems };
+}
+
+/** A training that was not killed with what started it goes on, and replaces its checkpoints by newer ones while they are read. */
+function holds(run: Run, path: string, step: number): boolean {
+  try {
+    return loadCheckpoint(path).step === step;
+  } catch (error) {
+    if (!existsSync(path) && (listCheckpoints(run).at(-1)?.step ?? 0) > step) return true;
+    throw error;
+  }
 }
 
 function exists(folder: string, path: string): boolean {
