@@ -6,9 +6,9 @@
  */
 import { mkdirSync } from 'node:fs';
 import { loadCifar10 } from '../src/data/cifar10.ts';
-import { compareWithEngine } from '../src/deploy/compare.ts';
+import { compareWithEngine } from '../test/compare-with-engine.ts';
 import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from '../test/freeze-untrained.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { modelNames } from '../src/models/registry.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';

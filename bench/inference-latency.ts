@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { latencyOf, measureInTurns } from '../src/deploy/bench/bench-inference.ts';
 import { startCompetitor, type Competitor, type Measurement, type MeasureRequest } from '../src/deploy/bench/competitor.ts';
 import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from '../test/freeze-untrained.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';

@@ -15,7 +15,7 @@ import { loadDataset } from '../src/data/registry.ts';
 import { benchInference, type InferenceResult } from '../src/deploy/bench/bench-inference.ts';
 import { readFrozenFile } from '../src/deploy/frozen-model.ts';
 import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from '../test/freeze-untrained.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';

@@ -11,7 +11,7 @@ import { cifar10Classes } from '../src/data/cifar10.ts';
 import { generateSynthetic } from '../src/data/synthetic.ts';
 import { openFrozenModel } from '../src/deploy/frozen-model.ts';
 import { labelImage } from '../src/deploy/label.ts';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from './freeze-untrained.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';

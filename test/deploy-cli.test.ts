@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from './freeze-untrained.ts';
 import type { Labelled } from '../src/deploy/label.ts';
 import { readFrozenMetadata } from '../src/deploy/metadata.ts';
 import { decodeModel, encodeModel, type TensorProto } from '../src/deploy/onnx/schema.ts';

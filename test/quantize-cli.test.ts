@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cifar10Classes } from '../src/data/cifar10.ts';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from './freeze-untrained.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { initialValues } from '../src/nn/parameter.ts';

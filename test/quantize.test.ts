@@ -15,7 +15,7 @@ import type { QuantizationScheme } from '../src/deploy/quantization.ts';
 import { decodeModel, encodeModel } from '../src/deploy/onnx/schema.ts';
 import { InferenceSession, openSession, Tensor } from '../src/deploy/onnx-runtime.ts';
 import { imageBatches, toInterleaved } from '../src/deploy/pixels.ts';
-import { freezeUntrained } from '../src/deploy/untrained.ts';
+import { freezeUntrained } from './freeze-untrained.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import type { ConfigOverrides } from '../src/train/config-schema.ts';
 import { loadOnednn } from './load-onednn.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { freezeUntrained } from '../deploy/untrained.ts';
+import { freezeUntrained } from '../../test/freeze-untrained.ts';
 import { encodeFrozenMetadata } from '../deploy/metadata.ts';
 import { decodeModel, encodeModel } from '../deploy/onnx/schema.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';

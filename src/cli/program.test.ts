@@ -34,7 +34,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['eval', 'tuto', '--tta', 'turned'], /argument 'turned' is invalid\. It must be one of none, mirror, mirror\+shift\./],
     [['train'], /the model to train is missing/],
     [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
-    [['runs', 'list', '--sort', 'name'], /sort \(=name\) must be one of run, accuracy, step, updated/],
+    [['runs', 'list', '--sort', 'name'], /argument 'name' is invalid\. It must be one of run, accuracy, step, updated\./],
     [['runs', 'list', '--runs-dir', ''], /^error: the value of --runs-dir is empty\ngive a value/],
     [['freeze', ''], /^error: <run\|file> is empty/],
     [['train', 'tuto', '--set', 'lr=0.1'], /there is no key "lr"\. Did you mean "learningRate"\?/],

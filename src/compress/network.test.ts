@@ -7,7 +7,7 @@ import { generateSynthetic } from '../data/synthetic.ts';
 import type { BenchOptions } from '../deploy/bench/bench-inference.ts';
 import { imageBatches } from '../deploy/pixels.ts';
 import { openSession } from '../deploy/onnx-runtime.ts';
-import { freezeUntrained } from '../deploy/untrained.ts';
+import { freezeUntrained } from '../../test/freeze-untrained.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import {
   decisive,

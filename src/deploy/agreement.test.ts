@@ -3,7 +3,7 @@ import { referenceEngine } from '../engine/reference/engine.ts';
 import { initializeParameters } from '../train/initialize.ts';
 import { tensorsOf } from '../train/weights.ts';
 import { differenceFromPlan, relativeDifference } from './agreement.ts';
-import { freezeUntrained } from './untrained.ts';
+import { freezeUntrained } from '../../test/freeze-untrained.ts';
 
 const small = { model: 'squeeze0', inputSize: 9, 'conv1.filters': 4, seed: 5 } as const;
 

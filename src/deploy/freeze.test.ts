@@ -15,7 +15,7 @@ import { freeze } from './freeze.ts';
 import { openFrozenModel, readFrozenFile } from './frozen-model.ts';
 import { readFrozenMetadata } from './metadata.ts';
 import { decodeModel } from './onnx/schema.ts';
-import { freezeUntrained } from './untrained.ts';
+import { freezeUntrained } from '../../test/freeze-untrained.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-freeze-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -9,20 +9,13 @@ import { writeFileAtomic } from '../util/atomic-file.ts';
 import { AblateError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { allRuns, modelFolders, runName, type Run } from './run-folder.ts';
-import {
-  currentStatus,
-  statusPath,
-  statusSchema,
-  tryStatus,
-  unknownStatus,
-  type RunState,
-  type RunStatus,
-} from './run-status.ts';
+import { currentStatus, statusPath, statusSchema, tryStatus, unknownStatus, type RunStatus } from './run-status.ts';
 import { jsonObjectAt } from '../util/json-file.ts';
 import { stampOf } from '../util/regular-file.ts';
 
 /** `unreadable`: of a run, or of a folder of runs, that is damaged or another user's. */
-export type ListedState = RunState | 'unreadable';
+export const listedStates = [...statusSchema.shape.status.options, 'unreadable'] as const;
+export type ListedState = (typeof listedStates)[number];
 
 export interface RunFilter {
   /** Only runs of this model. */

@@ -7,6 +7,9 @@
  */
 import type { Run } from '../runs/run-folder.ts';
 
+export const launcherNames = ['local', 'slurm', 'command'] as const;
+export type LauncherName = (typeof launcherNames)[number];
+
 export interface Job {
   readonly run: Run;
   /** Where the images are, as given on the command line; undefined: where `ablate train` finds them by itself. */

@@ -162,7 +162,7 @@ test('a study runs through the commands of any scheduler', async () => {
 test('launchers that are not known, or lack what they need', async () => {
   const path = writeStudy('bad', '');
   for (const [args, message] of [
-    [['--launcher', 'pbs'], /launcher \(=pbs\) must be one of local, slurm, command/],
+    [['--launcher', 'pbs'], /argument 'pbs' is invalid\. It must be one of local, slurm, command\./],
     [['--launcher', 'command'], /needs the commands of the scheduler\ncommand: \{ submit: "qsub/],
     [['--launcher', 'slurm', '--jobs', '3'], /set slurm\.concurrent in the study file/],
   ] as const) {

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
 import type { RunChoices } from '../../report/run-choices.ts';
-import type { ListedState, RunSummary } from '../../runs/run-list.ts';
+import { listedStates, type ListedState, type RunSummary } from '../../runs/run-list.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { didYouMean } from '../../util/suggest.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
-import { jsonOption, runsDirOption } from '../options.ts';
+import { jsonOption, oneOf, runsDirOption } from '../options.ts';
 import { claimReport } from '../output-file.ts';
 import { print, printJson, write } from '../output.ts';
 import { describeReport, reportOptions, printReport, type ReportOptions } from '../study-report.ts';
@@ -14,8 +13,8 @@ import { describeReport, reportOptions, printReport, type ReportOptions } from '
 interface ListOptions {
   readonly runsDir: string;
   readonly model?: string;
-  readonly status?: string;
-  readonly sort: string;
+  readonly status?: ListedState;
+  readonly sort: keyof typeof orders;
   readonly json?: true;
 }
 
@@ -25,8 +24,8 @@ export function addRunsCommand(program: Command): void {
     .command('list')
     .description('all runs: how far they are and how accurate')
     .option('--model <name>', 'only runs of this model')
-    .option('--status <status>', `only runs with this status: ${Object.keys(states).join(', ')}`)
-    .option('--sort <key>', `order: ${Object.keys(orders).join(', ')}`, 'run')
+    .option('--status <status>', `only runs with this status: ${listedStates.join(', ')}`, oneOf(listedStates))
+    .option('--sort <key>', `order: ${orderNames.join(', ')}`, oneOf(orderNames), 'run')
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(listRuns);
@@ -48,43 +47,27 @@ export function addRunsCommand(program: Command): void {
   compare.option(...jsonOption).action(compareRuns);
 }
 
-const states: { readonly [S in ListedState]: S } = {
-  running: 'running',
-  finished: 'finished',
-  failed: 'failed',
-  interrupted: 'interrupted',
-  unreadable: 'unreadable',
-};
-
 /** Best and newest first, where there is a best or newest. */
-const orders: Readonly<Record<string, (a: RunSummary, b: RunSummary) => number>> = {
+const orders = {
   run: () => 0,
   accuracy: (a, b) => (b.accuracy ?? -1) - (a.accuracy ?? -1),
   step: (a, b) => b.step - a.step,
   updated: (a, b) => b.updatedAt.localeCompare(a.updatedAt),
-};
+} satisfies Readonly<Record<string, (a: RunSummary, b: RunSummary) => number>>;
+
+const orderNames = Object.keys(orders) as (keyof typeof orders)[];
 
 async function listRuns(options: ListOptions): Promise<void> {
   const { listRuns: list } = await import('../../runs/run-list.ts');
   const { choicesOfRuns } = await import('../../report/run-choices.ts');
-  const { model, runsDir } = options;
-  const status = options.status === undefined ? undefined : choice('status', options.status, states);
-  const order = choice('sort', options.sort, orders);
-  const runs = list(runsDir, { ...(model !== undefined && { model }), ...(status !== undefined && { status }) }).sort(order);
+  const { model, status, runsDir, sort } = options;
+  const filter = { ...(model !== undefined && { model }), ...(status !== undefined && { status }) };
+  const runs = list(runsDir, filter).sort(orders[sort]);
   const choices = choicesOfRuns(runs);
   const listed = runs.map((run, i) => ({ run, choices: choices[i] }));
   if (options.json === true) printJson(listed.map(({ run, choices }) => ({ ...run, ...choices })));
   else if (runs.length === 0) print(`no runs in ${runsDir}`);
   else await printRuns(listed);
-}
-
-/** The value that a name stands for. Throws ConfigurationError for another name. */
-function choice<T>(option: string, name: string, values: Readonly<Record<string, T>>): T {
-  const names = Object.keys(values);
-  if (!Object.hasOwn(values, name)) {
-    throw new ConfigurationError(`${option} (=${name}) must be one of ${names.join(', ')}.${didYouMean(name, names)}`);
-  }
-  return values[name]!;
 }
 
 interface ListedRun {

@@ -6,6 +6,7 @@ import { validationCount } from '../../data/image-set.ts';
 import type { RunStatus } from '../../runs/run-status.ts';
 import type { Predictor } from '../../study/predict.ts';
 import type { StudyPlan } from '../../study/plan.ts';
+import { launcherNames, type LauncherName } from '../../study/launcher.ts';
 import type { ImageFacts } from '../../study/predict.ts';
 import type { RunProgress } from '../../study/runner.ts';
 import type { StudyFile } from '../../study/study-file.ts';
@@ -19,7 +20,7 @@ import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import { jsonOption, parseThreads, runsDirOption } from '../options.ts';
+import { jsonOption, oneOf, parseThreads, runsDirOption } from '../options.ts';
 import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import {
@@ -35,7 +36,7 @@ interface Options extends SourceOptions, ReportOptions {
   readonly data?: string;
   readonly dryRun?: true;
   readonly jobs?: number;
-  readonly launcher: string;
+  readonly launcher: LauncherName;
   readonly threads?: number;
   readonly retryFailed?: true;
   readonly json?: true;
@@ -52,7 +53,12 @@ export function addStudyCommand(program: Command): void {
       'runs trained at the same time on this machine, its cores shared out among them (default: 1)',
       parseThreads,
     )
-    .option('--launcher <name>', 'where runs are trained: local, slurm or command (docs/cluster.md)', 'local')
+    .option(
+      '--launcher <name>',
+      'where runs are trained: local, slurm or command (docs/cluster.md)',
+      oneOf(launcherNames),
+      'local',
+    )
     .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores that are free, shared out)', parseThreads)
     .option('--retry-failed', 'try runs that failed again')
     .option('--data <name>', 'images to train on, instead of those that the file names')

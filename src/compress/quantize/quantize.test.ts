@@ -5,7 +5,7 @@ import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { sliceImages } from '../../data/image-set.ts';
 import { readFrozenMetadata } from '../../deploy/metadata.ts';
 import { decodeModel } from '../../deploy/onnx/schema.ts';
-import { freezeUntrained } from '../../deploy/untrained.ts';
+import { freezeUntrained } from '../../../test/freeze-untrained.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { cifar10Classes } from '../../data/cifar10.ts';
 import { openSession } from '../../deploy/onnx-runtime.ts';

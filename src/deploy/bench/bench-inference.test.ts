@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { referenceEngine } from '../../engine/reference/engine.ts';
-import { freezeUntrained } from '../untrained.ts';
+import { freezeUntrained } from '../../../test/freeze-untrained.ts';
 import { benchInference, measureInTurns } from './bench-inference.ts';
 import { startCompetitor, type Competitor } from './competitor.ts';
 

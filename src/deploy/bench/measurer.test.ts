@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, InferencePlan } from '../../engine/engine.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
-import { freezeUntrained } from '../untrained.ts';
+import { freezeUntrained } from '../../../test/freeze-untrained.ts';
 import { createMeasurer, repeat } from './measurer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-measurer-'));

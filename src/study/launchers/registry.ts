@@ -1,14 +1,11 @@
 /** The launchers by name. */
 import { ConfigurationError } from '../../util/errors.ts';
-import type { Launcher } from '../launcher.ts';
+import type { Launcher, LauncherName } from '../launcher.ts';
 import type { StudySource } from '../study-schema.ts';
 import { batchLauncher } from './batch.ts';
 import { commandScheduler } from './command.ts';
 import { localLauncher, type LocalOptions } from './local.ts';
 import { slurm } from './slurm.ts';
-
-export const launcherNames = ['local', 'slurm', 'command'] as const;
-export type LauncherName = (typeof launcherNames)[number];
 
 export interface LauncherOptions extends LocalOptions {
   /** For the records of jobs; on a file system that the cluster's machines share. */
@@ -18,9 +15,8 @@ export interface LauncherOptions extends LocalOptions {
 /** Jobs handed to a scheduler at a time, where the study sets no limit: it has its own. */
 const manyJobs = 100;
 
-/** @throws ConfigurationError for an unknown name, or options of another launcher */
-export function createLauncher(name: string, source: StudySource, { folder, ...local }: LauncherOptions): Launcher {
-  if (!isLauncher(name)) throw new ConfigurationError(`launcher (=${name}) must be one of ${launcherNames.join(', ')}`);
+/** @throws ConfigurationError for options of another launcher */
+export function createLauncher(name: LauncherName, source: StudySource, { folder, ...local }: LauncherOptions): Launcher {
   if (name === 'local') return localLauncher(local);
   if (local.jobs !== undefined) {
     throw new ConfigurationError(
@@ -39,8 +35,4 @@ export function createLauncher(name: string, source: StudySource, { folder, ...l
   }
   const { threads = 1, concurrent = manyJobs } = source.command;
   return batchLauncher(commandScheduler(source.command), { folder, threads: local.threads ?? threads, slots: concurrent });
-}
-
-function isLauncher(name: string): name is LauncherName {
-  return (launcherNames as readonly string[]).includes(name);
 }

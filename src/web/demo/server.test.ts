@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { freezeUntrained } from '../../deploy/untrained.ts';
+import { freezeUntrained } from '../../../test/freeze-untrained.ts';
 import { decodeModel, encodeModel } from '../../deploy/onnx/schema.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import type { PageServer } from '../page-server.ts';

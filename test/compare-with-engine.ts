@@ -1,13 +1,13 @@
 /** Compares a frozen file in ONNX Runtime with the engine, on the images of a data set. */
-import type { Dataset } from '../data/dataset.ts';
-import { createTransform, plainView } from '../data/transform.ts';
-import type { Engine } from '../engine/engine.ts';
-import { loadInto } from '../train/weights.ts';
-import { createTally } from '../train/tally.ts';
-import { relativeDifference } from './agreement.ts';
-import { evaluateFrozen } from './evaluate.ts';
-import type { Frozen } from './freeze.ts';
-import { openSession } from './onnx-runtime.ts';
+import type { Dataset } from '../src/data/dataset.ts';
+import { createTransform, plainView } from '../src/data/transform.ts';
+import type { Engine } from '../src/engine/engine.ts';
+import { loadInto } from '../src/train/weights.ts';
+import { createTally } from '../src/train/tally.ts';
+import { relativeDifference } from '../src/deploy/agreement.ts';
+import { evaluateFrozen } from '../src/deploy/evaluate.ts';
+import type { Frozen } from '../src/deploy/freeze.ts';
+import { openSession } from '../src/deploy/onnx-runtime.ts';
 
 export interface CompareOptions {
   readonly frozen: Frozen;

@@ -1,13 +1,13 @@
 /** Frozen files of networks with their first weights: for measuring speed, and for comparing engines. */
-import { cifar10Classes } from '../data/cifar10.ts';
-import type { Engine } from '../engine/engine.ts';
-import { modelDefinition } from '../models/registry.ts';
-import { createClassifier } from '../train/classifier.ts';
-import { resolveConfig } from '../train/config.ts';
-import type { ConfigOverrides } from '../train/config-schema.ts';
-import { initializeParameters } from '../train/initialize.ts';
-import { tensorsOf } from '../train/weights.ts';
-import { freeze, type Frozen } from './freeze.ts';
+import { cifar10Classes } from '../src/data/cifar10.ts';
+import type { Engine } from '../src/engine/engine.ts';
+import { modelDefinition } from '../src/models/registry.ts';
+import { createClassifier } from '../src/train/classifier.ts';
+import { resolveConfig } from '../src/train/config.ts';
+import type { ConfigOverrides } from '../src/train/config-schema.ts';
+import { initializeParameters } from '../src/train/initialize.ts';
+import { tensorsOf } from '../src/train/weights.ts';
+import { freeze, type Frozen } from '../src/deploy/freeze.ts';
 
 /**
  * Freezes an untrained network.

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { noiseDataset } from '../../test/noise-dataset.ts';
-import { cifar10Classes } from '../data/cifar10.ts';
-import { referenceEngine } from '../engine/reference/engine.ts';
-import { compareWithEngine } from './compare.ts';
-import { freezeUntrained } from './untrained.ts';
+import { noiseDataset } from './noise-dataset.ts';
+import { cifar10Classes } from '../src/data/cifar10.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { compareWithEngine } from './compare-with-engine.ts';
+import { freezeUntrained } from './freeze-untrained.ts';
 
 const small = { model: 'squeeze0', inputSize: 8, 'conv1.filters': 4 } as const;
 const dataset = { ...noiseDataset(10, { train: 10, test: 12 }), classes: cifar10Classes };
@@ -39,8 +39,8 @@ test('other weights in the file give other logits and labels', async () => {
 
 /** Of all test images, by the engine alone. */
 async function predictions(frozen: Awaited<ReturnType<typeof freezeUntrained>>): Promise<number[]> {
-  const { openSession } = await import('./onnx-runtime.ts');
-  const { toInterleaved } = await import('./pixels.ts');
+  const { openSession } = await import('../src/deploy/onnx-runtime.ts');
+  const { toInterleaved } = await import('../src/deploy/pixels.ts');
   const session = await openSession(frozen.encode(null), 'f');
   const { logits } = await session.run({
     pixels: toInterleaved(dataset.test.images, 12, 10, 10),
