@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CompressionData } from '../src/report/compression-data.ts';
+import type { DeviceFigures } from '../src/deploy/mcu/figures.ts';
 import { encodePng } from '../src/runs/png.ts';
 import { uint32 } from '../src/util/random.ts';
 import { runCli, type CliOptions } from './run-cli.ts';
@@ -32,11 +33,13 @@ function writeImages(): void {
   }
 }
 
-async function trainTuto(...more: readonly string[]): Promise<void> {
+const trainTuto = (...more: readonly string[]) => trainModel('tuto', ...more);
+
+async function trainModel(model: string, ...more: readonly string[]): Promise<void> {
   const settings = ['conv1.filters=8', 'conv2.filters=12', 'dense1.features=24', 'dense2=false', 'inputSize=16'];
   const set = settings.flatMap((setting) => ['--set', setting]);
   const options = ['--data', 'images:images', '--batch-size', '8', '--threads', '1', '--no-augment'];
-  const { code, stderr } = await ablate(['train', 'tuto', ...options, ...set, ...more]);
+  const { code, stderr } = await ablate(['train', model, ...options, ...set, ...more]);
   expect(code, stderr).toBe(0);
 }
 
@@ -194,6 +197,44 @@ test('a latency is a limit: alone, and beside others', async () => {
     { target: 'operations', limit: 0.6, value: stages[1]!.operations / stages[0]!.operations, met: true },
     { target: 'latencyMs', limit: 1000, value: stages[1]!.int8.latencyMs, met: true },
   ]);
+}, 180_000);
+
+test('flash, RAM and the time on a microcontroller are limits', async () => {
+  await trainModel('alex2', '--steps', '2', '--set', 'standardization=channel');
+  const limits = ['--flash', '10k', '--ram', '2900', '--latency', '4ms@m4@100', '--shrink', '0.6', '--steps', '2'];
+  const { code, stdout, stderr } = await ablate(['compress', 'alex2/1', ...limits, '-o', 'device.onnx']);
+  expect(code, stderr).toBe(0);
+  expect(stdout).toMatch(/^network +as .* flash +RAM +ms there$/m);
+  expect(stdout).toMatch(/^flash of a microcontroller +10\.0 kB +\d\.\d kB +met$/m);
+  expect(stdout).toMatch(/^RAM of a microcontroller +2\.9 kB +2\.\d kB +met$/m);
+  expect(stdout).toMatch(/^time of one image on a microcontroller, predicted +4\.000 ms +\d\.\d+ ms +met$/m);
+  expect(stdout).toMatch(/^for the microcontroller: ablate export alex2\/\d --c <folder>$/m);
+  const { device, stages, result } = JSON.parse(readFileSync(inFolder('device-report/compress.json'), 'utf8')) as CompressionData;
+  expect([device, result]).toEqual(['m4@100', stages.length - 1]);
+  expect(readdirSync(inFolder('device-report/figures')).filter((name) => name.endsWith('.svg'))).toEqual(
+    ['bytes', 'device-time', 'flash', 'latency', 'ram'].map((cost) => `accuracy-${cost}.svg`),
+  );
+  // The code of the result takes what was told, but for its estimate.
+  const run = stages[result]!.run!;
+  const options = ['--data', 'images:images', '--images', '40', '--device', 'm4@100', '--json'];
+  const exported = await ablate(['export', run, '--c', 'c', ...options]);
+  expect(exported.code, exported.stderr).toBe(0);
+  const figures = JSON.parse(exported.stdout) as DeviceFigures;
+  expect(figures.ramBytes.activations).toBe(stages[result]!.device!.ramBytes);
+  expect(figures.cores[0]!.ms).toBe(stages[result]!.device!.deviceMs);
+  const refused = await ablate(['compress', 'alex2/1', '--ram', '1k', '--rounds', '1', '-o', 'none.onnx']);
+  expect(refused.stderr).toContain('ram (=1000) is out of reach: 0.7 of the operations in each of 1 rounds leave ');
+  expect(refused.code).toBe(2);
+  for (const [model, message] of [
+    ['tuto/1', 'which integers on a device cannot do cheaply'],
+    ['alex2/1', 'device (=m9) must begin with a core'],
+  ] as const) {
+    const target = model === 'tuto/1' ? ['--flash', '64k'] : ['--latency', '5ms@m9'];
+    const { stderr: words, code: exit } = await ablate(['compress', model, ...target, '-o', 'none.onnx']);
+    expect(words).toContain(message);
+    expect(exit).not.toBe(0);
+  }
+  expect(readdirSync(folder).filter((name) => name.startsWith('none'))).toEqual([]);
 }, 180_000);
 
 describe('bad input ends with the code, the reason, and nothing written', () => {

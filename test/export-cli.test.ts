@@ -178,6 +178,42 @@ test('TensorFlow Lite, with C or alone, which says of itself what it is and may 
   expect(readFileSync(inFolder('a.tflite'))).toEqual(bytes);
 });
 
+test('info and bench infer say what networks take on a core', async () => {
+  const info = await ablate('info', 'resnet8', '--device', 'm4@120,m7', '--json');
+  expect(info.code, info.stderr).toBe(0);
+  const { device } = JSON.parse(info.stdout) as { device: object };
+  expect(device).toMatchObject({
+    multiplyAdds: 12_501_632,
+    cores: [
+      { core: 'm4', clockMHz: 120 },
+      { core: 'm7', clockMHz: 280 },
+    ],
+  });
+  const text = await ablate('info', 'resnet8', '--device', 'm4@120');
+  expect(text.stdout).toMatch(
+    /\nflash: 80\.5 kB of weights .*estimated.*\nRAM: .*\n12\.50M multiply-adds .* m4 at 120 MHz 166\.7 ms\n$/,
+  );
+  const refused = await ablate('info', 'tuto', '--device', 'm4');
+  expect(refused.stderr).toContain('layer "lrn1" is a local response normalization');
+  expect(refused.code).toBe(1);
+
+  const turns = ['--threads', '1', '--batch-sizes', '1', '--rounds', '1', '--round-ms', '5', '--device', 'm33'];
+  const bench = await ablate('bench', 'infer', 'model.onnx', 'lrn.onnx', ...turns, '--json');
+  expect(bench.code, bench.stderr).toBe(0);
+  const results = JSON.parse(bench.stdout) as { file: string; device: { multiplyAdds: number } | null }[];
+  const multiplyAdds = countMultiplyAdds(buildModel('squeeze0', { settings: { 'conv1.filters': 8 }, input: 16 }));
+  expect(results.map(({ file, device: each }) => [file, each?.multiplyAdds])).toEqual([
+    ['model.onnx', multiplyAdds],
+    ['model.onnx', multiplyAdds],
+    ['lrn.onnx', undefined],
+    ['lrn.onnx', undefined],
+  ]);
+  expect(bench.stderr).toContain('lrn.onnx on a microcontroller: layer "lrn1" is a local response normalization');
+  expect((await ablate('bench', 'infer', 'model.onnx', ...turns)).stdout).toMatch(
+    /network +flash +RAM +multiply-adds +m33 @160 MHz\nmodel\.onnx/,
+  );
+});
+
 describe('refused before anything is written', () => {
   test.each<[string, readonly string[], number, string]>([
     ['nothing to write', ['model.onnx'], 2, 'export must be told what to write\nadd --c <folder> for C, or --tflite <file>'],

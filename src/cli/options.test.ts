@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Command, InvalidArgumentError } from 'commander';
-import { integer, oneOf, parseAssignment, parseBytes, parseNames, parseNumber, requireValues } from './options.ts';
+import { integer, oneOf, parseAssignment, parseBytes, parseLatency, parseNames, parseNumber, requireValues } from './options.ts';
 
 test('assignments are gathered by key, and the value may hold "="', () => {
   expect(parseAssignment('note=a=b', parseAssignment('lrn=false', {}))).toEqual({ lrn: false, note: 'a=b' });
@@ -86,6 +86,20 @@ test.each([
 
 test.each(['', 'kB', '-1', '1TB', '5 apples', '1e999', '1,000'])('%j is no number of bytes', (text) => {
   expect(() => parseBytes(text)).toThrow('It must be a number of bytes');
+});
+
+test.each([
+  ['0.5', { ms: 0.5 }],
+  [' 12 ms ', { ms: 12 }],
+  ['1e-3', { ms: 0.001 }],
+  ['100ms@m4', { ms: 100, device: 'm4' }],
+  ['80@m7@216', { ms: 80, device: 'm7@216' }],
+])('%j is a latency', (text, latency) => {
+  expect(parseLatency(text)).toEqual(latency);
+});
+
+test.each(['', 'ms', 'fast', '-1', '5s', '5@'])('%j is no latency', (text) => {
+  expect(() => parseLatency(text)).toThrow('It must be a number of milliseconds');
 });
 
 describe('an empty value is refused', () => {

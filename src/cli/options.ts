@@ -51,6 +51,23 @@ export function parseBytes(text: string): number {
   return Math.round(value);
 }
 
+/** Milliseconds, and the microcontroller for which they hold, as it was written. */
+export interface Latency {
+  readonly ms: number;
+  readonly device?: string;
+}
+
+/** For options that take a latency: `0.5`, `0.5ms`, or on a microcontroller `100ms@m4`, `80@m7@216`. */
+export function parseLatency(text: string): Latency {
+  const [, digits, device] = /^\s*(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(?:ms)?\s*(?:@(.+))?$/i.exec(text) ?? [];
+  if (digits === undefined) {
+    throw new InvalidArgumentError(
+      'It must be a number of milliseconds, for example 0.5, 0.5ms or, on a microcontroller, 100ms@m4.',
+    );
+  }
+  return { ms: Number(digits), ...(device !== undefined && { device }) };
+}
+
 /** Values by key; what they mean is decided where they are used. */
 export type Assignments = Readonly<Record<string, unknown>>;
 

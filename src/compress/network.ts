@@ -7,11 +7,14 @@ import { benchInference, type BenchOptions, type InferenceResult } from '../depl
 import { accuracyRecord } from '../deploy/evaluate.ts';
 import { fewestImages } from '../deploy/integers/drawn-images.ts';
 import type { Frozen } from '../deploy/freeze.ts';
+import type { Device } from '../deploy/mcu/cores.ts';
+import { networkFigures } from '../deploy/mcu/figures.ts';
+import { requireConstants } from '../deploy/mcu/input.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import { dropInPoints, roundPoints } from './points.ts';
 import { quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
 import { accuracyOnImages, NoLayerWithinDropError, type LayerSensitivity } from './quantize/sensitivity.ts';
-import { hasLimits, keepsLimits, type CompressTargets, type Measured } from './rounds.ts';
+import { hasLimits, keepsLimits, type CompressTargets, type DeviceSize, type Measured } from './rounds.ts';
 import { withTemporaryFolder } from '../util/temporary-folder.ts';
 
 /** How networks are measured. */
@@ -21,6 +24,8 @@ export interface Measuring {
   readonly threads: number;
   /** What to call the network in errors. */
   readonly source: string;
+  /** Microcontrollers, none or one, if what a network takes there is limited. */
+  readonly devices?: readonly Device[] | undefined;
   /** Times files; default `benchInference`. */
   readonly bench?: ((options: BenchOptions) => Promise<readonly Pick<InferenceResult, 'latencyMs'>[]>) | undefined;
 }
@@ -40,6 +45,7 @@ export interface MeasuredNetwork {
   readonly quantized: Quantized;
   readonly float32: MeasuredFile;
   readonly int8: MeasuredFile;
+  readonly device: DeviceSize | undefined;
 }
 
 /** The images that are kept out of the training of every round, and decide. */
@@ -50,7 +56,7 @@ export function validationImages(dataset: Dataset): ImageSet {
 export async function measureNetwork(frozen: Frozen, measuring: Measuring): Promise<MeasuredNetwork> {
   const quantized = await quantizeNetwork(frozen, measuring, undefined);
   const [float32, int8] = await measureFiles([frozen, quantized], measuring);
-  return { frozen, quantized, float32: float32!, int8: int8! };
+  return { frozen, quantized, float32: float32!, int8: int8!, device: deviceSize(frozen, measuring) };
 }
 
 /**
@@ -89,12 +95,21 @@ export async function measureSize(
   frozen: Frozen,
   { latencyMs }: CompressTargets,
   measuring: Measuring,
-): Promise<Pick<Measured, 'bytes' | 'latencyMs'>> {
+): Promise<Pick<Measured, 'bytes' | 'latencyMs' | 'device'>> {
   const { encode } = await quantizeNetwork(frozen, measuring, undefined, fewestImages);
   return {
     bytes: encode(longestAccuracy(measuring.dataset)).length,
     latencyMs: latencyMs === undefined ? 0 : (await measureLatencies([encode(null)], measuring))[0]!,
+    device: deviceSize(frozen, measuring),
   };
+}
+
+/** @throws DataError for a network that integers on a microcontroller cannot compute */
+function deviceSize({ classifier }: Frozen, { devices }: Measuring): DeviceSize | undefined {
+  if (devices === undefined) return undefined;
+  requireConstants(classifier.preprocessing.standardization);
+  const { flashBytes, ramBytes, cores } = networkFigures(classifier.network, devices);
+  return { flashBytes: flashBytes.weights + flashBytes.code, ramBytes: ramBytes.activations, deviceMs: cores[0]?.ms ?? 0 };
 }
 
 /** What quantizing each layer alone costs, on the validation images; in the order of the network. */
@@ -114,10 +129,10 @@ export function dropOf(file: MeasuredFile, original: MeasuredNetwork): number {
 }
 
 /** What of the quantized network decides about further rounds. */
-export function decisive({ frozen, int8 }: MeasuredNetwork, original: MeasuredNetwork): Measured {
+export function decisive({ frozen, int8, device }: MeasuredNetwork, original: MeasuredNetwork): Measured {
   const { parameters, operations } = frozen.metadata;
   const { bytes, latencyMs } = int8;
-  return { parameters, operations, bytes, latencyMs, dropPoints: dropOf(int8, original) };
+  return { parameters, operations, bytes, latencyMs, dropPoints: dropOf(int8, original), device };
 }
 
 /** Weights in 7 bits, ranges from training images that are not of validation. */

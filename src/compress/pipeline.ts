@@ -6,6 +6,7 @@
 import type { Dataset } from '../data/dataset.ts';
 import { accuracyRecord } from '../deploy/evaluate.ts';
 import { freeze, type Frozen } from '../deploy/freeze.ts';
+import type { Device } from '../deploy/mcu/cores.ts';
 import type { Engine } from '../engine/engine.ts';
 import { countOperations, type Network } from '../nn/network.ts';
 import { checkpointWeights, latestCheckpoint } from '../runs/checkpoint.ts';
@@ -38,12 +39,14 @@ import { requireEnoughRounds } from './reach.ts';
 import { sourceReference, trainRound } from './round-runs.ts';
 import {
   defaultRounds,
+  hasDeviceLimits,
   hasLimits,
   nextRound,
   reachedBy,
   requireTargets,
   resultOf,
   type CompressTargets,
+  type DeviceSize,
   type MeasuredRounds,
   type NextRound,
   type Reached,
@@ -56,6 +59,8 @@ export interface CompressOptions extends RoundSettings {
   /** How the user named the source. */
   readonly reference: string;
   readonly targets: CompressTargets;
+  /** For the target `deviceMs`. */
+  readonly device?: Device | undefined;
   /** Of training in each round. */
   readonly steps: number;
   readonly overrides: ConfigOverrides;
@@ -102,6 +107,8 @@ export interface Stage {
   readonly run: string | null;
   readonly parameters: number;
   readonly operations: number;
+  /** On a microcontroller, where that is limited. */
+  readonly device?: DeviceSize | undefined;
   readonly float32: StageFile;
   readonly int8: StageFile & {
     /** Layers that stay in float32. */
@@ -170,7 +177,8 @@ export async function compress(request: CompressRequest): Promise<Compressed | S
   // Planned before anything is measured: an error if it is out of reach.
   if (operations !== undefined) planFor({ operations }, { saved: source, run: undefined }, options);
   const { dataset, threads, reference, bench } = options;
-  const measuring: Measuring = { dataset, threads, source: reference, bench };
+  const devices = hasDeviceLimits(targets) ? (options.device === undefined ? [] : [options.device]) : undefined;
+  const measuring: Measuring = { dataset, threads, source: reference, devices, bench };
   const original = await measureNetwork(await freezeSaved(source, undefined, options), measuring);
   const measure = async (saved: SavedModel, run: Run | undefined, reused: boolean): Promise<Round> => {
     const plain = run === undefined ? original : await measureNetwork(await freezeSaved(saved, run, options), measuring);
@@ -238,8 +246,7 @@ function planRound(
 
 /** That the rounds are too few for a limit of bytes or latency is told before anything is trained, too. */
 async function requireReachable(original: MeasuredNetwork, measuring: Measuring, options: CompressOptions): Promise<void> {
-  const { bytes, latencyMs } = options.targets;
-  const limits = { bytes, latencyMs };
+  const limits: CompressTargets = { ...options.targets, operations: undefined, maxDrop: undefined };
   if (!hasLimits(limits)) return;
   const measured = decisive(original, original);
   await requireEnoughRounds<SavedModel>(options, {
@@ -276,9 +283,14 @@ function planWithinReach(target: ShrinkTarget, now: Round, options: CompressOpti
     return planFor(target, now, options);
   } catch (error) {
     if (!(error instanceof OutOfReachError) || error.leastParameters === undefined) throw error;
-    const least = now.network.int8.bytes - (now.network.frozen.metadata.parameters - error.leastParameters);
+    const { parameters } = now.network.frozen.metadata;
+    const { bytes = Infinity, flashBytes = Infinity } = options.targets;
+    const least = (taken: number) => taken - (parameters - error.leastParameters!);
+    const leastOfFile = least(now.network.int8.bytes);
+    const [name, limit, leastBytes] =
+      leastOfFile > bytes ? ['bytes', bytes, leastOfFile] : ['flash', flashBytes, least(now.network.device?.flashBytes ?? 0)];
     throw new ConfigurationError(
-      `bytes (=${options.targets.bytes!}) must be at least ${least}: about that is with one filter in every layer`,
+      `${name} (=${limit}) must be at least ${leastBytes}: about that is with one filter in every layer`,
     );
   }
 }
@@ -368,7 +380,7 @@ function stageOf(
   { floatAccuracy, accuracy }: FileComparison,
   dataset: Dataset,
 ): Stage {
-  const { frozen, quantized, float32, int8 } = network;
+  const { frozen, quantized, float32, int8, device } = network;
   const { parameters, operations } = frozen.metadata;
   const fileOf = (file: MeasuredFile, { encode }: Pick<Frozen, 'encode'>, testAccuracy: number): StageFile => ({
     ...file,
@@ -381,6 +393,7 @@ function stageOf(
     run: run === undefined ? null : runName(run),
     parameters,
     operations,
+    ...(device && { device }),
     float32: fileOf(float32, frozen, floatAccuracy),
     int8: { ...fileOf(int8, quantized, accuracy), floatLayers: quantized.quantization.floatLayers },
   };

@@ -3,14 +3,19 @@ import { ConfigurationError } from '../util/errors.ts';
 import { requireEnoughRounds } from './reach.ts';
 import { reachedBy, type CompressTargets, type Measured } from './rounds.ts';
 
-const original: Measured = { parameters: 1000, operations: 100_000, bytes: 8000, latencyMs: 8, dropPoints: 0 };
+const device = { flashBytes: 8000, ramBytes: 8000, deviceMs: 8 };
+const original: Measured = { parameters: 1000, operations: 100_000, bytes: 8000, latencyMs: 8, dropPoints: 0, device };
 
 /** Each round halves a network, until it has 1000 bytes. @returns the error, with its fix */
 async function refusal(rounds: number, limits: CompressTargets): Promise<string> {
   const rehearsal = {
     original,
-    smaller: (network: Measured) =>
-      network.bytes <= 1000 ? undefined : { ...network, bytes: network.bytes / 2, latencyMs: network.latencyMs / 2 },
+    smaller: (network: Measured) => {
+      if (network.bytes <= 1000) return undefined;
+      const { flashBytes, ramBytes, deviceMs } = network.device!;
+      const half = { flashBytes: flashBytes / 2, ramBytes: ramBytes / 2, deviceMs: deviceMs / 2 };
+      return { ...network, bytes: network.bytes / 2, latencyMs: network.latencyMs / 2, device: half };
+    },
     missedBy: (network: Measured) => Promise.resolve(reachedBy(limits, original, network).filter(({ met }) => !met)),
   };
   try {
@@ -66,4 +71,14 @@ test('all that is out of reach is told, with the rounds that all of it takes', a
   );
   // What may be within its limit counts for the rounds that it takes.
   expect(await refusal(2, { bytes: 1999, latencyMs: 1.7 })).toMatch(/^bytes [^\n]*\n--rounds 3, or a smaller --shrink$/);
+});
+
+test('what a microcontroller is limited to is known exactly', async () => {
+  expect(await refusal(2, { flashBytes: 2000, ramBytes: 2000, deviceMs: 2 })).toBe('');
+  expect(await refusal(1, { flashBytes: 3999, ramBytes: 3999, deviceMs: 3.9 })).toBe(
+    'flash (=3999) is out of reach: 0.5 of the operations in each of 1 rounds leave 4.0 kB of flash\n' +
+      'ram (=3999) is out of reach: 0.5 of the operations in each of 1 rounds leave 4.0 kB of RAM\n' +
+      'latency (=3.9) is out of reach: 0.5 of the operations in each of 1 rounds leave 4.000 ms on the microcontroller\n' +
+      '--rounds 2, or a smaller --shrink',
+  );
 });

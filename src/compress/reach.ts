@@ -3,7 +3,7 @@
  * fast what is left is, does not depend on what is trained in between.
  */
 import { ConfigurationError } from '../util/errors.ts';
-import { formatMilliseconds } from '../util/format.ts';
+import { formatBytes, formatMilliseconds } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';
 import type { Reached, RoundSettings } from './rounds.ts';
 
@@ -12,7 +12,7 @@ export interface Rehearsal<Network> {
   readonly original: Network;
   /** What a whole round leaves of a network; undefined if it cannot remove so much. */
   smaller(network: Network): Network | undefined;
-  /** Limits of bytes and latency that a network does not keep. That one filter in every layer would keep those of bytes is known. */
+  /** Limits of bytes, of latency, and on a microcontroller, that a network does not keep. That one filter in every layer would keep those of bytes is known. */
   missedBy(network: Network): Promise<readonly Reached[]>;
 }
 
@@ -62,9 +62,18 @@ async function roundsNeeded<Network>(
   return await roundsNeeded(next, round + 1, await rehearsal.missedBy(next), rehearsal);
 }
 
-function describe(missed: Reached, left: string): string {
-  const { limit, value } = missed;
-  return isLatency(missed)
-    ? `latency (=${limit}) is out of reach: ${left} ${formatMilliseconds(value)}`
-    : `bytes (=${limit}) is out of reach: ${left} a file of ${formatCount(value)}`;
+/** A file of so many bytes; so many milliseconds. */
+const words: Readonly<Record<Reached['target'], readonly [option: string, left: (value: number) => string]>> = {
+  operations: ['operations', String],
+  bytes: ['bytes', (value) => `a file of ${formatCount(value)}`],
+  latencyMs: ['latency', formatMilliseconds],
+  flashBytes: ['flash', (value) => `${formatBytes(value)} of flash`],
+  ramBytes: ['ram', (value) => `${formatBytes(value)} of RAM`],
+  deviceMs: ['latency', (value) => `${formatMilliseconds(value)} on the microcontroller`],
+  maxDrop: ['max-drop', String],
+};
+
+function describe({ target, limit, value }: Reached, left: string): string {
+  const [option, what] = words[target];
+  return `${option} (=${limit}) is out of reach: ${left} ${what(value)}`;
 }

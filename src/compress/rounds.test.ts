@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import {
+  hasDeviceLimits,
   hasLimits,
   keepsLimits,
   nextRound,
@@ -102,6 +103,9 @@ test.each<[CompressTargets, Partial<typeof settings>, string]>([
   [{ operations: 1 }, {}, 'operations (=1) must be a number in (0, 1)'],
   [{ bytes: 1.5 }, {}, 'bytes (=1.5) must be a positive integer'],
   [{ latencyMs: 0 }, {}, 'latency (=0) must be a number above 0, in milliseconds'],
+  [{ flashBytes: 0.5 }, {}, 'flash (=0.5) must be a positive number of bytes'],
+  [{ ramBytes: 0 }, {}, 'ram (=0) must be a positive number of bytes'],
+  [{ deviceMs: -3 }, {}, 'latency (=-3) must be a number above 0, in milliseconds'],
   [{ maxDrop: -1 }, {}, 'max-drop (=-1) must be a number of at least 0, in points'],
   [{ maxDrop: 1 }, { shrink: 1 }, 'shrink (=1) must be a number in (0, 1)'],
   [{ maxDrop: 1 }, { rounds: 0 }, 'rounds (=0) must be a positive integer'],
@@ -123,7 +127,7 @@ const refusal = (targets: CompressTargets, changed: Partial<typeof settings> = {
 
 test('errors say what is allowed and what would do', () => {
   expect(refusal({}).fix).toBe(
-    '--operations 0.5, --bytes 200000, --latency 0.5, --max-drop 1, or several of them; ablate quantize only quantizes',
+    '--operations 0.5, --bytes 200000, --latency 0.5, --flash 64k, --ram 48k, --max-drop 1, or several of them; ablate quantize only quantizes',
   );
   expect(refusal({ operations: 0 }).message).toBe('operations (=0) must be a number in (0, 1): the part that is left');
   expect(refusal({ bytes: 0 }).message).toBe('bytes (=0) must be a positive integer');
@@ -177,4 +181,31 @@ test('what says when to stop: any limit of size, or else the drop', () => {
   // A drop is no limit of size.
   expect(keepsLimits({ bytes: 3000, maxDrop: 0 }, original, original)).toBe(true);
   expect(keepsLimits({ bytes: 2999 }, original, original)).toBe(false);
+});
+
+test('limits on a microcontroller: flash by weights, time by operations, RAM by whole rounds', () => {
+  const device = { flashBytes: 5000, ramBytes: 4000, deviceMs: 80 };
+  const network = { parameters: 1000, operations: 50_000, device };
+  const next = (targets: CompressTargets) => nextRound(targets, settings, after(network));
+  // 4900 bytes hold 100 weights less; 60 of 80 ms are three quarters of the operations.
+  expect(next({ flashBytes: 4900 })).toMatchObject({ enough: { parameters: 900 } });
+  expect(next({ deviceMs: 60 })).toMatchObject({ enough: { operations: 0.75 } });
+  expect(next({ ramBytes: 3999 })).toMatchObject({ type: 'shrink', enough: undefined });
+  // The stricter of two.
+  expect(next({ deviceMs: 60, operations: 0.25 })).toMatchObject({ enough: { operations: 0.5 } });
+  expect(next({ flashBytes: 4900, bytes: 2950 })).toMatchObject({ enough: { parameters: 900 } });
+  expect(next({ flashBytes: 4990, bytes: 2500 })).toMatchObject({ enough: { parameters: 500 } });
+  expect(next({ flashBytes: 5000, ramBytes: 4000, deviceMs: 80 })).toEqual({ type: 'stop', reason: 'limits' });
+  expect(() => next({ flashBytes: 4000 })).toThrow('flash (=4000) must be above 4000: that is what it takes without any weights');
+  expect(reachedBy({ ramBytes: 3000, deviceMs: 100 }, original, { ...original, ...network })).toEqual([
+    { target: 'ramBytes', limit: 3000, value: 4000, met: false },
+    { target: 'deviceMs', limit: 100, value: 80, met: true },
+  ]);
+  expect([{ flashBytes: 1 }, { ramBytes: 1 }, { deviceMs: 1 }].every(hasLimits)).toBe(true);
+  expect([{ flashBytes: 1 }, { ramBytes: 1 }, { deviceMs: 1 }, { bytes: 1, maxDrop: 1 }].map(hasDeviceLimits)).toEqual([
+    true,
+    true,
+    true,
+    false,
+  ]);
 });

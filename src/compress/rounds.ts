@@ -5,7 +5,7 @@
 import { ConfigurationError } from '../util/errors.ts';
 import type { ShrinkTarget } from './prune/shrink.ts';
 
-/** What the result must keep; at least one. The first three are limits of size: with any of them, rounds go on until all of them are kept. */
+/** What the result must keep; at least one. All but the last are limits of size: with any of them, rounds go on until all of them are kept. */
 export interface CompressTargets {
   /** Part of the original's operations, in (0, 1). */
   readonly operations?: number | undefined;
@@ -13,6 +13,10 @@ export interface CompressTargets {
   readonly bytes?: number | undefined;
   /** Of one image with one thread in ONNX Runtime: median. */
   readonly latencyMs?: number | undefined;
+  /** On a microcontroller, as 8-bit integers (deploy/mcu): flash, with the code, RAM, and the predicted time of one image. */
+  readonly flashBytes?: number | undefined;
+  readonly ramBytes?: number | undefined;
+  readonly deviceMs?: number | undefined;
   /** Accuracy of the original in float32 less that of the quantized network, in points, on validation images. */
   readonly maxDrop?: number | undefined;
 }
@@ -34,6 +38,16 @@ export interface Measured {
   readonly bytes: number;
   readonly latencyMs: number;
   readonly dropPoints: number;
+  /** Where there is a target of it. */
+  readonly device?: DeviceSize | undefined;
+}
+
+/** What a network takes on a microcontroller. */
+export interface DeviceSize {
+  readonly flashBytes: number;
+  readonly ramBytes: number;
+  /** Of one image, predicted; 0 if no core is named. */
+  readonly deviceMs: number;
 }
 
 /** The original, only quantized, and what each round has left of it. */
@@ -54,10 +68,10 @@ export type NextRound =
 
 /** @throws ConfigurationError for a value out of range, if no target is given, and for fewer rounds than it takes */
 export function requireTargets(targets: CompressTargets, { shrink, rounds }: RoundSettings): void {
-  const { operations, bytes, latencyMs, maxDrop } = targets;
+  const { operations, bytes, latencyMs, flashBytes, ramBytes, deviceMs, maxDrop } = targets;
   if (Object.values(targets).every((value) => value === undefined)) {
     throw new ConfigurationError('what to reach is missing', {
-      fix: '--operations 0.5, --bytes 200000, --latency 0.5, --max-drop 1, or several of them; ablate quantize only quantizes',
+      fix: '--operations 0.5, --bytes 200000, --latency 0.5, --flash 64k, --ram 48k, --max-drop 1, or several of them; ablate quantize only quantizes',
     });
   }
   const check = (name: string, value: number | undefined, isAllowed: (value: number) => boolean, allowed: string) => {
@@ -67,6 +81,9 @@ export function requireTargets(targets: CompressTargets, { shrink, rounds }: Rou
   check('operations', operations, isPart, 'a number in (0, 1): the part that is left');
   check('bytes', bytes, isPositiveInteger, 'a positive integer');
   check('latency', latencyMs, (value) => value > 0, 'a number above 0, in milliseconds');
+  check('flash', flashBytes, isPositiveInteger, 'a positive number of bytes');
+  check('ram', ramBytes, isPositiveInteger, 'a positive number of bytes');
+  check('latency', deviceMs, (value) => value > 0, 'a number above 0, in milliseconds');
   check('max-drop', maxDrop, (value) => value >= 0, 'a number of at least 0, in points');
   check('shrink', shrink, isPart, 'a number in (0, 1): the part of the operations that a round leaves');
   check('rounds', rounds, isPositiveInteger, 'a positive integer');
@@ -98,25 +115,39 @@ export function nextRound(targets: CompressTargets, { shrink, rounds }: RoundSet
 }
 
 /**
- * A weight takes one byte of the quantized file. What else goes with a filter (a bias, a scale) takes more, so that the file becomes a little
- * smaller than it may be.
+ * A weight takes one byte of the quantized file, and of flash. What else goes with a filter (a bias, a scale) takes more, so that the file becomes a
+ * little smaller than it may be. The predicted time on a microcontroller goes with the operations.
  */
 function enoughFor(targets: CompressTargets, original: Measured, last: Measured): ShrinkTarget | undefined {
-  const { operations: part = 1, bytes = Infinity } = targets;
-  const operations = (part * original.operations) / last.operations;
-  const parameters = last.parameters - (last.bytes - bytes);
-  if (parameters < 1) {
-    throw new ConfigurationError(
-      `bytes (=${bytes}) must be above ${last.bytes - last.parameters}: that is what the file takes without any weights`,
-    );
-  }
+  const { operations: part = 1, bytes = Infinity, flashBytes = Infinity, deviceMs = Infinity } = targets;
+  const { device } = last;
+  const operations = Math.min((part * original.operations) / last.operations, device ? deviceMs / device.deviceMs : Infinity);
+  const parameters = Math.min(
+    parametersWithin('bytes', bytes, last.bytes, last),
+    device ? parametersWithin('flash', flashBytes, device.flashBytes, last) : Infinity,
+  );
   if (operations >= 1 && parameters >= last.parameters) return undefined;
   return { ...(operations < 1 && { operations }), ...(parameters < last.parameters && { parameters }) };
 }
 
+/** @throws ConfigurationError for fewer bytes than are taken without any weights */
+function parametersWithin(target: string, limit: number, bytes: number, { parameters }: Measured): number {
+  const left = parameters - (bytes - limit);
+  if (left >= 1) return left;
+  const what = target === 'bytes' ? 'the file takes' : 'it takes';
+  throw new ConfigurationError(
+    `${target} (=${limit}) must be above ${bytes - parameters}: that is what ${what} without any weights`,
+  );
+}
+
 /** Whether anything but accuracy says when to stop. */
-export function hasLimits({ operations, bytes, latencyMs }: CompressTargets): boolean {
-  return operations !== undefined || bytes !== undefined || latencyMs !== undefined;
+export function hasLimits(targets: CompressTargets): boolean {
+  return Object.entries(targets).some(([target, limit]) => target !== 'maxDrop' && limit !== undefined);
+}
+
+/** Whether something is limited that a network takes on a microcontroller. */
+export function hasDeviceLimits({ flashBytes, ramBytes, deviceMs }: CompressTargets): boolean {
+  return flashBytes !== undefined || ramBytes !== undefined || deviceMs !== undefined;
 }
 
 export function keepsLimits(targets: CompressTargets, original: Measured, network: Measured): boolean {
@@ -135,7 +166,7 @@ export function resultOf(targets: CompressTargets, measured: MeasuredRounds): nu
 }
 
 export interface Reached {
-  readonly target: 'operations' | 'bytes' | 'latencyMs' | 'maxDrop';
+  readonly target: keyof CompressTargets;
   readonly limit: number;
   readonly value: number;
   readonly met: boolean;
@@ -147,6 +178,9 @@ export function reachedBy(targets: CompressTargets, original: Measured, network:
     operations: network.operations / original.operations,
     bytes: network.bytes,
     latencyMs: network.latencyMs,
+    flashBytes: network.device?.flashBytes ?? NaN,
+    ramBytes: network.device?.ramBytes ?? NaN,
+    deviceMs: network.device?.deviceMs ?? NaN,
     maxDrop: network.dropPoints,
   };
   return (Object.keys(values) as Reached['target'][]).flatMap((target) => {

@@ -14,6 +14,8 @@ export interface CompressionData extends Omit<Compressed, 'file' | 'runs'> {
   readonly dataset: string;
   readonly synthetic: boolean;
   readonly limits: CompressTargets;
+  /** The core for which a time is predicted: `m4@120`. */
+  readonly device?: string | undefined;
   /** Of training in each round. */
   readonly steps: number;
   /** Part of the operations that a whole round leaves. */

@@ -1,6 +1,6 @@
 /** The tables and sentences of a compression, for the terminal, Markdown and HTML alike. */
 import type { Stage, StageFile } from '../compress/pipeline.ts';
-import type { Reached, StopReason } from '../compress/rounds.ts';
+import type { DeviceSize, Reached, StopReason } from '../compress/rounds.ts';
 import { formatAccuracy, formatBytes, formatMilliseconds, formatOperations } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';
 import type { CompressionData } from './compression-data.ts';
@@ -20,11 +20,27 @@ export function stagesTable({ stages }: Pick<CompressionData, 'stages'>): Table 
     file.dropPoints.toFixed(2).replace('-0.00', '0.00'),
     formatPercent(file.testAccuracy),
   ];
+  const header = ['network', 'as', 'parameters', 'operations', 'file', 'latency ms', 'validation %', 'drop', 'test %'];
+  const onDevice = deviceColumns(stages);
   return {
-    header: ['network', 'as', 'parameters', 'operations', 'file', 'latency ms', 'validation %', 'drop', 'test %'],
-    rows: stages.flatMap((stage) => [row(stage, 'float32', stage.float32), row(stage, 'int8', stage.int8)]),
-    alignments: ['left', 'left', ...Array.from({ length: 7 }, () => 'right' as const)],
+    header: [...header, ...onDevice.map(([name]) => name)],
+    rows: stages.flatMap((stage) => [
+      [...row(stage, 'float32', stage.float32), ...onDevice.map(() => '')],
+      [...row(stage, 'int8', stage.int8), ...onDevice.map(([, cell]) => cell(stage.device!))],
+    ]),
+    alignments: ['left', 'left', ...Array.from({ length: 7 + onDevice.length }, () => 'right' as const)],
   };
+}
+
+/** What the networks take on a microcontroller, where that is limited. */
+function deviceColumns(stages: readonly Stage[]): (readonly [name: string, cell: (device: DeviceSize) => string])[] {
+  if (!stages.every(({ device }) => device !== undefined)) return [];
+  const isTimed = stages.some(({ device }) => device!.deviceMs > 0);
+  return [
+    ['flash', ({ flashBytes }) => formatBytes(flashBytes)],
+    ['RAM', ({ ramBytes }) => formatBytes(ramBytes)],
+    ...(isTimed ? [['ms there', ({ deviceMs }: DeviceSize) => deviceMs.toFixed(1)] as const] : []),
+  ];
 }
 
 /** What was asked for, and whether the result has it. */
@@ -43,6 +59,9 @@ export const targetWords: Readonly<Record<Reached['target'], { name: string; for
   operations: { name: 'operations of the original', format: formatAccuracy },
   bytes: { name: 'bytes of the file', format: formatCount },
   latencyMs: { name: 'latency of one image', format: formatMilliseconds },
+  flashBytes: { name: 'flash of a microcontroller', format: formatBytes },
+  ramBytes: { name: 'RAM of a microcontroller', format: formatBytes },
+  deviceMs: { name: 'time of one image on a microcontroller, predicted', format: formatMilliseconds },
   maxDrop: { name: 'drop on validation images', format: (value) => `${value.toFixed(2)} points` },
 };
 
@@ -87,11 +106,14 @@ export function conclusion({ stages, result, reason }: Pick<CompressionData, 'st
 }
 
 /** What was compressed how. */
-export function description({ source, dataset, steps, shrink, seed, validationImages, testImages }: CompressionData): string {
+export function description(data: CompressionData): string {
+  const { source, dataset, steps, shrink, seed, validationImages, testImages, stages, device } = data;
+  const core = device === undefined ? '' : `, its time predicted for ${device}`;
+  const there = stages[0]?.device === undefined ? '' : ` What a network takes on a microcontroller is that of its C code${core}.`;
   return (
     `${source} on ${dataset}. A whole round leaves ${formatAccuracy(shrink)} of the operations, and trains ${formatCount(steps)} steps with seed ${seed}. ` +
     `Drops are from the original in float32, on ${formatCount(validationImages)} validation images, which decided; ` +
-    `the ${formatCount(testImages)} test images decided nothing. Latencies are medians of one image with one thread in ONNX Runtime.`
+    `the ${formatCount(testImages)} test images decided nothing. Latencies are medians of one image with one thread in ONNX Runtime.${there}`
   );
 }
 

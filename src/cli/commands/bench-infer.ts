@@ -2,13 +2,16 @@ import type { Command } from 'commander';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BenchFile, InferenceResult } from '../../deploy/bench/bench-inference.ts';
+import type { DeviceFigures } from '../../deploy/mcu/figures.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { withTemporaryFolder } from '../../util/temporary-folder.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
+import { AblateError } from '../../util/errors.ts';
+import { devicesOf } from '../device.ts';
 import { integer, jsonOption, parseThreads, runsDirOption } from '../options.ts';
-import { print, printJson } from '../output.ts';
+import { note, print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
 
@@ -17,6 +20,7 @@ interface Options {
   readonly batchSizes: readonly number[];
   readonly rounds: number;
   readonly roundMs: number;
+  readonly device?: string;
   readonly runsDir: string;
   readonly json?: true;
 }
@@ -30,6 +34,10 @@ export function addBenchInferCommand(bench: Command): void {
     .option('--batch-sizes <n,...>', 'batch sizes for the throughput', listOf(integer(1, 10_000)), [1, 8, 32, 128])
     .option('--rounds <n>', 'turns that each takes', integer(1, 10_000), 5)
     .option('--round-ms <n>', 'length of a turn in milliseconds', integer(1, 3_600_000), 400)
+    .option(
+      '--device <core@MHz,...>',
+      'also what the networks take on microcontrollers, predicted: m0+, m4, m33, m7, m85, or m4@168',
+    )
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(benchInfer);
@@ -56,8 +64,13 @@ async function benchInfer(references: string[], options: Options): Promise<void>
       },
     });
     progress.finish();
-    if (options.json === true) printJson(results);
-    else await printResults(results);
+    const onDevices = await figuresOnDevices(files, options);
+    const withDevice = results.map((result) => ({ ...result, ...(onDevices && { device: onDevices.get(result.file) ?? null }) }));
+    if (options.json === true) printJson(withDevice);
+    else {
+      await printResults(results);
+      if (onDevices) printDevices(onDevices);
+    }
   });
 }
 
@@ -71,6 +84,48 @@ async function frozenFile(reference: string, folder: string, runsDir: string): P
   const path = join(mkdtempSync(join(folder, 'run-')), 'model.onnx');
   writeFileSync(path, frozen.encode(null));
   return path;
+}
+
+/** By file; undefined for a network that integers on a device cannot compute, which is told. */
+async function figuresOnDevices(
+  files: readonly BenchFile[],
+  { device }: Options,
+): Promise<ReadonlyMap<string, DeviceFigures | undefined> | undefined> {
+  if (device === undefined) return undefined;
+  const { readFrozenFile } = await import('../../deploy/frozen-model.ts');
+  const { frozenClassifier } = await import('../../deploy/metadata.ts');
+  const { networkFigures } = await import('../../deploy/mcu/figures.ts');
+  const devices = await devicesOf(device);
+  return new Map(
+    files.map(({ name, path }) => {
+      try {
+        return [name, networkFigures(frozenClassifier(readFrozenFile(path).metadata, name).network, devices)];
+      } catch (error) {
+        if (!(error instanceof AblateError)) throw error;
+        note(`${name} on a microcontroller: ${error.message}`);
+        return [name, undefined];
+      }
+    }),
+  );
+}
+
+function printDevices(figures: ReadonlyMap<string, DeviceFigures | undefined>): void {
+  const known = [...figures].flatMap(([file, each]) => (each === undefined ? [] : [{ file, ...each }]));
+  if (known.length === 0) return;
+  const cores = known[0]!.cores.map(({ core, clockMHz }) => `${core} @${clockMHz} MHz`);
+  const rows = known.map(({ file, flashBytes, ramBytes, multiplyAdds, cores: times }) => [
+    file,
+    formatBytes(flashBytes.weights + flashBytes.code),
+    formatBytes(ramBytes.activations),
+    formatOperations(multiplyAdds),
+    ...times.map(({ ms }) => formatMilliseconds(ms)),
+  ]);
+  const header = ['network', 'flash', 'RAM', 'multiply-adds', ...cores];
+  print('');
+  print(alignColumns([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]));
+  print(
+    'On microcontrollers, as 8-bit integers: times predicted from published cycles, code estimated (docs/microcontrollers.md).',
+  );
 }
 
 async function printResults(results: readonly InferenceResult[]): Promise<void> {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Compressed, Stopped } from '../../compress/pipeline.ts';
 import { defaultRounds, type CompressTargets } from '../../compress/rounds.ts';
 import type { Dataset } from '../../data/dataset.ts';
+import type { Device } from '../../deploy/mcu/cores.ts';
 import type { OnednnEngine } from '../../engine/onednn/engine.ts';
 import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
@@ -22,10 +23,12 @@ import {
   jsonOption,
   parseAssignment,
   parseBytes,
+  parseLatency,
   parseNumber,
   parseThreads,
   runsDirOption,
   type Assignments,
+  type Latency,
 } from '../options.ts';
 import { existingFrozenFile } from '../existing-file.ts';
 import { claimOutput, claimReport, forceOption } from '../output-file.ts';
@@ -36,7 +39,9 @@ import { shortPath } from '../training-display.ts';
 interface Options extends SourceOptions {
   readonly operations?: number;
   readonly bytes?: number;
-  readonly latency?: number;
+  readonly latency?: Latency;
+  readonly flash?: number;
+  readonly ram?: number;
   readonly maxDrop?: number;
   readonly shrink: number;
   readonly rounds: number;
@@ -60,8 +65,14 @@ export function addCompressCommand(program: Command): void {
     )
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('--operations <part>', 'part of the operations that is left at most, in (0, 1)', parseNumber)
-    .option('--bytes <n>', 'largest size of the file: 96000, 96kB or 1.5MB', parseBytes)
-    .option('--latency <ms>', 'longest median time of one image, with one thread in ONNX Runtime', parseNumber)
+    .option('--bytes <n>', 'largest size of the file: 96000, 96kB, 1.5MB or 64k', parseBytes)
+    .option(
+      '--latency <ms>',
+      'longest median time of one image, with one thread in ONNX Runtime; 100ms@m4 or 80ms@m7@216: predicted for a microcontroller',
+      parseLatency,
+    )
+    .option('--flash <bytes>', 'flash that it takes on a microcontroller, code included: 64k, 100kB, 1M, 96KiB', parseBytes)
+    .option('--ram <bytes>', 'RAM that it takes on a microcontroller: 48k', parseBytes)
     .option('--max-drop <points>', 'accuracy that may be lost on validation images; alone: as small as that allows', parseNumber)
     .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, defaultRounds.shrink)
     .option('--rounds <n>', 'rounds at most', parseNumber, defaultRounds.rounds)
@@ -81,8 +92,8 @@ export function addCompressCommand(program: Command): void {
 }
 
 async function compressModel(given: string, options: Options): Promise<void> {
-  const { operations, bytes, latency: latencyMs, maxDrop, shrink, rounds, steps, runsDir, model } = options;
-  const targets: CompressTargets = { operations, bytes, latencyMs, maxDrop };
+  const { shrink, rounds, steps, runsDir, model } = options;
+  const { targets, device } = await targetsOf(options);
   const { requireTargets } = await import('../../compress/rounds.ts');
   requireTargets(targets, { shrink, rounds });
   const { sourceReference } = await import('../../compress/round-runs.ts');
@@ -103,7 +114,21 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const { hooks, finish } = compressionDisplay();
   const threads = options.threads ?? defaultThreads();
   const libraries = { onednn: engine.libraryVersion };
-  const work = { source, reference, targets, shrink, rounds, steps, overrides, engine, dataset, threads, hooks, libraries };
+  const work = {
+    source,
+    reference,
+    targets,
+    device,
+    shrink,
+    rounds,
+    steps,
+    overrides,
+    engine,
+    dataset,
+    threads,
+    hooks,
+    libraries,
+  };
   const result = await interruptible('stopping after this step, and saving', (signal) =>
     compress({ ...work, runsFolder: runsDir, signal }).finally(finish),
   );
@@ -111,7 +136,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const { writeCompressionReport } = await import('../../report/compression-report.ts');
   const content = bytesFor(file, result.file);
   const command = await commandLine(given, reference);
-  const about = { file, reference, config: source.config, dataset, overrides, targets, steps, shrink, command, engine };
+  const about = { file, reference, config: source.config, dataset, overrides, targets, device, steps, shrink, command, engine };
   const data = await gather(result, about);
   const written = await writeCompressionReport(data, report);
   // Last: whoever repeats the command after an interruption is not told that its result exists.
@@ -130,6 +155,17 @@ function interruption({ stopped: { round, run, step } }: Stopped, steps: number)
   return new Interruption(where, { fix: 'the same command continues' });
 }
 
+async function targetsOf({ operations, bytes, latency, flash, ram, maxDrop }: Options) {
+  const { parseDevice } = await import('../../deploy/mcu/cores.ts');
+  const device = latency?.device === undefined ? undefined : parseDevice(latency.device);
+  const targets: CompressTargets = {
+    ...{ operations, bytes, flashBytes: flash, ramBytes: ram, maxDrop },
+    latencyMs: device === undefined ? latency?.ms : undefined,
+    deviceMs: device === undefined ? undefined : latency?.ms,
+  };
+  return { targets, device };
+}
+
 /** The command as it was given, but for a name that may mean another run later, and for what is secret in addresses. */
 async function commandLine(given: string, reference: string): Promise<string> {
   const { withoutSecrets } = await import('../../runs/environment.ts');
@@ -145,6 +181,7 @@ interface About {
   readonly dataset: Dataset;
   readonly overrides: ConfigOverrides;
   readonly targets: CompressTargets;
+  readonly device: Device | undefined;
   readonly steps: number;
   readonly shrink: number;
   readonly command: string;
@@ -156,7 +193,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
   const { describeEnvironment } = await import('../../runs/environment.ts');
   const { withShownDatasets } = await import('../../report/shown-dataset.ts');
   const { runtimeVersion } = await import('../../deploy/onnx-runtime.ts');
-  const { file, reference, config, dataset, overrides, targets, steps, shrink, command, engine } = about;
+  const { file, reference, config, dataset, overrides, targets, device, steps, shrink, command, engine } = about;
   const libraries = { onednn: engine.libraryVersion, onnxruntime: runtimeVersion() };
   const data: CompressionData = {
     model: config.model,
@@ -165,6 +202,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
     dataset: dataset.name,
     synthetic: dataset.synthetic,
     limits: targets,
+    ...(device && { device: `${device.core.name}@${device.clockMHz}` }),
     steps,
     shrink,
     seed: (overrides['seed'] as number | undefined) ?? config.seed,
@@ -186,8 +224,16 @@ async function printReport(data: CompressionData, bytes: number, page: string): 
   }
   for (const line of notesOf(data)) print(line);
   print(conclusion(data));
+  const cLine = exportHint(data);
+  if (cLine !== undefined) print(cLine);
   print(`wrote ${data.file}: ${formatBytes(bytes)}`);
   print(`report: ${page}`);
+}
+
+/** The file is ONNX; what a microcontroller was limited for is C. */
+function exportHint({ stages, result, source }: CompressionData): string | undefined {
+  const { device, run } = stages[result]!;
+  return device && `for the microcontroller: ablate export ${quoted(run ?? source)} --c <folder>`;
 }
 
 /** Why the result is not what was asked for, though it is written. */

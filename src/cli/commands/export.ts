@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import { basename } from 'node:path';
 import type { TrainedClassifier } from '../../deploy/mcu/build.ts';
-import type { CodeSize } from '../../deploy/mcu/code-size.ts';
 import type { CodeOptions } from '../../deploy/mcu/c/source.ts';
 import type { Dataset } from '../../data/dataset.ts';
-import type { Device } from '../../deploy/mcu/cores.ts';
+import type { DeviceFigures } from '../../deploy/mcu/figures.ts';
 import type { DeviceNetwork, Origin } from '../../deploy/mcu/export.ts';
 import { calibrationMethods, integerSettings, type CalibrationMethod } from '../../deploy/quantization.ts';
 import type { RangeMethod } from '../../deploy/integers/ranges.ts';
@@ -12,11 +11,12 @@ import { preferredWeights, weightsKinds, type WeightsKind } from '../../train/we
 import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
-import { formatAccuracy, formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
+import { formatAccuracy } from '../../util/format.ts';
 import { check } from '../../util/schema.ts';
 import { readRegularFile, statIfReachable } from '../../util/regular-file.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { deviceLines, deviceOption, devicesOf } from '../device.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import {
@@ -78,7 +78,7 @@ export function addExportCommand(program: Command): void {
     .option('--images <n>', 'training images to calibrate on (default: 1024)', integer(1))
     .option('--seed <n>', 'which training images calibrate', integer(0), 1)
     .option('--no-evaluate', 'do not measure the accuracy on the test set')
-    .option('--device <core@MHz,...>', 'cores to predict the time for: m0+, m4, m33, m7, m85 (default: all, at usual clocks)')
+    .option(...deviceOption)
     .option('--vectors <n>', 'test images that go with the code', integer(1, 1000), 8)
     .option(
       '--weights <kind>',
@@ -106,7 +106,7 @@ async function exportNetwork(reference: string, options: Options): Promise<void>
     throw new ConfigurationError('export must be told what to write', { fix: 'add --c <folder> for C, or --tflite <file>' });
   }
   const range = rangeMethodOf(check(integerSettings, { scheme: 'int8', calibration, percentile }));
-  const devices = await devicesOf(options);
+  const devices = await devicesOf(options.device);
   const source = await readSource(reference, options);
   const { trained, origin } = source;
   const name = options.name ?? origin.model.replace(/[^A-Za-z0-9_]/g, '_');
@@ -118,10 +118,11 @@ async function exportNetwork(reference: string, options: Options): Promise<void>
   const lines = originLines({ ...origin, dataset: dataset.name.split(':')[0]! }, network, range);
   const code = { name, plan: network.plan, memory: network.memory, classes: trained.classifier.classes, origin: lines };
   const { codeSize } = await import('../../deploy/mcu/code-size.ts');
-  const size = await codeSize(code);
-  const result = { files: await outputs.write(code, dataset), network, size, devices };
-  if (options.json === true) await printAsJson(result);
-  else await printAsText(result);
+  const { figuresOf } = await import('../../deploy/mcu/figures.ts');
+  const figures = figuresOf(network.plan, network.memory, await codeSize(code), devices);
+  const result = { files: await outputs.write(code, dataset), network, figures };
+  if (options.json === true) printAsJson(result);
+  else printAsText(result);
 }
 
 interface Outputs {
@@ -160,11 +161,6 @@ function claimTflite(file: string, { source, force, mark }: { source: string; fo
     force,
     existing: isOwn ? { isOwn, description: 'an earlier export' } : undefined,
   });
-}
-
-async function devicesOf({ device }: Options): Promise<readonly Device[]> {
-  const { cores, parseDevice } = await import('../../deploy/mcu/cores.ts');
-  return (device ?? cores.map(({ name }) => name).join(',')).split(',').map(parseDevice);
 }
 
 /** What is exported. */
@@ -224,53 +220,17 @@ async function calibrateAndMeasure(
 interface Result {
   readonly files: readonly string[];
   readonly network: DeviceNetwork;
-  readonly size: CodeSize;
-  readonly devices: readonly Device[];
+  readonly figures: DeviceFigures;
 }
 
-async function figuresOf({ network, devices }: Result) {
-  const { constantBytes } = await import('../../deploy/mcu/plan.ts');
-  const { predictedMs } = await import('../../deploy/mcu/cores.ts');
-  const { plan, memory } = network;
-  const { multiplyAdds } = plan;
-  return {
-    weights: constantBytes(plan),
-    activations: memory.tensorBytes + memory.windowBytes,
-    peakLayer: memory.peak.step,
-    multiplyAdds,
-    cores: devices.map((device) => ({
-      core: device.core.name,
-      clockMHz: device.clockMHz,
-      ms: predictedMs(multiplyAdds, device),
-    })),
-  };
+function printAsJson({ files, network: { evaluation }, figures }: Result): void {
+  const { accuracy = null, floatAccuracy = null, agreement = null, images = null } = evaluation ?? {};
+  printJson({ files, ...figures, accuracy, floatAccuracy, agreement, images });
 }
 
-async function printAsJson(result: Result): Promise<void> {
-  const { files, network, size } = result;
-  const { weights, activations, peakLayer, multiplyAdds, cores } = await figuresOf(result);
-  printJson({
-    files,
-    flashBytes: { weights, code: size.bytes, compiler: size.compiler },
-    ramBytes: { activations, peakLayer },
-    multiplyAdds,
-    cores,
-    accuracy: network.evaluation?.accuracy ?? null,
-    floatAccuracy: network.evaluation?.floatAccuracy ?? null,
-    agreement: network.evaluation?.agreement ?? null,
-    images: network.evaluation?.images ?? null,
-  });
-}
-
-async function printAsText(result: Result): Promise<void> {
-  const { files, network, size } = result;
-  const { weights, activations, peakLayer, multiplyAdds, cores } = await figuresOf(result);
-  const code = `${formatBytes(size.bytes)} of code (${size.compiler === null ? 'estimated: arm-none-eabi-gcc is not installed' : `${size.compiler} -O2, Cortex-M4`})`;
+function printAsText({ files, network, figures }: Result): void {
   print(`wrote ${files.join(', ')}`);
-  print(`flash: ${formatBytes(weights)} of weights and ${code}`);
-  print(`RAM: ${formatBytes(activations)}, most of it for ${peakLayer}; the image and the logits are the caller's`);
-  const times = cores.map(({ core, clockMHz, ms }) => `${core} at ${clockMHz} MHz ${formatMilliseconds(ms)}`).join(', ');
-  print(`${formatOperations(multiplyAdds)} multiply-adds an image; predicted from published cycles: ${times}`);
+  for (const line of deviceLines(figures)) print(line);
   if (network.evaluation === undefined) {
     print('accuracy on the test set not measured');
     return;

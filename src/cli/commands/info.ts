@@ -1,17 +1,21 @@
 import type { Command } from 'commander';
+import type { DeviceFigures } from '../../deploy/mcu/figures.ts';
 import type { LoadedModel } from '../../user/model-file.ts';
 import type { Setting } from '../../models/settings.ts';
 import { kindOf, type Layer } from '../../nn/layer.ts';
+import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { formatBytes, formatOperations } from '../../util/format.ts';
 import { integer, jsonOption, parseAssignment, type Assignments } from '../options.ts';
+import { deviceLines, devicesOf } from '../device.ts';
 import { print, printJson } from '../output.ts';
 
 interface InfoOptions {
   readonly input?: number;
   readonly set: Assignments;
   readonly settings?: true;
+  readonly device?: string;
   readonly json?: true;
 }
 
@@ -27,6 +31,10 @@ export function addInfoCommand(program: Command): void {
     )
     .option('--set <key=value>', 'change a setting of the model; may be repeated', parseAssignment, {})
     .option('--settings', "list the model's settings instead, with defaults and allowed values")
+    .option(
+      '--device <core@MHz,...>',
+      'what the network takes on a microcontroller, as 8-bit integers: m0+, m4, m33, m7, m85; m4@168',
+    )
     .option(...jsonOption)
     .action(async (model: string | undefined, options: InfoOptions) => {
       if (model === undefined) await listModels(options);
@@ -36,8 +44,9 @@ export function addInfoCommand(program: Command): void {
 }
 
 async function listModels(options: InfoOptions): Promise<void> {
-  if (options.input !== undefined || options.settings === true || Object.keys(options.set).length > 0) {
-    throw new ConfigurationError('a model must be named with --input, --set and --settings', {
+  const { input, settings, set, device } = options;
+  if (input !== undefined || settings === true || device !== undefined || Object.keys(set).length > 0) {
+    throw new ConfigurationError('a model must be named with --input, --set, --settings and --device', {
       fix: 'The models are listed by: ablate info',
     });
   }
@@ -77,13 +86,21 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
     bytes: parameters * Float32Array.BYTES_PER_ELEMENT,
   };
   const layers = network.layers.map((layer) => describeLayer(layer, countParameters(layer.parameters)));
-  if (options.json === true) printJson({ model: definition.name, input, ...totals, layers });
+  const device = await deviceFigures(network, options);
+  if (options.json === true) printJson({ model: definition.name, input, ...totals, ...(device && { device }), layers });
   else {
     print(networkTable(network));
     print(
       `${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image of ${input}x${input} pixels${otherInput(options, input)}`,
     );
+    for (const line of device === undefined ? [] : deviceLines(device)) print(line);
   }
+}
+
+async function deviceFigures(network: Network, { device }: InfoOptions): Promise<DeviceFigures | undefined> {
+  if (device === undefined) return undefined;
+  const { networkFigures } = await import('../../deploy/mcu/figures.ts');
+  return networkFigures(network, await devicesOf(device));
 }
 
 async function loaded(model: string): Promise<LoadedModel> {

@@ -20,18 +20,24 @@ export interface ImageGraph {
   readonly image: IntegerScale;
 }
 
+/** @throws DataError for standardization by each image's own mean and deviation */
+export function requireConstants(
+  standardization: Standardization,
+): asserts standardization is Extract<Standardization, { readonly type: 'channel' }> {
+  if (standardization.type === 'channel') return;
+  throw new DataError(
+    "the network standardizes every image by the image's own mean and deviation, which integers on a device cannot do cheaply",
+    { fix: 'train it with constants, which cost nothing: --set standardization=channel' },
+  );
+}
+
 /**
  * The graph over the image's own bytes.
  *
  * @throws DataError for standardization by each image's own mean and deviation
  */
 export function foldInput(graph: Graph, standardization: Standardization): ImageGraph {
-  if (standardization.type === 'image') {
-    throw new DataError(
-      "the network standardizes every image by the image's own mean and deviation, which integers on a device cannot do cheaply",
-      { fix: 'train it with constants, which cost nothing: --set standardization=channel' },
-    );
-  }
+  requireConstants(standardization);
   // x = (q - zero) * step for each channel, with the byte q + 128.
   const steps = standardization.deviation.map((deviation) => 1 / (255 * deviation));
   const zeros = standardization.mean.map((mean) => 255 * mean - 128);

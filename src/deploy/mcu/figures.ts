@@ -1,0 +1,75 @@
+/** What a network takes on a device. */
+import type { Network } from '../../nn/network.ts';
+import type { ParameterRole } from '../../nn/parameter.ts';
+import { sizeOf } from '../../nn/shape.ts';
+import { foldBatchNorms } from '../onnx/fold.ts';
+import { estimatedBytes, type CodeSize } from './code-size.ts';
+import { predictedMs, type Device } from './cores.ts';
+import { integerPlan } from './integers.ts';
+import { lowerNetwork } from './lower.ts';
+import { planMemory, type Memory } from './memory.ts';
+import { constantBytes, type Plan } from './plan.ts';
+import { simplify } from './simplify.ts';
+
+export interface DeviceFigures {
+  readonly flashBytes: {
+    /** With biases, factors and tables. */
+    readonly weights: number;
+    readonly code: number;
+    /** With which compiler the code was measured; null where it is estimated. */
+    readonly compiler: string | null;
+  };
+  readonly ramBytes: {
+    /** All that a call needs, but for the image, the logits and the stack. */
+    readonly activations: number;
+    /** The layer that needs most. */
+    readonly peakLayer: string;
+  };
+  /** Products in convolutions and dense layers, for one image. */
+  readonly multiplyAdds: number;
+  /** Predicted from published cycles: cores.ts. */
+  readonly cores: readonly { readonly core: string; readonly clockMHz: number; readonly ms: number }[];
+}
+
+export function figuresOf(
+  plan: Plan,
+  memory: Memory,
+  { bytes: code, compiler }: CodeSize,
+  devices: readonly Device[],
+): DeviceFigures {
+  const { multiplyAdds } = plan;
+  return {
+    flashBytes: { weights: constantBytes(plan), code, compiler },
+    ramBytes: { activations: memory.tensorBytes + memory.windowBytes, peakLayer: memory.peak.step },
+    multiplyAdds,
+    cores: devices.map((device) => ({
+      core: device.core.name,
+      clockMHz: device.clockMHz,
+      ms: predictedMs(multiplyAdds, device),
+    })),
+  };
+}
+
+/**
+ * The figures of a network whatever its weights, with an estimate of its code: it is trained with constant standardization, and no factor of a batch
+ * normalization is negative.
+ *
+ * @throws DataError for a network that integers on a device cannot compute
+ */
+export function networkFigures(network: Network, devices: readonly Device[]): DeviceFigures {
+  const weights = new Map(
+    network.parameters.map(({ name, shape, role }) => [
+      name,
+      { shape, data: new Float32Array(sizeOf(shape)).fill(positive.has(role) ? 1 : 0) },
+    ]),
+  );
+  const graph = simplify(lowerNetwork(network, foldBatchNorms(network, weights)));
+  const names = [graph.input.name, ...graph.nodes.map(({ name }) => name)];
+  const plan = integerPlan(graph, new Map(names.map((name) => [name, { scale: 1, zeroPoint: 0 }])));
+  const memory = planMemory(plan);
+  const classes = Array.from({ length: plan.output.extent.channels }, (_, i) => `class ${i}`);
+  const code = { name: 'network', plan, memory, classes, origin: [] };
+  return figuresOf(plan, memory, { bytes: estimatedBytes(code), compiler: null }, devices);
+}
+
+const positive: ReadonlySet<ParameterRole> = new Set<ParameterRole>(['scale', 'variance']);
