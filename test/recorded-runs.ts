@@ -2,11 +2,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cifar10Classes } from '../src/data/cifar10.ts';
+import type { Dataset } from '../src/data/dataset.ts';
+import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { saveCheckpoint } from '../src/runs/checkpoint.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
-import { createClassifier, networkChecksum } from '../src/train/classifier.ts';
-import { resolveConfig } from '../src/train/config.ts';
+import { openRun, readConfig } from '../src/runs/run-folder.ts';
+import { createClassifier, encodeClassifier, networkChecksum } from '../src/train/classifier.ts';
+import { checkConfig, resolveConfig } from '../src/train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../src/train/config-schema.ts';
-import { recordOfClassifier } from '../src/train/recorded-classifier.ts';
+import { initializeParameters } from '../src/train/initialize.ts';
+import { collectPredictions, writePredictions } from '../src/train/predictions.ts';
+import { recordedClassifier, recordOfClassifier } from '../src/train/recorded-classifier.ts';
+import { tensorsOf } from '../src/train/weights.ts';
 import { thisProcess } from '../src/util/process-identity.ts';
 import { streamKey, uniform } from '../src/util/random.ts';
 
@@ -23,6 +30,8 @@ export interface RecordedRun {
   readonly share?: number;
   /** In place of what follows from the rest: `{ status: 'failed', diverged: true }`. */
   readonly status?: object;
+  /** Default: those of CIFAR-10. */
+  readonly classes?: readonly string[];
   /** That the accuracy tends to; default 0.8. */
   readonly accuracy?: number;
 }
@@ -35,7 +44,7 @@ const secondsPerStep = 0.1;
 export function recordRun(root: string, options: RecordedRun): string {
   const { model = 'tuto', number, overrides = {}, share = 1 } = options;
   const resolved = resolveConfig({ model, steps: 1000, threads: 1 }, overrides);
-  const classifier = createClassifier(resolved, { shape: [3, 32, 32], classes: cifar10Classes });
+  const classifier = createClassifier(resolved, { shape: [3, 32, 32], classes: options.classes ?? cifar10Classes });
   const config = { ...resolved, networkChecksum: networkChecksum(classifier.network) };
   const path = join(root, model, String(number));
   mkdirSync(join(path, 'checkpoints'), { recursive: true });
@@ -55,6 +64,39 @@ export function recordRun(root: string, options: RecordedRun): string {
   });
   writeFileSync(join(path, 'metrics.jsonl'), lines.join(''));
   return path;
+}
+
+/** Adds what the last evaluation said of each image of a data set: every seventh is taken for the next class. */
+export function recordPredictions(path: string, { test, classes, fingerprint }: Dataset): void {
+  const predictions = collectPredictions(test.count);
+  for (let image = 0; image < test.count; image++) {
+    const label = test.labels[image]!;
+    const said = image % 7 === 0 ? (label + 1) % classes.length : label;
+    const logits = Float32Array.from(classes, (_, k) => (k === said ? 3 + (image % 11) / 10 : 0));
+    predictions.add(image, label, logits);
+  }
+  writePredictions({ path }, predictions, {
+    split: 'test',
+    tta: 'none',
+    step: 1000,
+    weights: 'raw',
+    datasetFingerprint: fingerprint,
+  });
+}
+
+/** Adds a checkpoint with first values. */
+export function recordCheckpoint(path: string, step: number): void {
+  const run = openRun(path);
+  const config = checkConfig(readConfig(run));
+  const classifier = recordedClassifier(run)!;
+  const plan = referenceEngine.compileInference(classifier.network, { batchSize: 1 });
+  initializeParameters(plan.parameters, step, config.initializer);
+  const metadata = {
+    model: config.model,
+    config: JSON.stringify(config),
+    classifier: JSON.stringify(encodeClassifier(classifier)),
+  };
+  saveCheckpoint(run, { step, tensors: tensorsOf(plan.parameters, plan.parameters.values, ''), metadata });
 }
 
 /** A line of metrics.jsonl. */

@@ -5,15 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateSynthetic } from '../src/data/synthetic.ts';
-import { referenceEngine } from '../src/engine/reference/engine.ts';
-import { saveCheckpoint } from '../src/runs/checkpoint.ts';
-import { openRun } from '../src/runs/run-folder.ts';
-import { createClassifier, encodeClassifier } from '../src/train/classifier.ts';
-import { checkConfig } from '../src/train/config.ts';
-import { initializeParameters } from '../src/train/initialize.ts';
-import { collectPredictions, writePredictions } from '../src/train/predictions.ts';
-import { tensorsOf } from '../src/train/weights.ts';
-import { recordRun } from './recorded-runs.ts';
+import { recordCheckpoint, recordPredictions, recordRun } from './recorded-runs.ts';
 import { runCli } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-show-'));
@@ -21,26 +13,12 @@ const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
 const dataset = generateSynthetic();
 
 /** A run with a checkpoint and predictions, of images that can be had anywhere. */
-function recordWhole(number: number, datasetFingerprint: string): void {
+function recordWhole(number: number, fingerprint: string): void {
   const small = { 'conv1.filters': 4, 'conv2.filters': 4, 'dense1.features': 8, 'dense2.features': 8 };
-  const path = recordRun(join(folder, 'runs'), { number, overrides: { ...small, dataset: 'synthetic' } });
-  const run = openRun(path);
-  const config = checkConfig(JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')));
-  const classifier = createClassifier(config, dataset);
-  const plan = referenceEngine.compileInference(classifier.network, { batchSize: 1 });
-  initializeParameters(plan.parameters, 1, config.initializer);
-  const metadata = { model: 'tuto', config: JSON.stringify(config), classifier: JSON.stringify(encodeClassifier(classifier)) };
-  saveCheckpoint(run, { step: 1000, tensors: tensorsOf(plan.parameters, plan.parameters.values, ''), metadata });
-  const predictions = collectPredictions(dataset.test.count);
-  for (let image = 0; image < dataset.test.count; image++) {
-    const label = dataset.test.labels[image]!;
-    predictions.add(
-      image,
-      label,
-      Float32Array.from({ length: 10 }, (_, k) => (k === (image % 7 === 0 ? (label + 1) % 10 : label) ? 3 : 0)),
-    );
-  }
-  writePredictions(run, predictions, { split: 'test', tta: 'none', step: 1000, weights: 'raw', datasetFingerprint });
+  const { classes } = dataset;
+  const path = recordRun(join(folder, 'runs'), { number, classes, overrides: { ...small, dataset: 'synthetic' } });
+  recordCheckpoint(path, 1000);
+  recordPredictions(path, { ...dataset, fingerprint });
 }
 
 beforeAll(() => {

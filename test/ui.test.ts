@@ -8,20 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { generateSynthetic } from '../src/data/synthetic.ts';
 import { cifar10Classes } from '../src/data/cifar10.ts';
-import { initializeParameters } from '../src/train/initialize.ts';
-import { referenceEngine } from '../src/engine/reference/engine.ts';
-import { saveCheckpoint } from '../src/runs/checkpoint.ts';
-import { openRun } from '../src/runs/run-folder.ts';
-import { resolveConfig } from '../src/train/config.ts';
-import { recordedClassifier } from '../src/train/recorded-classifier.ts';
-import { tensorsOf } from '../src/train/weights.ts';
 import { environmentVariable } from '../src/util/env.ts';
 import { thisProcess } from '../src/util/process-identity.ts';
 import type { PageServer } from '../src/web/page-server.ts';
 import { startUi } from '../src/web/ui/server/server.ts';
 import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
-import { metricsLine, recordRun } from './recorded-runs.ts';
+import { metricsLine, recordCheckpoint, recordPredictions, recordRun } from './recorded-runs.ts';
 import { skippable } from './skippable.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-ui-'));
@@ -29,6 +23,7 @@ const clientFolder = join(folder, 'client');
 /** Never changed by a test. */
 const given = join(folder, 'given');
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const synthetic = generateSynthetic();
 const screenshots = environmentVariable('ABLATE_UI_SCREENSHOTS');
 
 let browser: Browser;
@@ -81,13 +76,16 @@ function recordFolder(root: string): void {
     share: 0.3,
     status: { status: 'failed', diverged: true, reason: 'the loss is not finite' },
   });
-  const squeeze = recordRun(root, { model: 'squeeze1', number: 1, accuracy: 0.9, overrides: { recipe: 'modern' } });
+  const squeeze = recordRun(root, {
+    ...{ model: 'squeeze1', number: 1, accuracy: 0.9, classes: synthetic.classes },
+    overrides: { recipe: 'modern', dataset: 'synthetic' },
+  });
   recordDetails(squeeze);
 }
 
 /** An evaluation and two checkpoints. */
 function recordDetails(path: string): void {
-  const classes = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
+  const { classes } = synthetic;
   const confusion = classes.map((_, i) => classes.map((__, k) => (i === k ? 70 : (i * k) % 5)));
   const perClass = classes.map((label, i) => ({
     label,
@@ -110,13 +108,8 @@ function recordDetails(path: string): void {
       weights: 'ema',
     }),
   );
-  const config = resolveConfig({ model: 'squeeze1', recipe: 'modern' });
-  const plan = referenceEngine.compileInference(recordedClassifier(openRun(path))!.network, { batchSize: 1 });
-  for (const step of [500, 1000]) {
-    initializeParameters(plan.parameters, step, config.initializer);
-    const metadata = { model: 'squeeze1', config: JSON.stringify(config) };
-    saveCheckpoint(openRun(path), { step, tensors: tensorsOf(plan.parameters, plan.parameters.values, ''), metadata });
-  }
+  for (const step of [500, 1000]) recordCheckpoint(path, step);
+  recordPredictions(path, synthetic);
 }
 
 interface OpenPage {
@@ -177,10 +170,11 @@ const views = {
   'a run': { path: 'run/squeeze1%2F1', shows: 'learning rate' },
   'right and wrong': { path: 'run/squeeze1%2F1?tab=mistakes', shows: 'Most often confused' },
   filters: { path: 'run/squeeze1%2F1?tab=filters', shows: 'step 1,000' },
+  activations: { path: 'run/squeeze1%2F1?tab=activations&image=7', shows: '3 × 24 × 24' },
   network: { path: 'run/squeeze1%2F1?tab=network', shows: 'fire2' },
   record: {
     path: 'run/squeeze1%2F1?tab=record',
-    shows: 'npx ablate train squeeze1 --data cifar10 --recipe modern --steps 1000 --seed 1',
+    shows: 'npx ablate train squeeze1 --data synthetic --recipe modern --steps 1000 --seed 1',
   },
 };
 
@@ -368,6 +362,31 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
           return new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size > 50;
         })()`);
       await expect.poll(isDrawn).toBe(true);
+    });
+  });
+
+  test('a cell of the confusion matrix opens its pictures, and a picture what each layer makes of it', async () => {
+    runs = given;
+    await withPage('run/squeeze1%2F1?tab=mistakes', async ({ page }) => {
+      const [first, second] = synthetic.classes as [string, string];
+      const pictures = page.locator('.gallery .picture');
+      await expect.poll(() => pictures.count()).toBe(60);
+      await page.getByRole('button', { name: 'more' }).click();
+      await expect.poll(() => pictures.count()).toBe(120);
+      await page
+        .getByRole('button', { name: `${first} taken for ${second}:` })
+        .first()
+        .click();
+      await page.getByRole('heading', { name: `${first} taken for ${second}, the surest first` }).waitFor();
+      // Every seventh image, of ten classes in turn.
+      const expected = synthetic.test.labels.filter((label, image) => image % 7 === 0 && label === 0).length;
+      await expect.poll(() => pictures.count()).toBe(expected);
+      const isLoaded = () => page.evaluate<boolean>("document.querySelector('.gallery img')?.naturalWidth === 32");
+      await expect.poll(isLoaded, { timeout: 60_000 }).toBe(true);
+      await pictures.first().click();
+      await page.getByRole('heading', { name: 'conv1' }).waitFor({ timeout: 60_000 });
+      expect(await page.locator('.maps').count()).toBeGreaterThan(5);
+      expect(await page.locator('.said li').count()).toBe(5);
     });
   });
 

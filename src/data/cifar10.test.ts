@@ -296,3 +296,14 @@ withRealData(
     expect((await loadCifar10({ cacheDir })).test.count).toBe(10_000);
   },
 );
+
+test('where nothing may be downloaded, that it is not here is told at once', async () => {
+  vi.stubEnv('ABLATE_DATA_DIR', '');
+  try {
+    await expect(loadCifar10({ cacheDir: join(folder, 'empty'), download: false })).rejects.toThrow(
+      'CIFAR-10 is not on this machine',
+    );
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});

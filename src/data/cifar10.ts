@@ -38,6 +38,8 @@ export interface Cifar10Options {
   readonly dataUrl?: string;
   /** Default `userCacheFolder()`. */
   readonly cacheDir?: string;
+  /** Whether it is downloaded where it is nowhere; default true. */
+  readonly download?: boolean;
   readonly onProgress?: OnDataProgress | undefined;
 }
 
@@ -138,10 +140,11 @@ function folderWithFiles(base: string): string | undefined {
   return candidates.find((folder) => cifar10Files.some((file) => existsSync(join(folder, file.name))));
 }
 
-function download(options: Cifar10Options): Promise<string> {
+async function download(options: Cifar10Options): Promise<string> {
+  if (options.download === false) throw new DataError('CIFAR-10 is not on this machine', { fix: 'ablate data fetch cifar10' });
   const { dataUrl, cacheDir = userCacheFolder(), onProgress } = options;
   const urls = dataUrl === undefined ? [cifar10Url] : [cifar10Url, dataUrl];
-  return downloadCifar10({ cacheDir, urls, onProgress });
+  return await downloadCifar10({ cacheDir, urls, onProgress });
 }
 
 /** Separates the labels and images of a file's records. */

@@ -14,6 +14,8 @@ export interface LoadOptions {
   readonly dataUrl?: string;
   /** Where downloads are kept; default the user's cache folder. */
   readonly cacheDir?: string;
+  /** Whether what is not on this machine may be downloaded; default true. */
+  readonly download?: boolean;
   readonly onProgress?: OnDataProgress | undefined;
   /** Is told in a line what else there is to know: what of a folder was passed over. */
   readonly onNote?: ((text: string) => void) | undefined;

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
+import { dataDirOption } from '../dataset.ts';
 import { interruptible } from '../interrupt.ts';
 import { integer, runsDirOption } from '../options.ts';
 import { note, print } from '../output.ts';
 
 interface Options {
+  readonly dataDir?: string;
   readonly port: number;
   readonly host: string;
 }
@@ -17,12 +19,13 @@ export function addUiCommand(program: Command): void {
     .argument('[folder]', 'folder of the runs', runsDirOption[2])
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), 8018)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option(...dataDirOption)
     .action(serveUi);
 }
 
-async function serveUi(folder: string, { port, host }: Options): Promise<void> {
+async function serveUi(folder: string, { port, host, dataDir }: Options): Promise<void> {
   const { startUi } = await import('../../web/ui/server/server.ts');
-  const server = await startUi({ runsFolder: folder, port, host });
+  const server = await startUi({ runsFolder: folder, port, host, dataDir });
   print(server.url);
   note('Open the address in a browser. Ctrl-C ends.');
   if (!isLoopback(host)) {

@@ -264,3 +264,37 @@ export interface ShownFilters {
   readonly height: number;
   readonly width: number;
 }
+
+/** What a run's last evaluation said of some of its images. */
+export interface ShownPredictions {
+  /** Of the images that are asked for, all. */
+  readonly total: number;
+  readonly items: readonly ShownPrediction[];
+}
+
+export interface ShownPrediction {
+  /** Its place in the split. */
+  readonly image: number;
+  readonly label: number;
+  readonly prediction: number;
+  readonly probability: number;
+  readonly labelProbability: number;
+}
+
+/** What the layers of a network make of an image. */
+export interface ShownActivations {
+  readonly probabilities: readonly { readonly label: string; readonly probability: number }[];
+  readonly layers: readonly ShownMaps[];
+}
+
+export interface ShownMaps {
+  readonly name: string;
+  readonly kind: string;
+  readonly channels: number;
+  /** Of the channels, the first so many are in the picture, one below the other. */
+  readonly shown: number;
+  readonly height: number;
+  readonly width: number;
+  /** In base64. */
+  readonly png: string;
+}

@@ -3,8 +3,10 @@ import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFile
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { metricsLine, recordRun } from '../../../../test/recorded-runs.ts';
+import { metricsLine, recordCheckpoint, recordPredictions, recordRun } from '../../../../test/recorded-runs.ts';
+import { generateSynthetic } from '../../../data/synthetic.ts';
 import { cifar10Classes } from '../../../data/cifar10.ts';
 import { processState, thisProcess } from '../../../util/process-identity.ts';
 import type { PageServer } from '../../page-server.ts';
@@ -14,6 +16,8 @@ import {
   type CurvesRequest,
   type LiveEvents,
   type PageState,
+  type ShownActivations,
+  type ShownPredictions,
   type StudyView,
 } from '../protocol.ts';
 import { startUi } from './server.ts';
@@ -359,6 +363,64 @@ describe('other pages and other names', () => {
       expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
       expect((await fetch(server.url)).headers.get('access-control-allow-origin')).toBeNull();
     });
+  });
+});
+
+describe('pictures', () => {
+  test('what was said of each image, with the pictures, and what the layers make of them', async () => {
+    const synthetic = generateSynthetic();
+    const path = recordRun(runs, { number: 1, classes: synthetic.classes, overrides: { dataset: 'synthetic' } });
+    recordPredictions(path, synthetic);
+    recordCheckpoint(path, 1000);
+    const other = recordRun(runs, { number: 2, classes: synthetic.classes, overrides: { dataset: 'synthetic' } });
+    recordPredictions(other, { ...synthetic, fingerprint: 'other' });
+    recordRun(runs, { number: 3 });
+    await withServer(async (server) => {
+      await stateOf(server);
+      const ask = (what: string, query: Readonly<Record<string, string>>) =>
+        fetch(`${server.url}api/${what}?${new URLSearchParams(query).toString()}`);
+      const id = 'tuto/1';
+      const all = (await (await ask('predictions', { id })).json()) as ShownPredictions;
+      expect(all.total).toBe(Math.ceil(synthetic.test.count / 7));
+      expect(all.items).toHaveLength(60);
+      expect(all.items.every(({ image, label, prediction }) => image % 7 === 0 && prediction === (label + 1) % 10)).toBe(true);
+      const next = (await (await ask('predictions', { id, first: '60' })).json()) as ShownPredictions;
+      expect(next.items[0]!.probability).toBeLessThanOrEqual(all.items[59]!.probability);
+      const cell = (await (await ask('predictions', { id, label: '3', prediction: '3' })).json()) as ShownPredictions;
+      expect(cell.items.every(({ label, prediction }) => label === 3 && prediction === 3)).toBe(true);
+      expect((await ask('predictions', { id, label: 'x' })).status).toBe(400);
+      expect((await ask('predictions', { id: 'tuto/3' })).status).toBe(404);
+      const picture = await ask('picture.png', { id, image: '5' });
+      const pixels = await sharp(Buffer.from(await picture.arrayBuffer()))
+        .raw()
+        .toBuffer();
+      const plane = 32 * 32;
+      const first = 5 * 3 * plane;
+      const expected = [first, first + plane, first + 1].map((at) => synthetic.test.images[at]);
+      expect([pixels[0], pixels[1], pixels[3]]).toEqual(expected);
+      const activations = (await (await ask('activations', { id, image: '5' })).json()) as ShownActivations;
+      const names = activations.layers.map(({ name }) => name);
+      expect(names).toEqual(['input', 'conv1', 'pool1', 'lrn1', 'conv2', 'lrn2', 'pool2']);
+      expect(activations.probabilities.map(({ label }) => label)).toEqual(synthetic.classes);
+      const refused = await ask('picture.png', { id: 'tuto/2', image: '5' });
+      expect([refused.status, await refused.text()]).toEqual([
+        404,
+        'the data set has other images than the run was evaluated on',
+      ]);
+      expect((await ask('picture.png', { id, image: '2000' })).status).toBe(404);
+      for (const image of ['-1', '1e3', '', '../x']) expect((await ask('picture.png', { id, image })).status).toBe(404);
+    });
+  });
+
+  test('a data set that is not on this machine is said to be missing', async () => {
+    recordRun(runs, { number: 1 });
+    const server = await startUi({ runsFolder: runs, port: 0, clientFolder, dataDir: join(root, 'nowhere') });
+    try {
+      await stateOf(server);
+      expect((await fetch(`${server.url}api/picture.png?id=tuto/1&image=0`)).status).toBe(404);
+    } finally {
+      await server.close();
+    }
   });
 });
 

@@ -4,13 +4,16 @@
  */
 import { basename } from 'node:path';
 import tQuantile from '@stdlib/stats-base-dists-t-quantile';
+import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import * as z from 'zod';
 import { listCheckpoints } from '../../../runs/checkpoint.ts';
 import { filterRasters } from '../../../report/pictures/filters.ts';
 import { stacked } from '../../../report/pictures/rasters.ts';
 import { encodePng } from '../../../runs/png.ts';
+import type { Run } from '../../../runs/run-folder.ts';
 import { readSafetensors } from '../../../runs/safetensors.ts';
+import type { TrainingConfig } from '../../../train/config-schema.ts';
 import { AblateError } from '../../../util/errors.ts';
 import { packageVersion } from '../../../util/package.ts';
 import { builtPageFolder, createPageApp, listen, loopback, type ListenOptions, type PageServer } from '../../page-server.ts';
@@ -18,6 +21,7 @@ import type { CurvesRequest, PageState } from '../protocol.ts';
 import { createCurves } from './curves.ts';
 import { eventStream } from './event-stream.ts';
 import { createLive } from './live.ts';
+import { createPictures } from './pictures.ts';
 import { createRunIndex } from './run-index.ts';
 import { detailsOf } from './run-details.ts';
 import { createStudies } from './studies.ts';
@@ -25,6 +29,8 @@ import { createStudies } from './studies.ts';
 export interface UiOptions extends ListenOptions {
   /** The folder of all runs, which need not be there yet. */
   readonly runsFolder: string;
+  /** Where the images of data sets are; default as for a training. Nothing is downloaded. */
+  readonly dataDir?: string | undefined;
   /** The built page; default where `npm run build` puts it. */
   readonly clientFolder?: string;
 }
@@ -50,13 +56,19 @@ const curvesRequest = z.object({
   most: z.int().min(1),
 });
 
+const count = z.coerce.number().int().min(0);
+
+const predictionsQuery = z.object({ label: count.optional(), prediction: count.optional(), first: count.default(0) });
+
+const predictionsAtOnce = 60;
+
 /**
  * Starts the server. Nothing is read before a page asks.
  *
  * @throws AblateError if the port is taken or the page is not built
  */
 export async function startUi(options: UiOptions): Promise<PageServer> {
-  const { host = loopback, runsFolder, clientFolder = builtPageFolder('ui') } = options;
+  const { host = loopback, runsFolder, dataDir, clientFolder = builtPageFolder('ui') } = options;
   const app = await createPageApp(clientFolder, host);
   const studies = createStudies(runsFolder, () => index);
   const index = createRunIndex(runsFolder, studies.of);
@@ -66,6 +78,7 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
     const batchSize = index.rows.get(id)?.choices?.batchSize;
     return run && { run, batchSize: batchSize ?? 1 };
   });
+  const pictures = createPictures(dataDir);
   const tQuantiles = Array.from({ length: mostFreedom }, (_, i) => tQuantile(0.975, i + 1));
 
   app.use('/api/*', bodyLimit({ maxSize: largestRequest }));
@@ -122,7 +135,48 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
     }
   });
 
-  return await listen(app, options);
+  app.get('/api/predictions', (context) => {
+    const { id = '', ...query } = context.req.query();
+    const run = index.run(id);
+    const { success, data } = predictionsQuery.safeParse(query);
+    if (!success) return context.text('label, prediction and first must be numbers', 400);
+    const { label, prediction, first } = data;
+    const found = run && pictures.predictions(run, { label, prediction }, first, predictionsAtOnce);
+    return found === undefined ? context.notFound() : context.json(found);
+  });
+
+  app.get('/api/picture.png', (context) =>
+    ofImage(context, async (run, config, image) => pngResponse(await pictures.picture(run, config, image))),
+  );
+
+  app.get('/api/activations', (context) =>
+    ofImage(context, async (run, config, image) => context.json(await pictures.activations(run, config, image))),
+  );
+
+  /** Answers about an image of the data set of a run. */
+  async function ofImage(
+    context: Context,
+    answer: (run: Run, config: TrainingConfig, image: number) => Promise<Response>,
+  ): Promise<Response> {
+    const { id = '', image = '' } = context.req.query();
+    const [run, config] = [index.run(id), index.config(id)];
+    if (run === undefined || config === undefined || !/^\d{1,9}$/.test(image)) return context.notFound();
+    try {
+      return await answer(run, config, Number(image));
+    } catch (error) {
+      if (error instanceof AblateError) return context.text(error.message, 404);
+      throw error;
+    }
+  }
+
+  const { url, close } = await listen(app, options);
+  return {
+    url,
+    async close() {
+      await close();
+      await pictures.close();
+    },
+  };
 }
 
 function pngResponse(png: Uint8Array): Response {

@@ -19,11 +19,14 @@ import { useFetched } from '../state/fetched.ts';
 import { addressOf, choose, type Place } from '../state/location.ts';
 import { useStore } from '../state/store.ts';
 import { coloursOf, useTheme } from '../state/theme.ts';
+import { Activations } from './activations.tsx';
+import { Gallery } from './gallery.tsx';
 
 const tabs = [
   ['curves', 'Curves'],
   ['mistakes', 'Right and wrong'],
   ['filters', 'Filters'],
+  ['activations', 'Activations'],
   ['network', 'Network'],
   ['record', 'Record'],
 ] as const;
@@ -91,28 +94,29 @@ export function RunViewPage({ place, id }: { readonly place: Place; readonly id:
       ) : details === undefined ? (
         <Empty title="Reading the run…" />
       ) : (
-        <TabContent tab={tab} details={details} row={row} />
+        <TabContent tab={tab} details={details} row={row} place={place} />
       )}
     </article>
   );
 }
 
-function TabContent({
-  tab,
-  details,
-  row,
-}: {
+interface TabProps {
   readonly tab: Exclude<Tab, 'curves'>;
   readonly details: RunDetails;
   readonly row: RunRow;
-}) {
+  readonly place: Place;
+}
+
+function TabContent({ tab, details, row, place }: TabProps) {
   switch (tab) {
     case 'mistakes':
       return details.evaluation === undefined ? (
         <Empty title="Not evaluated yet" />
       ) : (
-        <Mistakes evaluation={details.evaluation} />
+        <Mistakes id={details.id} evaluation={details.evaluation} place={place} />
       );
+    case 'activations':
+      return <Activations place={place} details={details} />;
     case 'filters':
       return (
         <section aria-label="Filters">
@@ -258,9 +262,17 @@ function linesOf(row: RunRow, keys: readonly string[], { curves, axis, palette }
   });
 }
 
-function Mistakes({ evaluation }: { readonly evaluation: ShownEvaluation }) {
-  const { accuracy, loss, images, split, step, weights } = evaluation;
-  const [chosen, setChosen] = useState<readonly [number, number]>();
+interface MistakesProps {
+  readonly id: string;
+  readonly evaluation: ShownEvaluation;
+  readonly place: Place;
+}
+
+function Mistakes({ id, evaluation, place }: MistakesProps) {
+  const { accuracy, loss, images, split, step, weights, perClass } = evaluation;
+  const [label, prediction] = (place.choices.get('cell') ?? '').split(' ').map(Number);
+  const isChosen =
+    label !== undefined && prediction !== undefined && perClass[label] !== undefined && perClass[prediction] !== undefined;
   return (
     <section aria-label="Right and wrong">
       <p>
@@ -273,10 +285,17 @@ function Mistakes({ evaluation }: { readonly evaluation: ShownEvaluation }) {
       </p>
       <Confusion
         evaluation={evaluation}
-        chosen={chosen?.join(' ')}
-        onChoose={(label, prediction) => {
-          setChosen([label, prediction]);
+        chosen={isChosen ? `${label} ${prediction}` : undefined}
+        onChoose={(row, column) => {
+          choose({ cell: row === label && column === prediction ? undefined : `${row} ${column}` });
         }}
+      />
+      <Gallery
+        key={isChosen ? `${label} ${prediction}` : ''}
+        id={id}
+        classes={perClass.map((each) => each.label)}
+        step={step}
+        {...(isChosen && { label, prediction })}
       />
     </section>
   );
