@@ -7,6 +7,7 @@ import type { WriteStream } from 'node:tty';
 import { environmentVariable } from '../util/env.ts';
 import { fileError } from '../util/file-error.ts';
 import { printable } from '../util/printable.ts';
+import { fitColumns } from '../util/text-table.ts';
 
 /** Stands for the escape character in what `styles` writes, until `shown` puts it there. No other text can hold it: it is drawn at random. */
 const styleMark = randomUUID();
@@ -24,6 +25,11 @@ export function write(stream: 'stdout' | 'stderr', text: string): void {
 /** A line of the result, on stdout. */
 export function print(line: string): void {
   write('stdout', `${line}\n`);
+}
+
+/** A table of the result, on stdout: within the lines of a terminal, whole elsewhere. The first row has the names of the columns. */
+export function printTable(rows: readonly (readonly string[])[], alignments: readonly ('left' | 'right')[]): void {
+  print(fitColumns(rows, alignments, process.stdout.isTTY ? process.stdout.columns : undefined));
 }
 
 /** The result as one JSON document, on stdout. Numbers that JSON does not have (NaN, infinities) become null. */

@@ -2,9 +2,8 @@
 import { join } from 'node:path';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
-import { alignColumns } from '../util/text-table.ts';
 import { claimReport } from './output-file.ts';
-import { note, print } from './output.ts';
+import { note, print, printTable } from './output.ts';
 import { shortPath } from './training-display.ts';
 
 export interface ReportOptions {
@@ -71,7 +70,7 @@ export async function printReport(data: ReportData, report: WrittenReport | unde
   for (const { header, rows, alignments } of [effectsTable(data), variantsTable(data)]) {
     if (rows.length === 0) continue;
     print('');
-    print(alignColumns([header, ...rows], alignments));
+    printTable([header, ...rows], alignments);
   }
   if (report === undefined) return;
   print('');

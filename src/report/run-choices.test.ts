@@ -29,7 +29,7 @@ function choicesOf(overrides: ConfigOverrides) {
 
 test('a recipe as it is: its name and the seed, whatever the number of steps and threads', () => {
   const choices = choicesOf({ recipe: 'modern', steps: 77, seed: 4, threads: 1, dataset: 'synthetic' });
-  expect(choices).toEqual({ recipe: 'modern', seed: 4, changes: {} });
+  expect(choices).toEqual({ recipe: 'modern', seed: 4, dataset: 'synthetic', changes: {} });
   expect(describeChoices(choices!)).toBe('modern, seed 4');
 });
 

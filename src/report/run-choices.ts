@@ -6,10 +6,13 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { valueOfText } from '../train/key-layers.ts';
 import { AblateError } from '../util/errors.ts';
 import { changedKeys } from './gather.ts';
+import { shownDataset } from './shown-dataset.ts';
 
 export interface RunChoices {
   readonly recipe: string;
   readonly seed: number;
+  /** As reports name it. */
+  readonly dataset: string;
   /** `{ "augment": "false" }`: dotted keys; of what a key like `schedule` brings with it, only what has a value here. */
   readonly changes: Readonly<Record<string, string>>;
 }
@@ -33,7 +36,7 @@ export function createChooser(): (config: TrainingConfig) => RunChoices {
     const reference = recipe.inputSize === 'full' ? { ...recipe, inputSize: config.inputSize } : recipe;
     const changed = Object.entries(changedKeys(config, reference));
     const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
-    return { recipe: config.recipe, seed: config.seed, changes };
+    return { recipe: config.recipe, seed: config.seed, dataset: shownDataset(config.dataset), changes };
   };
 }
 

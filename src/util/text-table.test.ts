@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { alignColumns, formatCount } from './text-table.ts';
+import { describe, expect, test } from 'vitest';
+import { alignColumns, fitColumns, formatCount } from './text-table.ts';
 
 test('counts have thousands separators', () => {
   expect([0, 999, 1000, 1_068_298].map(formatCount)).toEqual(['0', '999', '1,000', '1,068,298']);
@@ -25,4 +25,57 @@ test('a cell neither ends its line nor steers the terminal, and is padded as it 
 test('a table may be long', () => {
   const rows = Array.from({ length: 200_000 }, () => ['x']);
   expect(alignColumns(rows, ['left'])).toHaveLength(2 * 200_000 - 1);
+});
+
+describe('within a width', () => {
+  const widest = (text: string) => Math.max(...text.split('\n').map((line) => line.length));
+  const rows = [
+    ['run', 'accuracy', 'what differs from the recipe', 'updated'],
+    ['tuto/1', '81.42%', 'augment false, inputSize 32, learningRate 0.05', '2026-01-31'],
+    ['tuto/22', '79.00%', '', '2026-01-30'],
+  ];
+  const alignments = ['left', 'right', 'left', 'left'] as const;
+
+  test('a table that fits, or is not for a terminal, is as it is', () => {
+    expect(fitColumns(rows, alignments, 200)).toBe(alignColumns(rows, alignments));
+    expect(fitColumns(rows, alignments, undefined)).toBe(alignColumns(rows, alignments));
+  });
+
+  test('text is cut, the widest first, and no more than there must be', () => {
+    const text = fitColumns(rows, alignments, 60);
+    expect(widest(text)).toBe(60);
+    expect(text).toContain('augment false, ');
+    expect(text).toContain('…  2026-01-31');
+    expect(text).toContain('81.42%');
+  });
+
+  test('numbers are never cut: their columns go below each other, each with the names', () => {
+    const numbers = [
+      ['label', ...Array.from({ length: 12 }, (_, i) => `column ${i}`)],
+      ['a name that is too long to be repeated', ...Array.from({ length: 12 }, (_, i) => String(1000 + i))],
+    ];
+    const text = fitColumns(numbers, ['left', ...Array.from({ length: 12 }, () => 'right' as const)], 60);
+    expect(widest(text)).toBeLessThanOrEqual(60);
+    for (let i = 0; i < 12; i++) expect(text).toMatch(new RegExp(`(^|\\s)${1000 + i}(\\s|$)`, 'm'));
+    const tables = text.split('\n\n');
+    expect(tables.length).toBeGreaterThan(1);
+    for (const table of tables) expect(table).toMatch(/^label .*\na name that/);
+  });
+
+  test('of equally wide texts each gives some', () => {
+    const text = fitColumns(
+      [
+        ['x'.repeat(40), 'y'.repeat(40)],
+        ['a', 'b'],
+      ],
+      ['left', 'left'],
+      42,
+    );
+    expect(widest(text)).toBeLessThanOrEqual(42);
+    expect(text.split('\n')[0]!.split('…')).toHaveLength(3);
+  });
+
+  test('a width in which nothing has room ends all the same', () => {
+    expect(fitColumns(rows, alignments, 1)).toContain('81.42%');
+  });
 });

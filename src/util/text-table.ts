@@ -18,3 +18,58 @@ export function alignColumns(given: readonly (readonly string[])[], alignments: 
     alignments[column] === 'left' ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!);
   return rows.map((row) => row.map(align).join('  ').trimEnd()).join('\n');
 }
+
+/** A column of text is not made narrower than this; of numbers nothing is ever cut off. */
+const narrowest = 12;
+/** The first column, which says what a row is, is no wider than this where a table is divided. */
+const widestName = 24;
+
+/**
+ * The same in lines of at most `width` letters. Columns of text are cut to what there is room for, the widest first, with an ellipsis; where
+ * that is not enough, the columns are divided among several tables below each other, each with the first column.
+ *
+ * @param width letters in a line; undefined for any
+ */
+export function fitColumns(
+  given: readonly (readonly string[])[],
+  alignments: readonly ('left' | 'right')[],
+  width: number | undefined,
+): string {
+  const rows = given.map((row) => row.map(printableLine));
+  const widths = alignments.map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]!.length), 0));
+  const total = () => widths.reduce((sum, each) => sum + each, 0) + 2 * (widths.length - 1);
+  if (width === undefined || total() <= width) return alignColumns(rows, alignments);
+  const isText = (column: number) => alignments[column] === 'left';
+  const widest = Math.max(...widths.filter((_, column) => isText(column)), 0);
+  for (let most = widest - 1; most >= narrowest && total() > width; most--) {
+    widths.forEach((each, column) => {
+      if (isText(column)) widths[column] = Math.min(each, most);
+    });
+  }
+  const cut = rows.map((row) => row.map((cell, column) => clipped(cell, widths[column]!)));
+  if (total() <= width) return alignColumns(cut, alignments);
+  const name = Math.min(widths[0]!, widestName);
+  const parts: number[][] = [];
+  let room = 0;
+  for (let column = 1; column < widths.length; column++) {
+    if (parts.length === 0 || room < widths[column]! + 2) {
+      parts.push([]);
+      room = width - name;
+    }
+    parts.at(-1)!.push(column);
+    room -= widths[column]! + 2;
+  }
+  return parts
+    .map((columns) =>
+      alignColumns(
+        cut.map((row) => [clipped(row[0]!, name), ...columns.map((column) => row[column]!)]),
+        [alignments[0]!, ...columns.map((column) => alignments[column]!)],
+      ),
+    )
+    .join('\n\n');
+}
+
+/** A text with an ellipsis for what is beyond a width. */
+export function clipped(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
+}

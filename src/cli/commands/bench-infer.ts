@@ -6,12 +6,12 @@ import type { DeviceFigures } from '../../deploy/mcu/figures.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { withTemporaryFolder } from '../../util/temporary-folder.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { formatCount } from '../../util/text-table.ts';
 import { formatBytes, formatMilliseconds, formatOperations } from '../../util/format.ts';
 import { AblateError } from '../../util/errors.ts';
 import { devicesOf } from '../device.ts';
 import { integer, jsonOption, parseThreads, runsDirOption } from '../options.ts';
-import { note, print, printJson } from '../output.ts';
+import { note, print, printTable, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
 
@@ -140,7 +140,7 @@ async function printResults(results: readonly InferenceResult[]): Promise<void> 
     ...throughput.map(({ imagesPerSecond }) => formatCount(Math.round(imagesPerSecond))),
     formatBytes(peakMemoryBytes),
   ]);
-  print(alignColumns([header, ...rows], ['left', 'left', ...header.slice(2).map(() => 'right' as const)]));
+  printTable([header, ...rows], ['left', 'left', ...header.slice(2).map(() => 'right' as const)]);
   print('');
   const files = new Map(results.map((result) => [result.file, result]));
   const facts = [...files.values()].map(({ file, model, bytes, parameters, operations }) => [
@@ -150,12 +150,7 @@ async function printResults(results: readonly InferenceResult[]): Promise<void> 
     formatCount(parameters),
     formatOperations(operations),
   ]);
-  print(
-    alignColumns(
-      [['network', 'model', 'size', 'parameters', 'operations'], ...facts],
-      ['left', 'left', 'right', 'right', 'right'],
-    ),
-  );
+  printTable([['network', 'model', 'size', 'parameters', 'operations'], ...facts], ['left', 'left', 'right', 'right', 'right']);
   print('');
   const runs = results.map((result) => result.runs);
   print(`Latency of one image, bytes in, probabilities out; at least ${Math.min(...runs)} runs each. ${cpuInfo().model}`);

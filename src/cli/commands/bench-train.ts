@@ -5,7 +5,7 @@ import { alignColumns } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { formatBytes, formatMilliseconds } from '../../util/format.ts';
 import { integer, jsonOption, parseAssignment, parseNumber, parseThreads, type Assignments } from '../options.ts';
-import { print, printJson } from '../output.ts';
+import { print, printTable, printJson } from '../output.ts';
 
 interface Options extends SourceOptions {
   readonly data: string;
@@ -97,7 +97,7 @@ function printBenchmark(
     ceilingMs?.toFixed(3) ?? '',
     implementation,
   ]);
-  print(alignColumns([['layer', 'pass', 'ms', 'ceiling ms', 'kernel'], ...rows], ['left', 'left', 'right', 'right', 'left']));
+  printTable([['layer', 'pass', 'ms', 'ceiling ms', 'kernel'], ...rows], ['left', 'left', 'right', 'right', 'left']);
 }
 
 function percent(part: number, whole: number): string {

@@ -13,7 +13,6 @@ import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
-import { alignColumns } from '../../util/text-table.ts';
 import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
@@ -32,7 +31,7 @@ import {
 } from '../options.ts';
 import { existingFrozenFile } from '../existing-file.ts';
 import { claimOutput, claimReport, forceOption } from '../output-file.ts';
-import { print, printJson } from '../output.ts';
+import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
 
@@ -219,7 +218,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
 async function printReport(data: CompressionData, bytes: number, page: string): Promise<void> {
   const { conclusion, notesOf, stagesTable, targetsTable } = await import('../../report/compression-text.ts');
   for (const { header, rows, alignments } of [stagesTable(data), targetsTable(data)]) {
-    print(alignColumns([header, ...rows], alignments));
+    printTable([header, ...rows], alignments);
     print('');
   }
   for (const line of notesOf(data)) print(line);

@@ -3,12 +3,12 @@ import type { FileVerification } from '../../data/cifar10.ts';
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { requireMemory } from '../../util/limits.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
 import { formatBytes } from '../../util/format.ts';
 import { jsonOption, integer } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
-import { note, print, printJson } from '../output.ts';
+import { note, print, printTable, printJson } from '../output.ts';
 
 interface JsonOption {
   readonly json?: true;
@@ -143,7 +143,7 @@ function printCounts({ name, synthetic, shape, fingerprint, classes, train, test
   const number = (value: number | undefined) => formatCount(value ?? 0);
   const rows = classes.map((label, i) => [label, number(counts.train[i]), number(counts.test[i])]);
   const all = ['all', number(train.count), number(test.count)];
-  print(alignColumns([['class', 'train', 'test'], ...rows, all], ['left', 'right', 'right']));
+  printTable([['class', 'train', 'test'], ...rows, all], ['left', 'right', 'right']);
   print('');
   print(
     `${name}${synthetic ? ' (synthetic: drawn by this program, not photographs)' : ''}: ${shape.join('x')}, fingerprint ${fingerprint.slice(0, 16)}`,

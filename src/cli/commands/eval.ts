@@ -11,14 +11,14 @@ import { ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatAccuracy } from '../../util/format.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { claimMistakesFile, type MistakesFile } from '../mistakes-file.ts';
 import { jsonOption, oneOf, parseAssignment, integer, parseThreads, runsDirOption, type Assignments } from '../options.ts';
 import { forceOption } from '../output-file.ts';
-import { note, print, printJson, styles } from '../output.ts';
+import { note, print, printTable, printJson, styles } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 
 interface Options extends SourceOptions {
@@ -203,7 +203,7 @@ function printEvaluation(evaluation: Evaluated): void {
     formatAccuracy(accuracy),
     ...confusion[i]!.map(String),
   ]);
-  print(alignColumns([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]));
+  printTable([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]);
   print('');
   print('Rows are labels, columns what was predicted.');
 }

@@ -5,11 +5,10 @@ import type { Setting } from '../../models/settings.ts';
 import { kindOf, type Layer } from '../../nn/layer.ts';
 import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { alignColumns } from '../../util/text-table.ts';
 import { formatBytes, formatOperations } from '../../util/format.ts';
 import { integer, jsonOption, parseAssignment, type Assignments } from '../options.ts';
 import { deviceLines, devicesOf } from '../device.ts';
-import { print, printJson } from '../output.ts';
+import { print, printTable, printJson } from '../output.ts';
 
 interface InfoOptions {
   readonly input?: number;
@@ -55,7 +54,7 @@ async function listModels(options: InfoOptions): Promise<void> {
   if (options.json === true) printJson(models);
   else {
     const rows = models.map(({ name, summary }) => [name, summary]);
-    print(alignColumns(rows, ['left', 'left']));
+    printTable(rows, ['left', 'left']);
   }
 }
 
@@ -68,7 +67,7 @@ async function listSettings(model: string, options: InfoOptions): Promise<void> 
     return;
   }
   const rows = settings.map(([name, setting]) => [name, String(setting.default), describeAllowed(setting), setting.summary]);
-  print(alignColumns([['setting', 'default', 'allowed', ''], ...rows], ['left', 'right', 'left', 'left']));
+  printTable([['setting', 'default', 'allowed', ''], ...rows], ['left', 'right', 'left', 'left']);
 }
 
 async function describeModel(model: string, options: InfoOptions): Promise<void> {

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import type { Labelled } from '../../deploy/label.ts';
 import { AblateError, DataError, messageOf } from '../../util/errors.ts';
-import { alignColumns } from '../../util/text-table.ts';
 import { formatMilliseconds } from '../../util/format.ts';
 import { requireFrozenFile } from '../frozen-files.ts';
 import { integer, jsonOption, parseThreads } from '../options.ts';
-import { note, print, printJson, styles } from '../output.ts';
+import { note, print, printTable, printJson, styles } from '../output.ts';
 
 interface Options {
   readonly top: number;
@@ -61,7 +60,7 @@ async function labelImages(modelPath: string, paths: string[], options: Options)
 function printLabelled({ image, top, inferenceMs, inferenceP95Ms }: Labelled): void {
   print(styles(process.stdout).bold(image));
   const rows = top.map(({ label, probability }) => [`  ${label}`, `${(100 * probability).toFixed(2)}%`]);
-  print(alignColumns(rows, ['left', 'right']));
+  printTable(rows, ['left', 'right']);
   print(`  ${formatMilliseconds(inferenceMs)} (95% within ${formatMilliseconds(inferenceP95Ms)})`);
   print('');
 }

@@ -23,7 +23,7 @@ import {
   type Assignments,
 } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
-import { print, printJson } from '../output.ts';
+import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
 
@@ -237,7 +237,7 @@ function printReport({ run, record }: PruneResult, { report }: PrunedNetwork, fi
     row('compressed file', ({ compressedBytes }) => formatBytes(compressedBytes)),
     row(`accuracy (${report.evaluation?.split ?? 'test'})`, ({ evaluation }) => formatAccuracy(evaluation?.accuracy)),
   ];
-  print(alignColumns(rows, ['left', 'right', 'right']));
+  printTable(rows, ['left', 'right', 'right']);
   print('');
   print(method === 'weights' ? sparsityTable(report) : filterTable(layers));
   print('');

@@ -23,7 +23,7 @@ import { formatAccuracy, formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/limits.ts';
 import { check } from '../../util/schema.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
@@ -40,7 +40,7 @@ import {
   type Assignments,
 } from '../options.ts';
 import { claimOutput, forceOption } from '../output-file.ts';
-import { note, print, printJson } from '../output.ts';
+import { note, print, printTable, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
 import { trainingDisplay } from '../training-display.ts';
@@ -385,7 +385,7 @@ function printCheck({ images, floatAccuracy, cost, sensitivities }: MeasuredChec
   ]);
   const header = ['quantized alone', 'drop (points)', 'divergence (nats)', ''];
   const together = ['together', cost.dropPoints.toFixed(2), cost.divergence.toExponential(1), ''];
-  print(alignColumns([header, ...rows, together], ['left', 'right', 'right', 'left']));
+  printTable([header, ...rows, together], ['left', 'right', 'right', 'left']);
   print(`on ${formatCount(images)} training images that did not calibrate; accuracy in float32 ${formatAccuracy(floatAccuracy)}`);
   print('');
 }

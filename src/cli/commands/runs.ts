@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import type { RunChoices } from '../../report/run-choices.ts';
 import { listedStates, type ListedState, type RunSummary } from '../../runs/run-list.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { alignColumns } from '../../util/text-table.ts';
 import { formatAccuracy, formatBytes } from '../../util/format.ts';
+import { clipped } from '../../util/text-table.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
 import { jsonOption, oneOf, runsDirOption } from '../options.ts';
 import { claimReport } from '../output-file.ts';
-import { print, printJson, write } from '../output.ts';
+import { print, printTable, printJson, write } from '../output.ts';
 import { describeReport, reportOptions, printReport, type ReportOptions } from '../study-report.ts';
 
 interface ListOptions {
@@ -75,12 +75,12 @@ interface ListedRun {
   readonly choices: RunChoices | undefined;
 }
 
-/** Widest, of what was chosen for a run; `runs show` has all of it. */
+/** Widest of what was chosen for a run, where no terminal is narrower; `runs show` has all of it. */
 const choicesWidth = 72;
 
 async function printRuns(runs: readonly ListedRun[]): Promise<void> {
   const { describeChoices } = await import('../../report/run-choices.ts');
-  const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated', 'recipe, and what differs from it'];
+  const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated', 'data set', 'recipe, and what differs from it'];
   const rows = runs.map(({ run: { run, status, step, steps, accuracy, updatedAt, reason = '-' }, choices }) => [
     run,
     status,
@@ -88,13 +88,10 @@ async function printRuns(runs: readonly ListedRun[]): Promise<void> {
     String(steps),
     formatAccuracy(accuracy),
     status === 'unreadable' ? '-' : updatedAt.slice(0, 16).replace('T', ' '),
+    choices?.dataset ?? '-',
     clipped(choices === undefined ? reason : describeChoices(choices), choicesWidth),
   ]);
-  print(alignColumns([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left', 'left']));
-}
-
-function clipped(text: string, width: number): string {
-  return text.length > width ? `${text.slice(0, width - 1)}…` : text;
+  printTable([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left', 'left', 'left']);
 }
 
 async function showRun(reference: string, options: { readonly runsDir: string; readonly json?: true }): Promise<void> {

@@ -16,12 +16,12 @@ import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
 import { quoted } from '../../util/shell.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
+import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, oneOf, parseThreads, runsDirOption } from '../options.ts';
-import { note, print, printJson } from '../output.ts';
+import { note, print, printTable, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import {
   claimStudyReport,
@@ -236,11 +236,9 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, sl
     run === null ? '' : `${run} (${status ?? ''})`,
     formatDuration(seconds),
   ]);
-  print(
-    alignColumns(
-      [['variant', 'seed', 'model', 'steps', 'exists', 'time'], ...rows],
-      ['left', 'right', 'left', 'right', 'left', 'right'],
-    ),
+  printTable(
+    [['variant', 'seed', 'model', 'steps', 'exists', 'time'], ...rows],
+    ['left', 'right', 'left', 'right', 'left', 'right'],
   );
   print('');
   const atATime = slots === 1 ? 'one at a time' : `${slots} at a time`;
