@@ -91,7 +91,7 @@ async function printRuns(runs: readonly ListedRun[]): Promise<void> {
     choices?.dataset ?? '-',
     clipped(choices === undefined ? reason : describeChoices(choices), choicesWidth),
   ]);
-  printTable([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'left', 'left', 'left']);
+  printTable([header, ...rows], ['left', 'left', 'right', 'right', 'right', 'right', 'left', 'left']);
 }
 
 async function showRun(reference: string, options: { readonly runsDir: string; readonly json?: true }): Promise<void> {
