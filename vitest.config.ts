@@ -10,6 +10,8 @@ export default defineConfig({
     setupFiles: ['test/set-up.ts'],
     // Two test processes with two threads each on two cores: threads that wait must not keep the others from working.
     env: { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '0' },
+    // What is waited for comes late on a machine with other work.
+    expect: { poll: { timeout: 10_000 } },
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

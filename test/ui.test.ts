@@ -15,7 +15,7 @@ import { thisProcess } from '../src/util/process-identity.ts';
 import type { PageServer } from '../src/web/page-server.ts';
 import { startUi } from '../src/web/ui/server/server.ts';
 import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
-import { metricsLine, recordCheckpoint, recordPredictions, recordRun } from './recorded-runs.ts';
+import { metricsLine, recordCheckpoint, recordedPrediction, recordPredictions, recordRun } from './recorded-runs.ts';
 import { skippable } from './skippable.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-ui-'));
@@ -85,27 +85,30 @@ function recordFolder(root: string): void {
 
 /** An evaluation and two checkpoints. */
 function recordDetails(path: string): void {
-  const { classes } = synthetic;
-  const confusion = classes.map((_, i) => classes.map((__, k) => (i === k ? 70 : (i * k) % 5)));
-  const perClass = classes.map((label, i) => ({
-    label,
-    images: confusion[i]!.reduce((sum, n) => sum + n, 0),
-    accuracy: 0.7 + 0.02 * i,
-  }));
-  const images = perClass.reduce((sum, { images: count }) => sum + count, 0);
+  const { classes, fingerprint, test: images } = synthetic;
+  const confusion = classes.map(() => classes.map(() => 0));
+  images.labels.forEach((label, image) => {
+    confusion[label]![recordedPrediction(synthetic, image)]!++;
+  });
+  const perClass = classes.map((label, i) => {
+    const count = confusion[i]!.reduce((sum, n) => sum + n, 0);
+    return { label, images: count, accuracy: confusion[i]![i]! / count };
+  });
+  const right = confusion.reduce((sum, row, i) => sum + row[i]!, 0);
   writeFileSync(
     join(path, 'evaluation.json'),
     JSON.stringify({
       split: 'test',
       tta: 'none',
-      accuracy: 0.8,
+      accuracy: right / images.count,
       loss: 0.6,
-      images,
+      images: images.count,
       imagesPerSecond: 1,
       perClass,
       confusion,
       step: 1000,
       weights: 'ema',
+      datasetFingerprint: fingerprint,
     }),
   );
   for (const step of [500, 1000]) recordCheckpoint(path, step);
@@ -371,6 +374,9 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       const [first, second] = synthetic.classes as [string, string];
       const pictures = page.locator('.gallery .picture');
       await expect.poll(() => pictures.count()).toBe(60);
+      // The process that has the pictures starts now.
+      const isLoaded = () => page.evaluate<boolean>("document.querySelector('.gallery img')?.naturalWidth === 32");
+      await expect.poll(isLoaded, { timeout: 60_000 }).toBe(true);
       await page.getByRole('button', { name: 'more' }).click();
       await expect.poll(() => pictures.count()).toBe(120);
       await page
@@ -381,10 +387,8 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       // Every seventh image, of ten classes in turn.
       const expected = synthetic.test.labels.filter((label, image) => image % 7 === 0 && label === 0).length;
       await expect.poll(() => pictures.count()).toBe(expected);
-      const isLoaded = () => page.evaluate<boolean>("document.querySelector('.gallery img')?.naturalWidth === 32");
-      await expect.poll(isLoaded, { timeout: 60_000 }).toBe(true);
       await pictures.first().click();
-      await page.getByRole('heading', { name: 'conv1' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('heading', { name: 'conv1 conv' }).waitFor({ timeout: 60_000 });
       expect(await page.locator('.maps').count()).toBeGreaterThan(5);
       expect(await page.locator('.said li').count()).toBe(5);
     });

@@ -47,7 +47,11 @@ test('keys of the configuration and settings of the model that are not the recip
 test('nothing of a damaged configuration, or of a recipe that there is not', () => {
   const config = resolveConfig({ model: 'tuto' });
   const configs = [JSON.stringify(config), '{"model": "tuto"', JSON.stringify({ ...config, recipe: 'gone' })];
-  expect(choicesOfRuns(configs.map(runWith))).toEqual([{ recipe: '2017', seed: 1, changes: {} }, undefined, undefined]);
+  expect(choicesOfRuns(configs.map(runWith))).toEqual([
+    { recipe: '2017', seed: 1, dataset: 'cifar10', changes: {} },
+    undefined,
+    undefined,
+  ]);
 });
 
 test.each<ConfigOverrides>([
