@@ -122,7 +122,7 @@ function printDevices(figures: ReadonlyMap<string, DeviceFigures | undefined>): 
   ]);
   const header = ['network', 'flash', 'RAM', 'multiply-adds', ...cores];
   print('');
-  print(alignColumns([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]));
+  printTable([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]);
   print(
     'On microcontrollers, as 8-bit integers: times predicted from published cycles, code estimated (docs/microcontrollers.md).',
   );
