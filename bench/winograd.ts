@@ -137,7 +137,7 @@ function prepare(dnnl: Dnnl, primitive: Primitive, pass: PassName): Kernel {
 }
 
 function measure(shape: Shape): Row[] {
-  const dnnl = openDnnl(loadLibrary().library, engine.libraryVersion);
+  const dnnl = openDnnl(loadLibrary().library, engine.libraryVersion, engine.threads);
   try {
     const [direct, winograd] = [primitives(dnnl, 'direct', shape), primitives(dnnl, 'winograd', shape)];
     return passes.flatMap((pass) => {

@@ -33,16 +33,16 @@ for word in "${command[@]}"; do
 done
 [[ ${before[-1]} == train ]] || usage
 
-# Options that say where the images are and how many threads to use: a restart needs them too.
+# Options that say where the images are, what computes and how many threads to use: a restart needs them too.
 kept=()
 rest=("${command[@]:${#before[@]}}")
 for ((i = 0; i < ${#rest[@]}; i++)); do
   case ${rest[i]} in
-    --data-dir | --data-url | --threads)
+    --data-dir | --data-url | --engine | --threads)
       kept+=("${rest[i]}" "${rest[i + 1]:-}")
       ((++i))
       ;;
-    --data-dir=* | --data-url=* | --threads=*) kept+=("${rest[i]}") ;;
+    --data-dir=* | --data-url=* | --engine=* | --threads=*) kept+=("${rest[i]}") ;;
   esac
 done
 

@@ -76,8 +76,14 @@ export type {
   ForwardOptions,
   VectorMath,
 } from './engine/engine.ts';
-export { createOnednnEngine, type OnednnEngine, type OnednnEngineOptions, type ProfiledPlan } from './engine/onednn/engine.ts';
-export { referenceEngine } from './engine/reference/engine.ts';
+export {
+  engineNames,
+  openEngine,
+  type ChosenEngine,
+  type EngineChoice,
+  type EngineName,
+  type OpenEngineOptions,
+} from './engine/registry.ts';
 
 // Training
 export { createClassifier, type Classifier, type DatasetFacts, type ImageShape } from './train/classifier.ts';

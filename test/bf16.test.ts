@@ -29,6 +29,7 @@ const isVersion2 = onednn?.libraryVersion.startsWith('2.') === true;
 const whyNotVersion2 = isVersion2 ? undefined : 'oneDNN is not version 2';
 
 const bf16: Engine = {
+  ...referenceEngine,
   name: 'onednn bf16',
   compileTraining: (network, options) => onednn!.compileTraining(network, { ...options, precision: 'bf16' }),
   compileInference: (network, options) => onednn!.compileInference(network, { ...options, precision: 'bf16' }),

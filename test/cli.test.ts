@@ -193,8 +193,13 @@ test('data verify names the files that are wrong', async () => {
 
 test('bench train times a step and its kernels', async () => {
   const steps = ['--batch-size', '8', '--steps', '2', '--warm-up', '1', '--repetitions', '1', '--threads', '1'];
+  const untimed = await ablate('bench', 'train', 'cs231n', ...steps, '--engine', 'reference');
+  expect([untimed.code, untimed.stderr]).toEqual([
+    2,
+    expect.stringMatching(/engine \(=reference\) has no .*\nuse --engine onednn/),
+  ]);
   const timed = await json('bench', 'train', 'cs231n', '--data', 'synthetic', '--set', 'dense1.features=16', ...steps);
-  expect(timed).toMatchObject({ model: 'cs231n', precision: 'f32', threads: 1, batchSize: 8, steps: 2 });
+  expect(timed).toMatchObject({ model: 'cs231n', engine: 'onednn', precision: 'f32', threads: 1, batchSize: 8, steps: 2 });
 
   const { median, min, p95 } = timed['msPerStep'] as Record<'median' | 'min' | 'p95', number>;
   expect(min).toBeGreaterThan(0);

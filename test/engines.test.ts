@@ -132,6 +132,7 @@ function modelCase(model: string, settings: Record<string, unknown> = {}, batchS
 /** The reference engine with every gradient, or every inference, a thousandth too large. */
 function wrongEngine(what: 'gradients' | 'inference'): Engine {
   return {
+    ...referenceEngine,
     name: 'wrong',
     compileTraining(network, options) {
       const plan = referenceEngine.compileTraining(network, options);

@@ -78,10 +78,13 @@ test(
       '2',
       '-o',
       'half.safetensors',
-      '--threads',
-      '1',
+      '--engine',
+      'reference',
     ];
     expect(await json(...pruned)).toMatchObject({ run: 'net/2' });
+    const computed = (run: string) => JSON.parse(readFileSync(inFolder(`runs/${run}/environment.json`), 'utf8')) as object;
+    expect(computed('net/1')).toMatchObject({ engine: 'onednn', threads: 1 });
+    expect(computed('net/2')).toMatchObject({ engine: 'reference', threads: 1 });
     expect(await json('eval', 'half.safetensors', '--threads', '1')).toMatchObject({ model: 'net' });
     expect(await json('train', '--resume', 'net/1', '--steps', '9')).toMatchObject({ step: 9 });
     expect((await json('runs', 'list')) as unknown).toHaveLength(2);

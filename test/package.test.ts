@@ -66,12 +66,12 @@ async function install(tarball: string): Promise<void> {
 }
 
 const main = `
-import { createClassifier, createOnednnEngine, freeze, generateSynthetic, resolveConfig, train, type TrainResult } from 'ablate';
+import { createClassifier, freeze, generateSynthetic, openEngine, resolveConfig, train, type TrainResult } from 'ablate';
 import net from './net.js';
 
 const dataset = generateSynthetic({ trainCount: 40, testCount: 10 });
 const config = resolveConfig({ model: net, dataset: dataset.name, steps: 2, batchSize: 4, threads: 1 });
-const engine = createOnednnEngine({ threads: 1 });
+const engine = await openEngine({ threads: 1 });
 const { saved, step }: TrainResult = await train({ config, engine, dataset, classifier: createClassifier(config, dataset, net) });
 const { metadata, encode } = await freeze({ saved: saved!, engine });
 console.log(step, metadata.classes.length, encode(null).length > 1000);

@@ -1,13 +1,14 @@
 /** What `ablate compress` shows on stderr meanwhile. */
 import { singleProcess } from '../cluster/collective.ts';
 import type { CompressHooks } from '../compress/pipeline.ts';
+import type { Engine } from '../engine/engine.ts';
 import { formatAccuracy, formatBytes, formatMilliseconds } from '../util/format.ts';
 import { formatCount } from '../util/text-table.ts';
 import { note } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { trainingDisplay } from './training-display.ts';
 
-export function compressionDisplay(): { readonly hooks: CompressHooks; readonly finish: () => void } {
+export function compressionDisplay(engine: Engine): { readonly hooks: CompressHooks; readonly finish: () => void } {
   let finish = (): void => undefined;
   let counted: Progress | undefined;
   const count = (unit: string) => (done: number, total: number, detail: string) => {
@@ -21,7 +22,7 @@ export function compressionDisplay(): { readonly hooks: CompressHooks; readonly 
   const countFiles = count('network on test images');
   const hooks: CompressHooks = {
     training(_, config) {
-      const display = trainingDisplay(config, singleProcess);
+      const display = trainingDisplay(config, singleProcess, engine);
       ({ finish } = display);
       return display.hooks;
     },

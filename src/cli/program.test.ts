@@ -48,6 +48,13 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
       (command) =>
         [[...command.split(' '), 'tuto', '--threads', '100000'], /must be an integer from 1 to \d+ on this machine/] as const,
     ),
+    ...['train', 'eval', 'prune', 'quantize', 'compress', 'freeze', 'study', 'bench train', 'bench infer'].map(
+      (command) =>
+        [
+          [...command.split(' '), 'tuto', '--engine', 'cuda'],
+          /engine \(=cuda\) must be one of auto, onednn, .*\n.*the processor/,
+        ] as const,
+    ),
     [['label', 'tuto.onnx', 'photo.jpg', '--threads', '4294967296'], /must be an integer from 1 to \d+ on this machine/],
     [['train', 'tuto', '--set', 'threads=100000'], /threads \(=100000\) must be an integer from 1 to \d+/],
     [['study', 'x.yaml', '--jobs', '1000000000'], /must be an integer from 1 to \d+ on this machine/],

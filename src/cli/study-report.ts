@@ -58,8 +58,14 @@ export async function measureAsAsked(data: ReportData, wanted: boolean | undefin
     note(`latencies are left out, as there are more than ${networksMeasuredUnasked} different networks; --latency measures them`);
     return data;
   }
-  const { createOnednnEngine } = await import('../engine/onednn/engine.ts');
-  return { ...data, variants: withLatencies(data.variants, createOnednnEngine({ threads: 1 })) };
+  const { openEngine, probeEngine } = await import('../engine/registry.ts');
+  // Of one thread of the processor, whatever the networks were trained with.
+  const { available, reason, fix } = await probeEngine('onednn');
+  if (!available) {
+    note(`latencies are left out: ${reason}${fix === undefined ? '' : `; ${fix}`}`);
+    return data;
+  }
+  return { ...data, variants: withLatencies(data.variants, await openEngine({ engine: 'onednn', threads: 1 })) };
 }
 
 /** The tables on stdout, and where the report is. */

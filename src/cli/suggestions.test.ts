@@ -33,8 +33,9 @@ test.each([
     "unknown option '--epochs'",
     'the length of a training is given in steps: --steps <n>; an epoch of CIFAR-10 is 391 steps of 128 images',
   ],
+  [['train', 'tuto', '--device', 'cuda'], "unknown option '--device'", 'it is called --engine <name> here'],
   [
-    ['train', 'tuto', '--device', 'cuda'],
+    ['label', 'x.onnx', 'y.png', '--device', 'cuda'],
     "unknown option '--device'",
     'leave it out: ablate computes on the processor, with as many threads as --threads says',
   ],

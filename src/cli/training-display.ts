@@ -1,6 +1,7 @@
 /** What commands that train show on stderr meanwhile. */
 import { relative } from 'node:path';
 import type { Collective } from '../cluster/collective.ts';
+import type { Engine } from '../engine/engine.ts';
 import { countParameters } from '../nn/network.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { watchContention } from '../train/thread-contention.ts';
@@ -23,14 +24,14 @@ export interface Display {
 export const silentDisplay: Display = { hooks: {}, finish: () => undefined };
 
 /** What is shown on stderr while a model trains. */
-export function trainingDisplay(config: TrainingConfig, collective: Collective): Display {
+export function trainingDisplay(config: TrainingConfig, collective: Collective, engine: Engine): Display {
   let progress: Progress | undefined;
   const line = stepLine(config.steps);
   // Processes that train together use the processors of a machine, too.
-  const contention = watchContention(collective.worldSize === 1 ? config.threads : 1);
+  const contention = watchContention(collective.worldSize === 1 ? engine.threads : 1);
   const hooks: TrainHooks = {
     onStart(start) {
-      for (const text of introduction(start, config, collective)) note(text);
+      for (const text of introduction(start, config, collective, engine)) note(text);
       progress = createProgress({
         ...{ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery },
         left(step) {
@@ -92,13 +93,15 @@ function introduction(
   { run, network, step, memoryBytes }: TrainStart,
   config: TrainingConfig,
   { worldSize }: Collective,
+  { description, threads }: Engine,
 ): string[] {
   const parameters = formatCount(countParameters(network.parameters));
-  const { model, dataset, recipe, batchSize, seed, threads } = config;
+  const { model, dataset, recipe, batchSize, seed } = config;
   const processes = worldSize === 1 ? '' : `${worldSize} processes with `;
   return [
     `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}`,
     `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${processes}${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
+    `computing with ${description}`,
     ...(run === undefined ? [] : [`${step > 0 ? `continuing after step ${step}` : 'recording'} in ${shortPath(run.path)}`]),
   ];
 }

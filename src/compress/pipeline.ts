@@ -73,7 +73,6 @@ export interface CompressOptions extends RoundSettings {
   readonly bench?: Measuring['bench'];
   readonly signal?: AbortSignal;
   readonly hooks?: CompressHooks;
-  readonly libraries?: Readonly<Record<string, string>>;
 }
 
 /** What may be left out of `CompressOptions`: rounds as `defaultRounds` says, no overrides, the path of the source, the physical cores. */
@@ -310,7 +309,7 @@ function planFor(target: ShrinkTarget, { saved, run }: Pick<Round, 'saved' | 'ru
 
 async function trainPlan(plan: PruningPlan, round: number, options: CompressOptions) {
   const { config, classifier } = plan;
-  const { engine, dataset, runsFolder, signal, hooks, libraries } = options;
+  const { engine, dataset, runsFolder, signal, hooks } = options;
   return await trainRound({
     config,
     classifier,
@@ -320,7 +319,6 @@ async function trainPlan(plan: PruningPlan, round: number, options: CompressOpti
     runsFolder,
     ...(signal !== undefined && { signal }),
     hooks: () => hooks?.training?.(round, config),
-    ...(libraries !== undefined && { libraries }),
   });
 }
 

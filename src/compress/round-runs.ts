@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import type { Engine } from '../engine/engine.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
-import { describeEnvironment } from '../runs/environment.ts';
 import { allRuns, createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { runIdentity } from '../study/identity.ts';
@@ -17,6 +16,7 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { recordOfClassifier } from '../train/recorded-classifier.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { NamedWeights, TrainHooks } from '../train/train-options.ts';
+import { environmentOf } from '../train/training-start.ts';
 import { train } from '../train/train.ts';
 import { weightsChecksum } from '../train/weights.ts';
 import { jsonObjectAt } from '../util/json-file.ts';
@@ -33,7 +33,6 @@ export interface RoundTraining {
   readonly signal?: AbortSignal;
   /** Asked for when something is to be trained. */
   readonly hooks?: () => TrainHooks | undefined;
-  readonly libraries?: Readonly<Record<string, string>>;
 }
 
 export interface TrainedRound {
@@ -47,7 +46,7 @@ export interface TrainedRound {
 /** Trains a round, as far as that has not been done before. Throws what `train` throws. */
 export async function trainRound(training: RoundTraining): Promise<TrainedRound> {
   const { hooks, ...asked } = training;
-  const { config, runsFolder, libraries = {} } = asked;
+  const { config, runsFolder } = asked;
   const identity = roundIdentity(training);
   const found = findRound(runsFolder, config.model, identity);
   if (found !== undefined && readStatus(found).status === 'finished') {
@@ -55,7 +54,7 @@ export async function trainRound(training: RoundTraining): Promise<TrainedRound>
   }
   const run =
     found ??
-    createRun(runsFolder, config.model, config, describeEnvironment({ ...config, libraries }), {
+    createRun(runsFolder, config.model, config, environmentOf(asked), {
       [recordName]: { format, identity },
       ...recordOfClassifier(training.classifier),
     });

@@ -23,11 +23,31 @@ export interface SharedBatch {
 }
 
 export interface Engine {
+  /** As it is chosen by: `onednn`. */
   readonly name: string;
+  /** For people: `oneDNN 2.6.3 (avx512_core_bf16)`. */
+  readonly description: string;
+  /** Threads of this process that compute. */
+  readonly threads: number;
+  /** Versions of the libraries that compute, by name, for the record. */
+  readonly versions: Readonly<Record<string, string>>;
   /** Forward, backward and gradients. */
   compileTraining(network: Network, options: CompileOptions): TrainingPlan;
   /** Forward only: no state for a backward pass, dropout gone, running statistics used, memory reused. */
   compileInference(network: Network, options: CompileOptions): InferencePlan;
+  /** Releases the device, once no plan needs it any more. */
+  dispose(): void;
+}
+
+/** What is known of an engine on this machine before it is opened. */
+export interface EngineProbe {
+  readonly available: boolean;
+  /** Whether it is made for this machine: then it is chosen before those that only work. */
+  readonly fast: boolean;
+  /** What was found, or why it cannot be used: `oneDNN 2.6.3 (avx512_core_bf16)`. */
+  readonly reason: string;
+  /** What makes it available, or fast. */
+  readonly fix?: string;
 }
 
 /** Where the random draws of a training step come from. Dropout masks are a function of these and the layer's name. */

@@ -25,6 +25,8 @@ const schema = z.object({
     instructionSets: z.array(z.enum(instructionSets)).readonly(),
   }),
   memoryBytes: z.number(),
+  /** The engine's name; absent where nothing was trained by one. */
+  engine: z.string().exactOptional(),
   /** Threads of the engine. */
   threads: z.number(),
   commandLine: z.array(z.string()).readonly(),
@@ -40,10 +42,12 @@ export type EnvironmentRecord = Readonly<z.output<typeof schema>>;
  * Describes this machine and process.
  *
  * @param options.threads Threads of the engine.
+ * @param options.engine The engine's name.
  * @param options.libraries Versions of native libraries by name, as those who load them know them.
  */
 export function describeEnvironment(options: {
   readonly threads: number;
+  readonly engine?: string;
   readonly libraries?: Readonly<Record<string, string>>;
 }): EnvironmentRecord {
   const root = packageRoot();
@@ -55,6 +59,7 @@ export function describeEnvironment(options: {
     architecture: arch(),
     cpu: cpuInfo(),
     memoryBytes: totalmem(),
+    ...(options.engine !== undefined && { engine: options.engine }),
     threads: options.threads,
     commandLine: process.argv.map(withoutSecrets),
     versions: { ...options.libraries, ablate: packageVersion(), node: process.versions.node },

@@ -5,6 +5,7 @@
  * `ablate train --resume <folder>` somewhere that sees that folder. How far the run is, and how it ended, is read from the folder
  * (status.json, metrics.jsonl), never from the launcher.
  */
+import type { EngineChoice } from '../engine/registry.ts';
 import type { Run } from '../runs/run-folder.ts';
 
 export const launcherNames = ['local', 'slurm', 'command'] as const;
@@ -15,6 +16,8 @@ export interface Job {
   /** Where the images are, as given on the command line; undefined: where `ablate train` finds them by itself. */
   readonly dataDir?: string | undefined;
   readonly dataUrl?: string | undefined;
+  /** What computes; default: the fastest that the machine has. */
+  readonly engine?: EngineChoice | undefined;
 }
 
 /** How the process or job ended. `stopped`: in order, finished or as asked. `killed`: by a signal, a crash or a lost machine. */
@@ -41,10 +44,11 @@ export interface Launcher {
 }
 
 /** The arguments of `ablate` that train a job. */
-export function trainArguments({ run, dataDir, dataUrl }: Job, threads: number): string[] {
+export function trainArguments({ run, dataDir, dataUrl, engine }: Job, threads: number): string[] {
   const data = [
     ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
     ...(dataUrl === undefined ? [] : ['--data-url', dataUrl]),
   ];
-  return ['train', '--resume', run.path, '--threads', String(threads), ...data];
+  const computes = engine === undefined ? [] : ['--engine', engine];
+  return ['train', '--resume', run.path, '--threads', String(threads), ...computes, ...data];
 }

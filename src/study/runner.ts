@@ -31,8 +31,8 @@ export interface StudyOptions {
   readonly launcher: Launcher;
   /** The folder of all runs. */
   readonly runsFolder: string;
-  /** Where the images are, for the runs. */
-  readonly data?: Omit<Job, 'run'>;
+  /** How all runs are trained: where their images are, what computes. */
+  readonly how?: Omit<Job, 'run'>;
   /** Whether runs that failed are tried again, from their last checkpoint. */
   readonly retryFailed?: boolean;
   /** When aborted, the runs save and stop, and the study can be continued. */
@@ -132,7 +132,7 @@ function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finde
 }
 
 function createRunner(options: StudyOptions, entries: readonly Entry[]) {
-  const { plan, launcher, runsFolder, dataset, data = {}, hooks = {}, pollMs = 1000 } = options;
+  const { plan, launcher, runsFolder, dataset, how = {}, hooks = {}, pollMs = 1000 } = options;
   const { shape, classes, synthetic, fingerprint } = dataset;
   const recorded = { name: plan.dataset, shape, synthetic, fingerprint, classes };
   const finder = createRunFinder(runsFolder);
@@ -226,7 +226,7 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
             if (ifReadable(() => accuracyAt(entry, until)) !== undefined) enough.abort();
           }, pollMs / 2);
     try {
-      return await launcher.run({ run, ...data }, AbortSignal.any([signal, enough.signal]));
+      return await launcher.run({ run, ...how }, AbortSignal.any([signal, enough.signal]));
     } finally {
       clearInterval(timer);
     }

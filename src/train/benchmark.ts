@@ -3,8 +3,8 @@ import { singleProcess } from '../cluster/collective.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
-import type { TrainingPlan } from '../engine/engine.ts';
-import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
+import type { Engine, TrainingPlan } from '../engine/engine.ts';
+import type { ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import type { Network } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
@@ -18,7 +18,8 @@ import { createSgd } from './optimizers/sgd.ts';
 import { createTrainer } from './trainer.ts';
 
 export interface TrainingBenchmarkOptions {
-  readonly engine: OnednnEngine;
+  /** One whose operations can be timed one by one: oneDNN's. */
+  readonly engine: Engine;
   readonly config: TrainingConfig;
   /** Default: what the configuration describes. */
   readonly classifier?: Classifier;
@@ -66,7 +67,7 @@ const passes = ['forward', 'backwardData', 'backwardWeights', 'elementwise', 're
 /**
  * Trains for a while on real batches and times the steps; then runs each operation of a step by itself. Nothing is recorded.
  *
- * @throws ConfigurationError if the configuration has a teacher, whose part of a step is not timed
+ * @throws ConfigurationError if the configuration has a teacher, whose part of a step is not timed, or the engine's operations cannot be timed
  */
 export async function benchmarkTraining(options: TrainingBenchmarkOptions): Promise<TrainingBenchmark> {
   const { engine, config, dataset, warmUpSteps, steps, repetitions } = options;
@@ -80,6 +81,12 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
   const preprocessing = trainingPreprocessing(classifier, config);
   const { batchSize, precision, seed } = config;
   const plan = engine.compileTraining(network, { batchSize, precision });
+  if (!isProfiled(plan)) {
+    plan.dispose();
+    throw new ConfigurationError(`engine (=${engine.name}) has no operations that can be timed one by one`, {
+      fix: 'use --engine onednn',
+    });
+  }
   initializeParameters(plan.parameters, seed, config.initializer);
   const trainer = createTrainer(plan, config, singleProcess);
   const images = splitOf(dataset, 'train', config.val);
@@ -123,6 +130,10 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
     await loader.dispose();
     plan.dispose();
   }
+}
+
+function isProfiled(plan: TrainingPlan): plan is TrainingPlan & ProfiledPlan {
+  return 'forwardOperations' in plan;
 }
 
 /** Every operation in its place in the step, several times over; then the kernels that set the ceiling, each alone. */

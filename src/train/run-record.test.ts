@@ -167,6 +167,7 @@ describe('a run', () => {
     ]);
     expect(asked).toEqual([['training', 4, 'f32'], ['inference', 4, 'f32'], 'disposed of']);
     expect(JSON.parse(readFileSync(join(run!.path, 'environment.json'), 'utf8'))).toMatchObject({
+      engine: 'reference',
       threads: 1,
       versions: { oneDNN: '3.9' },
     });

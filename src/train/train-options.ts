@@ -37,7 +37,7 @@ export interface TrainOptions {
   readonly collective?: Collective;
   /** When aborted, training saves after the step it is at and returns. */
   readonly signal?: AbortSignal;
-  /** Versions of native libraries, for the record. */
+  /** Versions of libraries beside the engine's, for the record. */
   readonly libraries?: Readonly<Record<string, string>>;
   readonly hooks?: TrainHooks;
 }

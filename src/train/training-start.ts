@@ -137,8 +137,9 @@ export function newRun(options: Training, runsFolder: string, files: Readonly<Re
   return createRun(runsFolder, config.model, config, environmentOf(options), { ...recordOfClassifier(classifier), ...files });
 }
 
-export function environmentOf({ config, libraries = {} }: Training): EnvironmentRecord {
-  return describeEnvironment({ threads: config.threads, libraries });
+export function environmentOf({ engine, libraries = {} }: Pick<Training, 'engine' | 'libraries'>): EnvironmentRecord {
+  const { name, threads, versions } = engine;
+  return describeEnvironment({ engine: name, threads, libraries: { ...versions, ...libraries } });
 }
 
 /** What a checkpoint says of itself, so that evaluating and freezing need nothing else. */

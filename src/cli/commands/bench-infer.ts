@@ -12,10 +12,11 @@ import { AblateError } from '../../util/errors.ts';
 import { devicesOf } from '../device.ts';
 import { integer, jsonOption, parseThreads, runsDirOption } from '../options.ts';
 import { note, print, printTable, printJson } from '../output.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
 
-interface Options {
+interface Options extends EngineOption {
   readonly threads?: readonly number[];
   readonly batchSizes: readonly number[];
   readonly rounds: number;
@@ -38,6 +39,7 @@ export function addBenchInferCommand(bench: Command): void {
       '--device <core@MHz,...>',
       'also what the networks take on microcontrollers, predicted: m0+, m4, m33, m7, m85, or m4@168',
     )
+    .option(...engineOption)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(benchInfer);
@@ -53,7 +55,7 @@ async function benchInfer(references: string[], options: Options): Promise<void>
   const progress = createProgress({ unit: 'turn', total: 0 });
   await withTemporaryFolder('ablate-bench-', async (folder) => {
     const files: BenchFile[] = [];
-    for (const name of references) files.push({ name, path: await frozenFile(name, folder, options.runsDir) });
+    for (const name of references) files.push({ name, path: await frozenFile(name, folder, options) });
     const results = await benchInference({
       ...options,
       files,
@@ -75,12 +77,11 @@ async function benchInfer(references: string[], options: Options): Promise<void>
 }
 
 /** A file as it is; a run is frozen first. */
-async function frozenFile(reference: string, folder: string, runsDir: string): Promise<string> {
+async function frozenFile(reference: string, folder: string, options: Options): Promise<string> {
   if (frozenFileName.test(reference)) return reference;
   const { freeze } = await import('../../deploy/freeze.ts');
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-  const { saved } = await readReference(reference, { runsDir });
-  const frozen = await freeze({ saved, engine: createOnednnEngine() });
+  const { saved } = await readReference(reference, { runsDir: options.runsDir });
+  const frozen = await freeze({ saved, engine: await openChosen(options) });
   const path = join(mkdtempSync(join(folder, 'run-')), 'model.onnx');
   writeFileSync(path, frozen.encode(null));
   return path;

@@ -3,11 +3,12 @@ import type { ConfigOverrides } from '../../train/config-schema.ts';
 import type { OperationTime, TrainingBenchmark } from '../../train/benchmark.ts';
 import { alignColumns } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { formatBytes, formatMilliseconds } from '../../util/format.ts';
 import { integer, jsonOption, parseAssignment, parseNumber, parseThreads, type Assignments } from '../options.ts';
 import { print, printTable, printJson } from '../output.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly data: string;
   readonly recipe?: string;
   readonly batchSize?: number;
@@ -31,6 +32,7 @@ export function addBenchTrainCommand(bench: Command): void {
     .option('--recipe <name>', 'how to train (default: 2017)')
     .option('--batch-size <n>', 'images in a step', parseNumber)
     .option('--precision <type>', 'f32 or bf16')
+    .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseThreads)
     .option('--set <key=value>', 'change any key of the configuration or setting of the model', parseAssignment, {})
     .option('--steps <n>', 'steps timed', integer(1, 1_000_000), 50)
@@ -50,9 +52,8 @@ async function benchTrain(model: string, options: Options): Promise<void> {
   const config = resolveWith(() => definition, { ...given, ...options.set });
   const dataset = await loadImages(config.dataset, options);
   const { createClassifier } = await import('../../train/classifier.ts');
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { benchmarkTraining } = await import('../../train/benchmark.ts');
-  const engine = createOnednnEngine({ threads: config.threads });
+  const engine = await openChosen(options, config.threads);
   const { warmUp: warmUpSteps, steps, repetitions } = options;
   const result = await benchmarkTraining({
     engine,
@@ -65,7 +66,8 @@ async function benchTrain(model: string, options: Options): Promise<void> {
   });
   const described = {
     model: config.model,
-    onednn: engine.libraryVersion,
+    engine: engine.name,
+    ...engine.versions,
     precision: config.precision,
     threads: config.threads,
     batchSize: config.batchSize,

@@ -3,7 +3,7 @@ import type { Compressed, Stopped } from '../../compress/pipeline.ts';
 import { defaultRounds, type CompressTargets } from '../../compress/rounds.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import type { Device } from '../../deploy/mcu/cores.ts';
-import type { OnednnEngine } from '../../engine/onednn/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { CompressionData } from '../../report/compression-data.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { defaultThreads, threadsAsRecorded } from '../../util/cpu.ts';
@@ -15,6 +15,7 @@ import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
 import { compressionDisplay } from '../compression-display.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import {
@@ -35,7 +36,7 @@ import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly operations?: number;
   readonly bytes?: number;
   readonly latency?: Latency;
@@ -81,6 +82,7 @@ export function addCompressCommand(program: Command): void {
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.small.onnx)')
     .option(...forceOption)
     .option('--report <folder>', 'folder of the report (default: beside the output, <output without its ending>-report)')
+    .option(...engineOption)
     .option('--threads <n>', 'threads (default: as it was trained)', parseThreads)
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
@@ -107,12 +109,10 @@ async function compressModel(given: string, options: Options): Promise<void> {
   claimReport(report, { record: 'compress.json', key: 'source', of: reference, force: options.force === true });
   const overrides = { ...(options.threads !== undefined && { threads: options.threads }), ...options.set };
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { compress } = await import('../../compress/pipeline.ts');
-  const engine = createOnednnEngine({ threads: options.threads ?? threadsAsRecorded(source.config.threads) });
-  const { hooks, finish } = compressionDisplay();
+  const engine = await openChosen(options, options.threads ?? threadsAsRecorded(source.config.threads));
+  const { hooks, finish } = compressionDisplay(engine);
   const threads = options.threads ?? defaultThreads();
-  const libraries = { onednn: engine.libraryVersion };
   const work = {
     source,
     reference,
@@ -126,7 +126,6 @@ async function compressModel(given: string, options: Options): Promise<void> {
     dataset,
     threads,
     hooks,
-    libraries,
   };
   const result = await interruptible('stopping after this step, and saving', (signal) =>
     compress({ ...work, runsFolder: runsDir, signal }).finally(finish),
@@ -184,7 +183,7 @@ interface About {
   readonly steps: number;
   readonly shrink: number;
   readonly command: string;
-  readonly engine: OnednnEngine;
+  readonly engine: Engine;
 }
 
 async function gather({ runs, ...result }: Compressed, about: About): Promise<CompressionData> {
@@ -193,7 +192,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
   const { withShownDatasets } = await import('../../report/shown-dataset.ts');
   const { runtimeVersion } = await import('../../deploy/onnx-runtime.ts');
   const { file, reference, config, dataset, overrides, targets, device, steps, shrink, command, engine } = about;
-  const libraries = { onednn: engine.libraryVersion, onnxruntime: runtimeVersion() };
+  const libraries = { ...engine.versions, onnxruntime: runtimeVersion() };
   const data: CompressionData = {
     model: config.model,
     source: reference,
@@ -209,7 +208,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
     ...result,
     file,
     trainingEnvironments: distinctEnvironments(runs),
-    environment: describeEnvironment({ threads: 1, libraries }),
+    environment: describeEnvironment({ engine: engine.name, threads: 1, libraries }),
   };
   return withShownDatasets(data, [dataset.name]);
 }

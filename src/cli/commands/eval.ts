@@ -13,6 +13,7 @@ import { formatAccuracy } from '../../util/format.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { claimMistakesFile, type MistakesFile } from '../mistakes-file.ts';
@@ -21,7 +22,7 @@ import { forceOption } from '../output-file.ts';
 import { note, print, printTable, printJson, styles } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly model?: string;
   readonly split: SplitName;
   readonly weights?: WeightsKind;
@@ -67,6 +68,7 @@ export function addEvalCommand(program: Command): void {
     .option(...dataDirOption)
     .option(...dataUrlOption)
     .option('--batch-size <n>', 'images at a time; does not change the result', integer(1), 100)
+    .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseThreads)
     .option(...runsDirOption)
     .option(...jsonOption)
@@ -144,18 +146,17 @@ async function watch(reference: string, options: Options): Promise<void> {
 async function evaluationOptions(trainedOn: string, options: Options) {
   const { data = trainedOn, split, weights, tta, precision, batchSize, threads } = options;
   const dataset = await loadImages(data, options);
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-  const engine = createOnednnEngine(threads === undefined ? {} : { threads });
+  const engine = await openChosen(options, threads);
   return { engine, dataset, split, weights, tta, precision, batchSize };
 }
 
 /** Evaluates what the file computes in ONNX Runtime, its own preprocessing included. */
 async function evaluateFrozenFile(path: string, options: Options): Promise<void> {
-  const { model, weights, tta, precision, watch: follow, set, split } = options;
-  const given = [model, weights, tta, precision, follow, ...Object.keys(set)];
+  const { model, weights, tta, precision, watch: follow, engine, set, split } = options;
+  const given = [model, weights, tta, precision, follow, engine, ...Object.keys(set)];
   if (given.some((option) => option !== undefined)) {
     throw new ConfigurationError(
-      '--model, --set, --weights, --tta, --precision and --watch are not for a frozen file, which says itself what it is',
+      '--model, --set, --weights, --tta, --precision, --engine and --watch are not for a frozen file, which says itself what it is',
       { fix: 'leave them out' },
     );
   }

@@ -6,6 +6,7 @@ import type { SavedModel } from '../../train/saved-model.ts';
 import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { requireFrozenName } from '../../util/file-names.ts';
 import { bytesFor } from '../../util/gzip.ts';
@@ -15,7 +16,7 @@ import { print, printJson } from '../output.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
 import { readReference } from '../saved-model.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly output?: string;
   readonly weights?: WeightsKind;
   readonly model?: string;
@@ -43,6 +44,7 @@ export function addFreezeCommand(program: Command): void {
     .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
+    .option(...engineOption)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(freezeModel);
@@ -51,7 +53,6 @@ export function addFreezeCommand(program: Command): void {
 async function freezeModel(reference: string, options: Options): Promise<void> {
   const { saved, run } = await readReference(reference, options);
   const { freeze } = await import('../../deploy/freeze.ts');
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const { runName } = await import('../../runs/run-folder.ts');
   const file = options.output ?? `${saved.config.model}.onnx`;
   requireFrozenName(file);
@@ -61,7 +62,7 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   const frozen = await freeze({
     saved,
     weights: options.weights,
-    engine: createOnednnEngine(),
+    engine: await openChosen(options),
     classes: options.classes,
     run: name,
   });

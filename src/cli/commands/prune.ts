@@ -10,6 +10,7 @@ import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
 import { alignColumns, formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import {
@@ -27,7 +28,7 @@ import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly sparsity?: number;
   readonly structured?: true;
   readonly operations?: number;
@@ -84,6 +85,7 @@ export function addPruneCommand(program: Command): void {
       'where to write the weights, .safetensors.gz or .safetensors (default: <model>-pruned.safetensors.gz)',
     )
     .option(...forceOption)
+    .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseThreads)
     .option('--data <name>', 'data set to train and evaluate on (default: what it was trained on)')
     .option(...dataDirOption)
@@ -116,7 +118,7 @@ async function startPruning(reference: string | undefined, options: Options) {
   const { runsDir: runsFolder, steps = usualSteps } = options;
   const request = { source: saved, reference, method, steps, overrides: overridesOf(options), runsFolder };
   const plan = planPruning(request, dataset);
-  const result = await trainWith(plan.config, (work) => prune(plan, { ...work, dataset, runsFolder }));
+  const result = await trainWith(plan.config, options, (work) => prune(plan, { ...work, dataset, runsFolder }));
   return { result, ...claimed };
 }
 
@@ -148,7 +150,9 @@ async function resume(reference: string | undefined, options: Options) {
   const claimed = await claim(run.model, run.path, options);
   const config = configOfPruning(run, overridesOf(options), options.data);
   const dataset = await loadImages(config.dataset, options);
-  const result = await trainWith(config, (work) => resumePruning(run, config, { ...work, dataset }));
+  const result = await trainWith(config, { engine: engineToResume(run, options) }, (work) =>
+    resumePruning(run, config, { ...work, dataset }),
+  );
   return { result, ...claimed };
 }
 
@@ -156,17 +160,16 @@ interface Work {
   readonly engine: Engine;
   readonly signal: AbortSignal;
   readonly hooks: Display['hooks'];
-  readonly libraries: Readonly<Record<string, string>>;
 }
 
-async function trainWith(config: TrainingConfig, work: (parts: Work) => Promise<PruneResult>): Promise<PruneResult> {
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-  const engine = createOnednnEngine({ threads: config.threads });
-  const { hooks, finish } = trainingDisplay(config, singleProcess);
-  const libraries = { onednn: engine.libraryVersion };
-  return await interruptible('stopping after this step, and saving', (signal) =>
-    work({ engine, signal, hooks, libraries }).finally(finish),
-  );
+async function trainWith(
+  config: TrainingConfig,
+  options: EngineOption,
+  work: (parts: Work) => Promise<PruneResult>,
+): Promise<PruneResult> {
+  const engine = await openChosen(options, config.threads);
+  const { hooks, finish } = trainingDisplay(config, singleProcess, engine);
+  return await interruptible('stopping after this step, and saving', (signal) => work({ engine, signal, hooks }).finally(finish));
 }
 
 /** Keys of the configuration that the options change. */

@@ -13,7 +13,7 @@ import {
   type QuantizationScheme,
   type QuantizationSettings,
 } from '../../deploy/quantization.ts';
-import type { OnednnEngine } from '../../engine/onednn/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
@@ -25,6 +25,7 @@ import { mostSteps } from '../../util/limits.ts';
 import { check } from '../../util/schema.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
 import { interruptible } from '../interrupt.ts';
@@ -45,7 +46,7 @@ import { createProgress } from '../progress.ts';
 import { readReference } from '../saved-model.ts';
 import { trainingDisplay } from '../training-display.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly output?: string;
   readonly force?: true;
   readonly weightsOnly?: 'int8' | 'float16';
@@ -121,6 +122,7 @@ export function addQuantizeCommand(program: Command): void {
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
+    .option(...engineOption)
     .option('--threads <n>', 'threads of ONNX Runtime for the measurements (default: physical cores)', parseThreads)
     .option(...runsDirOption)
     .option(...jsonOption)
@@ -229,15 +231,15 @@ async function readSource(reference: string, options: Options): Promise<Source> 
     : await readTrainedSource(reference, options);
 }
 
-async function readFrozenSource(path: string, { weights, model, set, classes, fineTune }: Options): Promise<Source> {
+async function readFrozenSource(path: string, { weights, model, set, classes, engine, fineTune }: Options): Promise<Source> {
   if (fineTune !== undefined) {
     throw new ConfigurationError('--fine-tune needs weights to train, and a frozen file has none', {
       fix: 'give the run or the safetensors file that it was made of',
     });
   }
-  if (weights !== undefined || model !== undefined || classes !== undefined || Object.keys(set).length > 0) {
+  if ([weights, model, classes, engine, ...Object.keys(set)].some((option) => option !== undefined)) {
     throw new ConfigurationError(
-      '--weights, --model, --set and --classes are not for a frozen file, which says itself what it is',
+      '--weights, --model, --set, --classes and --engine are not for a frozen file, which says itself what it is',
       { fix: 'leave them out' },
     );
   }
@@ -265,8 +267,7 @@ async function readTrainedSource(reference: string, options: Options): Promise<S
     isSourceOf: (metadata) => isOfRun(metadata, name, saved.config),
     async freeze(bits, dataset) {
       const { freeze } = await import('../../deploy/freeze.ts');
-      const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-      const engine = createOnednnEngine(threads === undefined ? {} : { threads });
+      const engine = await openChosen(options, threads);
       const tuned =
         fineTuningSteps === 0
           ? saved
@@ -280,11 +281,11 @@ async function readTrainedSource(reference: string, options: Options): Promise<S
 async function trainOn(
   saved: SavedModel,
   settings: { readonly steps: number; readonly teacher: string | undefined },
-  { engine, dataset, bits }: { readonly engine: OnednnEngine; readonly dataset: Dataset; readonly bits: 7 | 8 },
+  { engine, dataset, bits }: { readonly engine: Engine; readonly dataset: Dataset; readonly bits: 7 | 8 },
 ): Promise<SavedModel> {
   const { fineTune, fineTuneConfig } = await import('../../compress/quantize/fine-tune.ts');
   const config = fineTuneConfig(saved, { ...settings, threads: engine.threads, dataset: dataset.name });
-  const { hooks, finish } = trainingDisplay(config, singleProcess);
+  const { hooks, finish } = trainingDisplay(config, singleProcess, engine);
   return await interruptible('stopping', async (signal) => {
     const tuned = await fineTune(saved, config, { engine, dataset, bits, signal, hooks }).finally(finish);
     if (tuned === undefined) throw new Interruption('the fine-tuning was stopped, nothing is written');

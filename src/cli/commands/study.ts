@@ -18,6 +18,7 @@ import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.t
 import { quoted } from '../../util/shell.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { jsonOption, oneOf, parseThreads, runsDirOption } from '../options.ts';
@@ -32,7 +33,7 @@ import {
   type ReportOptions,
 } from '../study-report.ts';
 
-interface Options extends SourceOptions, ReportOptions {
+interface Options extends SourceOptions, EngineOption, ReportOptions {
   readonly data?: string;
   readonly dryRun?: true;
   readonly jobs?: number;
@@ -59,6 +60,7 @@ export function addStudyCommand(program: Command): void {
       oneOf(launcherNames),
       'local',
     )
+    .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores that are free, shared out)', parseThreads)
     .option('--retry-failed', 'try runs that failed again')
     .option('--data <name>', 'images to train on, instead of those that the file names')
@@ -105,7 +107,7 @@ async function study(path: string, options: Options): Promise<void> {
         dataset,
         launcher,
         runsFolder: options.runsDir,
-        data: { dataDir: options.dataDir, dataUrl: options.dataUrl },
+        how: { dataDir: options.dataDir, dataUrl: options.dataUrl, engine: options.engine },
         retryFailed: options.retryFailed === true,
         signal,
         hooks: display.hooks,
@@ -150,9 +152,8 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
   const { measureStudyFiles, unmeasuredFiles } = await import('../../compress/quantize/study-files.ts');
   const tasks = unmeasuredFiles(plan, runs, options.runsDir);
   if (tasks.length === 0) return 0;
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
   const threads = options.threads ?? defaultThreads();
-  const work = { engine: createOnednnEngine({ threads }), dataset, threads };
+  const work = { engine: await openChosen(options, threads), dataset, threads };
   const progress = createProgress({ unit: 'file', total: tasks.length });
   try {
     return await interruptible('stopping', async (signal) => {

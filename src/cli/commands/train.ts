@@ -5,11 +5,13 @@ import type { Collective } from '../../cluster/collective.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import type { LoadedModel } from '../../user/model-file.ts';
+import { requireEngineChoice } from '../../engine/registry.ts';
 import type { TrainResult } from '../../train/train-options.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { quoted } from '../../util/shell.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
@@ -18,7 +20,7 @@ import { note, print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
 
-interface Options extends SourceOptions {
+interface Options extends SourceOptions, EngineOption {
   readonly data?: string;
   readonly recipe?: string;
   readonly steps?: number;
@@ -59,6 +61,7 @@ export function addTrainCommand(program: Command): void {
     .option('--learning-rate <rate>', 'peak of the learning-rate schedule', parseNumber)
     .option('--seed <n>', 'decides initial weights, order and augmentation of the images, and dropout', parseNumber)
     .option('--precision <type>', 'f32 or bf16')
+    .option(...engineOption)
     .option(
       '--threads <n>',
       'OpenMP threads of each process (default: physical cores, divided among the processes of a machine)',
@@ -108,12 +111,15 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   // All look for a teacher in the folder in which process 0 does.
   const runsFolder = fromFirst(collective, () => (resume === undefined ? options.runsDir : dirname(dirname(resume.path))));
   const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options, collective.rank > 0));
-  const { createOnednnEngine } = await import('../../engine/onednn/engine.ts');
-  const engine = createOnednnEngine({ threads: config.threads });
+  // Only process 0 sees a run that is continued.
+  const engineName = resume === undefined ? options.engine : engineToResume(resume, options);
+  const choice = requireEngineChoice(fromFirst(collective, () => engineName ?? 'auto'));
+  const engine = await openChosen({ engine: choice }, config.threads);
+  requireAgreement(collective, 'what computes', engine.name, 'Give all of them the same --engine');
   const { train } = await import('../../train/train.ts');
   const { createClassifier } = await import('../../train/classifier.ts');
   const { recordOfModelFile } = await import('../../user/recorded-file.ts');
-  const { hooks, finish } = collective.rank === 0 ? trainingDisplay(config, collective) : silentDisplay;
+  const { hooks, finish } = collective.rank === 0 ? trainingDisplay(config, collective, engine) : silentDisplay;
   const result = await interruptible('stopping after this step, and saving', (signal) =>
     train({
       config,
@@ -122,7 +128,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
       collective,
       record: resume === undefined ? { runsFolder, files: recordOfModelFile(loaded?.file) } : { resume },
       ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
-      libraries: { onednn: engine.libraryVersion, ...libraries },
+      libraries,
       signal,
       hooks,
       ...(options.checkGradients && { checkGradients: true }),
@@ -164,7 +170,14 @@ async function sharedConfig(
   const { requireThreads } = await import('../../util/limits.ts');
   const { defaultThreads } = await import('../../util/cpu.ts');
   const { threads, ...asked } = overrides;
-  const given = JSON.stringify([loaded?.definition.name, loaded?.file?.sha256, options.resume, options.runsDir, asked]);
+  const given = JSON.stringify([
+    loaded?.definition.name,
+    loaded?.file?.sha256,
+    options.resume,
+    options.runsDir,
+    options.engine,
+    asked,
+  ]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
   const resolved = collective.rank === 0 ? await configOf(loaded, resume, asked, options.runsDir) : undefined;
   const config = JSON.parse(fromFirst(collective, () => JSON.stringify(resolved))) as TrainingConfig;

@@ -117,7 +117,6 @@ export interface PruningWork {
   readonly dataset: Dataset;
   readonly signal?: AbortSignal;
   readonly hooks?: TrainHooks;
-  readonly libraries?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -270,7 +269,7 @@ function readRecord(run: Run): PruningRecord {
 
 function trainPruned(
   config: TrainingConfig,
-  { engine, dataset, signal, hooks, libraries }: PruningWork,
+  { engine, dataset, signal, hooks }: PruningWork,
   start: Pick<TrainOptions, 'record' | 'initialWeights' | 'classifier'>,
 ): Promise<TrainResult> {
   return train({
@@ -280,7 +279,6 @@ function trainPruned(
     ...start,
     ...(signal !== undefined && { signal }),
     ...(hooks !== undefined && { hooks }),
-    ...(libraries !== undefined && { libraries }),
   });
 }
 

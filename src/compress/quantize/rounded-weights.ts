@@ -10,9 +10,8 @@ import { quantizeWeights, type WeightBits } from '../../deploy/integers/weights.
  */
 export function withRoundedWeights(engine: Engine, bits: WeightBits): Engine {
   return {
-    name: engine.name,
+    ...engine,
     compileTraining: (network, options) => trainRounded(engine.compileTraining(network, options), bits),
-    compileInference: engine.compileInference,
   };
 }
 

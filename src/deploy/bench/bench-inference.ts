@@ -1,4 +1,5 @@
 /** Latency and throughput of frozen files, in ONNX Runtime and in ablate's engine, measured in turns. */
+import type { EngineChoice } from '../../engine/registry.ts';
 import { percentile } from '../../util/percentile.ts';
 import { readFrozenFile } from '../frozen-model.ts';
 import { startCompetitor, type Competitor, type MeasureRequest, type NodeRuntime } from './competitor.ts';
@@ -14,6 +15,8 @@ export interface BenchOptions {
   /** Numbers of threads, each measured. */
   readonly threads: readonly number[];
   readonly runtimes: readonly NodeRuntime[];
+  /** Of `ablate`; default `auto`. */
+  readonly engine?: EngineChoice | undefined;
   /** Besides batches of one image, whose latency is reported. */
   readonly batchSizes: readonly number[];
   /** Times that all take a turn. */
@@ -53,7 +56,9 @@ export async function benchInference(options: BenchOptions): Promise<InferenceRe
   const entries = options.files.flatMap((file) =>
     options.runtimes.flatMap((runtime) => options.threads.map((threads) => describeEntry(file, runtime, threads))),
   );
-  const competitors = entries.map(({ path, runtime, threads }) => startCompetitor({ path, runtime, threads }));
+  const competitors = entries.map(({ path, runtime, threads }) =>
+    startCompetitor({ path, runtime, threads, engine: options.engine }),
+  );
   try {
     const samples = await measureInTurns(competitors, options);
     return entries.map((entry, i) => summarize(entry, samples[i]!));

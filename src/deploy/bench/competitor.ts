@@ -1,5 +1,6 @@
 /** One way of running a model, in a process of its own: its threads, its memory and its warm caches are nobody else's. */
 import type { ChildProcess } from 'node:child_process';
+import type { EngineChoice } from '../../engine/registry.ts';
 import { AblateError } from '../../util/errors.ts';
 import { startProcess } from '../../util/start-process.ts';
 
@@ -35,6 +36,8 @@ export interface CompetitorSettings {
   /** A frozen file. */
   readonly path: string;
   readonly threads: number;
+  /** What `ablate` computes with; default `auto`. */
+  readonly engine?: EngineChoice | undefined;
 }
 
 /** What a child process answers. */

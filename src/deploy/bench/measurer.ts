@@ -1,7 +1,7 @@
 /** Runs a network over and over, and takes the times: what happens in the process behind a competitor. */
 import { createTransform, plainView } from '../../data/transform.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { createOnednnEngine } from '../../engine/onednn/engine.ts';
+import { openEngine, type OpenEngineOptions } from '../../engine/registry.ts';
 import { initializeParameters } from '../../train/initialize.ts';
 import { streamKey, uint32 } from '../../util/random.ts';
 import { readFrozenFile } from '../frozen-model.ts';
@@ -15,13 +15,13 @@ type RunBatch = () => void | Promise<void>;
 /** Prepares for batches of a size; what was prepared before is released. */
 type Prepare = (batchSize: number) => RunBatch;
 
-/** Where the time comes from, in milliseconds, and how the engine of a number of threads is made. */
+/** Where the time comes from, in milliseconds, and how the engine is opened. */
 export interface Surroundings {
   readonly now: () => number;
-  readonly createEngine: (threads: number) => Engine;
+  readonly openEngine: (options: OpenEngineOptions) => Promise<Engine>;
 }
 
-const usual: Surroundings = { now: () => performance.now(), createEngine: (threads) => createOnednnEngine({ threads }) };
+const usual: Surroundings = { now: () => performance.now(), openEngine };
 
 /** Runs before the first that is timed. */
 const warmUp = { runs: 10, milliseconds: 200 };
@@ -29,12 +29,12 @@ const warmUp = { runs: 10, milliseconds: 200 };
 /** A function that answers requests, one after the other. The network is loaded for the first, and prepared anew for another batch size. */
 export function createMeasurer(
   settings: CompetitorSettings,
-  { now, createEngine }: Surroundings = usual,
+  { now, openEngine: open }: Surroundings = usual,
 ): (request: MeasureRequest) => Promise<Measurement> {
   let prepare: Prepare | undefined;
   let prepared: { readonly batchSize: number; readonly run: RunBatch } | undefined;
   return async ({ batchSize, milliseconds, minimumRuns }) => {
-    prepare ??= settings.runtime === 'ablate' ? openAblate(settings, createEngine) : await openOnnxRuntime(settings);
+    prepare ??= await (settings.runtime === 'ablate' ? openAblate(settings, open) : openOnnxRuntime(settings));
     if (prepared?.batchSize !== batchSize) prepared = { batchSize, run: prepare(batchSize) };
     const { run } = prepared;
     await repeat(run, warmUp.milliseconds, warmUp.runs, now);
@@ -71,11 +71,14 @@ async function openOnnxRuntime({ path, threads }: CompetitorSettings): Promise<P
  * The network in ablate's own engine, with its first weights: time does not depend on their values. Preprocessing is part of a run here
  * too; the softmax, which is not a layer, is left out.
  */
-function openAblate({ path, threads }: CompetitorSettings, createEngine: Surroundings['createEngine']): Prepare {
+async function openAblate(
+  { path, threads, engine: choice }: CompetitorSettings,
+  open: Surroundings['openEngine'],
+): Promise<Prepare> {
   const { metadata } = readFrozenFile(path);
   const { config } = metadata;
   const { network, preprocessing, imageShape: shape } = frozenClassifier(metadata, path);
-  const engine = createEngine(threads);
+  const engine = await open({ engine: choice, threads });
   const transform = createTransform(shape, preprocessing);
   let dispose = (): void => undefined;
   return (batchSize) => {

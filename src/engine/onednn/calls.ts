@@ -18,7 +18,7 @@ import type {
   Primitive,
   PrimitiveSpec,
 } from './dnnl.ts';
-import { OnednnError, statusUnimplemented, type NativeLibrary } from './native.ts';
+import { OnednnError, statusUnimplemented, threadSetter, type NativeLibrary } from './native.ts';
 
 export type Handle = unknown;
 /** A native function whose result is a status code. */
@@ -253,8 +253,9 @@ class NativeMemory implements Memory {
 }
 
 /** Opens oneDNN through the calls of its version. One object per plan: its `dispose` frees what the plan made. */
-export function openThrough(calls: VersionCalls, library: NativeLibrary, version: string): Dnnl {
+export function openThrough(calls: VersionCalls, library: NativeLibrary, version: string, threads: number): Dnnl {
   const native = declare(library);
+  const useThreads = threadSetter(library, threads);
   const engine = created('engine_create', native.engineCreate, 1, 0);
   const stream = created('stream_create', native.streamCreate, engine, 1);
   const primitives: NativePrimitive[] = [];
@@ -290,6 +291,8 @@ export function openThrough(calls: VersionCalls, library: NativeLibrary, version
     part: (parent, extents, offsets) => calls.descriptorOfPart(madeHere(parent, Descriptor), extents, offsets),
     equal,
     primitive(spec, { postOperations = [], forward } = {}) {
+      // Kernels divide their work when they are made, too.
+      useThreads();
       const attributes = createAttributes(native, calls, postOperations);
       const forwardDescriptor = forward === undefined ? null : madeHere(forward, NativePrimitive).primitiveDescriptor;
       try {
@@ -322,6 +325,7 @@ export function openThrough(calls: VersionCalls, library: NativeLibrary, version
       const execute = native.primitiveExecute;
       // `list`, and through `args` the memories, stay alive with this function: native code reads them.
       return () => {
+        useThreads();
         const status = execute(handle, stream, taken.length, list);
         if (status !== 0) throw new OnednnError('primitive_execute', status);
       };

@@ -4,7 +4,6 @@ import { ConfigurationError } from '../../util/errors.ts';
 import { leastBytes } from '../../nn/memory.ts';
 import { requireMemory, requireThreads } from '../../util/limits.ts';
 import { defaultThreads } from '../../util/cpu.ts';
-import { setEnvironmentVariable } from '../../util/env.ts';
 import { requireFunctions } from '../custom-layer.ts';
 import type { CompileOptions, Engine, ForwardOptions, InferencePlan, Precision, TrainingPlan } from '../engine.ts';
 import { compileNetwork, type CompiledNetwork } from './compile.ts';
@@ -15,7 +14,7 @@ import { openDnnl } from './open.ts';
 import { createVectorMath } from './vector-math.ts';
 
 export interface OnednnEngineOptions {
-  /** OpenMP threads, a positive integer; default `defaultThreads()`. Fixed by the first engine of a process. */
+  /** OpenMP threads, a positive integer; default `defaultThreads()`. */
   readonly threads?: number;
 }
 
@@ -26,7 +25,6 @@ export interface ProfiledPlan {
 }
 
 export interface OnednnEngine extends Engine {
-  readonly threads: number;
   readonly libraryVersion: string;
   compileTraining(network: Network, options: CompileOptions): TrainingPlan & ProfiledPlan;
   compileInference(network: Network, options: CompileOptions): InferencePlan & ProfiledPlan;
@@ -40,8 +38,6 @@ export interface OnednnEngine extends Engine {
 export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEngine {
   const threads = options.threads ?? defaultThreads();
   requireThreads(threads);
-  // OpenMP reads it once, when its library is loaded.
-  setEnvironmentVariable('OMP_NUM_THREADS', String(threads));
   const { library } = loadLibrary();
   const probe = probeOnednn();
   const libraryVersion = probe.version ?? 'unknown';
@@ -56,7 +52,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
       requireMemory(bytes, `network "${network.name}" in batches of ${batchSize}`, 'use smaller batches, or smaller layers');
     };
     needs(leastBytes(network, { batchSize, training }));
-    const dnnl = openDnnl(library, libraryVersion);
+    const dnnl = openDnnl(library, libraryVersion, threads);
     try {
       const compiled = compileNetwork(dnnl, network, {
         batchSize,
@@ -81,8 +77,11 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
 
   return {
     name: 'onednn',
+    description: `oneDNN ${libraryVersion} (${probe.isa ?? 'unknown instructions'})`,
     threads,
+    versions: { onednn: libraryVersion },
     libraryVersion,
+    dispose: () => undefined,
     compileTraining: (network, compileOptions) => compile(network, compileOptions, true),
     compileInference: (network, compileOptions) => compile(network, compileOptions, false),
   };

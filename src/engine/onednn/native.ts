@@ -96,6 +96,28 @@ export function allocateAligned(sizeBytes: number, alignment: number): Uint8Arra
   return aligned;
 }
 
+/** OpenMP's number of threads is one for the process (in truth for the thread that calls): what was set last. */
+let threadsNow: number | undefined;
+
+/**
+ * How an engine of a number of threads sees to it that OpenMP has that many: to be called before whatever creates or runs kernels, as another engine
+ * of the process may have set another number. Costs nothing where it is the right one. A library without OpenMP has the threads that it has.
+ */
+export function threadSetter(library: NativeLibrary, threads: number): () => void {
+  let set: (count: number) => void;
+  try {
+    // Found through oneDNN's own dependencies: whichever runtime it was linked with.
+    set = library.func('void omp_set_num_threads(int count)') as (count: number) => void;
+  } catch {
+    return () => undefined;
+  }
+  return () => {
+    if (threadsNow === threads) return;
+    set(threads);
+    threadsNow = threads;
+  };
+}
+
 const statusNames = [
   'success',
   'out of memory',

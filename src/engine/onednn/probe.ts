@@ -1,6 +1,7 @@
 /** What `ablate doctor`, the set-up and a run's environment record say about oneDNN. */
 import koffi from 'koffi';
 import { messageOf } from '../../util/errors.ts';
+import type { EngineProbe } from '../engine.ts';
 import { installHint, loadLibrary } from './native.ts';
 
 export interface OnednnProbe {
@@ -54,4 +55,16 @@ export function probeOnednn(): OnednnProbe {
   } catch (error) {
     return { ok: false, error: messageOf(error), fix: installHint };
   }
+}
+
+/** What the choice of an engine asks: whether oneDNN is here, and has vectorized kernels for this processor. Only those of x86 come with it. */
+export function probeEngine(probe = probeOnednn(), architecture: string = process.arch): EngineProbe {
+  const { ok, version = 'of an unknown version', isa = 'unknown instructions', error = 'oneDNN was not found', fix } = probe;
+  if (!ok) return { available: false, fast: false, reason: error, ...(fix !== undefined && { fix }) };
+  if (architecture === 'x64') return { available: true, fast: true, reason: `oneDNN ${version} (${isa})` };
+  return {
+    available: true,
+    fast: false,
+    reason: `oneDNN ${version}, slow: it has no vectorized kernels for ${architecture} processors`,
+  };
 }

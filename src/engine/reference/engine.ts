@@ -22,6 +22,10 @@ import { vectorMath } from './vector-math.ts';
  */
 export const referenceEngine: Engine = {
   name: 'reference',
+  description: 'plain TypeScript, in float64',
+  threads: 1,
+  versions: {},
+  dispose: () => undefined,
   compileTraining: (network, options) => new ReferenceTrainingPlan(network, options),
   compileInference: (network, options) => new ReferenceInferencePlan(network, options),
 };
