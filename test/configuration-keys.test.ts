@@ -143,6 +143,8 @@ const changes: Readonly<Record<string, Change>> = {
   'augmentation.brightness': { given: { standardization: constants }, to: { 'augmentation.brightness': 40 } },
   'augmentation.contrast': { to: { 'augmentation.contrast': [0.5, 1.5] } },
   'augmentation.cutout': { to: { 'augmentation.cutout': 3 } },
+  'augmentation.mixup': { to: { 'augmentation.mixup': 1 } },
+  'augmentation.cutmix': { to: { 'augmentation.cutmix': 1 } },
   inputSize: { to: { inputSize: 8 } },
   'standardization=image': { given: { standardization: constants }, to: { standardization: 'image' } },
   'standardization=channel': { to: { standardization: constants } },
@@ -375,6 +377,8 @@ describe('another seed', () => {
     ],
     ['contrast', { augment: true, augmentation: { randomCrop: false, flip: 'none', contrast: [0.5, 1.5] } }],
     ['cutouts', { augment: true, augmentation: { randomCrop: false, flip: 'none', cutout: 3 } }],
+    ['mixtures', { augment: true, augmentation: { randomCrop: false, flip: 'none', mixup: 1 } }],
+    ['boxes', { augment: true, augmentation: { randomCrop: false, flip: 'none', cutmix: 1 } }],
   ])('changes %s, and by it the weights', async (_, overrides) => {
     expect(await distance(overrides)).toBeGreaterThan(1e-5);
   });

@@ -92,9 +92,14 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     const batch = {
       inputs: new Float32Array(config.batchSize * dataset.shape[0] * side * side),
       labels: new Uint8Array(config.batchSize),
+      mixed: { labels: new Uint8Array(config.batchSize), share: new Float64Array(1) },
     };
     fill(step, batch);
-    const { loss, gradients } = gradientsOf(plan, w, batch, config, step, options.teacher);
+    const part = batch.mixed.share[0]!;
+    const targets = [...batch.labels].map((label, n) =>
+      dataset.classes.map((_, k) => (label === k ? 1 - part : 0) + (batch.mixed.labels[n] === k ? part : 0)),
+    );
+    const { loss, gradients } = gradientsOf(plan, w, { inputs: batch.inputs, targets }, config, step, options.teacher);
     const learningRate = rateOf(config, t, length);
     const decayOfAverage = averageDecay(config, t);
     for (const spec of trained) {
@@ -167,7 +172,7 @@ function firstValuesOf(spec: ParameterSpec, { initializer, seed }: TrainingConfi
 function gradientsOf(
   plan: TrainingPlan,
   w: Values,
-  { inputs, labels }: { readonly inputs: Float32Array; readonly labels: Uint8Array },
+  { inputs, targets }: { readonly inputs: Float32Array; readonly targets: readonly (readonly number[])[] },
   { seed, labelSmoothing, teacherWeight, teacherTemperature }: TrainingConfig,
   step: number,
   teacher: PlainOptions['teacher'],
@@ -176,7 +181,7 @@ function gradientsOf(
   for (const entry of arena.entries) arena.write(entry, Float32Array.from(w.get(entry.spec.name)!), arena.values);
   plan.bindInput(inputs);
   plan.forward({ seed, step, firstExample: 0 });
-  const examples = labels.length;
+  const examples = targets.length;
   const classes = output.length / examples;
   const teacherLogits = teacher?.(inputs).slice();
   let loss = 0;
@@ -187,7 +192,7 @@ function gradientsOf(
     const taught = teacherLogits && { q: row(teacherLogits, teacherTemperature), p: row(output, teacherTemperature) };
     const labelsPart = taught === undefined ? 1 : 1 - teacherWeight;
     for (let k = 0; k < classes; k++) {
-      const target = (k === labels[n] ? 1 - labelSmoothing : 0) + labelSmoothing / classes;
+      const target = (1 - labelSmoothing) * targets[n]![k]! + labelSmoothing / classes;
       loss -= (labelsPart * target * Math.log(p[k]!)) / examples;
       let gradient = labelsPart * (p[k]! - target);
       if (taught !== undefined) {

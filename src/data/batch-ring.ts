@@ -16,31 +16,44 @@ export interface BatchRing {
   readonly batchSize: number;
   /** Numbers in one example: C * S * S. */
   readonly inputLength: number;
+  /** Whether slots also have the labels of the examples that theirs are mixed with. */
+  readonly mixed: boolean;
   readonly memory: SharedArrayBuffer;
 }
 
 const alignment = 64;
 const cells = { released: 0, waiting: 1, ready: 2 };
 
-export function createRing(slots: number, batchSize: number, inputLength: number): BatchRing {
-  const size = controlBytes(slots) + slots * (inputBytes(batchSize, inputLength) + aligned(batchSize));
+export function createRing(slots: number, batchSize: number, inputLength: number, mixed = false): BatchRing {
+  const labelBytes = aligned(batchSize) + (mixed ? aligned(batchSize) + alignment : 0);
+  const size = controlBytes(slots) + slots * (inputBytes(batchSize, inputLength) + labelBytes);
   requireMemory(size, `batchSize (=${batchSize})`, 'use smaller batches');
-  return { slots, batchSize, inputLength, memory: new SharedArrayBuffer(size) };
+  return { slots, batchSize, inputLength, mixed, memory: new SharedArrayBuffer(size) };
 }
 
 /** Views of one slot: `[batchSize, inputLength]` inputs and `[batchSize]` labels, each starting at a multiple of 64 bytes. */
 export interface Slot {
   readonly inputs: Float32Array;
   readonly labels: Uint8Array;
+  /** Where examples are mixed in pairs: `[batchSize]` labels of the second ones, and their share, one number. */
+  readonly mixed?: { readonly labels: Uint8Array; readonly share: Float64Array } | undefined;
 }
 
 export function slotViews(ring: BatchRing): Slot[] {
-  const { slots, batchSize, inputLength, memory } = ring;
+  const { slots, batchSize, inputLength, mixed, memory } = ring;
   const stride = inputBytes(batchSize, inputLength);
   const firstLabels = controlBytes(slots) + slots * stride;
+  const firstOthers = firstLabels + slots * aligned(batchSize);
+  const firstShare = firstOthers + slots * aligned(batchSize);
   return Array.from({ length: slots }, (_, slot) => ({
     inputs: new Float32Array(memory, controlBytes(slots) + slot * stride, batchSize * inputLength),
     labels: new Uint8Array(memory, firstLabels + slot * aligned(batchSize), batchSize),
+    ...(mixed && {
+      mixed: {
+        labels: new Uint8Array(memory, firstOthers + slot * aligned(batchSize), batchSize),
+        share: new Float64Array(memory, firstShare + slot * alignment, 1),
+      },
+    }),
   }));
 }
 

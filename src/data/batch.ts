@@ -4,8 +4,18 @@ export interface Batch {
   readonly inputs: Float32Array;
   /** `[batchSize]` class indices; entries from `count` on are unspecified. */
   readonly labels: Uint8Array;
+  /** Where examples are mixed in pairs, what the second of each pair is. */
+  readonly mixed?: MixedLabels | undefined;
   /** Examples in this batch. */
   readonly count: number;
+}
+
+/** Of examples that are mixed in pairs: the label is (1 - share) times the own one plus share times the other's. */
+export interface MixedLabels {
+  /** `[batchSize]` class indices of the others. */
+  readonly labels: Batch['labels'];
+  /** From 0 to 1, for all examples of the batch. */
+  readonly share: number;
 }
 
 /** Prepares batches ahead in worker threads. */

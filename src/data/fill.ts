@@ -2,7 +2,8 @@
 import { permutation, streamKey } from '../util/random.ts';
 import type { Slot } from './batch-ring.ts';
 import type { ImageSet } from './dataset.ts';
-import type { Preprocessing } from './preprocessing.ts';
+import type { Augmentation, Preprocessing } from './preprocessing.ts';
+import { drawMix, isMixed, writeMixed } from './mixing.ts';
 import { augmentationKeys, createTransform, type AugmentationKeys, type EvaluationView } from './transform.ts';
 
 export interface TrainingTask {
@@ -48,22 +49,70 @@ export function evaluationCount(n: number, count: number, batchSize: number): nu
  * border of epochs, so that every batch is full. Batches of several ranks lie side by side in the stream.
  */
 function trainingFill(settings: FillSettings, task: TrainingTask): (n: number, slot: Slot) => void {
-  const { images, batchSize } = settings;
-  const transform = createTransform(settings.shape, settings.preprocessing);
+  const { batchSize } = settings;
+  const { augmentation } = settings.preprocessing;
+  const writeExample = exampleWriter(settings, task);
+  if (isMixed(augmentation)) return mixedFill(settings, task, augmentation, writeExample);
+  return (n, slot) => {
+    const first = ((task.firstStep + n) * task.worldSize + task.rank) * batchSize;
+    for (let row = 0; row < batchSize; row++) slot.labels[row] = writeExample(first + row, slot.inputs, row);
+  };
+}
+
+/** Writes an example of the stream as a row of inputs, and returns its label. */
+type WriteExample = (example: number, inputs: Float32Array, row: number) => number;
+
+function exampleWriter({ images, shape, preprocessing }: FillSettings, task: TrainingTask): WriteExample {
+  const transform = createTransform(shape, preprocessing);
   const beginEpoch = (epoch: number): { order: Uint32Array; keys: AugmentationKeys } => ({
     order: permutation(streamKey(task.seed, 'shuffle', epoch), images.count),
     keys: augmentationKeys(task.seed, epoch),
   });
   let current: ReturnType<typeof beginEpoch> | undefined;
-  return (n, slot) => {
-    const first = ((task.firstStep + n) * task.worldSize + task.rank) * batchSize;
+  let other: ReturnType<typeof beginEpoch> | undefined;
+  return (example, inputs, row) => {
+    const epoch = Math.floor(example / images.count);
+    if (current?.keys.epoch !== epoch) {
+      // Partners of a batch that lies across the border of epochs are in both.
+      [current, other] = other?.keys.epoch === epoch ? [other, current] : [beginEpoch(epoch), current];
+    }
+    const position = current.order[example - epoch * images.count]!;
+    transform.training(images.images, position, current.keys, inputs, row * transform.inputLength);
+    return images.labels[position]!;
+  };
+}
+
+/**
+ * Mixes each example with its partner, which is one of the whole batch and may belong to another process: it is then prepared here too, exactly as there.
+ *
+ * @returns a function for slots with room for the partners' labels
+ */
+function mixedFill(
+  { batchSize, shape, preprocessing }: FillSettings,
+  { seed, firstStep, rank, worldSize }: TrainingTask,
+  augmentation: Augmentation,
+  writeExample: WriteExample,
+): (n: number, slot: Slot) => void {
+  const sides = [preprocessing.inputSize, preprocessing.inputSize] as const;
+  const inputShape = [shape[0], ...sides] as const;
+  const inputLength = shape[0] * sides[0] * sides[1];
+  const wholeBatch = batchSize * worldSize;
+  const unmixed = new Float32Array(batchSize * inputLength);
+  const elsewhere = new Float32Array(inputLength);
+  return (n, { inputs, labels, mixed }) => {
+    const step = firstStep + n;
+    const mix = drawMix(augmentation, { seed, step, batchSize: wholeBatch }, sides);
+    const firstOfAll = step * wholeBatch;
+    const firstRow = rank * batchSize;
+    for (let row = 0; row < batchSize; row++) labels[row] = writeExample(firstOfAll + firstRow + row, unmixed, row);
+    mixed!.share[0] = mix.share;
     for (let row = 0; row < batchSize; row++) {
-      const example = first + row;
-      const epoch = Math.floor(example / images.count);
-      if (current?.keys.epoch !== epoch) current = beginEpoch(epoch);
-      const position = current.order[example - epoch * images.count]!;
-      transform.training(images.images, position, current.keys, slot.inputs, row * transform.inputLength);
-      slot.labels[row] = images.labels[position]!;
+      const partner = mix.partners[firstRow + row]!;
+      const partnerRow = partner - firstRow;
+      const isHere = partnerRow >= 0 && partnerRow < batchSize;
+      mixed!.labels[row] = isHere ? labels[partnerRow]! : writeExample(firstOfAll + partner, elsewhere, 0);
+      const other = isHere ? ([unmixed, partnerRow * inputLength] as const) : ([elsewhere, 0] as const);
+      writeMixed(mix, inputShape, [unmixed, row * inputLength], other, inputs, row * inputLength);
     }
   };
 }

@@ -34,6 +34,7 @@ afterEach(async () => {
 interface Copy {
   readonly inputs: readonly number[];
   readonly labels: readonly number[];
+  readonly mixed: readonly number[] | undefined;
 }
 
 async function take(loader: BatchLoader, batches: number): Promise<Copy[]> {
@@ -41,7 +42,11 @@ async function take(loader: BatchLoader, batches: number): Promise<Copy[]> {
   for (let i = 0; i < batches; i++) {
     const batch = (await loader.next())!;
     expect(batch.inputs.byteOffset % 64).toBe(0);
-    copies.push({ inputs: [...batch.inputs], labels: [...batch.labels.subarray(0, batch.count)] });
+    copies.push({
+      inputs: [...batch.inputs],
+      labels: [...batch.labels.subarray(0, batch.count)],
+      mixed: batch.mixed && [batch.mixed.share, ...batch.mixed.labels],
+    });
   }
   return copies;
 }
@@ -75,6 +80,16 @@ test('batches do not depend on the number of workers or slots', async () => {
 test('a resumed run continues with exactly the batches that follow', async () => {
   const whole = await train({}, 20);
   expect(await train({ firstStep: 13 }, 7)).toEqual(whole.slice(13));
+});
+
+test('mixed batches do not depend on the number of workers, and a resumed run continues with those that follow', async () => {
+  const preprocessing = { ...like2017, augmentation: { ...augmentation2017, mixup: 1, cutmix: 1 } };
+  const one = await train({ preprocessing, workers: 1 }, 15);
+  expect(new Set(one.map(({ mixed }) => mixed![0])).size).toBeGreaterThan(5);
+  expect(await train({ preprocessing, workers: 3, ahead: 2 }, 15)).toEqual(one);
+  expect(await train({ preprocessing, firstStep: 9 }, 6)).toEqual(one.slice(9));
+  const plainLabels = (await train({}, 15)).map(({ labels, mixed }) => [labels, mixed]);
+  expect(plainLabels).toEqual(one.map(({ labels }) => [labels, undefined]));
 });
 
 test('an image gets the same augmentation whatever the batch size', async () => {

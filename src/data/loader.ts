@@ -9,6 +9,7 @@ import type { Batch, BatchLoader } from './batch.ts';
 import type { ImageSet } from './dataset.ts';
 import { batchesPerPass, evaluationCount, type FillSettings } from './fill.ts';
 import type { WorkerSettings } from './loader-worker.ts';
+import { isMixed } from './mixing.ts';
 import { checkPreprocessing, type Preprocessing } from './preprocessing.ts';
 import { plainView, type EvaluationView } from './transform.ts';
 
@@ -103,9 +104,10 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
   requireInteger('ahead', ahead, 1);
   requireInteger('number of images', images.count, 1);
   checkPreprocessing(shape, preprocessing);
+  const mixed = task.type === 'training' && isMixed(preprocessing.augmentation);
 
   // One slot more than are prepared ahead: the one in use.
-  const ring = createRing(ahead + 1, batchSize, shape[0] * preprocessing.inputSize ** 2);
+  const ring = createRing(ahead + 1, batchSize, shape[0] * preprocessing.inputSize ** 2, mixed);
   const consumer = ringConsumer(ring);
   const slots = slotViews(ring);
   let failure: Error | undefined;
@@ -152,7 +154,8 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
       if (failure !== undefined) throw failure;
       consumer.releaseBefore(n);
       if (!consumer.isReady(n)) await waitFor(n);
-      return slots[n % ring.slots]!;
+      const { inputs, labels, mixed } = slots[n % ring.slots]!;
+      return { inputs, labels, ...(mixed && { mixed: { labels: mixed.labels, share: mixed.share[0]! } }) };
     },
     waitMs: () => waitMs,
     dispose: async () => {

@@ -35,8 +35,10 @@ test('what fits is accepted, up to the ends of each range', () => {
     { contrast: [0, 0] },
     { contrast: [0, 3] },
     { contrast: [1, 1] },
-    { cutout: 0 },
+    { cutout: 0, mixup: 0, cutmix: 0 },
     { cutout: 24 },
+    { mixup: 0.01, cutmix: 0 },
+    { mixup: 0, cutmix: 100 },
   ] as const) {
     expect(withAugmentation(changes), JSON.stringify(changes)).toBeUndefined();
   }
@@ -85,13 +87,28 @@ test('what does not is refused with its name, its value and what is allowed', ()
       /^augmentation\.contrast(\[\d\])? \(=.*\) must be (two numbers \[low, high\] with 0 <= low <= high|a number of at least 0)$/,
     );
   }
+  for (const mixup of [-1, 0.009, 100.1, NaN, true, '1']) {
+    expect(withAugmentation({ mixup } as object)).toMatch(
+      /^augmentation\.mixup \(=.*\) must be 0, or a number from 0.01 to 100$/,
+    );
+    expect(withAugmentation({ cutmix: mixup } as object)).toMatch(/^augmentation\.cutmix \(=.*\) must be 0, or a number/);
+  }
   for (const cutout of [-1, 25, 1.5]) {
     expect(withAugmentation({ cutout })).toMatch(/^augmentation\.cutout \(=.*\) must be an integer from 0 to 24$/);
   }
 });
 
 test('no augmentation does nothing; that of tensorsandbox is the published one', () => {
-  expect(noAugmentation).toEqual({ translate: 0, randomCrop: false, flip: 'none', brightness: 0, contrast: [1, 1], cutout: 0 });
+  expect(noAugmentation).toEqual({
+    translate: 0,
+    randomCrop: false,
+    flip: 'none',
+    brightness: 0,
+    contrast: [1, 1],
+    cutout: 0,
+    mixup: 0,
+    cutmix: 0,
+  });
   // TensorFlow's tutorial on CIFAR-10: crops, mirror images, brightness up to 63, contrast from 0.2 to 1.8.
   expect(augmentation2017).toEqual({
     translate: 0,
@@ -100,5 +117,7 @@ test('no augmentation does nothing; that of tensorsandbox is the published one',
     brightness: 63,
     contrast: [0.2, 1.8],
     cutout: 0,
+    mixup: 0,
+    cutmix: 0,
   });
 });

@@ -6,6 +6,8 @@ import * as z from 'zod';
 import { check } from '../util/schema.ts';
 
 const atLeast0 = z.number().min(0);
+/** A parameter of a beta distribution; beyond these bounds its draws are ends or halves alone. */
+const strength = z.number('0, or a number from 0.01 to 100').refine((value) => value === 0 || (value >= 0.01 && value <= 100));
 
 /** Random changes of training images. A field that is zero (or `none`) is off. Fields are applied in the order given here. */
 export const augmentationSchema = z.strictObject({
@@ -28,6 +30,16 @@ export const augmentationSchema = z.strictObject({
    * Taylor, 2017). Per-image statistics are those of the image before the cut.
    */
   cutout: z.int().min(0).default(0),
+  /**
+   * Above 0, the examples of a batch are mixed in pairs, pixels and labels, the share of each drawn from Beta(mixup, mixup) once for a batch (Zhang et
+   * al., 2018): mixing.ts.
+   */
+  mixup: strength.default(0),
+  /**
+   * Above 0, a box of each picture is that of another of the batch, and the labels have their parts of the area, before the border cuts the box off drawn from
+   * Beta(cutmix, cutmix) once for a batch (Yun et al., 2019). With mixup too, each batch has one of the two, by the toss of a coin.
+   */
+  cutmix: strength.default(0),
 });
 
 export type Augmentation = Readonly<z.output<typeof augmentationSchema>>;

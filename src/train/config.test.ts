@@ -29,7 +29,16 @@ test('the 2017 recipe is the default, and tensorsandbox to the letter', () => {
     labelSmoothing: 0,
     movingAverage: { type: 'exponential', decay: 0.9999, warmup: true },
     augment: true,
-    augmentation: { randomCrop: true, flip: 'random', brightness: 63, contrast: [0.2, 1.8], translate: 0, cutout: 0 },
+    augmentation: {
+      randomCrop: true,
+      flip: 'random',
+      brightness: 63,
+      contrast: [0.2, 1.8],
+      translate: 0,
+      cutout: 0,
+      mixup: 0,
+      cutmix: 0,
+    },
     inputSize: 24,
     standardization: { type: 'image' },
     initializer: { type: 'model' },
@@ -211,7 +220,7 @@ test('unknown keys inside groups say what is allowed there', () => {
     'there is no key "warmup" in schedule of type "constant". Allowed: type',
   );
   expect(message({ model: 'tuto', 'augmentation.filp': 'none' })).toBe(
-    'there is no key "filp" in augmentation. Did you mean "flip"? Allowed: translate, randomCrop, flip, brightness, contrast, cutout',
+    'there is no key "filp" in augmentation. Did you mean "flip"? Allowed: translate, randomCrop, flip, brightness, contrast, cutout, mixup, cutmix',
   );
 });
 

@@ -29,6 +29,47 @@ test.each([0, 0.1, 0.5])('is the formula, and its gradient that of central diffe
   }
 });
 
+/** Each example's second label, with a share. */
+function mixedLoss(z: ArrayLike<number>, smoothing: number, share: number, others: readonly number[]): number {
+  let total = 0;
+  for (let n = 0; n < 2; n++) {
+    const row = [0, 1, 2].map((k) => z[3 * n + k]!);
+    const logSum = Math.log(row.reduce((sum, value) => sum + Math.exp(value), 0));
+    row.forEach((value, k) => {
+      const target = (k === labels[n] ? 1 - share : 0) + (k === others[n] ? share : 0);
+      total += (logSum - value) * ((1 - smoothing) * target + smoothing / 3);
+    });
+  }
+  return total / 2;
+}
+
+test.each([
+  [0, 0.25, [2, 1]],
+  [0.3, 0.6, [0, 0]],
+  [0.1, 1, [2, 2]],
+  [0.2, 0, [2, 1]],
+])('of mixed examples: smoothing %f, share %f, second labels %j', (smoothing, share, others) => {
+  const mixed = { labels: Uint8Array.from(others), share };
+  const gradient = new Float32Array(6);
+  const loss = softmaxCrossEntropy(logits, labels, smoothing, gradient, 2, mixed);
+  expect(loss).toBeCloseTo(mixedLoss(logits, smoothing, share, others), 12);
+  for (let i = 0; i < 6; i++) {
+    const [up, down] = [1e-5, -1e-5].map((change) => {
+      const moved = Array.from(logits, (z, j) => (i === j ? z + change : z));
+      return mixedLoss(moved, smoothing, share, others);
+    });
+    expect(gradient[i]).toBeCloseTo((up! - down!) / 2e-5, 6);
+  }
+});
+
+test('a label without a share in the target may be as far off as it likes', () => {
+  const far = Float32Array.from([0, -Infinity]);
+  const loss = (own: number, other: number, share: number) =>
+    softmaxCrossEntropy(far, Uint8Array.of(own), 0, new Float32Array(2), 1, { labels: Uint8Array.of(other), share });
+  expect(loss(1, 0, 1)).toBe(0);
+  expect(loss(0, 1, 0)).toBe(0);
+});
+
 test('does not overflow', () => {
   const gradient = new Float32Array(2);
   expect(softmaxCrossEntropy(Float32Array.from([1e30, -1e30]), Uint8Array.from([0]), 0, gradient)).toBe(0);

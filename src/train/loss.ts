@@ -1,9 +1,12 @@
+import type { MixedLabels } from '../data/batch.ts';
 import type { ArenaEntry } from '../engine/engine.ts';
 
 /**
  * Softmax cross-entropy with label smoothing (Szegedy et al., 2015), and its gradient.
  *
  *     q = (1 - smoothing) * onehot(label) + smoothing / K
+ * With examples mixed in pairs, q = (1 - smoothing) * ((1 - share) * onehot(label) + share * onehot(other label)) + smoothing / K.
+ *
  *     loss = (1/N) * sum over examples of  log(sum_k exp(z_k)) - sum_k q_k z_k
  *     d loss / d z_k = (softmax(z)_k - q_k) / N
  *
@@ -13,6 +16,7 @@ import type { ArenaEntry } from '../engine/engine.ts';
  * @param labels `[n]`, class indices below K
  * @param gradient `[n, K]`, overwritten
  * @param batchSize N, if these n examples are a part of a larger batch
+ * @param mixed the second label of each example
  * @returns the mean loss, in nats; of a part its share in the mean
  */
 export function softmaxCrossEntropy(
@@ -21,10 +25,13 @@ export function softmaxCrossEntropy(
   smoothing: number,
   gradient: Float32Array,
   batchSize = labels.length,
+  mixed?: MixedLabels,
 ): number {
   const examples = labels.length;
   const classes = logits.length / examples;
   const share = smoothing / classes;
+  const otherShare = mixed === undefined ? 0 : (1 - smoothing) * mixed.share;
+  const ownShare = 1 - smoothing - otherShare;
   let total = 0;
   for (let n = 0; n < examples; n++) {
     const start = n * classes;
@@ -42,9 +49,12 @@ export function softmaxCrossEntropy(
       // Without smoothing, 0 * -Infinity would turn a harmless probability of zero into NaN.
       if (share > 0) expected += share * shifted;
     }
-    expected += (1 - smoothing) * (logits[target]! - maximum);
+    // A share of zero of an infinite distance would be none.
+    if (ownShare > 0) expected += ownShare * (logits[target]! - maximum);
+    if (otherShare > 0) expected += otherShare * (logits[start + mixed!.labels[n]!]! - maximum);
     total += Math.log(sum) - expected;
-    for (let i = start; i < end; i++) gradient[i] = (gradient[i]! / sum - share - (i === target ? 1 - smoothing : 0)) / batchSize;
+    for (let i = start; i < end; i++) gradient[i] = (gradient[i]! / sum - share - (i === target ? ownShare : 0)) / batchSize;
+    if (otherShare > 0) gradient[start + mixed!.labels[n]!]! -= otherShare / batchSize;
   }
   return total / batchSize;
 }

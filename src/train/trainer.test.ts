@@ -60,9 +60,11 @@ function make(config: TrainingConfig, more: { teacher?: Teacher; collective?: Co
     plan,
     trainer: createTrainer(plan, config, collective, more.teacher),
     batch(step) {
-      const slot = { inputs: new Float32Array(plan.input.length), labels: new Uint8Array(batchSize) };
+      const mixed = { labels: new Uint8Array(batchSize), share: Float64Array.of(-1) };
+      const slot = { inputs: new Float32Array(plan.input.length), labels: new Uint8Array(batchSize), mixed };
       fill(step, slot);
-      return { ...slot, count: batchSize };
+      const share = mixed.share[0]!;
+      return { ...slot, count: batchSize, mixed: share < 0 ? undefined : { ...mixed, share } };
     },
   };
 }
@@ -101,6 +103,8 @@ const cases: readonly (readonly [string, ConfigOverrides])[] = [
   ['the 2017 recipe: plain steps, decay of starred weights, averages', {}],
   ['the modern recipe with dropout', { recipe: 'modern', batchNorm: true, 'dense.dropout': 0.4, seed: 3 }],
   ['every augmentation, constants by channel', augmented()],
+  ['mixup of whole batches', { 'augmentation.mixup': 0.7 }],
+  ['mixup or cutmix, label smoothing', { 'augmentation.mixup': 0.4, 'augmentation.cutmix': 1, labelSmoothing: 0.2 }],
   ['whole images, one average without a warm-up', { augment: false, 'movingAverage.decay': 0.7, 'movingAverage.warmup': false }],
   ['an average whose warm-up ends', { 'movingAverage.decay': 0.2, steps: 9 }],
   ['momentum, decay of all weights in the loss', { ...momentum, weightDecay: { rule: 'coupled', value: 0.1 } }],
@@ -162,7 +166,8 @@ describe('is what the formulas say', () => {
     [0.3, 1],
     [0.8, 3],
   ])('a teacher of weight %f at temperature %f', (teacherWeight, teacherTemperature) => {
-    const config = { ...resolveConfig(tiny, { labelSmoothing: 0.1 }), teacherWeight, teacherTemperature };
+    const given = { labelSmoothing: 0.1, 'augmentation.cutmix': teacherTemperature - 1 };
+    const config = { ...resolveConfig(tiny, given), teacherWeight, teacherTemperature };
     const logits = (inputs: Float32Array): Float32Array => Float32Array.from({ length: 16 }, (_, i) => 3 * inputs[7 * i]!);
     const made = make(config, { teacher: { logits, dispose: () => undefined } });
     follow(made, plainTraining(config, dataset, { teacher: logits }));

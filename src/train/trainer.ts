@@ -171,7 +171,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       plan.forward({ seed, step, firstExample });
       const wholeBatch = batchSize * collective.worldSize;
       const { output, outputGradient } = plan;
-      let ownLoss = softmaxCrossEntropy(output, batch.labels, labelSmoothing, outputGradient, wholeBatch);
+      let ownLoss = softmaxCrossEntropy(output, batch.labels, labelSmoothing, outputGradient, wholeBatch, batch.mixed);
       if (teacher !== undefined) {
         const distillation = {
           weight: teacherWeight,

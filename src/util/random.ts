@@ -46,6 +46,56 @@ export function normal(key: number, index: number): number {
   return radius * Math.cos(2 * Math.PI * uniform(key, 2 * index + 1));
 }
 
+/** The draws of one stream, one after the other. */
+export interface Draws {
+  /** Uniform in [0, 1). */
+  uniform(): number;
+  /** An integer uniform in [0, bound). */
+  integer(bound: number): number;
+  /** Standard normal, by Box and Muller (1958). */
+  normal(): number;
+}
+
+/** Begins with draw 0 of the stream. */
+export function createDraws(key: number): Draws {
+  let index = 0;
+  const next = (): number => uniform(key, index++);
+  return {
+    uniform: next,
+    integer: (bound) => Math.floor(next() * bound),
+    normal() {
+      const radius = Math.sqrt(-2 * Math.log(1 - next()));
+      return radius * Math.cos(2 * Math.PI * next());
+    },
+  };
+}
+
+/**
+ * From the symmetric beta distribution Beta(shape, shape), in [0, 1]: X / (X + Y) of two gamma variates. Of their logarithms, so that small shapes, whose variates
+ * are below every float, are right too.
+ *
+ * @param shape above 0
+ */
+export function beta(draws: Draws, shape: number): number {
+  const x = logGammaVariate(draws, shape);
+  const y = logGammaVariate(draws, shape);
+  return 1 / (1 + Math.exp(y - x));
+}
+
+/** The logarithm of a draw from Gamma(shape, 1), by Marsaglia and Tsang (2000): of Gamma(shape + 1), and a power of a uniform draw. */
+function logGammaVariate(draws: Draws, shape: number): number {
+  const d = shape + 2 / 3;
+  const c = 1 / Math.sqrt(9 * d);
+  for (;;) {
+    const x = draws.normal();
+    const v = (1 + c * x) ** 3;
+    const u = 1 - draws.uniform();
+    if (v > 0 && Math.log(u) < (x * x) / 2 + d - d * v + d * Math.log(v)) {
+      return Math.log(d * v) + Math.log(1 - draws.uniform()) / shape;
+    }
+  }
+}
+
 /** A uniformly random permutation of 0 .. length-1 (Fisher-Yates). */
 export function permutation(key: number, length: number): Uint32Array {
   const order = Uint32Array.from({ length }, (_, i) => i);

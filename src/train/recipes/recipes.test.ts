@@ -27,7 +27,7 @@ const circumstances = {
   learningRateScaling: { type: 'none' },
 };
 
-const none = { translate: 0, randomCrop: false, flip: 'none', brightness: 0, contrast: [1, 1], cutout: 0 };
+const none = { translate: 0, randomCrop: false, flip: 'none', brightness: 0, contrast: [1, 1], cutout: 0, mixup: 0, cutmix: 0 };
 const alike = { weight: 1, bias: 1, scale: 1, shift: 1 };
 
 test.each<[string, string, Record<string, unknown>]>([
