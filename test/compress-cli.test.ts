@@ -137,6 +137,12 @@ test('rounds go on to the limits, are not trained twice, and end in a file and a
     for (const { name } of [...stages, ...layers]) expect(text).toContain(name);
   }
   expect(texts[0]!.match(/<svg/g)).toHaveLength(2);
+
+  // Killed after its file was written, or just repeated: the file is its own, unless someone changed it.
+  const content = readFileSync(inFolder('small.onnx'));
+  const again = await ablate([...args, '-o', 'small.onnx']);
+  expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('replaced small.onnx, a quantized file of tuto/3')]);
+  expect(readFileSync(inFolder('small.onnx')).equals(content)).toBe(true);
 }, 300_000);
 
 test('a drop alone: rounds go on until it is exceeded, or there are no more', async () => {

@@ -6,6 +6,8 @@ import type { EnvironmentRecord } from '../runs/environment.ts';
 export interface CompressionData extends Omit<Compressed, 'file' | 'runs'> {
   /** Where the result was written. */
   readonly file: string;
+  /** SHA-256 of what was written there. */
+  readonly fileChecksum: string;
   readonly model: string;
   /** The original: a run or a file. */
   readonly source: string;

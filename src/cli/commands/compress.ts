@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Compressed, Stopped } from '../../compress/pipeline.ts';
 import { defaultRounds, type CompressTargets } from '../../compress/rounds.ts';
@@ -11,6 +14,7 @@ import { AblateError } from '../../util/errors.ts';
 import { frozenFileName, requireFrozenName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
+import { jsonObjectAt } from '../../util/json-file.ts';
 import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
 import { compressionDisplay } from '../compression-display.ts';
@@ -102,10 +106,9 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const { saved: source } = await readReference(reference, { runsDir, model });
   const file = options.output ?? `${source.config.model}.small.onnx`;
   requireFrozenName(file);
-  // A result does not say which network its rounds began with.
-  const existing = await existingFrozenFile(file, () => false);
-  const output = claimOutput(file, { source: given, what: 'compress', force: options.force === true, existing });
   const report = options.report ?? `${file.replace(frozenFileName, '')}-report`;
+  const existing = await existingFrozenFile(file, () => isReported(file, report, reference));
+  const output = claimOutput(file, { source: given, what: 'compress', force: options.force === true, existing });
   claimReport(report, { record: 'compress.json', key: 'source', of: reference, force: options.force === true });
   const overrides = { ...(options.threads !== undefined && { threads: options.threads }), ...options.set };
   const dataset = await loadImages(options.data ?? source.config.dataset, options);
@@ -134,7 +137,20 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const { writeCompressionReport } = await import('../../report/compression-report.ts');
   const content = bytesFor(file, result.file);
   const command = await commandLine(given, reference);
-  const about = { file, reference, config: source.config, dataset, overrides, targets, device, steps, shrink, command, engine };
+  const about = {
+    file,
+    content,
+    reference,
+    config: source.config,
+    dataset,
+    overrides,
+    targets,
+    device,
+    steps,
+    shrink,
+    command,
+    engine,
+  };
   const data = await gather(result, about);
   const written = await writeCompressionReport(data, report);
   // Last: whoever repeats the command after an interruption is not told that its result exists.
@@ -143,6 +159,16 @@ async function compressModel(given: string, options: Options): Promise<void> {
   else await printReport(data, content.length, shortPath(written.html));
   const failure = await failureOf(data);
   if (failure !== undefined) throw failure;
+}
+
+/** A file does not say which network its rounds began with; its report does. */
+function isReported(file: string, report: string, reference: string): boolean {
+  const record = jsonObjectAt(join(report, 'compress.json')) as Partial<CompressionData> | undefined;
+  return record?.source === reference && record.fileChecksum === checksumOf(readFileSync(file));
+}
+
+function checksumOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function interruption({ stopped: { round, run, step } }: Stopped, steps: number): Interruption {
@@ -173,6 +199,7 @@ async function commandLine(given: string, reference: string): Promise<string> {
 
 interface About {
   readonly file: string;
+  readonly content: Uint8Array;
   readonly reference: string;
   /** Of the original. */
   readonly config: TrainingConfig;
@@ -191,7 +218,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
   const { describeEnvironment } = await import('../../runs/environment.ts');
   const { withShownDatasets } = await import('../../report/shown-dataset.ts');
   const { runtimeVersion } = await import('../../deploy/onnx-runtime.ts');
-  const { file, reference, config, dataset, overrides, targets, device, steps, shrink, command, engine } = about;
+  const { file, content, reference, config, dataset, overrides, targets, device, steps, shrink, command, engine } = about;
   const libraries = { ...engine.versions, onnxruntime: runtimeVersion() };
   const data: CompressionData = {
     model: config.model,
@@ -207,6 +234,7 @@ async function gather({ runs, ...result }: Compressed, about: About): Promise<Co
     command,
     ...result,
     file,
+    fileChecksum: checksumOf(content),
     trainingEnvironments: distinctEnvironments(runs),
     environment: describeEnvironment({ engine: engine.name, threads: 1, libraries }),
   };
