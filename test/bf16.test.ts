@@ -6,6 +6,7 @@ import { probeOnednn } from '../src/engine/onednn/probe.ts';
 import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { buildModel, modelNames } from '../src/models/registry.ts';
 import { NetworkBuilder } from '../src/nn/network.ts';
+import { resolveConfig } from '../src/train/config.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
 import { softmaxCrossEntropy } from '../src/train/loss.ts';
 import { createSgd } from '../src/train/optimizers/sgd.ts';
@@ -107,21 +108,16 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
     const key = streamKey(1, 'images');
     plan.input.forEach((_, i) => (plan.input[i] = normal(key, i)));
     const labels = Uint8Array.from({ length: 32 }, (_, i) => i % 10);
-    const segment = {
-      start: 0,
-      end: plan.parameters.length,
-      coupledDecay: 0,
-      decoupledDecay: 0,
-      rateMultiplier: 1,
-      trainedUntil: 1,
-    };
-    const optimizer = createSgd(plan, [segment], { momentum: 0.9, nesterov: true }, undefined);
+    const optimizer = createSgd(
+      { plan, rules: resolveConfig({ model: 'tuto', weightDecay: 'none' }) },
+      { momentum: 0.9, nesterov: true },
+    );
     let loss = Infinity;
     for (let step = 0; step < 200; step++) {
       plan.forward({ seed: 1, step });
       loss = softmaxCrossEntropy(plan.output, labels, 0, plan.outputGradient);
       plan.backward();
-      optimizer.step(0.02, 0, 0);
+      optimizer.step(0.02, step, 200);
     }
     expect(loss).toBeLessThan(0.01);
     plan.dispose();

@@ -70,6 +70,8 @@ const air94: ConfigOverrides = {
   inputSize: 16,
   threads: 1,
 };
+/** What an optimizer that is not the recipe's would bring along. */
+const adam = { learningRate: 1e-3, weightDecay: { rule: 'decoupled', value: 0.01 } };
 const slow = { lookahead: { type: 'lookahead', every: 2, decay: 0.5, power: 1 } };
 const linear = { learningRateScaling: { type: 'linear', referenceBatchSize: 4, warmup: 0.5 } };
 const averaged = { movingAverage: { type: 'exponential', decay: 0.9, warmup: false } };
@@ -106,6 +108,11 @@ const changes: Readonly<Record<string, Change>> = {
   'learningRateScaling=linear': { to: linear },
   'learningRateScaling(linear).referenceBatchSize': { given: linear, to: { 'learningRateScaling.referenceBatchSize': 2 } },
   'learningRateScaling(linear).warmup': { given: linear, to: { 'learningRateScaling.warmup': 0.9 } },
+  'optimizer=sgd': { given: { ...adam, optimizer: 'adamw' }, to: { optimizer: 'sgd' } },
+  'optimizer=adamw': { given: adam, to: { optimizer: 'adamw' } },
+  'optimizer(adamw).beta1': { given: { optimizer: 'adamw' }, to: { 'optimizer.beta1': 0.5 } },
+  'optimizer(adamw).beta2': { given: { optimizer: 'adamw' }, to: { 'optimizer.beta2': 0.9 } },
+  'optimizer(adamw).epsilon': { given: { optimizer: 'adamw' }, to: { 'optimizer.epsilon': 0.01 } },
   'optimizer(sgd).momentum': { to: { 'optimizer.momentum': 0.5 } },
   'optimizer(sgd).nesterov': { to: { 'optimizer.nesterov': false } },
   'optimizer(sgd).decoupled': { to: { 'optimizer.decoupled': true } },

@@ -53,7 +53,9 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
   for (const name of w.keys()) rewind.set(name, Float64Array.from(options.rewindTo?.get(name) ?? w.get(name)!));
   const average = copyOf(w);
   const slow = copyOf(w);
-  const momentum: Values = new Map(trained.map(({ name }) => [name, new Float64Array(w.get(name)!.length)]));
+  const zeros = (): Values => new Map(trained.map(({ name }) => [name, new Float64Array(w.get(name)!.length)]));
+  const { optimizer } = config;
+  const state = new Map(stateOf(optimizer).map((slot) => [slot, zeros()]));
   const masks: Values = new Map(prunable.map(({ name }) => [name, new Float64Array(w.get(name)!.length).fill(1)]));
   const fill = createFill({
     images: splitOf(dataset, 'train', config.val),
@@ -80,11 +82,11 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
           if (pruning.rewind !== 'rate') values.set(rewind.get(name)!);
           average.get(name)!.set(values);
           slow.get(name)!.set(values);
-          momentum.get(name)?.fill(0);
+          for (const slot of state.values()) slot.get(name)?.fill(0);
         }
       }
       for (const [name, mask] of masks) {
-        for (const values of [w, average, slow, momentum])
+        for (const values of [w, average, slow, ...state.values()])
           values.get(name)!.forEach((value, i, all) => (all[i] = value * mask[i]!));
       }
     }
@@ -105,18 +107,15 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     for (const spec of trained) {
       if (spec.role === 'bias' && whitened.has(spec.layer) && t / length >= config.trainWhiteningBias) continue;
       const values = w.get(spec.name)!;
-      const velocity = momentum.get(spec.name)!;
       const coupled = coupledDecay(spec, config);
-      const multiplier = config.learningRateMultipliers[spec.role as 'weight'];
-      const rate = learningRate * multiplier;
+      const rate = learningRate * config.learningRateMultipliers[spec.role as 'weight'];
       const taken = config.weightDecay.rule === 'decoupled' && spec.role === 'weight' ? rate * config.weightDecay.value : 0;
-      const { momentum: kept, nesterov } = config.optimizer;
-      for (let i = 0; i < values.length; i++) {
-        const gradient = gradients.get(spec.name)![i]! * (masks.get(spec.name)?.[i] ?? 1) + coupled * values[i]!;
-        velocity[i] = kept * velocity[i]! + gradient;
-        const direction = nesterov ? gradient + kept * velocity[i]! : velocity[i]!;
-        values[i] = values[i]! - taken * values[i]! - rate * direction;
-      }
+      const gradient = gradients
+        .get(spec.name)!
+        .map((value, i) => value * (masks.get(spec.name)?.[i] ?? 1) + coupled * values[i]!);
+      const slots = Object.fromEntries([...state].map(([slot, all]) => [slot, all.get(spec.name)!]));
+      const direction = directionOf(optimizer, gradient, slots, t);
+      for (let i = 0; i < values.length; i++) values[i] = values[i]! - taken * values[i]! - rate * direction[i]!;
     }
     for (const [name, values] of w) {
       const averaged = average.get(name)!;
@@ -136,13 +135,44 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
       tensors: new Map([
         ...named('', w),
         ...(config.movingAverage.type === 'none' ? [] : named('ema.', average)),
-        ...(config.optimizer.momentum === 0 ? [] : named('opt.momentum.', momentum)),
+        ...[...state].flatMap(([slot, values]) => named(`opt.${slot}.`, values)),
         ...(config.lookahead.type === 'none' ? [] : named('opt.lookahead.', slow)),
         ...(startsOver && pruning.rewind !== 'rate' ? named('opt.rewind.', rewind) : []),
         ...(pruning.type === 'none' ? [] : named('mask.', masks)),
       ]),
     };
   });
+}
+
+type Optimizer = TrainingConfig['optimizer'];
+
+/** What an optimizer keeps of each parameter. */
+function stateOf(optimizer: Optimizer): string[] {
+  if (optimizer.type === 'sgd') return optimizer.momentum === 0 ? [] : ['momentum'];
+  return ['firstMoment', 'secondMoment'];
+}
+
+/** What is taken off a parameter for each unit of the learning rate, after `t` steps; the state moves on. */
+function directionOf(optimizer: Optimizer, gradient: Float64Array, state: Record<string, Float64Array>, t: number): Float64Array {
+  switch (optimizer.type) {
+    case 'sgd': {
+      const velocity = state['momentum'] ?? gradient.slice();
+      const { momentum: kept, nesterov } = optimizer;
+      return gradient.map((g, i) => {
+        velocity[i] = state['momentum'] === undefined ? g : kept * velocity[i]! + g;
+        return nesterov ? g + kept * velocity[i] : velocity[i];
+      });
+    }
+    case 'adamw': {
+      const { beta1, beta2, epsilon } = optimizer;
+      const { firstMoment: m, secondMoment: v } = state as Record<'firstMoment' | 'secondMoment', Float64Array>;
+      return gradient.map((g, i) => {
+        m[i] = beta1 * m[i]! + (1 - beta1) * g;
+        v[i] = beta2 * v[i]! + (1 - beta2) * g * g;
+        return m[i] / (1 - beta1 ** (t + 1)) / (Math.sqrt(v[i] / (1 - beta2 ** (t + 1))) + epsilon);
+      });
+    }
+  }
 }
 
 /** A single constant is that of every channel. */
@@ -225,7 +255,8 @@ function rateOf(
   length: number,
 ): number {
   let peak = learningRate;
-  if (optimizer.decoupled) peak = (learningRate * batchSize) / 1024 / (1 + 1 / (1 - optimizer.momentum));
+  if (optimizer.type === 'sgd' && optimizer.decoupled)
+    peak = (learningRate * batchSize) / 1024 / (1 + 1 / (1 - optimizer.momentum));
   if (scaling.type === 'linear') {
     const whole = (peak * batchSize) / scaling.referenceBatchSize;
     const rising = scaling.warmup * length;

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { VectorMath } from '../src/engine/engine.ts';
 import { vectorMath as reference } from '../src/engine/reference/vector-math.ts';
 import { NetworkBuilder } from '../src/nn/network.ts';
+import { resolveConfig } from '../src/train/config.ts';
 import { createSgd } from '../src/train/optimizers/sgd.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import { loadOnednn, noOnednn } from './load-onednn.ts';
@@ -28,6 +29,19 @@ const operations: Readonly<Record<string, (math: VectorMath, x: Float32Array, y:
   },
   approach: ({ approach }, x, y) => approach(x, y),
   multiply: ({ multiply }, x, y) => multiply(x, y),
+  approachSquare({ approachSquare }, x, y) {
+    const run = approachSquare(x, y);
+    return (factor) => {
+      run(factor / 8);
+    };
+  },
+  addOverRoot({ addOverRoot }, x, y) {
+    const squares = x.map((value) => 4 * value * value);
+    const run = addOverRoot(x, squares, y);
+    return (factor) => {
+      run({ scale: 0.25, epsilon: 1, step: factor, keep: 0.5 });
+    };
+  },
 };
 
 test.each([
@@ -35,6 +49,10 @@ test.each([
   ['multiplyAdd of two', [-0.5, -1]],
   ['approach', [28, 56]],
   ['multiply', [10, 40]],
+  // 10 - 0.25 * (1 - 10), 20 - 0.25 * (4 - 20)
+  ['approachSquare', [12.25, 24]],
+  // 5 - 2 * 1 / (1 + 1), 10 - 2 * 2 / (2 + 1)
+  ['addOverRoot', [4, Math.fround(26 / 3)]],
 ])('%s does what it says', (operation, expected) => {
   const x = Float32Array.of(1, 2);
   const y = Float32Array.of(10, 20);
@@ -73,9 +91,10 @@ describe.skipIf(whyNot)(skippable('oneDNN', whyNot), () => {
     // Below 1, float32 has steps of 6e-8: less than half of one is lost.
     const small = 2e-8 / (1 + options.momentum);
     parameters.gradients.fill(small);
-    const decayed = { start: 0, end: parameters.trainableLength, coupledDecay: small, decoupledDecay: 0 };
-    createSgd(plan!, [{ ...decayed, rateMultiplier: 1, trainedUntil: 1 }], options, undefined).step(1, 0, 0);
-    expect(new Set(parameters.values)).toEqual(new Set([1 - 2 ** -24]));
+    const rules = resolveConfig({ model: 'tuto', weightDecay: { rule: 'coupled', value: small } });
+    createSgd({ plan: plan!, rules }, options).step(1, 0, 1);
+    const { offset, length } = parameters.entries.find(({ spec }) => spec.name === 'logits.weight')!;
+    expect(new Set(parameters.values.subarray(offset, offset + length))).toEqual(new Set([1 - 2 ** -24]));
   });
 
   test('arrays of different lengths are refused', () => {

@@ -111,6 +111,21 @@ export interface VectorMath {
   readonly approach: (x: Float32Array, y: Float32Array) => (share: number) => void;
   /** y = x * y, element by element; no factor. */
   readonly multiply: (x: Float32Array, y: Float32Array) => () => void;
+  /** y = y + share * (x * x - y): y goes the given share of the way, less than the whole, to the squares of x. */
+  readonly approachSquare: (x: Float32Array, y: Float32Array) => (share: number) => void;
+  /** y = keep * y + step * x / (sqrt(scale * squares) + epsilon): x in units of its own size, which `squares` has. */
+  readonly addOverRoot: (x: Float32Array, squares: Float32Array, y: Float32Array) => (factors: OverRoot) => void;
+}
+
+/** The factors of `VectorMath.addOverRoot`. */
+export interface OverRoot {
+  /** Of the squares, at least 0. */
+  readonly scale: number;
+  /** Above 0. */
+  readonly epsilon: number;
+  readonly step: number;
+  /** The part of y that stays. */
+  readonly keep: number;
 }
 
 /** Where one parameter lies in the arena. */

@@ -13,8 +13,7 @@ import { createClassifier, trainingPreprocessing, type Classifier } from './clas
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import { softmaxCrossEntropy } from './loss.ts';
-import { segmentsOf } from './optimizers/segments.ts';
-import { createSgd } from './optimizers/sgd.ts';
+import { createOptimizer } from './optimizers/registry.ts';
 import { createTrainer } from './trainer.ts';
 
 export interface TrainingBenchmarkOptions {
@@ -167,7 +166,7 @@ function sumOverParts(times: readonly OperationTime[]): OperationTime[] {
   return [...sums.values()];
 }
 
-/** Milliseconds of updates: weight decay, momentum and moving average. With a learning rate of 0, so that the weights stay. */
+/** Milliseconds of updates: weight decay, the optimizer's state and moving average. With a learning rate of 0, so that the weights stay. */
 function timeOptimizer(
   plan: Pick<TrainingPlan, 'parameters' | 'vectorMath'>,
   config: TrainingConfig,
@@ -175,9 +174,11 @@ function timeOptimizer(
 ): number[] {
   const { parameters } = plan;
   const average = config.movingAverage.type === 'none' ? undefined : parameters.allocate();
-  const optimizer = createSgd(plan, segmentsOf(parameters, config), config.optimizer, average);
+  const optimizer = createOptimizer({ plan, rules: config }, config.optimizer);
+  const follow = average && plan.vectorMath.approach(parameters.values, average);
   return repeat(repetitions, () => {
-    optimizer.step(0, 0.5, 0);
+    optimizer.step(0, 0, 1);
+    follow?.(0.5);
   });
 }
 

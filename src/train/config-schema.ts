@@ -7,6 +7,8 @@ import * as z from 'zod';
 import { augmentationSchema } from '../data/preprocessing.ts';
 import { mostThreads } from '../util/cpu.ts';
 import { mostSteps } from '../util/limits.ts';
+import { optimizerSchema } from './optimizers/registry.ts';
+import { weightDecaySchema } from './optimizers/weight-decay.ts';
 import { ttaLevels } from './test-time-augmentation.ts';
 
 const count = z.int().min(1);
@@ -50,33 +52,6 @@ const schedule = z.discriminatedUnion('type', [
 const learningRateScaling = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('none') }),
   z.strictObject({ type: z.literal('linear'), referenceBatchSize: count.default(128), warmup: share.default(0.05) }),
-]);
-
-const optimizer = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('sgd'),
-    momentum: share.default(0),
-    nesterov: flag.default(false),
-    /** Whether `learningRate` is per 1024 examples and the same for every momentum: optimizers/decoupling.ts. */
-    decoupled: flag.default(false),
-  }),
-]);
-
-/**
- * `none`. `2017`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
- * gradient passes through momentum). `decoupled`: each step takes learningRate * value off all weights (Loshchilov and Hutter, 2017).
- * Of these, biases, scales and shifts never decay.
- *
- * `independent`: as coupled, with the coefficient value / (peak learning rate of the parameter), on every trainable parameter. So what a step
- * takes off depends neither on the learning rate nor on its multipliers; with decoupled hyperparameters the value, like the rate, is for
- * 1024 examples (airbench94).
- */
-const weightDecay = z.discriminatedUnion('rule', [
-  z.strictObject({ rule: z.literal('none'), value: z.literal(0, '0 for the rule "none"').default(0) }),
-  z.strictObject({ rule: z.literal('2017'), value: nonNegative }),
-  z.strictObject({ rule: z.literal('coupled'), value: nonNegative.default(5e-4) }),
-  z.strictObject({ rule: z.literal('decoupled'), value: nonNegative.default(5e-3) }),
-  z.strictObject({ rule: z.literal('independent'), value: nonNegative.default(0.0153) }),
 ]);
 
 const movingAverage = z.discriminatedUnion('type', [
@@ -164,7 +139,7 @@ export const trainingConfigSchema = z.strictObject({
   schedule,
   /** How the peak follows the batch size, for large batches on many processes. */
   learningRateScaling: learningRateScaling.default({ type: 'none' }),
-  optimizer,
+  optimizer: optimizerSchema,
   /** Learning rate of each kind of parameter relative to the schedule's. */
   learningRateMultipliers: z
     .strictObject({
@@ -174,7 +149,7 @@ export const trainingConfigSchema = z.strictObject({
       shift: nonNegative.default(1),
     })
     .prefault({}),
-  weightDecay,
+  weightDecay: weightDecaySchema,
   labelSmoothing: share,
   movingAverage,
   lookahead: lookahead.default({ type: 'none' }),

@@ -147,7 +147,7 @@ test.each([
   [{ model: 'tuto', tta: 'flip' }, 'tta (=flip) must be one of none, mirror, mirror+shift'],
   [{ model: 'tuto', trainWhiteningBias: 2 }, 'trainWhiteningBias (=2) must be a number in [0, 1]'],
   [{ model: 'tuto', 'optimizer.decoupled': true }, 'optimizer.nesterov (=false) must be true with optimizer.decoupled'],
-  [{ model: 'tuto', optimizer: 'adam' }, 'optimizer.type (=adam) must be sgd'],
+  [{ model: 'tuto', optimizer: 'adam' }, 'optimizer.type (=adam) must be one of sgd, adamw'],
   [{ model: 'tuto', 'optimizer.momentum': 1 }, 'optimizer.momentum (=1) must be a number in [0, 1)'],
   [{ model: 'tuto', 'optimizer.nesterov': true }, 'optimizer.momentum (=0) must be above 0 with optimizer.nesterov'],
   [
@@ -231,6 +231,7 @@ test.each<[key: keyof TrainingConfig, kind: string, given: ConfigOverrides, rest
   ['schedule', 'oneCycle', {}, { warmup: 0.15, initial: 0, final: 0 }],
   ['schedule', 'triangular', {}, { warmup: 0.23, initial: 0.2, final: 0.07 }],
   ['learningRateScaling', 'linear', {}, { referenceBatchSize: 128, warmup: 0.05 }],
+  ['optimizer', 'adamw', {}, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }],
   ['optimizer', 'sgd', {}, { momentum: 0, nesterov: false, decoupled: false }],
   ['weightDecay', 'none', {}, { value: 0 }],
   ['weightDecay', 'coupled', {}, { value: 5e-4 }],

@@ -12,6 +12,7 @@ import { didYouMean } from '../util/suggest.ts';
 import { keyMeantBy } from './config-names.ts';
 import { configKeys, trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from './config-schema.ts';
 import { expandLayer, isGroup, mergeLayers, type Keys } from './key-layers.ts';
+import { optimizerOfType } from './optimizers/registry.ts';
 import type { Recipe } from './recipes/recipe.ts';
 import { defaultRecipe, recipeByName } from './recipes/registry.ts';
 
@@ -46,7 +47,8 @@ export function resolveWith(find: FindModel, ...layers: readonly ConfigOverrides
   const given = layers.map((layer) => expandLayer(trainingConfigSchema, layer, (key) => locate(key, definition)));
   const named = check(trainingConfigSchema.pick({ recipe: true }), { recipe: lastOf(given, 'recipe') ?? defaultRecipe });
   const recipe = recipeByName(named.recipe);
-  const merged = mergeLayers(trainingConfigSchema, [recipeLayer(recipe, definition), ...given]);
+  const fromRecipe = recipeLayer(recipe, definition);
+  const merged = mergeLayers(trainingConfigSchema, [fromRecipe, usualForOptimizer(recipe, given), ...given]);
   const config = checkConfig({
     ...merged,
     model: definition.name,
@@ -97,21 +99,21 @@ function settingOf(value: boolean | number | string): Setting {
 export function checkConfig(complete: unknown): TrainingConfig {
   const config = check(trainingConfigSchema, complete);
   const { optimizer, learningRateScaling, pruning, steps } = config;
-  if (optimizer.nesterov && optimizer.momentum === 0) {
+  if (optimizer.type === 'sgd' && optimizer.nesterov && optimizer.momentum === 0) {
     throw new ConfigurationError('optimizer.momentum (=0) must be above 0 with optimizer.nesterov', {
       key: 'optimizer.momentum',
       otherKeys: ['optimizer.nesterov'],
       fix: 'Set optimizer.momentum=0.9, or optimizer.nesterov=false',
     });
   }
-  if (optimizer.decoupled && !optimizer.nesterov) {
+  if (optimizer.type === 'sgd' && optimizer.decoupled && !optimizer.nesterov) {
     throw new ConfigurationError('optimizer.nesterov (=false) must be true with optimizer.decoupled', {
       key: 'optimizer.nesterov',
       otherKeys: ['optimizer.decoupled'],
       fix: 'Set optimizer.nesterov=true, or optimizer.decoupled=false',
     });
   }
-  if (optimizer.decoupled && learningRateScaling.type !== 'none') {
+  if (optimizer.type === 'sgd' && optimizer.decoupled && learningRateScaling.type !== 'none') {
     throw new ConfigurationError(
       'learningRateScaling.type (=linear) must be none with optimizer.decoupled, which scales it already',
       { key: 'learningRateScaling.type', otherKeys: ['optimizer.decoupled'] },
@@ -145,6 +147,13 @@ export function checkRecordedConfig(config: unknown, source: string): TrainingCo
 function recipeLayer(recipe: Recipe, definition: ModelDefinition): ConfigOverrides {
   const settings = Object.entries(recipe.settings.modelSettings ?? {}).filter(([key]) => Object.hasOwn(definition.settings, key));
   return { ...recipe.settings, modelSettings: Object.fromEntries(settings) };
+}
+
+/** What goes with the optimizer that was asked for, where it is not the recipe's. */
+function usualForOptimizer(recipe: Recipe, given: readonly Keys[]): ConfigOverrides {
+  const types = given.map(({ optimizer }) => (optimizer as Keys | undefined)?.['type']);
+  const type = types.findLast((each) => each !== undefined);
+  return type === undefined || type === recipe.settings.optimizer?.type ? {} : { ...optimizerOfType(type)?.usual };
 }
 
 function lastOf(layers: readonly ConfigOverrides[], key: string): unknown {

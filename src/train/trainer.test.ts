@@ -96,6 +96,8 @@ function follow({ config, trainer, batch }: Made, expected: readonly PlainStep[]
 
 const momentum = { 'optimizer.momentum': 0.9 };
 const nesterov = { ...momentum, 'optimizer.nesterov': true };
+/** With an epsilon that keeps gradients of nothing but rounding from counting as much as others. */
+const adam = { 'optimizer.type': 'adamw', learningRate: 0.01, 'optimizer.epsilon': 1e-4 };
 const pruning = { pruning: 'magnitude', 'pruning.sparsity': 0.6, 'pruning.rounds': 3, steps: 9 };
 
 /** Each with what it is for. Together they use every key that decides an update. */
@@ -133,6 +135,17 @@ const cases: readonly (readonly [string, ConfigOverrides])[] = [
     'pruning over the whole run, by layer',
     { ...pruning, ...nesterov, learningRate: 0.02, 'pruning.rewind': 'none', 'pruning.scope': 'layer' },
   ],
+  ['adamw', { ...adam, weightDecay: { rule: 'decoupled', value: 0.5 }, movingAverage: false, steps: 10 }],
+  [
+    'adamw, decay in the loss, other momenta, slow weights',
+    {
+      ...adam,
+      ...{ 'optimizer.beta1': 0.6, 'optimizer.beta2': 0.9, 'optimizer.epsilon': 1e-3 },
+      ...{ weightDecay: { rule: 'coupled', value: 0.1 }, lookahead: true, 'lookahead.every': 2 },
+    },
+  ],
+  ['adamw and pruning that starts over', { ...adam, ...pruning }],
+  ['adamw and pruning over the whole run', { ...adam, ...pruning, 'pruning.rewind': 'none' }],
   ['pruning of equal parts', { ...pruning, ...momentum, 'pruning.growth': 'geometric', schedule: 'cosine' }],
 ];
 

@@ -4,7 +4,7 @@
  */
 import type { Batch } from '../data/batch.ts';
 import type { Collective } from '../cluster/collective.ts';
-import type { TrainingPlan } from '../engine/engine.ts';
+import type { ArenaEntry, TrainingPlan } from '../engine/engine.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import { AblateError } from '../util/errors.ts';
@@ -15,8 +15,8 @@ import { magnitudeMasks, sparsityOfRound } from './magnitude-pruning.ts';
 import { createMasks, hasMasks, maskPrefix, prunableEntries, requireMasks, type Masks } from './masks.ts';
 import { averageDecayAt } from './moving-average.ts';
 import { meanLossLearningRate } from './optimizers/decoupling.ts';
-import { decayedParameters, segmentsOf } from './optimizers/segments.ts';
-import { createSgd } from './optimizers/sgd.ts';
+import { createOptimizer } from './optimizers/registry.ts';
+import { trainableEntries } from './optimizers/segments.ts';
 import { learningRateAt, scaledLearningRate } from './schedules.ts';
 import type { Teacher } from './teacher.ts';
 import { averagePrefix, loadInto, slotPrefix, tensorsOf, type WeightsKind } from './weights.ts';
@@ -78,6 +78,18 @@ export interface Trainer {
   synchronize(): void;
 }
 
+/** An array of state beside the parameters: saved, restored, told to the other processes and pruned with them. */
+interface Slot {
+  /** Of its tensors in a checkpoint. */
+  readonly prefix: string;
+  /** In the arena's layout. */
+  readonly values: Float32Array;
+  /** The parameters that it has values for. */
+  readonly entries: readonly ArenaEntry[];
+  /** Where a round of pruning starts over: at the weights, at zero, or `kept` as it is, pruned weights too. */
+  readonly startsOver: 'weights' | 'zero' | 'kept';
+}
+
 /** The name of the weights that pruning goes back to in checkpoints, beside the optimizer's slots. */
 const rewindSlot = 'rewind';
 
@@ -97,8 +109,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
   const average = movingAverage.type === 'none' ? undefined : arena.allocate();
   average?.set(arena.values);
   const lookahead = config.lookahead.type === 'none' ? undefined : createLookahead(arena, config.lookahead);
-  const optimizer = createSgd(plan, segmentsOf(arena, config), config.optimizer, average);
-  const decayed = decayedParameters(arena, config);
+  const optimizer = createOptimizer({ plan, rules: config }, config.optimizer);
   const { batchSize: wholeBatchSize, learningRateScaling } = config;
   const roundSteps = pruning.type === 'none' ? config.steps : config.steps / pruning.rounds;
   const startsOver = pruning.type !== 'none' && pruning.rewind !== 'none';
@@ -110,8 +121,17 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
   const rewind = startsOver && pruning.rewind !== 'rate' ? arena.allocate() : undefined;
   rewind?.set(arena.values);
   const statistics = arena.values.subarray(arena.trainableLength, arena.length);
-  const followStatistics = average && plan.vectorMath.approach(statistics, average.subarray(arena.trainableLength, arena.length));
-  const trainable = arena.entries.filter((entry) => entry.spec.kind === 'trainable');
+  const followWeights = average && plan.vectorMath.approach(arena.values, average);
+  const { entries } = arena;
+  const slots: Slot[] = [];
+  if (average !== undefined) slots.push({ prefix: averagePrefix, values: average, entries, startsOver: 'weights' });
+  for (const [name, values] of Object.entries(optimizer.slots)) {
+    slots.push({ prefix: slotPrefix(name), values, entries: trainableEntries(arena), startsOver: 'zero' });
+  }
+  if (lookahead !== undefined) {
+    slots.push({ prefix: slotPrefix(lookaheadSlot), values: lookahead.slow, entries, startsOver: 'weights' });
+  }
+  if (rewind !== undefined) slots.push({ prefix: slotPrefix(rewindSlot), values: rewind, entries, startsOver: 'kept' });
   /** What processes tell each other each step: their share of the loss, and whether they were asked to stop. */
   const shared = new Float64Array(new ArrayBuffer(16));
   const sharedSum = collective.backgroundSum(shared);
@@ -128,8 +148,6 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     return learningRateAt(config.schedule, peak, step % steps, steps);
   };
 
-  const averages = [average, lookahead?.slow].filter((array) => array !== undefined);
-
   function prune(): void {
     if (pruning.type === 'none') return;
     const weights = prunable.map((entry) => ({
@@ -142,14 +160,17 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     for (const entry of prunable) arena.write(entry, chosen.get(entry.spec.name)!, masks.values);
     if (rewind !== undefined) arena.values.set(rewind);
     if (startsOver) {
-      for (const array of averages) array.set(arena.values);
-      for (const array of Object.values(optimizer.slots)) array.fill(0);
+      for (const { values, startsOver: from } of slots) {
+        if (from === 'weights') values.set(arena.values);
+        if (from === 'zero') values.fill(0);
+      }
     }
     clearPruned();
   }
 
   function clearPruned(): void {
-    for (const array of [arena.values, ...averages, ...Object.values(optimizer.slots)]) masks?.clear(array);
+    masks?.clear(arena.values);
+    for (const { values, startsOver: from } of slots) if (from !== 'kept') masks?.clear(values);
   }
 
   function takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void {
@@ -193,18 +214,16 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       masks?.maskGradients();
       const scheduled = step % steps;
       const averageDecay = movingAverage.type === 'none' ? 0 : averageDecayAt(movingAverage, scheduled);
-      optimizer.step(learningRate(), averageDecay, scheduled / steps);
-      if (statistics.length > 0) {
-        divide(statistics, collective.worldSize);
-        followStatistics?.(1 - averageDecay);
-      }
+      optimizer.step(learningRate(), scheduled, steps);
+      divide(statistics, collective.worldSize);
+      followWeights?.(1 - averageDecay);
       step++;
       lookahead?.update(scheduled + 1, steps);
       return { loss, stop: stopRequests > 0 };
     },
 
     learningRate,
-    weightDecayLoss: () => weightDecayLoss(decayed, arena.values),
+    weightDecayLoss: () => weightDecayLoss(optimizer.decayed, arena.values),
     weights: (kind) => (kind === 'raw' ? arena.values : average),
     masks: () => masks?.values,
     takeMasks,
@@ -216,23 +235,14 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     state() {
       if (!allFinite(arena.values)) throw new DivergenceError('a parameter is not finite', step);
       const tensors = tensorsOf(arena, arena.values, '');
-      if (average !== undefined) merge(tensors, tensorsOf(arena, average, averagePrefix));
-      for (const [slot, values] of Object.entries(optimizer.slots))
-        merge(tensors, tensorsOf(arena, values, slotPrefix(slot), trainable));
-      if (lookahead !== undefined) merge(tensors, tensorsOf(arena, lookahead.slow, slotPrefix(lookaheadSlot)));
-      if (rewind !== undefined) merge(tensors, tensorsOf(arena, rewind, slotPrefix(rewindSlot)));
+      for (const slot of slots) merge(tensors, tensorsOf(arena, slot.values, slot.prefix, slot.entries));
       if (masks !== undefined) merge(tensors, tensorsOf(arena, masks.values, maskPrefix, prunable));
       return tensors;
     },
 
     restore(state, restoredStep, source) {
       loadInto(arena, arena.values, state, '', source);
-      if (average !== undefined) loadInto(arena, average, state, averagePrefix, source);
-      for (const [slot, values] of Object.entries(optimizer.slots)) {
-        loadInto(arena, values, state, slotPrefix(slot), source, trainable);
-      }
-      if (lookahead !== undefined) loadInto(arena, lookahead.slow, state, slotPrefix(lookaheadSlot), source);
-      if (rewind !== undefined) loadInto(arena, rewind, state, slotPrefix(rewindSlot), source);
+      for (const slot of slots) loadInto(arena, slot.values, state, slot.prefix, source, slot.entries);
       takeMasks(state, source);
       step = restoredStep;
     },
@@ -241,8 +251,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       const broadcast = (array: Float32Array | Float64Array): void =>
         collective.broadcast(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
       const known = Float64Array.of(step, masks === undefined ? 0 : 1);
-      for (const array of [arena.values, ...averages, ...Object.values(optimizer.slots), known]) broadcast(array);
-      if (rewind !== undefined) broadcast(rewind);
+      for (const array of [arena.values, ...slots.map(({ values }) => values), known]) broadcast(array);
       const [taken, masked] = known as unknown as readonly [number, number];
       step = taken;
       if (masked === 0) return;

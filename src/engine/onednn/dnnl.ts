@@ -31,7 +31,10 @@ export type EltwiseAlgorithm =
   /** alpha * x + beta */
   | 'linear'
   | 'log'
-  | 'exp';
+  | 'exp'
+  | 'squareRoot'
+  /** alpha * x^beta */
+  | 'power';
 export type BinaryAlgorithm = 'add' | 'multiply' | 'subtract';
 
 /** The parts of a primitive's work that follow on its result, before it is stored. */

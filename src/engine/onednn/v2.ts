@@ -48,6 +48,8 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   linear: 127,
   exp: 191,
   log: 239,
+  squareRoot: 111,
+  power: 32,
 };
 
 const useFlags = { scale: 8, shift: 16, relu: 4 };

@@ -41,6 +41,8 @@ const eltwiseAlgorithms: Readonly<Record<EltwiseAlgorithm, number>> = {
   linear: 38,
   exp: 42,
   log: 45,
+  squareRoot: 37,
+  power: 48,
 };
 
 const useFlags = { scale: 2, shift: 4, relu: 8 };

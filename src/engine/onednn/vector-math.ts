@@ -8,19 +8,29 @@ const scalarBytes = 64;
 /** A number of the moment in place of an array. */
 type Operand = Float32Array | 'factor';
 
+/** What follows on the result of an operation, before it is stored. */
+type Further = { readonly algorithm: BinaryAlgorithm; readonly operand: Operand } | 'squareRoot' | 'reciprocal';
+
+/** Multiplied by a number of the moment. */
+const scaled: Further = { algorithm: 'multiply', operand: 'factor' };
+
+function plus(operand: Operand): Further {
+  return { algorithm: 'add', operand };
+}
+
 export function createVectorMath(dnnl: Dnnl): VectorMath {
   const scalar = dnnl.plain([1, 1], 'f32');
-  const multiplyByScalar: PostOperation = { type: 'binary', algorithm: 'multiply', operand: scalar };
 
-  /** y = a (op) b, then multiplied by each factor and plus each array of `rest` in turn. Factors are given in the order of the operands. */
+  /** y = a (op) b, then what is in `rest`, in turn. Factors are given in the order of the operands. */
   function operation(
     algorithm: BinaryAlgorithm,
     a: Float32Array,
     b: Operand,
     y: Float32Array,
-    rest: readonly Operand[],
+    rest: readonly Further[],
   ): (factors: readonly number[]) => void {
-    for (const { length } of [a, b, ...rest].filter((operand) => operand !== 'factor')) {
+    const operands = rest.flatMap((further) => (typeof further === 'string' ? [] : [further.operand]));
+    for (const { length } of [a, b, ...operands].filter((operand) => operand !== 'factor')) {
       if (length !== y.length) throw new Error(`arrays of ${length} and ${y.length} elements must be of the same length`);
     }
     if (y.length === 0) return () => undefined;
@@ -34,8 +44,12 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
       factorValues.push(asFloat32(bytes));
       return dnnl.memory(scalar, bytes);
     };
-    const addVector: PostOperation = { type: 'binary', algorithm: 'add', operand: vector };
-    const postOperations = rest.map((operand) => (operand === 'factor' ? multiplyByScalar : addVector));
+    const postOperations = rest.map((further): PostOperation => {
+      if (further === 'squareRoot') return { type: 'eltwise', algorithm: 'squareRoot' };
+      if (further === 'reciprocal') return { type: 'eltwise', algorithm: 'power', alpha: 1, beta: -1 };
+      const { algorithm: next, operand } = further;
+      return { type: 'binary', algorithm: next, operand: operand === 'factor' ? scalar : vector };
+    });
     const spec = { kind: 'binary', algorithm, a: vector, b: b === 'factor' ? scalar : vector, dst: vector } as const;
     const primitive = dnnl.primitive(spec, { postOperations });
     if (primitive === undefined) throw new Error('oneDNN has no binary operation for arrays');
@@ -44,7 +58,9 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
       ['src1', memoryOf(b)],
       ['dst', memoryOf(y)],
     ]);
-    rest.forEach((operand, i) => args.set(`postOp${i}`, memoryOf(operand)));
+    rest.forEach((further, i) => {
+      if (typeof further !== 'string') args.set(`postOp${i}`, memoryOf(further.operand));
+    });
     const execute = dnnl.execution(primitive, args);
     return (factors) => {
       factorValues.forEach((value, i) => {
@@ -56,11 +72,11 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
 
   return {
     multiplyAdd: (x, addends, y) => {
-      const rest = addends.flatMap((addend): Operand[] => [addend, 'factor']);
+      const rest = addends.flatMap((addend) => [plus(addend), scaled]);
       return operation('multiply', x, 'factor', y, rest);
     },
     approach: (x, y) => {
-      const run = operation('subtract', x, y, y, ['factor', y]);
+      const run = operation('subtract', x, y, y, [scaled, plus(y)]);
       return (share) => {
         run([share]);
       };
@@ -69,6 +85,24 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
       const run = operation('multiply', x, y, y, []);
       return () => {
         run([]);
+      };
+    },
+    // ((x * x) * (share / (1 - share)) + y) * (1 - share)
+    approachSquare: (x, y) => {
+      const run = operation('multiply', x, x, y, [scaled, plus(y), scaled]);
+      return (share) => {
+        run([share / (1 - share), 1 - share]);
+      };
+    },
+    // (x * (step / keep) / (sqrt(squares * scale) + epsilon) + y) * keep
+    addOverRoot: (x, squares, y) => {
+      const divided: Further = { algorithm: 'multiply', operand: x };
+      const rest: Further[] = ['squareRoot', plus('factor'), 'reciprocal', divided, scaled, plus(y), scaled];
+      const run = operation('multiply', squares, 'factor', y, rest);
+      return ({ scale, epsilon, step, keep }) => {
+        // So little of y that nothing of it is seen in the sum.
+        const kept = keep === 0 ? 1e-20 : keep;
+        run([scale, epsilon, step / kept, kept]);
       };
     },
   };

@@ -17,4 +17,12 @@ export const vectorMath: VectorMath = {
   multiply: (x, y) => () => {
     for (let i = 0; i < y.length; i++) y[i] = x[i]! * y[i]!;
   },
+  approachSquare: (x, y) => (share) => {
+    for (let i = 0; i < y.length; i++) y[i] = y[i]! + share * (x[i]! * x[i]! - y[i]!);
+  },
+  addOverRoot:
+    (x, squares, y) =>
+    ({ scale, epsilon, step, keep }) => {
+      for (let i = 0; i < y.length; i++) y[i] = keep * y[i]! + (step * x[i]!) / (Math.sqrt(scale * squares[i]!) + epsilon);
+    },
 };

@@ -2,7 +2,7 @@
  * Hyperparameters that can each be tuned alone (Page, 2018, "How to train your ResNet", part 5; in the form of airbench94), and what they are
  * for a loss that is the mean over a batch.
  */
-import type { TrainingConfig } from '../config-schema.ts';
+import type { OptimizerOptions } from './registry.ts';
 
 /** Examples to which a decoupled learning rate refers. */
 const referenceExamples = 1024;
@@ -19,7 +19,11 @@ export function meanLossLearningRate({
   optimizer,
   learningRate,
   batchSize,
-}: Pick<TrainingConfig, 'optimizer' | 'learningRate' | 'batchSize'>): number {
-  if (!optimizer.decoupled) return learningRate;
+}: {
+  readonly optimizer: OptimizerOptions;
+  readonly learningRate: number;
+  readonly batchSize: number;
+}): number {
+  if (optimizer.type !== 'sgd' || !optimizer.decoupled) return learningRate;
   return (learningRate * batchSize) / referenceExamples / (1 + 1 / (1 - optimizer.momentum));
 }

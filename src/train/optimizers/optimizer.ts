@@ -1,12 +1,44 @@
+/** What an optimizer is, and what it is made from. To add one: its file, and a line in registry.ts. */
+import type * as z from 'zod';
+import type { TrainingPlan } from '../../engine/engine.ts';
+import type { DecayedParameter } from '../loss.ts';
+import type { UpdateRules } from './segments.ts';
+import type { WeightDecay } from './weight-decay.ts';
+
 export interface Optimizer {
-  /** State beside the parameters, by name, each an array in the arena's layout. Saved in checkpoints as `opt.<slot>.<parameter>`. */
-  readonly slots: Readonly<Record<string, Float32Array>>;
   /**
-   * Updates the arena's values from its gradients, then the moving average, where the optimizer was made with one.
-   *
-   * @param learningRate of this step
-   * @param averageDecay of this step; not used without a moving average
-   * @param progress the part of the run that is done, in [0, 1): decides which segments are frozen by now
+   * State beside the parameters, by name, each an array in the arena's layout that starts at zero. Saved in checkpoints as
+   * `opt.<slot>.<parameter>`; where pruning starts over it is zero again.
    */
-  step(learningRate: number, averageDecay: number, progress: number): void;
+  readonly slots: Readonly<Record<string, Float32Array>>;
+  /** The parameters whose decay is a term of the loss. */
+  readonly decayed: readonly DecayedParameter[];
+  /**
+   * Updates the arena's values from its gradients, which it may change.
+   *
+   * @param learningRate of this step, for the gradient of the mean loss
+   * @param taken steps taken since the slots were zero
+   * @param steps of the run or, where pruning starts over, of its round: decides which segments are frozen by now
+   */
+  step(learningRate: number, taken: number, steps: number): void;
+}
+
+/** What an optimizer updates, and by which rules beside its own options. */
+export interface Updated {
+  readonly plan: Pick<TrainingPlan, 'parameters' | 'vectorMath'>;
+  readonly rules: UpdateRules;
+}
+
+/** One kind of optimizer: its part of the configuration's schema, and how it is made. */
+export interface OptimizerKind<Schema extends z.ZodObject> {
+  /** The literal `type` and the options. */
+  readonly schema: Schema;
+  /** What a configuration has where its recipe is for another optimizer and nobody says: rates of one are of no use to another. */
+  readonly usual: { readonly learningRate: number; readonly weightDecay: WeightDecay };
+  create(updated: Updated, options: z.output<Schema>): Optimizer;
+}
+
+/** For the compiler to infer the options from the schema. */
+export function defineOptimizer<Schema extends z.ZodObject>(kind: OptimizerKind<Schema>): OptimizerKind<Schema> {
+  return kind;
 }

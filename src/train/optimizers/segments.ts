@@ -3,12 +3,18 @@
  * so that an update is a few long loops rather than one short loop per parameter.
  */
 import type { ArenaEntry, ParameterArena } from '../../engine/engine.ts';
-import { sizeOf } from '../../nn/shape.ts';
-import type { TrainingConfig } from '../config-schema.ts';
+import type { ParameterSpec } from '../../nn/parameter.ts';
 import type { DecayedParameter } from '../loss.ts';
+import { coupledDecay, decoupledDecay, type WeightDecay } from './weight-decay.ts';
 
-/** The part of a configuration that decides how a parameter is updated. The learning rate matters here to the independent decay only. */
-export type UpdateRules = Pick<TrainingConfig, 'weightDecay' | 'learningRateMultipliers' | 'learningRate' | 'trainWhiteningBias'>;
+/** The keys of a configuration that decide how each parameter is updated, whatever the optimizer. */
+export interface UpdateRules {
+  readonly weightDecay: WeightDecay;
+  readonly learningRateMultipliers: Readonly<Record<'weight' | 'bias' | 'scale' | 'shift', number>>;
+  /** Matters here to the independent decay only. */
+  readonly learningRate: number;
+  readonly trainWhiteningBias: number;
+}
 
 /** Elements `start` to before `end` of the arena, all updated alike. */
 export interface Segment {
@@ -23,12 +29,16 @@ export interface Segment {
   readonly trainedUntil: number;
 }
 
-/** The trainable parameters of the arena as segments, in order; frozen parameters and statistics are in none. */
-export function segmentsOf(arena: ParameterArena, rules: UpdateRules): Segment[] {
+/** The parameters that training changes by their gradients. */
+export function trainableEntries(arena: ParameterArena): ArenaEntry[] {
+  return arena.entries.filter(({ spec }) => spec.kind === 'trainable');
+}
+
+/** Trainable parameters of the arena, by default all, as segments in order. */
+export function segmentsOf(arena: ParameterArena, rules: UpdateRules, entries = trainableEntries(arena)): Segment[] {
   const whitening = whiteningLayers(arena);
   const segments: Segment[] = [];
-  for (const entry of arena.entries) {
-    if (entry.spec.kind !== 'trainable') continue;
+  for (const entry of entries) {
     const next = segmentOf(entry, rules, whitening);
     const last = segments.at(-1);
     if (last?.end === next.start && updatedAlike(last, next)) {
@@ -40,10 +50,14 @@ export function segmentsOf(arena: ParameterArena, rules: UpdateRules): Segment[]
   return segments;
 }
 
-/** The parameters whose decay is a term of the loss. */
-export function decayedParameters(arena: ParameterArena, rules: UpdateRules): DecayedParameter[] {
-  return arena.entries
-    .map((entry) => ({ entry, coefficient: entry.spec.kind === 'trainable' ? coupledDecay(entry, rules) : 0 }))
+/** Those whose decay is a term of the loss, by default of all trainable parameters. */
+export function decayedParameters(
+  arena: ParameterArena,
+  rules: UpdateRules,
+  entries = trainableEntries(arena),
+): DecayedParameter[] {
+  return entries
+    .map((entry) => ({ entry, coefficient: coupledDecay(entry.spec, rules.weightDecay, peakRate(entry.spec, rules)) }))
     .filter(({ coefficient }) => coefficient > 0);
 }
 
@@ -52,42 +66,24 @@ function whiteningLayers(arena: ParameterArena): ReadonlySet<string> {
   return new Set(arena.entries.filter(({ spec }) => spec.initializer.type === 'whitening').map(({ spec }) => spec.layer));
 }
 
-function segmentOf(entry: ArenaEntry, rules: UpdateRules, whitening: ReadonlySet<string>): Segment {
-  const { role, layer } = entry.spec;
-  const { rule, value } = rules.weightDecay;
+function segmentOf({ spec, offset, length }: ArenaEntry, rules: UpdateRules, whitening: ReadonlySet<string>): Segment {
   return {
-    start: entry.offset,
-    end: entry.offset + entry.length,
-    coupledDecay: coupledDecay(entry, rules),
-    decoupledDecay: rule === 'decoupled' && role === 'weight' ? value : 0,
-    rateMultiplier: multiplierOf(entry, rules),
-    trainedUntil: role === 'bias' && whitening.has(layer) ? rules.trainWhiteningBias : 1,
+    start: offset,
+    end: offset + length,
+    coupledDecay: coupledDecay(spec, rules.weightDecay, peakRate(spec, rules)),
+    decoupledDecay: decoupledDecay(spec, rules.weightDecay),
+    rateMultiplier: rateMultiplier(spec, rules),
+    trainedUntil: spec.role === 'bias' && whitening.has(spec.layer) ? rules.trainWhiteningBias : 1,
   };
 }
 
-function multiplierOf({ spec: { role } }: ArenaEntry, { learningRateMultipliers }: UpdateRules): number {
+/** The learning rate of a parameter relative to the schedule's. */
+export function rateMultiplier({ role }: ParameterSpec, { learningRateMultipliers }: UpdateRules): number {
   return role === 'mean' || role === 'variance' ? 0 : learningRateMultipliers[role];
 }
 
-function coupledDecay(entry: ArenaEntry, rules: UpdateRules): number {
-  const { spec } = entry;
-  const { rule, value } = rules.weightDecay;
-  switch (rule) {
-    case 'none':
-    case 'decoupled':
-      return 0;
-    case '2017':
-      return spec.starred ? value / sizeOf(spec.shape) : 0;
-    case 'coupled':
-      return spec.role === 'weight' ? value : 0;
-    case 'independent': {
-      const peak = rules.learningRate * multiplierOf(entry, rules);
-      // A parameter that does not move cannot decay either.
-      return peak === 0 ? 0 : value / peak;
-    }
-    default:
-      return rule satisfies never;
-  }
+function peakRate(spec: ParameterSpec, rules: UpdateRules): number {
+  return rules.learningRate * rateMultiplier(spec, rules);
 }
 
 function updatedAlike(a: Segment, b: Segment): boolean {

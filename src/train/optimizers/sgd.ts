@@ -1,6 +1,7 @@
-import type { TrainingPlan, VectorMath } from '../../engine/engine.ts';
-import type { Optimizer } from './optimizer.ts';
-import type { Segment } from './segments.ts';
+import * as z from 'zod';
+import type { ArenaEntry, VectorMath } from '../../engine/engine.ts';
+import { defineOptimizer, type Optimizer, type Updated } from './optimizer.ts';
+import { decayedParameters, segmentsOf, type Segment } from './segments.ts';
 
 export interface SgdOptions {
   /** 0 for plain gradient descent, otherwise below 1. */
@@ -9,6 +10,18 @@ export interface SgdOptions {
   readonly nesterov: boolean;
 }
 
+export const sgd = defineOptimizer({
+  schema: z.strictObject({
+    type: z.literal('sgd'),
+    momentum: z.number().min(0).lt(1).default(0),
+    nesterov: z.boolean().default(false),
+    /** Whether `learningRate` is per 1024 examples and the same for every momentum: optimizers/decoupling.ts. */
+    decoupled: z.boolean().default(false),
+  }),
+  usual: { learningRate: 0.1, weightDecay: { rule: 'coupled', value: 5e-4 } },
+  create: createSgd,
+});
+
 /**
  * Stochastic gradient descent. With gradient g, parameter w, velocity m, learning rate r (times the segment's multiplier):
  *
@@ -16,33 +29,26 @@ export interface SgdOptions {
  *     m = momentum * m + g
  *     d = nesterov ? g + momentum * m : m
  *     w = (1 - r * decoupledDecay) * w - r * d
- *     average = average + (1 - averageDecay) * (w - average)
  *
  * Padding of blocked layouts stays zero, as its gradient and its value are zero.
  *
- * @param average moving average of the parameters in the arena's layout, or undefined to keep none
+ * @param entries the parameters to update; default: all that are trainable
  */
-export function createSgd(
-  { parameters: arena, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>,
-  segments: readonly Segment[],
-  options: SgdOptions,
-  average: Float32Array | undefined,
-): Optimizer {
+export function createSgd({ plan, rules }: Updated, options: SgdOptions, entries?: ArenaEntry[]): Optimizer {
+  const { parameters: arena, vectorMath } = plan;
   const velocity = options.momentum > 0 ? arena.allocate() : undefined;
-  const updates = segments.map((segment) => {
+  const updates = segmentsOf(arena, rules, entries).map((segment) => {
     const part = (array: Float32Array): Float32Array => array.subarray(segment.start, segment.end);
     const arrays = { w: part(arena.values), g: part(arena.gradients), m: velocity && part(velocity) };
     return { segment, update: createUpdate(vectorMath, segment, options, arrays) };
   });
-  const trainable = (array: Float32Array): Float32Array => array.subarray(0, arena.trainableLength);
-  const follow = average && vectorMath.approach(trainable(arena.values), trainable(average));
   return {
     slots: velocity === undefined ? {} : { momentum: velocity },
-    step(learningRate, averageDecay, progress) {
+    decayed: decayedParameters(arena, rules, entries),
+    step(learningRate, taken, steps) {
       for (const { segment, update } of updates) {
-        if (progress < segment.trainedUntil) update(learningRate * segment.rateMultiplier);
+        if (taken / steps < segment.trainedUntil) update(learningRate * segment.rateMultiplier);
       }
-      follow?.(1 - averageDecay);
     },
   };
 }
