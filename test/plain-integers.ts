@@ -1,7 +1,8 @@
 /**
- * A plan in plain loops over integers of any length, after TensorFlow Lite's reference kernels (tensorflow/lite/kernels/internal/reference) and written
- * without a look at the twin: what it must compute, to the bit.
+ * A plan in plain loops over integers of any length, after TensorFlow Lite's reference kernels (tensorflow/lite/kernels/internal/reference) with
+ * TFLITE_SINGLE_ROUNDING, sums as in XNNPACK, and written without a look at the twin: what it must compute, to the bit.
  */
+import { expect } from 'vitest';
 import type { FixedPoint } from '../src/deploy/mcu/fixed-point.ts';
 import type { ConvStep, Plan, PoolStep } from '../src/deploy/mcu/plan.ts';
 
@@ -53,8 +54,10 @@ export function plainLogits(plan: Plan, image: Uint8Array): number[] {
           });
         case 'add':
           return each((y, column, c) => {
-            const terms = inputs.map((input, i) => times((at(input, y, column, c) - zeros[i]!) * 2 ** 20, step.factors[i]!));
-            return clamp(zeroPoint + times(terms[0]! + terms[1]!, step.outputFactor), step.low, step.high);
+            const terms = inputs.map((input, i) => BigInt(at(input, y, column, c) - zeros[i]!) * BigInt(step.multipliers[i]!));
+            const sum = terms[0]! + terms[1]! + 2n ** BigInt(step.shift - 1);
+            expect(sum).toBeLessThan(2 ** 31);
+            return clamp(zeroPoint + Number(sum >> BigInt(step.shift)), step.low, step.high);
           });
         case 'multiply':
           return each((y, column, c) => {
@@ -112,12 +115,8 @@ function windowOf({ window: { kernel, stride, padding } }: PoolStep, x: Image, y
   return seen;
 }
 
-/** MultiplyByQuantizedMultiplier, common.cc, with gemmlowp's SaturatingRoundingDoublingHighMul and RoundingDivideByPOT. */
+/** MultiplyByQuantizedMultiplier, common.cc, with TFLITE_SINGLE_ROUNDING. */
 function times(sum: number, { multiplier, shift }: FixedPoint): number {
-  const product = BigInt(sum) * BigInt(multiplier);
-  const nudge = product >= 0n ? 1n << 30n : 1n - (1n << 30n);
-  const high = (product + nudge) / (1n << 31n);
-  const mask = (1n << BigInt(shift)) - 1n;
-  const threshold = (mask >> 1n) + (high < 0n ? 1n : 0n);
-  return Number((high >> BigInt(shift)) + ((high & mask) > threshold ? 1n : 0n));
+  const total = BigInt(31 + shift);
+  return Number((BigInt(sum) * BigInt(multiplier) + (1n << (total - 1n))) >> total);
 }

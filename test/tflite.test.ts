@@ -66,31 +66,36 @@ const noMicro = whyNo('tflite_micro');
 const differences = (a: Int8Array, b: Int8Array) => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
 /** Tables of curves are rounded once here, and in several steps by the kernels of TensorFlow Lite. */
 const hasCurves = ({ name }: DeviceCase) => name === 'curves' || name === 'squeeze and excitation';
+/** The part of the logits that are not the same. */
+const partOther = (a: Int8Array, b: Int8Array) => a.filter((value, i) => value !== b[i]).length / a.length;
 
 describe('LiteRT', () => {
-  test.skipIf(noLiteRt !== undefined)(skippable('its reference kernels give the logits to the bit', noLiteRt), () => {
-    run('reference', deviceCases).forEach((logits, i) => {
+  test.skipIf(noLiteRt !== undefined)(skippable('its kernels for processors give the logits to the bit', noLiteRt), () => {
+    run('default', deviceCases).forEach((logits, i) => {
       const each = deviceCases[i]!;
       const expected = logitsOf.get(each)!;
-      if (hasCurves(each)) expect(differences(logits, expected), each.name).toBeLessThanOrEqual(2);
+      if (each.name === 'squeeze and excitation') expect(differences(logits, expected), each.name).toBeLessThanOrEqual(3);
+      else if (hasCurves(each)) expect(differences(logits, expected), each.name).toBeLessThanOrEqual(1);
       else expect(logits, each.name).toEqual(expected);
     });
   });
 
-  test.skipIf(noLiteRt !== undefined)(skippable('its usual kernels, which round otherwise, to two units', noLiteRt), () => {
-    run('default', deviceCases).forEach((logits, i) => {
-      expect(differences(logits, logitsOf.get(deviceCases[i]!)!), deviceCases[i]!.name).toBeLessThanOrEqual(2);
+  test.skipIf(noLiteRt !== undefined)(skippable('its reference kernels, which round twice, to two units', noLiteRt), () => {
+    run('reference', deviceCases).forEach((logits, i) => {
+      const each = deviceCases[i]!;
+      expect(differences(logits, logitsOf.get(each)!), each.name).toBeLessThanOrEqual(hasCurves(each) ? 6 : 2);
     });
   });
 });
 
-test.skipIf(noMicro !== undefined)(skippable('TensorFlow Lite Micro gives the logits to the bit', noMicro), () => {
+test.skipIf(noMicro !== undefined)(skippable('TensorFlow Lite Micro, which rounds twice, to two units', noMicro), () => {
   // It has no GELU.
   const cases = deviceCases.filter(({ name }) => !name.includes('GELU'));
   run('micro', cases).forEach((logits, i) => {
-    const expected = logitsOf.get(cases[i]!)!;
-    if (hasCurves(cases[i]!)) expect(differences(logits, expected), cases[i]!.name).toBeLessThanOrEqual(2);
-    else expect(logits, cases[i]!.name).toEqual(expected);
+    const each = cases[i]!;
+    expect(differences(logits, logitsOf.get(each)!), each.name).toBeLessThanOrEqual(hasCurves(each) ? 6 : 2);
+    // Of most logits it is none.
+    expect(partOther(logits, logitsOf.get(each)!), each.name).toBeLessThan(0.5);
   });
 });
 

@@ -9,6 +9,7 @@ import { integerPlan } from './integers.ts';
 import { lowerNetwork } from './lower.ts';
 import { planMemory, type Memory } from './memory.ts';
 import { constantBytes, type Plan } from './plan.ts';
+import { sharedScales, withFineSums } from './scales.ts';
 import { simplify } from './simplify.ts';
 
 export interface DeviceFigures {
@@ -65,7 +66,9 @@ export function networkFigures(network: Network, devices: readonly Device[]): De
   );
   const graph = simplify(lowerNetwork(network, foldBatchNorms(network, weights)));
   const names = [graph.input.name, ...graph.nodes.map(({ name }) => name)];
-  const plan = integerPlan(graph, new Map(names.map((name) => [name, { scale: 1, zeroPoint: 0 }])));
+  const one = { scale: 1, zeroPoint: 0 };
+  const shared = sharedScales({ graph, image: one });
+  const plan = integerPlan(graph, withFineSums(graph, shared, new Map(names.map((name) => [name, one]))));
   const memory = planMemory(plan);
   const classes = Array.from({ length: plan.output.extent.channels }, (_, i) => `class ${i}`);
   const code = { name: 'network', plan, memory, classes, origin: [] };

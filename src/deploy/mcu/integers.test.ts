@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { pointWindow, type ConvNode, type Graph, type GraphNode } from './graph.ts';
 import { integerPlan } from './integers.ts';
-import type { ConvStep, CurveStep } from './plan.ts';
+import type { AddStep, ConvStep, CurveStep } from './plan.ts';
 
 const extent = (channels: number, side = 1) => ({ height: side, width: side, channels });
 
@@ -69,6 +69,26 @@ test('a filter of zeros, and one whose bias is far larger than its weights', () 
   expect([...weights]).toEqual([0, 0]);
   const outputs = factors.map(({ multiplier, shift }, i) => (bias[i]! * multiplier) / 2 ** (31 + shift));
   expect(outputs).toEqual([expect.closeTo(7, 2), expect.closeTo(50, 4)]);
+});
+
+test('sums have the multipliers of XNNPACK: 21 bits for the larger, ties to even, and a shift that leaves room in 32 bits', () => {
+  const sum = { kind: 'add', name: 's', inputs: ['input', 'b'], output: extent(1), clamp: null } as const;
+  const graph: Graph = {
+    input: { name: 'input', extent: extent(1) },
+    nodes: [{ kind: 'maxPool', name: 'b', inputs: ['input'], output: extent(1), window: pointWindow(extent(1)) }, sum],
+    output: 's',
+  };
+  const stepFor = (a: number, b: number) => {
+    const scales = [a, b, 1].map((scale) => ({ scale, zeroPoint: 0 }));
+    const plan = integerPlan(graph, new Map(['input', 'b', 's'].map((name, i) => [name, scales[i]!])));
+    const { multipliers, shift } = plan.steps[1] as AddStep;
+    return [...multipliers, shift];
+  };
+  expect(stepFor(1, 0.5)).toEqual([2 ** 20, 2 ** 19, 20]);
+  expect(stepFor(0.75, 1 + 2 ** -21)).toEqual([0.75 * 2 ** 20, 2 ** 20, 20]);
+  expect(stepFor(0.75, 1 + 3 * 2 ** -21)).toEqual([0.75 * 2 ** 20, 2 ** 20 + 2, 20]);
+  expect(stepFor(100, 1)).toEqual([100 * 2 ** 14, 2 ** 14, 14]);
+  expect(stepFor(2 ** -20, 2 ** -21)).toEqual([2 ** 10, 2 ** 9, 30]);
 });
 
 test('sums that could leave 32 bits are refused', () => {

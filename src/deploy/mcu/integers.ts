@@ -3,10 +3,10 @@ import { activate } from '../../engine/reference/activation.ts';
 import type { Activation } from '../../nn/activation.ts';
 import { DataError } from '../../util/errors.ts';
 import { leastScaleFor, quantizeBias, quantizeWeights } from '../integers/weights.ts';
-import { fixedPointOf, type FixedPoint } from './fixed-point.ts';
+import { fixedPointOf } from './fixed-point.ts';
 import { elementsOf, extentOf, pixelsOf, type AddNode, type Clamp, type ConvNode, type Graph, type GraphNode } from './graph.ts';
 import type { IntegerScale } from './input.ts';
-import { addShift, type AddStep, type ConvStep, type Plan, type PlanTensor, type Step } from './plan.ts';
+import { addBits, type AddStep, type ConvStep, type Plan, type PlanTensor, type Step } from './plan.ts';
 
 /**
  * @param scales of the input and of every node
@@ -45,7 +45,7 @@ function stepOf(node: GraphNode, inputs: readonly PlanTensor[], output: PlanTens
     case 'avgPool':
       return { ...base, kind: node.kind, window: node.window };
     case 'globalAverage':
-      return { ...base, kind: node.kind, factor: averageFactor(inputs[0]!, output) };
+      return { ...base, kind: node.kind, factor: fixedPointOf(inputs[0]!.scale / output.scale / pixelsOf(inputs[0]!.extent)) };
     case 'add':
       return addStep(node, inputs as readonly [PlanTensor, PlanTensor], output);
     case 'multiply': {
@@ -105,22 +105,25 @@ function requireSums({ name, weights, bias, window: { kernel } }: ConvStep, { ze
   }
 }
 
-/** TensorFlow Lite's, which takes the number of pixels into the multiplier. */
-function averageFactor(input: PlanTensor, output: PlanTensor): FixedPoint {
-  const { multiplier, shift } = fixedPointOf(input.scale / output.scale);
-  const pixels = pixelsOf(input.extent);
-  const bits = Math.min(Math.floor(Math.log2(pixels)), 31 - shift);
-  return { multiplier: Math.floor((multiplier * 2 ** bits) / pixels), shift: shift + bits };
-}
-
+/** As XNNPACK makes them, in its precision: of the larger factor `addBits` bits, of the other as many as are left. */
 function addStep(node: AddNode, [a, b]: readonly [PlanTensor, PlanTensor], output: PlanTensor): AddStep {
-  const twice = 2 * Math.max(a.scale, b.scale);
+  const factors = [Math.fround(a.scale / output.scale), Math.fround(b.scale / output.scale)] as const;
+  const exponent = Math.floor(Math.log2(Math.max(...factors)));
+  // Sums must fit into 32 bits with half of 2^shift.
+  const shift = Math.min(addBits - 1 - exponent, 30);
   return {
     ...{ kind: 'add', name: node.name, inputs: node.inputs },
-    factors: [fixedPointOf(a.scale / twice), fixedPointOf(b.scale / twice)],
-    outputFactor: fixedPointOf(twice / (2 ** addShift * output.scale)),
+    multipliers: [nearestEven(factors[0] * 2 ** shift), nearestEven(factors[1] * 2 ** shift)],
+    shift,
     ...limitsOf(node.clamp, output),
   };
+}
+
+/** The nearest integer; of two the even one. */
+function nearestEven(value: number): number {
+  const floor = Math.floor(value);
+  if (value - floor !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 function limitsOf(clamp: Clamp | null, { scale, zeroPoint }: IntegerScale): Pick<ConvStep, 'clamp' | 'low' | 'high'> {

@@ -1,7 +1,6 @@
 /** The long loops of the twin, in WebAssembly where there is memory for it. All numbers lie in one memory; addresses and steps are in bytes. */
 import { requantize } from './fixed-point.ts';
 import { kernelsBinary } from './kernels-binary.ts';
-import { addShift } from './plan.ts';
 
 /** What is used of WebAssembly: Node has it, but TypeScript only among the browser's types. */
 declare const WebAssembly: {
@@ -33,8 +32,7 @@ interface Loops {
   ): void;
   /**
    * Of each of `pixels` with `filters` sums of 32 bits, `stride` bytes from pixel to pixel, the activations, 16 bits each, without gaps, kept between
-   * `low` and `high`. A filter has five integers at `constants`: bias, multiplier, shift, half of 2^shift, and -1 where
-   * that is not zero.
+   * `low` and `high`. A filter has four integers at `constants`: bias, multiplier, shift, and half of 2^shift.
    */
   finish(
     sums: number,
@@ -46,11 +44,18 @@ interface Loops {
     high: number,
     output: number,
   ): void;
-  /**
-   * Adds `count` activations of two tensors, 16 bits each, to those of a third. At `constants` are multiplier, shift and half of 2^shift of the
-   * first, of the second, and of their sum.
-   */
-  add(a: number, b: number, count: number, constants: number, low: number, high: number, output: number): void;
+  /** Adds `count` activations of two tensors, 16 bits each, times their multipliers, and writes the sums over 2^shift. */
+  add(
+    a: number,
+    b: number,
+    count: number,
+    aMultiplier: number,
+    bMultiplier: number,
+    shift: number,
+    low: number,
+    high: number,
+    output: number,
+  ): void;
   /**
    * The largest of `rows` x `columns` pixels of `channels` activations, 16 bits each: pixels follow one another, rows begin `rowStep` bytes apart.
    */
@@ -112,19 +117,17 @@ export function createPlainKernels(bytes: number): Kernels {
     finish(from, pixels, stride, filters, constants, low, high, output) {
       for (let pixel = 0; pixel < pixels; pixel++) {
         for (let filter = 0; filter < filters; filter++) {
-          const constant = constants / 4 + 5 * filter;
+          const constant = constants / 4 + 4 * filter;
           const sum = sums[(from + pixel * stride) / 4 + filter]! + sums[constant]!;
           values[output / 2 + pixel * filters + filter] = between(requantize(sum, factorAt(constant + 1)), low, high);
         }
       }
     },
 
-    add(a, b, count, constants, low, high, output) {
-      const place = constants / 4;
+    add(a, b, count, aMultiplier, bMultiplier, shift, low, high, output) {
       for (let i = 0; i < count; i++) {
-        const first = requantize(values[a / 2 + i]! * 2 ** addShift, factorAt(place));
-        const second = requantize(values[b / 2 + i]! * 2 ** addShift, factorAt(place + 3));
-        values[output / 2 + i] = between(requantize(first + second, factorAt(place + 6)), low, high);
+        const sum = values[a / 2 + i]! * aMultiplier + values[b / 2 + i]! * bMultiplier;
+        values[output / 2 + i] = between((sum + 2 ** (shift - 1)) >> shift, low, high);
       }
     },
 

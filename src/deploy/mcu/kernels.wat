@@ -83,53 +83,41 @@
         (local.set $value
           (i32.wrap_i64
             (i64.shr_s
-              (i64.add
-                (i64.mul
-                  (i64.extend_i32_s (i32.add (i32.load (local.get $sum)) (i32.load (local.get $constant))))
-                  (i64.load32_s offset=4 (local.get $constant)))
-                (i64.const 0x40000000))
+              (i64.mul
+                (i64.extend_i32_s (i32.add (i32.load (local.get $sum)) (i32.load (local.get $constant))))
+                (i64.load32_s offset=4 (local.get $constant)))
               (i64.const 31))))
         (local.set $value
           (i32.shr_s
-            (i32.add
-              (i32.add (local.get $value) (i32.load offset=12 (local.get $constant)))
-              ;; Of negative numbers, halves go down; without a shift there are none.
-              (i32.and (i32.shr_s (local.get $value) (i32.const 31)) (i32.load offset=16 (local.get $constant))))
+            (i32.add (local.get $value) (i32.load offset=12 (local.get $constant)))
             (i32.load offset=8 (local.get $constant))))
         (local.set $value (select (local.get $low) (local.get $value) (i32.lt_s (local.get $value) (local.get $low))))
         (local.set $value (select (local.get $high) (local.get $value) (i32.gt_s (local.get $value) (local.get $high))))
         (i32.store16 (local.get $output) (local.get $value))
         (local.set $output (i32.add (local.get $output) (i32.const 2)))
         (local.set $sum (i32.add (local.get $sum) (i32.const 4)))
-        (local.set $constant (i32.add (local.get $constant) (i32.const 20)))
+        (local.set $constant (i32.add (local.get $constant) (i32.const 16)))
         (local.set $filter (i32.sub (local.get $filter) (i32.const 1)))
         (br_if $eachFilter (local.get $filter)))
       (local.set $sums (i32.add (local.get $sums) (local.get $stride)))
       (local.set $pixels (i32.sub (local.get $pixels) (i32.const 1)))
       (br_if $eachPixel (local.get $pixels))))
 
-  ;; Adds `count` activations of two tensors, 16 bits each, to those of a third. At `constants` are multiplier, shift and half of 2^shift of the
-  ;; first, of the second, and of their sum.
+  ;; Adds `count` activations of two tensors, 16 bits each, times their multipliers, and writes the sums over 2^shift, rounded to the nearest.
   (func (export "add")
-    (param $a i32) (param $b i32) (param $count i32) (param $constants i32) (param $low i32) (param $high i32) (param $output i32)
-    (local $value i32)
+    (param $a i32) (param $b i32) (param $count i32) (param $aMultiplier i32) (param $bMultiplier i32) (param $shift i32) (param $low i32)
+    (param $high i32) (param $output i32)
+    (local $value i32) (local $half i32)
+    (local.set $half (i32.shl (i32.const 1) (i32.sub (local.get $shift) (i32.const 1))))
     (loop $each
       (local.set $value
-        (call $scaled
+        (i32.shr_s
           (i32.add
-            (call $scaled
-              (i32.shl (i32.load16_s (local.get $a)) (i32.const 20))
-              (i32.load (local.get $constants))
-              (i32.load offset=4 (local.get $constants))
-              (i32.load offset=8 (local.get $constants)))
-            (call $scaled
-              (i32.shl (i32.load16_s (local.get $b)) (i32.const 20))
-              (i32.load offset=12 (local.get $constants))
-              (i32.load offset=16 (local.get $constants))
-              (i32.load offset=20 (local.get $constants))))
-          (i32.load offset=24 (local.get $constants))
-          (i32.load offset=28 (local.get $constants))
-          (i32.load offset=32 (local.get $constants))))
+            (i32.add
+              (i32.mul (i32.load16_s (local.get $a)) (local.get $aMultiplier))
+              (i32.mul (i32.load16_s (local.get $b)) (local.get $bMultiplier)))
+            (local.get $half))
+          (local.get $shift)))
       (i32.store16 (local.get $output) (call $between (local.get $value) (local.get $low) (local.get $high)))
       (local.set $a (i32.add (local.get $a) (i32.const 2)))
       (local.set $b (i32.add (local.get $b) (i32.const 2)))
@@ -174,23 +162,6 @@
           (local.set $output (i32.add (local.get $output) (i32.const 2)))
           (local.set $c (i32.sub (local.get $c) (i32.const 1)))))
       (br_if $eachGroup (local.get $c))))
-
-  ;; requantize of fixed-point.ts
-  (func $scaled (param $sum i32) (param $multiplier i32) (param $shift i32) (param $half i32) (result i32)
-    (local $high i32)
-    (local.set $high
-      (i32.wrap_i64
-        (i64.shr_s
-          (i64.add
-            (i64.mul (i64.extend_i32_s (local.get $sum)) (i64.extend_i32_s (local.get $multiplier)))
-            (i64.const 0x40000000))
-          (i64.const 31))))
-    (i32.shr_s
-      (i32.add
-        (i32.add (local.get $high) (local.get $half))
-        ;; Of negative numbers, halves go down; without a shift there are none.
-        (select (i32.const 0) (i32.shr_s (local.get $high) (i32.const 31)) (i32.eqz (local.get $shift))))
-      (local.get $shift)))
 
   (func $between (param $value i32) (param $low i32) (param $high i32) (result i32)
     (local.set $value (select (local.get $low) (local.get $value) (i32.lt_s (local.get $value) (local.get $low))))

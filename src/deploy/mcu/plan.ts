@@ -39,7 +39,6 @@ export interface ConvStep extends StepBase, Limits {
   /** One for each filter. */
   readonly weightScales: Float32Array;
   readonly bias: Int32Array;
-  /** Below 1/2, so that no shift goes to the left. */
   readonly factors: readonly FixedPoint[];
 }
 
@@ -55,15 +54,17 @@ export interface GlobalAverageStep extends StepBase {
   readonly factor: FixedPoint;
 }
 
-/** sum = sum of ((q - zero point) * 2^20) * factor of the input; output = sum * output factor + output zero point */
+/** output = sum of (q - zero point) * multiplier of the input over 2^shift, to the nearest, halves up, + output zero point */
 export interface AddStep extends StepBase, Limits {
   readonly kind: 'add';
-  readonly factors: readonly [FixedPoint, FixedPoint];
-  readonly outputFactor: FixedPoint;
+  /** Below 2^21. */
+  readonly multipliers: readonly [number, number];
+  /** 1 to 30. */
+  readonly shift: number;
 }
 
-/** Bits that sums are shifted by, so that the rounding of their terms does not matter. */
-export const addShift = 20;
+/** Of the larger multiplier of a sum: as XNNPACK has them. */
+export const addBits = 21;
 
 /** output = (q - zero point) * (q - zero point) * factor + output zero point */
 export interface MultiplyStep extends StepBase {

@@ -102,16 +102,22 @@ export function withFineSums(
   });
 }
 
+/** A little more than two, so that no factor rounds to 1/2. */
+const finer = 2.0001;
+/** What XNNPACK takes. */
+const largestAddFactor = 255;
+
 function leastScale(graph: Graph, node: GraphNode, scales: ReadonlyMap<string, IntegerScale>): number {
   const input = scales.get(node.inputs[0]!)!.scale;
   switch (node.kind) {
     case 'conv':
-      return 2 * input * largestWeightScale(node);
+      return finer * input * largestWeightScale(node);
     case 'globalAverage':
-      return (4 * input) / pixelsOf(extentOf(graph, node.inputs[0]!));
+      return (finer * input) / pixelsOf(extentOf(graph, node.inputs[0]!));
     case 'multiply':
-      return 2 * input * scales.get(node.inputs[1]!)!.scale;
+      return finer * input * scales.get(node.inputs[1]!)!.scale;
     case 'add':
+      return Math.max(input, scales.get(node.inputs[1]!)!.scale) / largestAddFactor;
     case 'maxPool':
     case 'avgPool':
     case 'concat':

@@ -33,7 +33,7 @@ const slack = 16;
 class Layout {
   readonly places = new Map<string, Place>();
   readonly weights = new Map<ConvStep, number>();
-  readonly constants = new Map<ConvStep | AddStep, number>();
+  readonly constants = new Map<ConvStep, number>();
   readonly sums: number;
   readonly bytes: number;
 
@@ -53,10 +53,9 @@ class Layout {
     }
     let widest = 0;
     for (const step of plan.steps) {
-      if (step.kind === 'add') this.constants.set(step, reserve(2 * 9));
       if (step.kind !== 'conv') continue;
       const { filters, rows, vectors } = runsOf(step);
-      this.constants.set(step, reserve(2 * 5 * filters));
+      this.constants.set(step, reserve(2 * 4 * filters));
       widest = Math.max(widest, (step.window.output[1] + 1) * filters);
       if (step.groups === 1) this.weights.set(step, reserve(filters * rows * vectors * 8));
     }
@@ -87,7 +86,7 @@ export function createTwin(plan: Plan, create: (bytes: number) => Kernels = crea
       case 'globalAverage':
         return globalAverage(step, input, output, values);
       case 'add':
-        return addition(step, inputs as [Place, Place], output, kernels, layout);
+        return addition(step, inputs as [Place, Place], output, kernels);
       case 'multiply':
         return product(step, inputs as [Place, Place], output, values);
       case 'concat':
@@ -144,7 +143,7 @@ function convolution(step: ConvStep, input: Place, output: Place, kernels: Kerne
   const { filters } = runsOf(step);
   const { sums } = layout;
   const constants = layout.constants.get(step)!;
-  const numbers = step.factors.flatMap((factor, i) => [step.bias[i]!, ...constantsOf(factor), factor.shift > 0 ? -1 : 0]);
+  const numbers = step.factors.flatMap((factor, i) => [step.bias[i]!, ...constantsOf(factor)]);
   new Int32Array(kernels.memory, 2 * constants).set(numbers);
   const [low, high] = [step.low - zeroPoint, step.high - zeroPoint];
   const first = placeOf(input, -padding[0], -padding[1]);
@@ -208,7 +207,7 @@ function groupedProductsOf(step: ConvStep, input: Place, { memory }: Kernels, la
 
 /** A multiplier, a shift, and half of 2^shift. */
 function constantsOf({ multiplier, shift }: FixedPoint): readonly [number, number, number] {
-  return [multiplier, shift, Math.floor(2 ** (shift - 1))];
+  return [multiplier, shift, 2 ** (shift - 1)];
 }
 
 function maxPool({ window }: PoolStep, input: Place, output: Place, { largest }: Kernels): () => void {
@@ -251,15 +250,13 @@ function globalAverage({ factor }: GlobalAverageStep, input: Place, output: Plac
   };
 }
 
-function addition(step: AddStep, [a, b]: readonly [Place, Place], output: Place, kernels: Kernels, layout: Layout): () => void {
-  const { factors, outputFactor, low, high } = step;
+function addition(step: AddStep, [a, b]: readonly [Place, Place], output: Place, kernels: Kernels): () => void {
+  const { multipliers, shift, low, high } = step;
   const { zeroPoint, extent } = output.tensor;
-  const constants = layout.constants.get(step)!;
-  new Int32Array(kernels.memory, 2 * constants).set([...factors, outputFactor].flatMap(constantsOf));
   return () => {
     for (let y = 0; y < extent.height; y++) {
       const [fromA, fromB, to] = [a, b, output].map((place) => 2 * placeOf(place, y, 0)) as [number, number, number];
-      kernels.add(fromA, fromB, extent.width * extent.channels, 2 * constants, low - zeroPoint, high - zeroPoint, to);
+      kernels.add(fromA, fromB, extent.width * extent.channels, ...multipliers, shift, low - zeroPoint, high - zeroPoint, to);
     }
   };
 }

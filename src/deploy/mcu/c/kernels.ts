@@ -47,32 +47,16 @@ static inline int32_t odd_bytes(int32_t bytes)
 #endif`,
   },
 
-  upperHalf: {
-    needs: ['simd'],
-    text: `/* a * b / 2^32, rounded to the nearest, halves up. */
-static inline int32_t upper_half(int32_t a, int32_t b)
-{
-#if defined(TWO_PRODUCTS) && defined(__GNUC__)
-    int32_t upper;
-    __asm__("smmulr %0, %1, %2" : "=r"(upper) : "r"(a), "r"(b));
-    return upper;
-#else
-    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
-#endif
-}`,
-  },
-
-  requantize: {
-    needs: ['upperHalf'],
+  scaled: {
+    needs: [],
     text: `/*
- * sum * multiplier / 2^(31 + shift), rounded in two steps as TensorFlow Lite's reference kernels and CMSIS-NN do: to the nearest of
- * sum * multiplier / 2^31, halves up, and that over 2^shift to the nearest, halves away from zero. Sums are below 2^30.
+ * sum * multiplier / 2^(31 + shift) to the nearest integer, halves up; half is half of 2^shift, and the shift at least 1, so that what is cut off
+ * first is of no matter. Sums are below 2^30.
  */
-static inline int32_t requantize(int32_t sum, int32_t multiplier, int shift)
+static inline int32_t scaled(int32_t sum, int32_t multiplier, int32_t half, int shift)
 {
-    const int32_t high = upper_half(2 * sum, multiplier);
-    const int32_t half = (int32_t)(((uint32_t)1 << shift) >> 1);
-    return (high + half - (high < 0 && shift > 0)) >> shift;
+    const int32_t high = (int32_t)((int64_t)(2 * sum) * multiplier >> 32);
+    return (high + half) >> shift;
 }`,
   },
 
@@ -85,7 +69,7 @@ static inline int32_t requantize(int32_t sum, int32_t multiplier, int shift)
   },
 
   convolution: {
-    needs: ['upperHalf', 'between'],
+    needs: ['scaled', 'between'],
     text: `/* A convolution, or a dense layer: its window covers the whole input. */
 typedef struct {
     int in_height, in_width, in_channels;
@@ -101,14 +85,7 @@ typedef struct {
     const int32_t *bias;     /* less the sum of the weights times the input's zero point */
     const int32_t *multipliers;
     const uint8_t *shifts;
-} convolution;
-
-/* requantize for the factors of filters, which are below 1/2: their shifts are at least 1, and half is half of 2^shift. */
-static inline int32_t scaled(int32_t sum, int32_t multiplier, int32_t half, int shift)
-{
-    const int32_t high = upper_half(2 * sum, multiplier);
-    return (high + half - (high < 0)) >> shift;
-}`,
+} convolution;`,
   },
 
   activation: {
@@ -449,47 +426,45 @@ static void average_pool(const pool *layer, const int8_t *in, int8_t *out)
   },
 
   globalAverage: {
-    needs: ['requantize', 'between'],
+    needs: ['scaled', 'between'],
     text: `static void global_average(const int8_t *in, int pixels, int channels, int32_t zero, int32_t multiplier, int shift,
                            int32_t out_zero, int8_t *out)
 {
+    const int32_t half = (int32_t)1 << (shift - 1);
     int channel, pixel;
     for (channel = 0; channel < channels; channel++) {
         int32_t sum = -pixels * zero;
         for (pixel = 0; pixel < pixels; pixel++) sum += in[pixel * channels + channel];
-        out[channel] = between(requantize(sum, multiplier, shift) + out_zero, -128, 127);
+        out[channel] = between(scaled(sum, multiplier, half, shift) + out_zero, -128, 127);
     }
 }`,
   },
 
   add: {
-    needs: ['requantize', 'between'],
+    needs: ['between'],
     text: `typedef struct {
     int32_t zeros[2], multipliers[2];
-    int shifts[2];
-    int32_t out_multiplier;
-    int out_shift;
+    int shift;
     int32_t out_zero, low, high;
 } addition;
 
-/* The inputs get 20 bits more, so that their rounding does not matter. */
+/* Multipliers have 21 bits, so that the sum fits into 32; what is left of the zero points and of rounding is the same for all. */
 static void add(const addition *layer, const int8_t *a, const int8_t *b, int length, int8_t *out)
 {
-    const int32_t a_zero = layer->zeros[0], a_multiplier = layer->multipliers[0];
-    const int32_t b_zero = layer->zeros[1], b_multiplier = layer->multipliers[1];
-    const int a_shift = layer->shifts[0], b_shift = layer->shifts[1], out_shift = layer->out_shift;
-    const int32_t out_multiplier = layer->out_multiplier, zero = layer->out_zero, low = layer->low, high = layer->high;
+    const int32_t a_multiplier = layer->multipliers[0], b_multiplier = layer->multipliers[1];
+    const int32_t zero = layer->out_zero, low = layer->low, high = layer->high;
+    const int shift = layer->shift;
+    const int32_t start = ((int32_t)1 << (shift - 1)) - layer->zeros[0] * a_multiplier - layer->zeros[1] * b_multiplier;
     int i;
     for (i = 0; i < length; i++) {
-        const int32_t first = requantize((a[i] - a_zero) * ((int32_t)1 << 20), a_multiplier, a_shift);
-        const int32_t second = requantize((b[i] - b_zero) * ((int32_t)1 << 20), b_multiplier, b_shift);
-        out[i] = between(requantize(first + second, out_multiplier, out_shift) + zero, low, high);
+        const int32_t sum = start + a[i] * a_multiplier + b[i] * b_multiplier;
+        out[i] = between((sum >> shift) + zero, low, high);
     }
 }`,
   },
 
   multiply: {
-    needs: ['requantize', 'between'],
+    needs: ['scaled', 'between'],
     text: `typedef struct {
     int32_t zeros[2];
     int32_t multiplier;
@@ -500,11 +475,12 @@ static void add(const addition *layer, const int8_t *a, const int8_t *b, int len
 /* The second has as many pixels as the first, or one. */
 static void multiply(const product *layer, const int8_t *a, const int8_t *b, int pixels, int channels, int b_stride, int8_t *out)
 {
+    const int32_t half = (int32_t)1 << (layer->shift - 1);
     int pixel, channel;
     for (pixel = 0; pixel < pixels; pixel++, a += channels, b += b_stride, out += channels) {
         for (channel = 0; channel < channels; channel++) {
             const int32_t value = (a[channel] - layer->zeros[0]) * (b[channel] - layer->zeros[1]);
-            out[channel] = between(requantize(value, layer->multiplier, layer->shift) + layer->out_zero, -128, 127);
+            out[channel] = between(scaled(value, layer->multiplier, half, layer->shift) + layer->out_zero, -128, 127);
         }
     }
 }`,

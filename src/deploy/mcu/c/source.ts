@@ -196,15 +196,14 @@ function writeStep(step: Step, id: string, options: CodeOptions): StepCode {
     }
     case 'add': {
       const [a, b] = inputs as [PlanTensor, PlanTensor];
-      const { factors, outputFactor, low, high } = step;
+      const { low, high } = step;
       const pair = (values: readonly number[]) => `{${values.join(', ')}}`;
       const zeros = pair([a.zeroPoint, b.zeroPoint]);
-      const multipliers = pair(factors.map(({ multiplier }) => multiplier));
-      const shifts = pair(factors.map(({ shift }) => shift));
-      const rest = [outputFactor.multiplier, outputFactor.shift, output.zeroPoint, low, high];
+      const multipliers = pair(step.multipliers);
+      const rest = [step.shift, output.zeroPoint, low, high];
       return {
         comment: `${step.name}: sum, ${sizes}${clampText(step)}`,
-        constants: `static const addition ${id}_layer = {${zeros}, ${multipliers}, ${shifts}, ${rest.join(', ')}};`,
+        constants: `static const addition ${id}_layer = {${zeros}, ${multipliers}, ${rest.join(', ')}};`,
         call: `add(&${id}_layer, ${from[0]}, ${from[1]}, ${elementsOf(output.extent)}, ${to});`,
         kernels: ['add'],
       };
