@@ -52,7 +52,10 @@ export function recordRun(root: string, options: RecordedRun): string {
     writeFileSync(join(path, name), `${JSON.stringify(value)}\n`);
   };
   const step = Math.floor(share * config.steps);
-  const lines = metricsOf(config, step, options);
+  const layers = classifier.network.layers
+    .filter(({ kind }) => kind === 'conv' || kind === 'dense')
+    .map(({ name: layer }) => layer);
+  const lines = metricsOf(config, step, layers, options);
   const accuracy = accuracyAt(config, step, options);
   write('config.json', config);
   for (const [name, record] of Object.entries(recordOfClassifier(classifier))) write(name, record);
@@ -111,7 +114,7 @@ export function metricsLine(step: number, metrics: Readonly<Record<string, numbe
   return `${JSON.stringify({ step, time: timeAt(step), ...metrics })}\n`;
 }
 
-function metricsOf(config: TrainingConfig, steps: number, options: RecordedRun): string[] {
+function metricsOf(config: TrainingConfig, steps: number, layers: readonly string[], options: RecordedRun): string[] {
   const { records = 40, evaluations = 10 } = options;
   const trained = Array.from({ length: records }, (_, i) => {
     const step = Math.ceil(((i + 1) * steps) / records);
@@ -123,6 +126,12 @@ function metricsOf(config: TrainingConfig, steps: number, options: RecordedRun):
         'train/weightDecayLoss': round(0.1 + 0.00001 * i),
         'train/learningRate': config.learningRate,
         'train/imagesPerSecond': round(config.batchSize / secondsPerStep + 10 * noise),
+        ...Object.fromEntries(
+          layers.flatMap((layer, k) => [
+            [`weightNorm/${layer}`, round(5 + k + step / config.steps)],
+            [`gradientNorm/${layer}`, round((1 + k) * Math.exp((-3 * step) / config.steps) + noise)],
+          ]),
+        ),
       }),
     };
   });

@@ -170,7 +170,7 @@ const views = {
   'runs in groups': { path: 'runs?group=model.lrn&runs=0:tuto/1+1:tuto/2+2:tuto/3+3:tuto/4+4:tuto/6', shows: '95% interval' },
   studies: { path: 'studies', shows: 'A first study of tuto' },
   study: { path: 'study/quick-start', shows: 'What each change buys' },
-  'a run': { path: 'run/squeeze1%2F1', shows: 'learning rate' },
+  'a run': { path: 'run/squeeze1%2F1', shows: 'gradient norm by layer' },
   'right and wrong': { path: 'run/squeeze1%2F1?tab=mistakes', shows: 'Most often confused' },
   filters: { path: 'run/squeeze1%2F1?tab=filters', shows: 'step 1,000' },
   activations: { path: 'run/squeeze1%2F1?tab=activations&image=7', shows: '3 × 24 × 24' },

@@ -102,6 +102,17 @@ describe('a run', () => {
       // Of the step that was taken, not of the next one.
       'train/learningRate': expect.closeTo(steps[to - 1]!.learningRate, 9) as number,
       'train/imagesPerSecond': expect.closeTo((1000 * (to - from) * 4) / ms, 9) as number,
+      ...Object.fromEntries(
+        [...steps[to - 1]!.tensors].flatMap(([name, values]) => {
+          const layer = /^(\w+)\.weight$/.exec(name)?.[1];
+          if (layer === undefined) return [];
+          const gradient = expect.any(Number) as number;
+          return [
+            [`weightNorm/${layer}`, expect.closeTo(Math.hypot(...values), 3) as number],
+            [`gradientNorm/${layer}`, gradient],
+          ];
+        }),
+      ),
     });
     const records = recordsOf(result.run);
     expect(records.filter((one) => 'train/loss' in one)).toEqual([

@@ -4,6 +4,7 @@ import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
 import { trainingPreprocessing } from './classifier.ts';
 import { letEventsIn } from './events.ts';
+import { layerNorms } from './layer-norms.ts';
 import { createRunEvaluation } from './run-evaluation.ts';
 import type { TrainResult } from './train-options.ts';
 import type { TrainingUnderWay } from './training-start.ts';
@@ -80,6 +81,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
           'train/learningRate': learningRate,
           'train/imagesPerSecond': imagesPerSecond,
           ...collective.metrics(windowSteps),
+          ...(collective.rank === 0 && layerNorms(plan.parameters)),
         });
         steppingMs += windowMs;
         windowLoss = windowSteps = windowMs = 0;

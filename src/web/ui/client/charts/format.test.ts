@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ago, compact, duration, formatValue } from './format.ts';
+import { ago, compact, duration, formatValue, metricTitle } from './format.ts';
 
 test('numbers of any size in a few digits', () => {
   const cases: readonly (readonly [number, string])[] = [
@@ -33,4 +33,9 @@ test('fractions in percent', () => {
   expect(formatValue('test/accuracy', 0.8123)).toBe('81.23%');
   expect(formatValue('train/loss', 0.8123)).toBe('0.812');
   expect(formatValue('train/loss', NaN)).toBe('–');
+});
+
+test('metrics in words', () => {
+  const titles = ['train/loss', 'weightNorm/conv1', 'gradientNorm/a/b', 'otherNorm/x', 'constructor'].map(metricTitle);
+  expect(titles).toEqual(['training loss', 'weight norm of conv1', 'gradient norm of a/b', 'otherNorm/x', 'constructor']);
 });

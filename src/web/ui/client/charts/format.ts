@@ -70,7 +70,12 @@ const metricWords: Readonly<Record<string, string>> = {
   'val/rawLoss': 'validation loss, raw weights',
 };
 
+const layerWords: Readonly<Record<string, string>> = { weightNorm: 'weight norm', gradientNorm: 'gradient norm' };
+
 /** A metric in words; one that is not known here by its key. */
 export function metricTitle(key: string): string {
-  return metricWords[key] ?? key;
+  const [, kind = '', layer = ''] = /^(\w+Norm)\/(.+)$/.exec(key) ?? [];
+  const words = Object.hasOwn(layerWords, kind) ? layerWords[kind] : undefined;
+  if (words !== undefined) return `${words} of ${layer}`;
+  return Object.hasOwn(metricWords, key) ? metricWords[key]! : key;
 }

@@ -167,14 +167,38 @@ function RunFacts({ row }: { readonly row: RunRow }) {
   );
 }
 
+interface ChartOfRun {
+  readonly title: string;
+  readonly keys: readonly string[];
+  /** What the lines are called; default: their metrics. */
+  readonly labelOf?: (key: string) => string;
+}
+
 /** What belongs together in one chart. */
-const combined: readonly { readonly title: string; readonly keys: readonly string[] }[] = [
+const combined: readonly ChartOfRun[] = [
   { title: 'accuracy', keys: ['test/accuracy', 'val/accuracy', 'test/rawAccuracy', 'val/rawAccuracy'] },
   { title: 'loss', keys: ['train/loss', 'test/loss', 'val/loss', 'test/rawLoss', 'val/rawLoss'] },
   { title: 'learning rate', keys: ['train/learningRate'] },
   { title: 'weight decay loss', keys: ['train/weightDecayLoss'] },
   { title: 'images a second', keys: ['train/imagesPerSecond'] },
 ];
+
+/** A line for each layer. */
+const byLayer = [
+  { title: 'gradient norm by layer', prefix: 'gradientNorm/' },
+  { title: 'weight norm by layer', prefix: 'weightNorm/' },
+] as const;
+
+function chartsOf(keys: readonly string[]): readonly ChartOfRun[] {
+  const layered = byLayer.map(({ title, prefix }) => ({
+    title,
+    keys: keys.filter((key) => key.startsWith(prefix)),
+    labelOf: (key: string) => key.slice(prefix.length),
+  }));
+  const charts = [...combined, ...layered];
+  const known = new Set(charts.flatMap((chart) => chart.keys));
+  return [...charts, ...keys.filter((key) => !known.has(key)).map((key) => ({ title: metricTitle(key), keys: [key] }))];
+}
 
 function RunCharts({ place, row }: { readonly place: Place; readonly row: RunRow }) {
   const { curves } = useApp();
@@ -183,8 +207,7 @@ function RunCharts({ place, row }: { readonly place: Place; readonly row: RunRow
   const [zoom, setZoom] = useState<Range>();
   const axis = xAxes.find((each) => each === place.choices.get('x')) ?? 'step';
   const keys = curves.of(row.id)?.keys ?? [];
-  const known = new Set(combined.flatMap((group) => group.keys));
-  const charts = [...combined, ...keys.filter((key) => !known.has(key)).map((key) => ({ title: metricTitle(key), keys: [key] }))];
+  const charts = chartsOf(keys);
   const wanted = charts.flatMap((chart) => chart.keys);
   useEffect(() => {
     curves.show([row.id], wanted);
@@ -194,7 +217,7 @@ function RunCharts({ place, row }: { readonly place: Place; readonly row: RunRow
   const drawn = useMemo(
     () =>
       charts
-        .map((chart) => ({ ...chart, lines: linesOf(row, chart.keys, { curves, axis, palette }) }))
+        .map((chart) => ({ ...chart, lines: linesOf(row, chart, { curves, axis, palette }) }))
         .filter(({ lines }) => lines.length > 0),
     [version, row.id, axis, palette, keys.length],
   );
@@ -244,7 +267,7 @@ interface LineOptions {
   readonly palette: readonly string[];
 }
 
-function linesOf(row: RunRow, keys: readonly string[], { curves, axis, palette }: LineOptions): Line[] {
+function linesOf(row: RunRow, { keys, labelOf = metricTitle }: ChartOfRun, { curves, axis, palette }: LineOptions): Line[] {
   const scale = scaleOf(axis, row.choices);
   if (scale === undefined) return [];
   return keys.flatMap((key, i): Line[] => {
@@ -252,8 +275,8 @@ function linesOf(row: RunRow, keys: readonly string[], { curves, axis, palette }
     if (curve === undefined || curve.points === 0) return [];
     const line = {
       id: key,
-      label: metricTitle(key),
-      colour: palette[i % palette.length]!,
+      label: labelOf(key),
+      colour: keys.length > palette.length ? alongRainbow(i / (keys.length - 1)) : palette[i]!,
       dash: [],
       x: placesOf(curve, scale),
       y: Float64Array.from(curve.mean),
@@ -266,6 +289,11 @@ interface MistakesProps {
   readonly id: string;
   readonly evaluation: ShownEvaluation;
   readonly place: Place;
+}
+
+/** From blue to red, for more lines than there are colours to tell apart: neighbours are layers that follow each other. */
+function alongRainbow(share: number): string {
+  return `hsl(${Math.round(220 - 220 * share)} 65% 48%)`;
 }
 
 function Mistakes({ id, evaluation, place }: MistakesProps) {
