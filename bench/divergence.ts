@@ -16,7 +16,9 @@ import { parseArgs } from 'node:util';
 import { singleProcess } from '../src/cluster/collective.ts';
 import { splitOf } from '../src/data/image-set.ts';
 import { createTrainingLoader } from '../src/data/loader.ts';
+import type { Labels } from '../src/data/dataset.ts';
 import { loadDataset } from '../src/data/registry.ts';
+import { sidesOf } from '../src/util/image-size.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
@@ -65,7 +67,7 @@ if (latest === undefined) throw new Error(`${runName(run)} has no checkpoint`);
 const checkpoint = loadCheckpoint(latest.path);
 
 /** Trains from the checkpoint until the loss explodes or `until`, the last step to take. */
-async function replay(until: number, onBatch?: (inputs: Float32Array, labels: Uint8Array) => void): Promise<Step[]> {
+async function replay(until: number, onBatch?: (inputs: Float32Array, labels: Labels) => void): Promise<Step[]> {
   trainer.restore(checkpoint.tensors, checkpoint.step, runName(run));
   const loader = createTrainingLoader({
     images: splitOf(dataset, 'train', config.val),
@@ -116,13 +118,13 @@ await replay(exploded, (batchInputs, batchLabels) => {
 const decays = new Map(decayedParameters(arena, config).map(({ entry, coefficient }) => [entry.spec.name, coefficient]));
 const scratch = mkdtempSync(join(tmpdir(), 'ablate-divergence-'));
 const batches = {
-  inputs: { shape: [last, config.batchSize, dataset.shape[0], inputSize, inputSize], data: inputs },
+  inputs: { shape: [last, config.batchSize, dataset.shape[0], ...sidesOf(inputSize)], data: inputs },
   labels: { shape: [last, config.batchSize], data: labels },
 };
 writeFileSync(join(scratch, 'steps.safetensors'), encodeSafetensors(new Map([...weights, ...Object.entries(batches)]), {}));
 const question = {
   model: config.model,
-  size: inputSize,
+  size: sidesOf(inputSize)[0],
   learningRate: config.learningRate,
   decays: [...weights.keys()].map((name) => decays.get(name) ?? 0),
 };

@@ -111,7 +111,7 @@ describe('label', () => {
     ['text.png', () => Buffer.from('this is no image'), 'is not an image, and must be PNG, JPEG or WebP'],
     ['truncated.png', () => png(64, 64).subarray(0, 3000), 'cannot be decoded'],
     ['empty.png', () => new Uint8Array(), 'is empty (0 bytes)'],
-    ['small.png', () => png(40, 23), 'is 40x23 pixels, and the network sees 24x24'],
+    ['small.png', () => png(40, 23), 'is 23x40 pixels (height x width), and the network sees 24x24'],
     ['huge.png', hugePng, 'has 100 megapixels, and at most 64 megapixels are read'],
     [
       'drawing.svg',

@@ -8,6 +8,7 @@ import type { ConfigOverrides } from '../src/train/config-schema.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
 import { tensorsOf } from '../src/train/weights.ts';
 import { freeze, type Frozen } from '../src/deploy/freeze.ts';
+import { inputSizeFor, sidesOf } from '../src/util/image-size.ts';
 
 /**
  * Freezes an untrained network.
@@ -17,8 +18,8 @@ import { freeze, type Frozen } from '../src/deploy/freeze.ts';
  */
 export async function freezeUntrained(engine: Engine, keys: ConfigOverrides & { readonly model: string }): Promise<Frozen> {
   const config = resolveConfig({ inputSize: modelDefinition(keys.model).defaultInputSize, ...keys });
-  const side = config.inputSize === 'full' ? 32 : config.inputSize;
-  const classifier = createClassifier(config, { shape: [3, side, side], classes: cifar10Classes });
+  const sides = sidesOf(inputSizeFor(config.inputSize, [32, 32]));
+  const classifier = createClassifier(config, { shape: [3, ...sides], classes: cifar10Classes });
   const plan = engine.compileInference(classifier.network, { batchSize: 1 });
   try {
     initializeParameters(plan.parameters, config.seed, config.initializer);

@@ -4,6 +4,7 @@
  * loader's own function of (seed, step).
  */
 import type { Dataset } from '../src/data/dataset.ts';
+import { inputSizeFor, sidesOf } from '../src/util/image-size.ts';
 import { createFill } from '../src/data/fill.ts';
 import type { Standardization } from '../src/data/preprocessing.ts';
 import { splitOf } from '../src/data/image-set.ts';
@@ -37,10 +38,11 @@ export interface PlainOptions {
 
 /** All steps of the run that the configuration describes. */
 export function plainTraining(config: TrainingConfig, dataset: Dataset, options: PlainOptions = {}): PlainStep[] {
-  const side = config.inputSize === 'full' ? Math.min(dataset.shape[1], dataset.shape[2]) : config.inputSize;
+  const inputSize = inputSizeFor(config.inputSize, [dataset.shape[1], dataset.shape[2]]);
+  const [height, width] = sidesOf(inputSize);
   const network = buildModel(config.model, {
     settings: config.modelSettings,
-    input: [dataset.shape[0], side, side],
+    input: [dataset.shape[0], height, width],
     classes: dataset.classes.length,
   });
   const plan = referenceEngine.compileTraining(network, { batchSize: config.batchSize });
@@ -61,7 +63,7 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     images: splitOf(dataset, 'train', config.val),
     shape: dataset.shape,
     preprocessing: {
-      inputSize: side,
+      inputSize,
       standardization: constantsOf(config.standardization, dataset.shape[0]),
       ...(config.augment && { augmentation: config.augmentation }),
     },
@@ -92,7 +94,7 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     }
     const t = startsOver ? step % roundLength : step;
     const batch = {
-      inputs: new Float32Array(config.batchSize * dataset.shape[0] * side * side),
+      inputs: new Float32Array(config.batchSize * dataset.shape[0] * height * width),
       labels: new Uint8Array(config.batchSize),
       mixed: { labels: new Uint8Array(config.batchSize), share: new Float64Array(1) },
     };

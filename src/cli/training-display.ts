@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 import type { Collective } from '../cluster/collective.ts';
 import type { Engine } from '../engine/engine.ts';
 import { countParameters } from '../nn/network.ts';
+import { sameShape } from '../nn/shape.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { watchContention } from '../train/thread-contention.ts';
 import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train-options.ts';
@@ -90,16 +91,19 @@ function shortEvaluation({ split, weights, accuracy }: WeightsEvaluation): strin
 }
 
 function introduction(
-  { run, network, step, memoryBytes }: TrainStart,
+  { run, network, imageShape, step, memoryBytes }: TrainStart,
   config: TrainingConfig,
   { worldSize }: Collective,
   { description, threads }: Engine,
 ): string[] {
   const parameters = formatCount(countParameters(network.parameters));
-  const { model, dataset, recipe, batchSize, seed } = config;
+  const { model, dataset, recipe, batchSize, seed, augment, augmentation } = config;
   const processes = worldSize === 1 ? '' : `${worldSize} processes with `;
+  const cropped = sameShape(network.inputShape, imageShape)
+    ? ''
+    : ` (cropped from ${imageShape.slice(1).join('x')}${augment && augmentation.randomCrop ? ', at random places while training' : ''})`;
   return [
-    `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}`,
+    `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}${cropped}`,
     `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${processes}${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
     `computing with ${description}`,
     ...(run === undefined ? [] : [`${step > 0 ? `continuing after step ${step}` : 'recording'} in ${shortPath(run.path)}`]),

@@ -9,12 +9,13 @@
  * The numbers are stored (by Atomics.store itself) and compared modulo 2^32, so that a loader never runs out of them.
  */
 import { requireMemory } from '../util/limits.ts';
+import type { Labels } from './dataset.ts';
 
 /** Sizes and memory of the ring, as sent to the workers. */
 export interface BatchRing {
   readonly slots: number;
   readonly batchSize: number;
-  /** Numbers in one example: C * S * S. */
+  /** Numbers in one example: C * H * W. */
   readonly inputLength: number;
   /** Whether slots also have the labels of the examples that theirs are mixed with. */
   readonly mixed: boolean;
@@ -25,8 +26,8 @@ const alignment = 64;
 const cells = { released: 0, waiting: 1, ready: 2 };
 
 export function createRing(slots: number, batchSize: number, inputLength: number, mixed = false): BatchRing {
-  const labelBytes = aligned(batchSize) + (mixed ? aligned(batchSize) + alignment : 0);
-  const size = controlBytes(slots) + slots * (inputBytes(batchSize, inputLength) + labelBytes);
+  const mixedBytes = mixed ? labelBytes(batchSize) + alignment : 0;
+  const size = controlBytes(slots) + slots * (inputBytes(batchSize, inputLength) + labelBytes(batchSize) + mixedBytes);
   requireMemory(size, `batchSize (=${batchSize})`, 'use smaller batches');
   return { slots, batchSize, inputLength, mixed, memory: new SharedArrayBuffer(size) };
 }
@@ -34,23 +35,23 @@ export function createRing(slots: number, batchSize: number, inputLength: number
 /** Views of one slot: `[batchSize, inputLength]` inputs and `[batchSize]` labels, each starting at a multiple of 64 bytes. */
 export interface Slot {
   readonly inputs: Float32Array;
-  readonly labels: Uint8Array;
+  readonly labels: Labels;
   /** Where examples are mixed in pairs: `[batchSize]` labels of the second ones, and their share, one number. */
-  readonly mixed?: { readonly labels: Uint8Array; readonly share: Float64Array } | undefined;
+  readonly mixed?: { readonly labels: Labels; readonly share: Float64Array } | undefined;
 }
 
 export function slotViews(ring: BatchRing): Slot[] {
   const { slots, batchSize, inputLength, mixed, memory } = ring;
   const stride = inputBytes(batchSize, inputLength);
   const firstLabels = controlBytes(slots) + slots * stride;
-  const firstOthers = firstLabels + slots * aligned(batchSize);
-  const firstShare = firstOthers + slots * aligned(batchSize);
+  const firstOthers = firstLabels + slots * labelBytes(batchSize);
+  const firstShare = firstOthers + slots * labelBytes(batchSize);
   return Array.from({ length: slots }, (_, slot) => ({
     inputs: new Float32Array(memory, controlBytes(slots) + slot * stride, batchSize * inputLength),
-    labels: new Uint8Array(memory, firstLabels + slot * aligned(batchSize), batchSize),
+    labels: new Uint16Array(memory, firstLabels + slot * labelBytes(batchSize), batchSize),
     ...(mixed && {
       mixed: {
-        labels: new Uint8Array(memory, firstOthers + slot * aligned(batchSize), batchSize),
+        labels: new Uint16Array(memory, firstOthers + slot * labelBytes(batchSize), batchSize),
         share: new Float64Array(memory, firstShare + slot * alignment, 1),
       },
     }),
@@ -115,6 +116,10 @@ function controlBytes(slots: number): number {
 
 function inputBytes(batchSize: number, inputLength: number): number {
   return aligned(4 * batchSize * inputLength);
+}
+
+function labelBytes(batchSize: number): number {
+  return aligned(Uint16Array.BYTES_PER_ELEMENT * batchSize);
 }
 
 function aligned(bytes: number): number {

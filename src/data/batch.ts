@@ -1,9 +1,11 @@
+import type { Labels } from './dataset.ts';
+
 /** A batch ready for a network, in shared memory that the loader owns: valid until the next call of `next` or `dispose`. */
 export interface Batch {
-  /** `[batchSize, C, S, S]` float32 over a SharedArrayBuffer; for a last partial batch the rows from `count` on are unspecified. */
+  /** `[batchSize, C, H, W]` float32 over a SharedArrayBuffer; for a last partial batch the rows from `count` on are unspecified. */
   readonly inputs: Float32Array;
   /** `[batchSize]` class indices; entries from `count` on are unspecified. */
-  readonly labels: Uint8Array;
+  readonly labels: Labels;
   /** Where examples are mixed in pairs, what the second of each pair is. */
   readonly mixed?: MixedLabels | undefined;
   /** Examples in this batch. */

@@ -26,7 +26,7 @@ import { DataError, messageOf, type AblateError } from '../util/errors.ts';
 import { downloadCifar10, type Patience } from './cifar10-download.ts';
 import { cifar10Files } from './cifar10-files.ts';
 import { findCifar10, loadCifar10, verifyCifar10 } from './cifar10.ts';
-import type { DataProgress } from './dataset.ts';
+import type { DataProgress, Labels } from './dataset.ts';
 import { skippable } from '../../test/skippable.ts';
 
 /** Tests on the real data run where $ABLATE_DATA_DIR says where it is, and are reported as skipped elsewhere. */
@@ -239,7 +239,7 @@ withRealData(skippable('the real data: counts, class balance, first labels, fing
     const perClass = Array.from({ length: 10 }, (_, label) => set.labels.filter((each) => each === label).length);
     expect(perClass).toEqual(Array(10).fill(count / 10));
   }
-  const named = (labels: Uint8Array): string[] => [...labels.subarray(0, 5)].map((label) => dataset.classes[label]!);
+  const named = (labels: Labels): string[] => [...labels.subarray(0, 5)].map((label) => dataset.classes[label]!);
   expect(named(dataset.train.labels)).toEqual(['frog', 'truck', 'truck', 'deer', 'automobile']);
   expect(named(dataset.test.labels)).toEqual(['cat', 'ship', 'ship', 'airplane', 'frog']);
   // The published mean of the training images, per channel.

@@ -4,20 +4,26 @@ export interface ImageSet {
   /** `[count, C, H, W]`, 0-255, over a SharedArrayBuffer. */
   readonly images: Uint8Array;
   /** `[count]`, class indices, over a SharedArrayBuffer. */
-  readonly labels: Uint8Array;
+  readonly labels: Labels;
 }
+
+/** Class indices: of more than 256 classes, two bytes each. */
+export type Labels = Uint8Array | Uint16Array;
+
+/** Classes that labels can tell apart. A confusion matrix of so many takes 130 MB. */
+export const mostClasses = 4096;
 
 export type SplitName = 'train' | 'val' | 'test';
 
 export interface Dataset {
-  /** As given on the command line: `cifar10`, `synthetic`, `images:<folder>`. */
+  /** As given on the command line: `cifar10`, `synthetic`, `images:<folder>?size=96`. */
   readonly name: string;
   readonly classes: readonly string[];
   /** `[C, H, W]` of the stored images. */
   readonly shape: readonly [channels: number, height: number, width: number];
   /** Whether the images are generated; every report must say so. */
   readonly synthetic: boolean;
-  /** sha256 over all images and labels: two runs are comparable only if it is the same. */
+  /** sha256 over all images and labels, and what they were made with: two runs are comparable only if it is the same. */
   readonly fingerprint: string;
   readonly train: ImageSet;
   readonly test: ImageSet;

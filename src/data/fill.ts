@@ -1,4 +1,5 @@
 /** What a worker writes into each batch: which examples, and how they are transformed. Pure functions of the batch's number. */
+import { sidesOf } from '../util/image-size.ts';
 import { permutation, streamKey } from '../util/random.ts';
 import type { Slot } from './batch-ring.ts';
 import type { ImageSet } from './dataset.ts';
@@ -93,7 +94,7 @@ function mixedFill(
   augmentation: Augmentation,
   writeExample: WriteExample,
 ): (n: number, slot: Slot) => void {
-  const sides = [preprocessing.inputSize, preprocessing.inputSize] as const;
+  const sides = sidesOf(preprocessing.inputSize);
   const inputShape = [shape[0], ...sides] as const;
   const inputLength = shape[0] * sides[0] * sides[1];
   const wholeBatch = batchSize * worldSize;

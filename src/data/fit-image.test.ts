@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
 import { uint32 } from '../util/random.ts';
-import { fitToSquare, type Picture } from './fit-image.ts';
+import { fitPicture, type Picture } from './fit-image.ts';
 
 function noise(width: number, height: number): Picture {
   return { width, height, channels: 3, samples: Uint8Array.from({ length: width * height * 3 }, (_, i) => uint32(5, i)) };
 }
+
+const fitToSquare = (picture: Picture, side: number): Uint8Array => fitPicture(picture, [3, side, side]);
 
 test('an image of the right size is copied', () => {
   const picture = noise(32, 32);
@@ -75,4 +77,24 @@ test('of a tall picture the middle is taken, the odd row at the bottom is left',
 
 test('halves are rounded up', () => {
   expect(fitToSquare(striped([0, 1], 'columns', 2), 1)[0]).toBe(1);
+});
+
+test('for a rectangle, the largest centred part of its shape is taken', () => {
+  const picture = noise(9, 5);
+  // Twice as wide as high: 9 x 4 or 5 (of 4.5, rounded) rows, all columns; here without scaling of the columns.
+  const part = fitPicture(picture, [3, 5, 9]);
+  expect(part).toEqual(picture.samples);
+  const wide = fitPicture(noise(8, 6), [3, 4, 8]);
+  expect(wide).toEqual(noise(8, 6).samples.subarray(8 * 3, 5 * 8 * 3));
+  const high = fitPicture(noise(6, 4), [3, 4, 2]);
+  for (let y = 0; y < 4; y++) {
+    expect(high.subarray(y * 6, y * 6 + 6)).toEqual(noise(6, 4).samples.subarray((y * 6 + 2) * 3, (y * 6 + 4) * 3));
+  }
+});
+
+test('grey is 0.299 red, 0.587 green and 0.114 blue; what is grey stays as it is', () => {
+  const colours = { width: 3, height: 1, channels: 3, samples: Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255) } as const;
+  expect([...fitPicture(colours, [1, 1, 3])]).toEqual([76, 150, 29]);
+  const greys = { width: 256, height: 1, channels: 4, samples: Uint8Array.from({ length: 1024 }, (_, i) => i >> 2) } as const;
+  expect([...fitPicture(greys, [1, 1, 256])]).toEqual([...Array(256).keys()]);
 });

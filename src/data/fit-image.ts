@@ -1,6 +1,7 @@
 /**
- * Scales a picture to the images that a network was trained on: the largest centred square, scaled to `size` x `size`. Plain arithmetic
- * in a fixed order, so that Node and browsers get the same bytes from the same pixels; libraries and canvases each scale their own way.
+ * Scales a picture to the images that a network was trained on: the largest centred part of their height to width, scaled to their size, in colour
+ * or grey as they are. Plain arithmetic in a fixed order, so that Node and browsers get the same bytes from the same pixels; libraries and canvases
+ * each scale their own way.
  */
 
 export interface Picture {
@@ -18,25 +19,36 @@ interface Mixture {
   readonly weights: Float64Array;
 }
 
+/** Part of colour in grey, in thousandths: ITU-R BT.601, of the values as stored. A picture that is grey keeps its values. */
+const greyWeights = [299, 587, 114] as const;
+
 /**
- * The central square of a picture as `[size, size, 3]` bytes. A picture of exactly that size is copied; others are filtered with a
- * triangle as wide as two output pixels (or two input pixels, where it is enlarged): what "bilinear with antialiasing" means elsewhere.
+ * A picture as `[height, width, channels]` bytes. Nothing is distorted: of a picture that is too wide or too high, both ends are cut off alike. A
+ * picture of exactly that size is copied; others are filtered with a triangle as wide as two output pixels (or two input pixels, where it is
+ * enlarged): what "bilinear with antialiasing" means elsewhere.
+ *
+ * @param shape `[C, H, W]` to be had: 1 channel for grey, 3 for colour
  */
-export function fitToSquare(picture: Picture, size: number): Uint8Array {
-  const { width, height, channels, samples } = picture;
-  const side = Math.min(width, height);
-  const columns = mixtures(Math.floor((width - side) / 2), side, size);
-  const rows = mixtures(Math.floor((height - side) / 2), side, size);
+export function fitPicture(
+  { width, height, channels, samples }: Picture,
+  [outputChannels, outputHeight, outputWidth]: readonly [channels: number, height: number, width: number],
+): Uint8Array {
+  const isWide = width * outputHeight >= height * outputWidth;
+  const partWidth = isWide ? Math.max(1, Math.round((height * outputWidth) / outputHeight)) : width;
+  const partHeight = isWide ? height : Math.max(1, Math.round((width * outputHeight) / outputWidth));
+  const columns = mixtures(Math.floor((width - partWidth) / 2), partWidth, outputWidth);
+  const rows = mixtures(Math.floor((height - partHeight) / 2), partHeight, outputHeight);
   const top = rows[0]!.first;
-  const last = rows[size - 1]!;
+  const last = rows[outputHeight - 1]!;
   const bottom = last.first + last.weights.length;
 
   // First along the rows, then along the columns.
-  const narrow = new Float64Array((bottom - top) * size * 3);
+  const rowLength = outputWidth * 3;
+  const narrow = new Float64Array((bottom - top) * rowLength);
   for (let y = top; y < bottom; y++) {
-    for (let x = 0; x < size; x++) {
+    for (let x = 0; x < outputWidth; x++) {
       const { first, weights } = columns[x]!;
-      const target = ((y - top) * size + x) * 3;
+      const target = (y - top) * rowLength + x * 3;
       for (let i = 0; i < weights.length; i++) {
         const source = (y * width + first + i) * channels;
         const weight = weights[i]!;
@@ -44,17 +56,25 @@ export function fitToSquare(picture: Picture, size: number): Uint8Array {
       }
     }
   }
-  const rowLength = size * 3;
-  const output = new Uint8Array(size * rowLength);
-  for (let y = 0; y < size; y++) {
+  const colours = new Float64Array(outputHeight * rowLength);
+  for (let y = 0; y < outputHeight; y++) {
     const { first, weights } = rows[y]!;
     for (let x = 0; x < rowLength; x++) {
       let sum = 0;
       for (let i = 0; i < weights.length; i++) sum += weights[i]! * narrow[(first - top + i) * rowLength + x]!;
-      output[y * rowLength + x] = Math.floor(sum + 0.5);
+      colours[y * rowLength + x] = sum;
     }
   }
-  return output;
+  return outputChannels === 1 ? grey(colours) : Uint8Array.from(colours, (value) => Math.floor(value + 0.5));
+}
+
+/** `[pixels, 3]` as `[pixels]`. */
+function grey(colours: Float64Array): Uint8Array {
+  return Uint8Array.from({ length: colours.length / 3 }, (_, pixel) => {
+    let sum = 0;
+    for (let channel = 0; channel < 3; channel++) sum += greyWeights[channel]! * colours[3 * pixel + channel]!;
+    return Math.floor(sum / 1000 + 0.5);
+  });
 }
 
 /** How `size` outputs are made of the `side` inputs from `start` on. */

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readImage } from '../deploy/read-image.ts';
-import { DataError } from '../util/errors.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
 import { uint32 } from '../util/random.ts';
 import type { DataProgress, ImageSet } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
@@ -84,7 +84,7 @@ test('an image is scaled for training as it is when a trained network labels it'
   rmSync(join(folder, 'test/ant/1.jpeg'));
   const { test: held } = await loadImageFolder(folder, { size: 8 });
   const trained = held.images.subarray(192 * held.labels.indexOf(0)).subarray(0, 192);
-  const labelled = await readImage(path, { imageSize: 8, inputSize: 8 });
+  const labelled = await readImage(path, { imageSize: 8, inputSize: 8, network: { inputShape: [3, 8, 8] } });
   for (let i = 0; i < 192; i++) expect(trained[(i % 3) * 64 + Math.floor(i / 3)]).toBe(labelled[i]);
 });
 
@@ -98,7 +98,7 @@ test('a folder that is not laid out so is refused with the layout as the fix', a
   await expect(loadImageFolder(folder)).rejects.toThrow('only in train: ant; only in test: bee');
   await write('test/ant/1.png', blue);
   rmSync(join(folder, 'test/bee'), { recursive: true });
-  await expect(loadImageFolder(folder)).rejects.toThrow('must hold 2 to 256 classes, not 1');
+  await expect(loadImageFolder(folder)).rejects.toThrow('must hold 2 to 4096 classes, not 1');
   mkdirSync(join(folder, 'train/bee'));
   await expect(loadImageFolder(folder)).rejects.toThrow(`${join(folder, 'train/bee')} holds no image`);
 });
@@ -136,7 +136,10 @@ test('what is passed over is counted in one line; hidden files are not', async (
   const notes: string[] = [];
   const load = () => loadDataset(`images:${folder}`, { onNote: (text) => notes.push(text) });
   const { fingerprint } = await load();
-  expect(notes).toEqual([]);
+  const scaling =
+    'Pictures of 9x7 to 30x80 pixels are scaled to 32x32, what is too wide or too high cut off at both ends ' +
+    '(images:<folder>?size=<height>x<width> sets the size)';
+  expect(notes.splice(0)).toEqual([scaling]);
   await write('train/ant/nested/1.png', blue);
   await write('train/ant/folder.png/1.png', blue);
   symlinkSync(join(folder, 'train/zebra'), join(folder, 'test/ant/linked'));
@@ -156,6 +159,7 @@ test('what is passed over is counted in one line; hidden files are not', async (
   expect(notes).toEqual([
     `Passed over in ${folder}: 2 without an ending, 1 .bmp, 2 .gif, 1 .jfif, 1 file outside of the class folders, 3 folders ` +
       '(the layout is <folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp})',
+    scaling,
   ]);
   rmSync(join(folder, 'test/zebra/1.png'));
   await expect(load()).rejects.toThrow(`${join(folder, 'test/zebra')} holds no image (.png, .jpg, .jpeg or .webp), only 1 .gif`);
@@ -180,10 +184,117 @@ test('class names match in whatever Unicode form the system stores them', async 
 
 test('a size that is none is refused', async () => {
   await writeTwoClasses();
-  for (const size of [0, -1, 1.5, NaN]) {
-    await expect(loadImageFolder(folder, { size })).rejects.toThrow(`image size (=${size}) must be an integer of at least 1`);
+  for (const size of [0, -1, 1.5, NaN, 513]) {
+    await expect(loadImageFolder(folder, { size })).rejects.toThrow(
+      `image size (=${size}) must be an integer from 1 to 512, or two of them: 96x128 (height x width)`,
+    );
   }
   expect((await loadImageFolder(folder, { size: 1 })).shape).toEqual([3, 1, 1]);
+});
+
+test('options are read from the name: size, channels; another shape is another data set', async () => {
+  await writeTwoClasses();
+  const notes: string[] = [];
+  const onNote = (text: string): void => void notes.push(text);
+  const name = `images:${folder}?size=5x9&channels=1`;
+  const grey = await loadDataset(name, { onNote });
+  expect(grey).toMatchObject({ name, shape: [1, 5, 9], train: { count: 4 } });
+  expect(grey.train.images).toHaveLength(4 * 45);
+  // 0.299 R + 0.587 G + 0.114 B of each colour.
+  const at = grey.train.labels.indexOf(1);
+  expect(grey.train.images[at * 45]).toBe(68);
+  expect(notes[0]).toMatch(/^Pictures of 9x7 to 30x80 pixels are scaled to 5x9, what/);
+  const turned = await loadDataset(`images:${folder}?size=9x5&channels=1`);
+  expect(turned.shape).toEqual([1, 9, 5]);
+  expect(turned.fingerprint).not.toBe(grey.fingerprint);
+});
+
+test('pictures of the size are not said to be scaled', async () => {
+  for (const split of ['train', 'test']) for (const name of ['ant', 'bee']) await write(`${split}/${name}/1.png`, red, 7, 5);
+  const notes: string[] = [];
+  await loadDataset(`images:${folder}?size=5x7`, { onNote: (text) => notes.push(text) });
+  expect(notes).toEqual([]);
+  await loadDataset(`images:${folder}?size=10x14`, { onNote: (text) => notes.push(text) });
+  expect(notes).toEqual(['Pictures of 5x7 pixels are scaled to 10x14 (images:<folder>?size=<height>x<width> sets the size)']);
+});
+
+test.each([
+  ['sise=96', 'there is no key "sise". Did you mean "size"?'],
+  ['size=0', 'size (=0) must be a size in pixels, 96 or 96x128 (height x width), each side from 1 to 512'],
+  ['size=96x', 'size (=96x) must be a size in pixels'],
+  ['size=513', 'size (=513) must be a size in pixels'],
+  ['channels=2', 'channels (=2) must be 1 (grey) or 3 (colour)'],
+  ['test=1', 'test (=1) must be a number between 0 and 1'],
+  ['test=0', 'test (=0) must be a number between 0 and 1'],
+  ['seed=x', 'seed (=x) must be an integer of at least 0'],
+  ['size=8&size=9', 'size is given twice'],
+  ['size', 'what is behind the question mark (=size) must be options: size=96&channels=1'],
+])('%s is refused before anything is read', async (options, message) => {
+  const error = await loadDataset(`images:/nowhere?${options}`).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(ConfigurationError);
+  expect((error as Error).message).toContain(`data set (=images:/nowhere?${options}): `);
+  expect((error as Error).message).toContain(message);
+});
+
+describe('one folder of classes', () => {
+  async function writeFlat(): Promise<void> {
+    // The red value of an image is its name.
+    for (let i = 0; i < 10; i++) await write(`bee/${i}.png`, [10 * i, 0, 0], 1, 1);
+    for (let i = 0; i < 5; i++) await write(`ant/${i}.png`, [100 + 10 * i, 0, 0], 1, 1);
+  }
+  const reds = ({ images }: ImageSet): number[] => [...images].filter((_, i) => i % 3 === 0).sort((a, b) => a - b);
+
+  test('is split in each class alike, by the seed', async () => {
+    await writeFlat();
+    const load = (query: string) => loadDataset(`images:${folder}?size=1&${query}`);
+    const { train, test: held, classes, fingerprint } = await load('test=0.2');
+    expect(classes).toEqual(['ant', 'bee']);
+    expect([...held.labels].sort()).toEqual([0, 1, 1]);
+    expect(train.count).toBe(12);
+    expect([...reds(train), ...reds(held)].sort((a, b) => a - b)).toEqual(
+      [...Array(10).keys()].map((i) => 10 * i).concat([100, 110, 120, 130, 140]),
+    );
+    const again = await load('test=0.2');
+    expect(again.fingerprint).toBe(fingerprint);
+    const other = await load('test=0.2&seed=2');
+    expect([...other.test.labels].sort()).toEqual([0, 1, 1]);
+    expect(reds(other.test)).not.toEqual(reds(held));
+    expect(other.fingerprint).not.toBe(fingerprint);
+    // However small the part, there is an image of each class on both sides.
+    expect((await load('test=0.01')).test.count).toBe(2);
+    expect((await load('test=0.99')).train.count).toBe(2);
+  });
+
+  test('needs the option, two images of each class, and no train and test folder', async () => {
+    await writeFlat();
+    await expect(loadDataset(`images:${folder}`)).rejects.toMatchObject({
+      message: `${join(folder, 'train')} does not exist`,
+      fix: expect.stringContaining('images:<folder>?test=0.2') as string,
+    });
+    await write('cat/1.png', red);
+    await expect(loadDataset(`images:${folder}?test=0.2`)).rejects.toThrow(
+      'a class must have at least 2 images to be split into training and testing: cat has 1',
+    );
+    rmSync(join(folder, 'cat'), { recursive: true });
+    await write('train/a/1.png', red);
+    await write('test/a/1.png', red);
+    await expect(loadDataset(`images:${folder}?test=0.2`)).rejects.toThrow('is not to be split again');
+    await expect(loadDataset('images:/nowhere?test=0.2')).rejects.toThrow('/nowhere does not exist');
+  });
+});
+
+test('more than 256 classes have labels of two bytes', async () => {
+  const png = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#123456' } })
+    .png()
+    .toBuffer();
+  for (let i = 0; i < 300; i++) {
+    const path = join(folder, String(i).padStart(3, '0'));
+    mkdirSync(path);
+    for (const name of ['1.png', '2.png']) writeFileSync(join(path, name), png);
+  }
+  const { train, test: held, classes } = await loadDataset(`images:${folder}?size=1&test=0.5`);
+  expect(classes).toHaveLength(300);
+  for (const { labels } of [train, held]) expect([...labels].sort((a, b) => a - b)).toEqual([...Array(300).keys()]);
 });
 
 test('progress tells both splits, up to all of their images', async () => {

@@ -3,6 +3,7 @@
  * ahead; the thread that takes a batch gets views of it. The batches are the same whatever the number of workers.
  */
 import { ConfigurationError, messageOf } from '../util/errors.ts';
+import { sidesOf } from '../util/image-size.ts';
 import { startWorker } from '../util/start-worker.ts';
 import { createRing, ringConsumer, slotViews } from './batch-ring.ts';
 import type { Batch, BatchLoader } from './batch.ts';
@@ -107,7 +108,8 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
   const mixed = task.type === 'training' && isMixed(preprocessing.augmentation);
 
   // One slot more than are prepared ahead: the one in use.
-  const ring = createRing(ahead + 1, batchSize, shape[0] * preprocessing.inputSize ** 2, mixed);
+  const [height, width] = sidesOf(preprocessing.inputSize);
+  const ring = createRing(ahead + 1, batchSize, shape[0] * height * width, mixed);
   const consumer = ringConsumer(ring);
   const slots = slotViews(ring);
   let failure: Error | undefined;

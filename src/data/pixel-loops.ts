@@ -1,16 +1,16 @@
 /** Pixels by plain loops, for images and machines of any kind. */
-import type { ImageShape, PixelPlanes } from './pixel-planes.ts';
+import type { ImageShape, PixelPlanes, Sides } from './pixel-planes.ts';
 
-export function createPixelLoops([channels, height, width]: ImageShape, inputSize: number): PixelPlanes {
-  const planeLength = inputSize * inputSize;
+export function createPixelLoops([channels, height, width]: ImageShape, [inputHeight, inputWidth]: Sides): PixelPlanes {
+  const planeLength = inputHeight * inputWidth;
   const planes = new Uint8Array(channels * planeLength);
   return {
     gather(images, position, rows, columns) {
       let target = 0;
       for (let channel = 0; channel < channels; channel++) {
-        for (let y = 0; y < inputSize; y++) {
+        for (let y = 0; y < inputHeight; y++) {
           const row = ((position * channels + channel) * height + rows[y]!) * width;
-          for (let x = 0; x < inputSize; x++) planes[target++] = images[row + columns[x]!]!;
+          for (let x = 0; x < inputWidth; x++) planes[target++] = images[row + columns[x]!]!;
         }
       }
     },

@@ -1,6 +1,6 @@
 /** Pixels by the vector instructions of WebAssembly (pixels.wat), three to four times as fast as plain loops. */
 import { pixelsBinary } from './pixels-binary.ts';
-import type { ImageShape, PixelPlanes } from './pixel-planes.ts';
+import type { ImageShape, PixelPlanes, Sides } from './pixel-planes.ts';
 
 /** What is used of WebAssembly: Node has it, but TypeScript only among the browser's types. */
 declare const WebAssembly: {
@@ -11,7 +11,15 @@ declare const WebAssembly: {
 /** Addresses and lengths are in bytes. */
 interface PixelExports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  gather(source: number, width: number, rows: number, columns: number, size: number, target: number): void;
+  gather(
+    source: number,
+    width: number,
+    rows: number,
+    columns: number,
+    inputHeight: number,
+    inputWidth: number,
+    target: number,
+  ): void;
   sums(source: number, length: number, result: number): void;
   affine(source: number, length: number, scale: number, shift: number, target: number): void;
 }
@@ -27,11 +35,11 @@ const summable = 65_536;
  * @param shape of images no wider than `widestForVectors`
  * @throws RangeError where there is no memory for it
  */
-export function createPixelVectors([channels, height, width]: ImageShape, inputSize: number): PixelPlanes {
+export function createPixelVectors([channels, height, width]: ImageShape, [inputHeight, inputWidth]: Sides): PixelPlanes {
   const module = new WebAssembly.Module(Buffer.from(pixelsBinary, 'base64'));
   const { memory, ...kernels } = new WebAssembly.Instance(module).exports;
   const imageLength = channels * height * width;
-  const planeLength = inputSize * inputSize;
+  const planeLength = inputHeight * inputWidth;
 
   let end = 0;
   // The vector behind each field is for what kernels read and write beyond its end.
@@ -42,16 +50,16 @@ export function createPixelVectors([channels, height, width]: ImageShape, inputS
   };
   const planeBytes = roundUp(planeLength) + vectorBytes;
   const imageAddress = reserve(imageLength);
-  const rowsAddress = reserve(4 * inputSize);
-  const columnsAddress = reserve(inputSize);
+  const rowsAddress = reserve(4 * inputHeight);
+  const columnsAddress = reserve(inputWidth);
   const planesAddress = reserve(channels * planeBytes);
   const sumsAddress = reserve(2 * vectorBytes);
   const floatsAddress = reserve(4 * channels * planeLength);
   memory.grow(Math.ceil(end / pageBytes));
 
   const image = new Uint8Array(memory.buffer, imageAddress, imageLength);
-  const rowOffsets = new Int32Array(memory.buffer, rowsAddress, inputSize);
-  const columnPlaces = new Uint8Array(memory.buffer, columnsAddress, roundUp(inputSize)).fill(255);
+  const rowOffsets = new Int32Array(memory.buffer, rowsAddress, inputHeight);
+  const columnPlaces = new Uint8Array(memory.buffer, columnsAddress, roundUp(inputWidth)).fill(255);
   const partialSums = new Uint32Array(memory.buffer, sumsAddress, 8);
   const floats = new Float32Array(memory.buffer, floatsAddress, channels * planeLength);
   const planeAddress = (channel: number): number => planesAddress + channel * planeBytes;
@@ -59,11 +67,11 @@ export function createPixelVectors([channels, height, width]: ImageShape, inputS
   return {
     gather(images, position, rows, columns) {
       image.set(images.subarray(position * imageLength, (position + 1) * imageLength));
-      for (let i = 0; i < inputSize; i++) rowOffsets[i] = rows[i]! * width;
+      for (let i = 0; i < inputHeight; i++) rowOffsets[i] = rows[i]! * width;
       columnPlaces.set(columns);
       for (let channel = 0; channel < channels; channel++) {
         const source = imageAddress + channel * height * width;
-        kernels.gather(source, width, rowsAddress, columnsAddress, inputSize, planeAddress(channel));
+        kernels.gather(source, width, rowsAddress, columnsAddress, inputHeight, inputWidth, planeAddress(channel));
       }
     },
 

@@ -3,7 +3,7 @@ import { assembleWat } from '../../scripts/assemble-wat.ts';
 import { pixelsBinary } from './pixels-binary.ts';
 import { createPixelLoops } from './pixel-loops.ts';
 import { createPixelVectors } from './pixel-vectors.ts';
-import type { ImageShape } from './pixel-planes.ts';
+import type { ImageShape, Sides } from './pixel-planes.ts';
 import { createPixelPlanes } from './pixels.ts';
 
 function noise(length: number): Uint8Array {
@@ -37,25 +37,46 @@ describe.each([
   ['vectors', createPixelVectors],
   ['loops', createPixelLoops],
 ])('pixels by %s', (_, create) => {
-  test.each<[shape: ImageShape, inputSize: number]>([
-    [[1, 1, 1], 1],
-    [[3, 32, 32], 24],
-    [[3, 32, 32], 32],
-    [[2, 7, 5], 3],
-    [[3, 17, 33], 17],
-    [[1, 300, 240], 31],
-    [[3, 31, 239], 30],
-  ])('images of %j to inputs of %i pixels', (shape, inputSize) => {
+  test.each<[shape: ImageShape, sides: Sides]>([
+    [
+      [1, 1, 1],
+      [1, 1],
+    ],
+    [
+      [3, 32, 32],
+      [24, 24],
+    ],
+    [
+      [3, 32, 32],
+      [32, 32],
+    ],
+    [
+      [2, 7, 5],
+      [3, 5],
+    ],
+    [
+      [3, 17, 33],
+      [17, 19],
+    ],
+    [
+      [1, 300, 240],
+      [31, 240],
+    ],
+    [
+      [3, 31, 239],
+      [30, 7],
+    ],
+  ])('images of %j to inputs of %j', (shape, sides) => {
     const [channels, height, width] = shape;
     const images = noise(3 * channels * height * width);
-    const planes = create(shape, inputSize);
-    const planeLength = inputSize * inputSize;
+    const planes = create(shape, sides);
+    const planeLength = sides[0] * sides[1];
     const scales = Float64Array.from({ length: channels }, (_, channel) => 0.013 * (channel + 1));
     const shifts = Float64Array.from({ length: channels }, (_, channel) => 0.7 - channel);
     // Twice, so that what the first image leaves behind would show.
     for (const position of [2, 1]) {
-      const rows = anyOf(height, inputSize);
-      const columns = anyOf(width, inputSize).map((column) => (position === 1 ? width - 1 - column : column));
+      const rows = anyOf(height, sides[0]);
+      const columns = anyOf(width, sides[1]).map((column) => (position === 1 ? width - 1 - column : column));
       const output = new Float32Array(channels * planeLength + 2).fill(-99);
       planes.gather(images, position, rows, columns);
       const expected: number[] = [];
@@ -73,7 +94,7 @@ describe.each([
 
   test('sums of large inputs stay exact', () => {
     const side = 600;
-    const planes = create([1, 1, 1], side);
+    const planes = create([1, 1, 1], [side, side]);
     const first = new Int32Array(side);
     planes.gather(Uint8Array.of(255), 0, first, first);
     expect(planes.sums(0)).toEqual({ sum: 255 * side * side, squares: 255 * 255 * side * side });
@@ -82,7 +103,7 @@ describe.each([
 
 test('wide images have the loops', () => {
   const columns = Int32Array.of(0, 999);
-  const wide = createPixelPlanes([1, 2, 1000], 2);
+  const wide = createPixelPlanes([1, 2, 1000], [2, 2]);
   wide.gather(noise(2000), 0, Int32Array.of(1, 0), columns);
   expect(wide.sums(0).sum).toBe([1000, 1999, 0, 999].reduce((sum, i) => sum + noise(2000)[i]!, 0));
 });
@@ -93,8 +114,8 @@ test('so has a process that may not reserve as many addresses as WebAssembly wan
   };
   vi.stubGlobal('WebAssembly', { Module: Object, Instance });
   onTestFinished(() => void vi.unstubAllGlobals());
-  expect(() => createPixelVectors([1, 2, 2], 1)).toThrow(RangeError);
-  const planes = createPixelPlanes([1, 2, 2], 1);
+  expect(() => createPixelVectors([1, 2, 2], [1, 1])).toThrow(RangeError);
+  const planes = createPixelPlanes([1, 2, 2], [1, 1]);
   planes.gather(Uint8Array.of(1, 2, 3, 4), 0, Int32Array.of(1), Int32Array.of(0));
   expect(planes.sums(0)).toEqual({ sum: 3, squares: 9 });
 });

@@ -2,11 +2,12 @@
 (module
   (memory (export "memory") 1)
 
-  ;; Writes a `size` x `size` plane of bytes to `target`, row after row: its row y is the row at `source` + rows[y] (32 bits each), its
+  ;; Writes a `height` x `inputWidth` plane of bytes to `target`, row after row: its row y is the row at `source` + rows[y] (32 bits each), its
   ;; column x that row's pixel columns[x] (8 bits each). A column beyond the row's `width` bytes, rounded up to 16, is 0. Columns are read
   ;; up to a multiple of 16, rows too; as many bytes are written, and the next row overwrites what is too much.
   (func (export "gather")
-    (param $source i32) (param $width i32) (param $rows i32) (param $columns i32) (param $size i32) (param $target i32)
+    (param $source i32) (param $width i32) (param $rows i32) (param $columns i32)
+    (param $height i32) (param $inputWidth i32) (param $target i32)
     (local $y i32) (local $x i32) (local $start i32) (local $row i32) (local $places v128) (local $pixels v128)
     (loop $rowsOfPlane
       (local.set $row
@@ -28,10 +29,10 @@
           (br_if $rowBy16 (i32.lt_u (local.get $start) (local.get $width))))
         (v128.store (i32.add (local.get $target) (local.get $x)) (local.get $pixels))
         (local.set $x (i32.add (local.get $x) (i32.const 16)))
-        (br_if $columnsBy16 (i32.lt_u (local.get $x) (local.get $size))))
-      (local.set $target (i32.add (local.get $target) (local.get $size)))
+        (br_if $columnsBy16 (i32.lt_u (local.get $x) (local.get $inputWidth))))
+      (local.set $target (i32.add (local.get $target) (local.get $inputWidth)))
       (local.set $y (i32.add (local.get $y) (i32.const 1)))
-      (br_if $rowsOfPlane (i32.lt_u (local.get $y) (local.get $size)))))
+      (br_if $rowsOfPlane (i32.lt_u (local.get $y) (local.get $height)))))
 
   ;; Sums `length` bytes, and their squares: four partial sums of each to `result`, 32 bits each. Reads up to a multiple of 16 bytes.
   (func (export "sums") (param $source i32) (param $length i32) (param $result i32)

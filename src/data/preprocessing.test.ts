@@ -46,7 +46,7 @@ test('what fits is accepted, up to the ends of each range', () => {
 
 test('what does not is refused with its name, its value and what is allowed', () => {
   for (const inputSize of [0, 21, 12.5, NaN]) {
-    expect(withInput(inputSize)).toMatch(/^inputSize \(=.*\) must be an integer from 1 to 20, the size of the images$/);
+    expect(withInput(inputSize)).toMatch(/^inputSize \(=.*\) must be from 1x1 to 20x30, the size of the images$/);
   }
   for (const mean of [
     [0, 0],

@@ -3,6 +3,8 @@
  * The work itself is in transform.ts.
  */
 import * as z from 'zod';
+import { ConfigurationError } from '../util/errors.ts';
+import { formatSize, sidesOf, sizeAsGiven, type ImageSize } from '../util/image-size.ts';
 import { check } from '../util/schema.ts';
 
 const atLeast0 = z.number().min(0);
@@ -13,7 +15,7 @@ const strength = z.number('0, or a number from 0.01 to 100').refine((value) => v
 export const augmentationSchema = z.strictObject({
   /** Pixels of translation in each direction, uniform in [-translate, translate], the border filled by reflection. */
   translate: z.int().min(0).default(0),
-  /** Take the `inputSize` crop at a uniformly random place (else the centre). */
+  /** Take the crop of `inputSize` at a uniformly random place (else the centre). */
   randomCrop: z.boolean().default(false),
   /** `random`: mirrored with probability one half. `alternating`: random in the first epoch, then every image flips every other epoch. */
   flip: z.enum(['none', 'random', 'alternating']).default('none'),
@@ -50,8 +52,8 @@ export type Standardization =
   | { readonly type: 'channel'; readonly mean: readonly number[]; readonly deviation: readonly number[] };
 
 export interface Preprocessing {
-  /** Height and width of the network's input; images are cropped to it. */
-  readonly inputSize: number;
+  /** Of the network's input: images are cropped to it. */
+  readonly inputSize: ImageSize;
   readonly standardization: Standardization;
   /** Undefined: training images are treated like evaluation images (centre crop). */
   readonly augmentation?: Augmentation;
@@ -78,7 +80,15 @@ export function checkPreprocessing(shape: readonly [number, number, number], pre
   const [channels, height, width] = shape;
   const side = Math.min(height, width);
   const { inputSize, standardization, augmentation } = preprocessing;
-  check(z.object({ inputSize: z.int(`an integer from 1 to ${side}, the size of the images`).min(1).max(side) }), { inputSize });
+  const [inputHeight, inputWidth] = sidesOf(inputSize);
+  const fits = (pixels: number, most: number): boolean => Number.isInteger(pixels) && pixels >= 1 && pixels <= most;
+  if (!fits(inputHeight, height) || !fits(inputWidth, width)) {
+    const most = formatSize([height, width]);
+    throw new ConfigurationError(`inputSize (=${sizeAsGiven(inputSize)}) must be from 1x1 to ${most}, the size of the images`, {
+      key: 'inputSize',
+      fix: '"full" is the whole image; the size that images of a folder are scaled to is in the name of the data: images:<folder>?size=96',
+    });
+  }
   if (standardization.type === 'channel') {
     const oneEach = `a list of ${channels} numbers, one for each channel`;
     const mean = z.array(z.number()).length(channels, oneEach);
@@ -93,7 +103,7 @@ export function checkPreprocessing(shape: readonly [number, number, number], pre
     cutout: z
       .int()
       .min(0)
-      .max(2 * inputSize),
+      .max(2 * Math.max(inputHeight, inputWidth)),
   };
   if (augmentation !== undefined) check(z.object({ augmentation: augmentationSchema.extend(inside) }), { augmentation });
 }

@@ -150,7 +150,7 @@ test('turned upright as the camera noted', async () => {
 test('too small, too many pixels, empty', async () => {
   const small = file('small.png', await picture.clone().png().toBuffer());
   expect(await readPicture(small, 24)).toMatchObject({ width, height });
-  await expect(readPicture(small, 25)).rejects.toThrow(`${small} is 40x24 pixels, and the network sees 25x25`);
+  await expect(readPicture(small, 25)).rejects.toThrow(`${small} is 24x40 pixels (height x width), and the network sees 25x25`);
   const size = Buffer.from([0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10, 8, 2, 0, 0, 0]);
   const png = await picture.clone().png().toBuffer();
   const huge = file('huge.png', Buffer.concat([png.subarray(0, 8), chunk('IHDR', size), png.subarray(33)]));

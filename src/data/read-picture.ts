@@ -2,6 +2,7 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { DataError, messageOf } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
+import { sidesOf, type ImageSize } from '../util/image-size.ts';
 import { readRegularFile } from '../util/regular-file.ts';
 import type { Picture } from './fit-image.ts';
 import { mendJpeg } from './mend-jpeg.ts';
@@ -18,10 +19,10 @@ const readable: readonly (string | undefined)[] = ['a PNG image', 'a JPEG image'
  * Reads a PNG, JPEG or WebP file: turned upright as the camera noted, transparent parts on white, colours in sRGB. Faults that change no
  * pixel are mended; damaged and truncated files are refused.
  *
- * @param smallestSide of a picture that is accepted
+ * @param smallest size of a picture that is accepted
  * @throws AblateError if the file cannot be read; DataError if it is no such picture, damaged, too large or too small
  */
-export async function readPicture(path: string, smallestSide = 1): Promise<Picture> {
+export async function readPicture(path: string, smallest: ImageSize = 1): Promise<Picture> {
   const bytes = readRegularFile(path, maximumFileBytes);
   if (bytes.length === 0) throw new DataError(`${path} is empty (0 bytes)`, { fix: 'give a PNG, JPEG or WebP image' });
   const kind = recognizeFile(bytes);
@@ -33,7 +34,7 @@ export async function readPicture(path: string, smallestSide = 1): Promise<Pictu
   const mended = kind?.name === 'a JPEG image' ? mendJpeg(bytes) : bytes;
   try {
     const header = await sharp(mended, { limitInputPixels: false }).metadata();
-    requireSize(path, header, smallestSide);
+    requireSize(path, header, smallest);
     return await decode(mended, header);
   } catch (error) {
     if (error instanceof DataError) throw error;
@@ -47,16 +48,17 @@ function firstLine(error: unknown): string {
   return (lines.find((line) => !line.includes('failOn setting')) ?? lines[0]!).trim();
 }
 
-function requireSize(path: string, { width, height }: Metadata, smallestSide: number): void {
+function requireSize(path: string, { width, height }: Metadata, smallest: ImageSize): void {
   if (width * height > maximumPixels) {
     const megapixels = (pixels: number): string => `${Math.round(pixels / 1e6)} megapixels`;
     throw new DataError(`${path} has ${megapixels(width * height)}, and at most ${megapixels(maximumPixels)} are read`, {
       fix: 'scale it down first: the network sees a few dozen pixels',
     });
   }
-  if (Math.min(width, height) < smallestSide) {
-    const least = `${smallestSide}x${smallestSide}`;
-    throw new DataError(`${path} is ${width}x${height} pixels, and the network sees ${least}`, {
+  const [leastHeight, leastWidth] = sidesOf(smallest);
+  if (height < leastHeight || width < leastWidth) {
+    const least = `${leastHeight}x${leastWidth}`;
+    throw new DataError(`${path} is ${height}x${width} pixels (height x width), and the network sees ${least}`, {
       fix: `give an image of at least ${least} pixels`,
     });
   }

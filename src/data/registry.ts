@@ -1,5 +1,8 @@
+import * as z from 'zod';
 import { ConfigurationError } from '../util/errors.ts';
+import { longestSide, parseSize, sidesOf } from '../util/image-size.ts';
 import { statIfReachable } from '../util/regular-file.ts';
+import { check } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
@@ -17,38 +20,108 @@ export interface LoadOptions {
   /** Whether what is not on this machine may be downloaded; default true. */
   readonly download?: boolean;
   readonly onProgress?: OnDataProgress | undefined;
-  /** Is told in a line what else there is to know: what of a folder was passed over. */
+  /** Is told in a line what else there is to know: what of a folder was passed over, how pictures were scaled. */
   readonly onNote?: ((text: string) => void) | undefined;
 }
+
+/** A data set by its name, as far as it can be told without reading it. */
+interface NamedDataset {
+  load(options: LoadOptions): Promise<Dataset>;
+  /** Height and width of its images. */
+  readonly sides: readonly [height: number, width: number];
+}
+
+/** Numbers where the text is one. */
+type QueryOptions = Readonly<Record<string, number | string>>;
 
 interface DatasetKind {
   /** How it is written on the command line: `cifar10`, or `images:<folder>` with an argument after the colon. */
   readonly pattern: string;
-  load(argument: string, options: LoadOptions): Promise<Dataset>;
+  /**
+   * What is meant by a name of this kind.
+   *
+   * @param argument what is between the colon and a question mark
+   * @param options what is behind the question mark, by name
+   * @throws ConfigurationError for options that it does not have, or out of range
+   */
+  named(argument: string, options: QueryOptions): NamedDataset;
 }
+
+const shareInWords = 'a number between 0 and 1, the part of each class that is for testing';
 
 /** To add a data set: its file, and a line here. */
 const kinds: Readonly<Record<string, DatasetKind>> = {
-  cifar10: { pattern: 'cifar10', load: (_, options) => loadCifar10(options) },
-  synthetic: { pattern: 'synthetic', load: () => Promise.resolve(generateSynthetic()) },
+  cifar10: {
+    pattern: 'cifar10',
+    named(_, given) {
+      check(z.strictObject({}), given);
+      return { sides: [32, 32], load: loadCifar10 };
+    },
+  },
+  synthetic: {
+    pattern: 'synthetic',
+    named(_, given) {
+      check(z.strictObject({}), given);
+      return { sides: [32, 32], load: () => Promise.resolve(generateSynthetic()) };
+    },
+  },
   images: {
     pattern: 'images:<folder>',
-    load: (folder, { onProgress, onNote }) => loadImageFolder(folder, { onProgress, onNote }),
+    named(folder, given) {
+      const { size = 32, channels, ...split } = check(folderOptions, given);
+      const chosen = { size, ...(channels !== undefined && { channels }), ...split };
+      return {
+        sides: sidesOf(size),
+        load: ({ onProgress, onNote }) => loadImageFolder(folder, { ...chosen, onProgress, onNote }),
+      };
+    },
   },
 };
 
+/** Behind `images:<folder>?`. */
+const folderOptions = z.strictObject({
+  size: z
+    .union([z.number(), z.string()])
+    .transform((given) => (typeof given === 'string' ? parseSize(given) : given) ?? 0)
+    .refine(
+      (size) => sidesOf(size).every((side) => Number.isInteger(side) && side >= 1 && side <= longestSide),
+      `a size in pixels, 96 or 96x128 (height x width), each side from 1 to ${longestSide}`,
+    )
+    .optional(),
+  channels: z.union([z.literal(1), z.literal(3)], '1 (grey) or 3 (colour)').optional(),
+  test: z.number(shareInWords).gt(0, shareInWords).lt(1, shareInWords).optional(),
+  seed: z.int().min(0).optional(),
+});
+
 /**
- * Loads the data set called `name` on the command line: `cifar10`, `synthetic` or `images:<folder>`.
+ * Loads the data set called `name` on the command line: `cifar10`, `synthetic` or `images:<folder>`, with options behind a question mark:
+ * `images:<folder>?size=96x128&channels=1&test=0.2`.
  *
- * @throws ConfigurationError for an unknown name; DataError if the data is missing or damaged
+ * @throws ConfigurationError for an unknown name or option; DataError if the data is missing or damaged
  */
 export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
-  const colon = name.indexOf(':');
-  const kindName = colon < 0 ? name : name.slice(0, colon);
-  const argument = colon < 0 ? '' : name.slice(colon + 1);
+  return { ...(await namedDataset(name).load(options)), name };
+}
+
+/**
+ * Height and width of the images of a data set, as far as its name tells.
+ *
+ * @returns undefined for a name of no data set
+ */
+export function sidesByName(name: string): readonly [height: number, width: number] | undefined {
+  try {
+    return namedDataset(name).sides;
+  } catch (error) {
+    if (error instanceof ConfigurationError) return undefined;
+    throw error;
+  }
+}
+
+function namedDataset(name: string): NamedDataset {
+  const [, kindName = '', argument, query] = /^([^:?]*)(?::([^]*?))?(?:\?([^?]*))?$/.exec(name) ?? [];
   const kind = Object.hasOwn(kinds, kindName) ? kinds[kindName] : undefined;
   const takesArgument = kind?.pattern.includes(':') === true;
-  if (kind === undefined || takesArgument !== colon >= 0 || takesArgument !== (argument !== '')) {
+  if (kind === undefined || takesArgument !== (argument !== undefined) || argument === '') {
     const allowed = Object.values(kinds).map((each) => each.pattern);
     const isFolder = statIfReachable(name)?.isDirectory() === true;
     const suggestion = kind === undefined && !isFolder ? didYouMean(kindName, Object.keys(kinds)) : '';
@@ -57,5 +130,24 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
       ...(takesArgument && { fix: `say which folder: --data ${kind.pattern}` }),
     });
   }
-  return kind.load(argument, options);
+  try {
+    return kind.named(argument ?? '', readQuery(query));
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new ConfigurationError(`data set (=${name}): ${error.message}`, { cause: error, fix: error.fix, key: error.key });
+  }
+}
+
+/** `size=96&channels=1` by name. */
+function readQuery(query: string | undefined): QueryOptions {
+  const options: Record<string, number | string> = {};
+  for (const part of query?.split('&') ?? []) {
+    const [, key, value] = /^([^=]+)=(.*)$/s.exec(part) ?? [];
+    if (key === undefined) {
+      throw new ConfigurationError(`what is behind the question mark (=${query ?? ''}) must be options: size=96&channels=1`);
+    }
+    if (Object.hasOwn(options, key)) throw new ConfigurationError(`${key} is given twice`, { key });
+    options[key] = /^\d+(\.\d+)?$/.test(value!) ? Number(value) : value!;
+  }
+  return options;
 }

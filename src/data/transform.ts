@@ -5,6 +5,7 @@
  * and sum of squares. So the pixels are gathered (crop, mirror, reflection) and summed, then scaled and shifted. The sums are of
  * integers, hence exact.
  */
+import { sidesOf } from '../util/image-size.ts';
 import { integer, streamKey, uint32, uniform } from '../util/random.ts';
 import { createPixelPlanes } from './pixels.ts';
 import type { Preprocessing } from './preprocessing.ts';
@@ -54,10 +55,10 @@ export interface EvaluationView {
 export const plainView: EvaluationView = { mirror: false, shift: [0, 0] };
 
 export interface Transform {
-  /** Length of one input: `C * inputSize * inputSize`. */
+  /** Length of one input: `C * height * width`. */
   readonly inputLength: number;
   /**
-   * Writes the augmented image at `position` of `images` (`[count, C, H, W]`) to `output[offset ...]` as `[C, inputSize, inputSize]`.
+   * Writes the augmented image at `position` of `images` (`[count, C, H, W]`) to `output[offset ...]` as `[C, height, width]` of the input.
    * Depends on nothing but the image, its position and the keys.
    */
   training(images: Uint8Array, position: number, keys: AugmentationKeys, output: Float32Array, offset: number): void;
@@ -72,17 +73,19 @@ export interface Transform {
 export function createTransform(shape: readonly [number, number, number], preprocessing: Preprocessing): Transform {
   const [channels, height, width] = shape;
   const { inputSize, standardization, augmentation } = preprocessing;
-  const planeLength = inputSize * inputSize;
+  const sides = sidesOf(inputSize);
+  const [inputHeight, inputWidth] = sides;
+  const planeLength = inputHeight * inputWidth;
   const inputLength = channels * planeLength;
   const minimumDeviation = 1 / Math.sqrt(inputLength);
-  const centreY = (height - inputSize) >> 1;
-  const centreX = (width - inputSize) >> 1;
+  const centreY = (height - inputHeight) >> 1;
+  const centreX = (width - inputWidth) >> 1;
 
-  const planes = createPixelPlanes(shape, inputSize);
+  const planes = createPixelPlanes(shape, sides);
 
   // Scratch, refilled for every image: the image's row and column of each of the input's, and what becomes of each channel.
-  const rows = new Int32Array(inputSize);
-  const columns = new Int32Array(inputSize);
+  const rows = new Int32Array(inputHeight);
+  const columns = new Int32Array(inputWidth);
   const means = new Float64Array(channels);
   const variances = new Float64Array(channels);
   const scales = new Float64Array(channels);
@@ -90,10 +93,8 @@ export function createTransform(shape: readonly [number, number, number], prepro
 
   /** The input's pixel (y, x) shows the image at (top + y, left + x), reflected into it where it falls outside. */
   function place(top: number, left: number, mirror: boolean): void {
-    for (let i = 0; i < inputSize; i++) {
-      rows[i] = reflect(top + i, height);
-      columns[mirror ? inputSize - 1 - i : i] = reflect(left + i, width);
-    }
+    for (let i = 0; i < inputHeight; i++) rows[i] = reflect(top + i, height);
+    for (let i = 0; i < inputWidth; i++) columns[mirror ? inputWidth - 1 - i : i] = reflect(left + i, width);
   }
 
   /** Takes the placed pixels of one image, and the mean and variance of each channel. */
@@ -138,10 +139,10 @@ export function createTransform(shape: readonly [number, number, number], prepro
     const top = centreRow - (side >> 1);
     const left = centreColumn - (side >> 1);
     const start = Math.max(left, 0);
-    const end = Math.min(left + side, inputSize);
+    const end = Math.min(left + side, inputWidth);
     for (let channel = 0; channel < channels; channel++) {
-      for (let y = Math.max(top, 0); y < Math.min(top + side, inputSize); y++) {
-        const row = offset + channel * planeLength + y * inputSize;
+      for (let y = Math.max(top, 0); y < Math.min(top + side, inputHeight); y++) {
+        const row = offset + channel * planeLength + y * inputWidth;
         output.fill(0, row + start, row + end);
       }
     }
@@ -159,8 +160,8 @@ export function createTransform(shape: readonly [number, number, number], prepro
       return;
     }
     const { translate, randomCrop, flip, brightness, contrast, cutout } = augmentation;
-    let top = randomCrop ? integer(keys.cropY, position, height - inputSize + 1) : centreY;
-    let left = randomCrop ? integer(keys.cropX, position, width - inputSize + 1) : centreX;
+    let top = randomCrop ? integer(keys.cropY, position, height - inputHeight + 1) : centreY;
+    let left = randomCrop ? integer(keys.cropX, position, width - inputWidth + 1) : centreX;
     if (translate > 0) {
       top -= integer(keys.translateY, position, 2 * translate + 1) - translate;
       left -= integer(keys.translateX, position, 2 * translate + 1) - translate;
@@ -175,8 +176,8 @@ export function createTransform(shape: readonly [number, number, number], prepro
     gather(images, position);
     standardize(factor, added, output, offset);
     if (cutout > 0) {
-      const centreRow = integer(keys.cutoutY, position, inputSize);
-      const centreColumn = integer(keys.cutoutX, position, inputSize);
+      const centreRow = integer(keys.cutoutY, position, inputHeight);
+      const centreColumn = integer(keys.cutoutX, position, inputWidth);
       cut(cutout, centreRow, centreColumn, output, offset);
     }
   }

@@ -2,6 +2,7 @@
 import type { Preprocessing } from '../data/preprocessing.ts';
 import { createTransform, plainView } from '../data/transform.ts';
 import type { InferencePlan } from '../engine/engine.ts';
+import { sidesOf } from '../util/image-size.ts';
 import { streamKey, uint32 } from '../util/random.ts';
 import { openSession } from './onnx-runtime.ts';
 import { toInterleaved } from './pixels.ts';
@@ -28,14 +29,16 @@ export function relativeDifference(a: Float32Array, b: Float32Array): number {
  */
 export async function differenceFromPlan(bytes: Uint8Array, plan: InferencePlan, preprocessing: Preprocessing): Promise<number> {
   const count = plan.batchSize;
-  const [height, width] = [preprocessing.inputSize + 3, preprocessing.inputSize + 6];
-  const images = generateImages(count, height, width);
-  const transform = createTransform([3, height, width], preprocessing);
+  const [inputHeight, inputWidth] = sidesOf(preprocessing.inputSize);
+  const shape = [plan.network.inputShape[0]!, inputHeight + 3, inputWidth + 6] as const;
+  const [channels, height, width] = shape;
+  const images = generateImages(count, shape);
+  const transform = createTransform(shape, preprocessing);
   for (let i = 0; i < count; i++) transform.evaluation(images, i, plainView, plan.input, i * transform.inputLength);
   plan.forward();
   const session = await openSession(bytes, 'the frozen file');
   try {
-    const pixels = toInterleaved(images, count, height, width);
+    const pixels = toInterleaved(images, count, height, width, channels);
     const { logits } = await session.run({ pixels, count, height, width });
     return relativeDifference(plan.output, logits);
   } finally {
@@ -43,9 +46,9 @@ export async function differenceFromPlan(bytes: Uint8Array, plan: InferencePlan,
   }
 }
 
-/** `[count, 3, height, width]`: a colour that changes across the image, under noise. */
-function generateImages(count: number, height: number, width: number): Uint8Array {
-  const images = new Uint8Array(count * 3 * height * width);
+/** `[count, C, height, width]`: a colour that changes across the image, under noise. */
+function generateImages(count: number, [channels, height, width]: readonly [number, number, number]): Uint8Array {
+  const images = new Uint8Array(count * channels * height * width);
   const key = streamKey(1, 'frozen-agreement');
   for (let i = 0; i < images.length; i++) {
     const x = i % width;

@@ -9,7 +9,8 @@ import type { SavedModel } from '../train/saved-model.ts';
 import { createTally, type Evaluation } from '../train/tally.ts';
 import type { WeightsKind } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
-import type { FrozenAccuracy, FrozenMetadata } from './metadata.ts';
+import { formatSize, sidesOf } from '../util/image-size.ts';
+import { imageShapeOf, type FrozenAccuracy, type FrozenMetadata } from './metadata.ts';
 import { openSession, type RuntimeOptions, type RuntimeSession } from './onnx-runtime.ts';
 import { imageBatches } from './pixels.ts';
 
@@ -88,23 +89,31 @@ export function recordedAccuracy(run: Run, { step, config, file }: SavedModel, w
   return accuracyRecord(evaluation, { name, fingerprint });
 }
 
-/** @throws DataError if the data set has other classes than the file, or smaller images than its network sees */
+/** @throws DataError if the data set has other classes than the file, smaller images than its network sees, or grey ones for colour */
 export function requireFitting(
-  { model, classes, inputSize }: Pick<FrozenMetadata, 'model' | 'classes' | 'inputSize'>,
+  { model, classes, inputSize, network }: Pick<FrozenMetadata, 'model' | 'classes' | 'inputSize' | 'network'>,
   dataset: Dataset,
 ): void {
-  const [, height, width] = dataset.shape;
-  if (Math.min(height, width) < inputSize) {
+  const fix = 'give the data it was trained on with --data';
+  const [given, height, width] = dataset.shape;
+  const [inputHeight, inputWidth] = sidesOf(inputSize);
+  const [channels] = imageShapeOf({ network, imageSize: inputSize });
+  if (height < inputHeight || width < inputWidth) {
     throw new DataError(
-      `images of ${dataset.name} are ${height}x${width} pixels, and the network sees ${inputSize}x${inputSize}`,
-      {
-        fix: 'give the data it was trained on with --data',
-      },
+      `images of ${dataset.name} are ${height}x${width} pixels, and the network sees ${formatSize(inputSize)}`,
+      { fix },
+    );
+  }
+  if (given !== channels) {
+    const colours = (count: number): string => (count === 1 ? 'grey (1 channel)' : `in colour (${count} channels)`);
+    throw new DataError(
+      `images of ${dataset.name} are ${colours(given)}, and the network was trained on images ${colours(channels)}`,
+      { fix },
     );
   }
   if (JSON.stringify(classes) === JSON.stringify(dataset.classes)) return;
   throw new DataError(
     `the frozen ${model} tells ${classes.join(', ')} apart; ${dataset.name} has the classes ${dataset.classes.join(', ')}`,
-    { fix: 'give the data it was trained on with --data' },
+    { fix },
   );
 }

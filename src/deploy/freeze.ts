@@ -5,9 +5,11 @@ import type { Engine, InferencePlan } from '../engine/engine.ts';
 import { describeForInference } from '../nn/description.ts';
 import { countMultiplyAdds, countOperations, countParameters } from '../nn/network.ts';
 import { createClassifier, type Classifier } from '../train/classifier.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
 import type { SavedModel } from '../train/saved-model.ts';
 import { loadWeights, preferredWeights, tensorsOf, type WeightsKind } from '../train/weights.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
+import { imageSize, inputSizeFor, sidesOf } from '../util/image-size.ts';
 import { packageVersion } from '../util/package.ts';
 import { agreementTolerance, differenceFromPlan } from './agreement.ts';
 import { encodeFrozenMetadata, requireClassNames, type FrozenAccuracy, type FrozenMetadata } from './metadata.ts';
@@ -59,7 +61,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const metadata: FrozenMetadata = {
     model: config.model,
     classes: [...classes],
-    imageSize: imageShape[1],
+    imageSize: imageSize(imageShape[1], imageShape[2]),
     inputSize: preprocessing.inputSize,
     run: options.run ?? null,
     step: saved.step ?? null,
@@ -119,8 +121,13 @@ export function namedClassifier(
       fix: 'add --classes with their names, separated by commas',
     });
   }
-  const side = config.inputSize === 'full' ? usualImageSize : Math.max(usualImageSize, config.inputSize);
-  return createClassifier(config, { shape: [3, side, side], classes: named }, definition);
+  return createClassifier(config, { shape: [3, ...imagesFor(config.inputSize)], classes: named }, definition);
+}
+
+/** The usual images, or as much larger as the network's input. */
+function imagesFor(asked: TrainingConfig['inputSize']): readonly [height: number, width: number] {
+  const [height, width] = sidesOf(inputSizeFor(asked, [usualImageSize, usualImageSize]));
+  return [Math.max(usualImageSize, height), Math.max(usualImageSize, width)];
 }
 
 async function requireAgreement(bytes: Uint8Array, plan: InferencePlan, preprocessing: Preprocessing): Promise<void> {

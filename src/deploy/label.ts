@@ -1,6 +1,7 @@
 /** Labels images with a frozen file, and says how long the network took. */
 import { describePassedOver, pictureEndings, picturesIn, type PassedOver } from '../data/picture-files.ts';
 import { DataError } from '../util/errors.ts';
+import { sidesOf } from '../util/image-size.ts';
 import { percentile } from '../util/percentile.ts';
 import type { FrozenModel } from './frozen-model.ts';
 import type { ImageBatch } from './onnx-runtime.ts';
@@ -34,8 +35,8 @@ const warmUpRuns = 5;
  */
 export async function labelImage(model: FrozenModel, path: string, { top = 5, runs = 20 }: LabelOptions = {}): Promise<Labelled> {
   const { metadata, session } = model;
-  const side = metadata.imageSize;
-  const batch: ImageBatch = { pixels: await readImage(path, metadata), count: 1, height: side, width: side };
+  const [height, width] = sidesOf(metadata.imageSize);
+  const batch: ImageBatch = { pixels: await readImage(path, metadata), count: 1, height, width };
   for (let run = 0; run < warmUpRuns; run++) await session.run(batch);
   const timesMs: number[] = [];
   for (let run = 0; run < runs; run++) {

@@ -102,7 +102,7 @@ test('paths of this machine are not written; names of runs and data sets are', (
 
 const names = (count: number) => JSON.stringify(Array.from({ length: count }, (_, i) => `c${i}`));
 
-const different = 'a list of 2 to 256 different names';
+const different = 'a list of 2 to 4096 different names';
 const side = 'an integer from 1 to 8192';
 
 test.each([
@@ -111,7 +111,7 @@ test.each([
   ['classes', '["a","b","a"]', `classes (=["a","b","a"]) must be ${different}`],
   ['classes', '["a","b",""]', 'classes[2] (="") must be a name'],
   ['classes', '["a","b",3]', 'classes[2] (=3) must be a name'],
-  ['classes', names(257), 'classes (=["c0","c1",'],
+  ['classes', names(4097), 'classes (=["c0","c1",'],
   ['classes', '[', `classes (="[") must be ${different}`],
   ['imageSize', '1e9', `imageSize (=1000000000) must be ${side}`],
   ['imageSize', '8193', `imageSize (=8193) must be ${side}`],
@@ -138,12 +138,12 @@ test('so is a configuration that cannot be used', () => {
 });
 
 test('what would be refused is not written', () => {
-  const classes = Array.from({ length: 256 }, (_, i) => `class ${i}`);
+  const classes = Array.from({ length: 4096 }, (_, i) => `class ${i}`);
   expect(encodeFrozenMetadata({ ...metadata, classes, imageSize: 8192 })).toMatchObject({ imageSize: '8192' });
   expect(() => encodeFrozenMetadata({ ...metadata, classes: [...classes, 'one more'] })).toThrow(DataError);
   expect(() => encodeFrozenMetadata({ ...metadata, imageSize: 8193 })).toThrow('imageSize (=8193) must be an integer');
   expect(() => requireClassNames(['cat', 'dog'])).not.toThrow();
-  expect(() => requireClassNames(['cat', 'cat'])).toThrow('classes (=["cat","cat"]) must be a list of 2 to 256 different names');
+  expect(() => requireClassNames(['cat', 'cat'])).toThrow('classes (=["cat","cat"]) must be a list of 2 to 4096 different names');
 });
 
 const text = (content: string) => new TextEncoder().encode(content);

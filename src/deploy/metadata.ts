@@ -2,13 +2,21 @@
 import * as z from 'zod';
 import type { SplitName } from '../data/dataset.ts';
 import { damagedMetadata, decodeMetadata } from '../runs/weights-metadata.ts';
-import { classNames, decodeClassifier, imageSide, standardizationOf, type Classifier } from '../train/classifier.ts';
+import {
+  classNames,
+  decodeClassifier,
+  imageSizeSchema,
+  standardizationOf,
+  type Classifier,
+  type ImageShape,
+} from '../train/classifier.ts';
 import { checkRecordedConfig } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
 import { sharedRunName } from '../util/file-names.ts';
+import { sidesOf, type ImageSize } from '../util/image-size.ts';
 import { check } from '../util/schema.ts';
 import { quantizationRecord } from './quantization.ts';
 import { requireRunnable } from './runnable.ts';
@@ -39,10 +47,10 @@ const metadataFields = z.object({
   model: z.string(),
   /** Names of the classes, in the order of the outputs. */
   classes: classNames,
-  /** Side of the images that the network was trained and evaluated on, in pixels: pictures are scaled to it. */
-  imageSize: imageSide,
-  /** Side of the central square that the network sees, in pixels: the smallest image allowed. */
-  inputSize: imageSide,
+  /** Of the images that the network was trained and evaluated on, in pixels: pictures are scaled to it. One number for a square. */
+  imageSize: imageSizeSchema,
+  /** Of their central part, which the network sees: the smallest image allowed. */
+  inputSize: imageSizeSchema,
   /** `<model>/<number>`, or null for weights that are of no run. */
   run: z.string().nullable().default(null),
   /** Steps trained, where that is known. */
@@ -66,7 +74,7 @@ const metadataFields = z.object({
 
 /** Keys that other programs have added are passed over. */
 const metadataSchema = metadataFields
-  .refine(({ inputSize, imageSize }) => inputSize <= imageSize, { path: ['inputSize'], error: 'at most imageSize' })
+  .refine(({ inputSize, imageSize }) => isWithin(inputSize, imageSize), { path: ['inputSize'], error: 'at most imageSize' })
   .refine(({ model, config }) => model === config['model'], { path: ['model'], error: 'the same as in config' });
 
 export type FrozenMetadata = Readonly<Omit<z.output<typeof metadataSchema>, 'config'>> & { readonly config: TrainingConfig };
@@ -107,9 +115,20 @@ export function readFrozenMetadata(bytes: Uint8Array, source: string): FrozenMet
  * @throws DataError if the description of the network is damaged
  */
 export function frozenClassifier(metadata: FrozenMetadata, source: string): Classifier {
-  const { network, classes, imageSize, inputSize, config } = metadata;
-  const preprocessing = { inputSize, standardization: standardizationOf(config, 3) };
-  return decodeClassifier({ network, preprocessing, classes, imageShape: [3, imageSize, imageSize] }, source);
+  const { network, classes, inputSize, config } = metadata;
+  const imageShape = imageShapeOf(metadata);
+  const preprocessing = { inputSize, standardization: standardizationOf(config, imageShape[0]) };
+  return decodeClassifier({ network, preprocessing, classes, imageShape }, source);
+}
+
+/** `[C, H, W]` of the images that a frozen file was trained on: grey if its network takes one channel. */
+export function imageShapeOf({ network, imageSize }: Pick<FrozenMetadata, 'network' | 'imageSize'>): ImageShape {
+  const [channels] = (network['inputShape'] ?? []) as readonly unknown[];
+  return [channels === 1 ? 1 : 3, ...sidesOf(imageSize)];
+}
+
+function isWithin(inner: ImageSize, outer: ImageSize): boolean {
+  return sidesOf(inner).every((side, axis) => side <= sidesOf(outer)[axis]!);
 }
 
 const howToMake = 'make one with: ablate freeze <run> -o model.onnx';

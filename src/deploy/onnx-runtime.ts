@@ -34,7 +34,7 @@ export interface RuntimeOptions {
 
 /** Images of one size. */
 export interface ImageBatch {
-  /** `[count, height, width, 3]`, RGB, 0-255. */
+  /** `[count, height, width, C]`, grey or RGB, 0-255. */
   readonly pixels: Uint8Array;
   readonly count: number;
   readonly height: number;
@@ -80,7 +80,7 @@ export async function openSession(bytes: Uint8Array, source: string, options: Ru
     });
   }
   const read = async ({ pixels, count, height, width }: ImageBatch, outputs: readonly string[]) => {
-    const image = new Tensor('uint8', pixels, [count, height, width, 3]);
+    const image = new Tensor('uint8', pixels, [count, height, width, pixels.length / (count * height * width)]);
     const results = await session.run({ [imageInput]: image }, outputs).catch((error: unknown) => {
       throw new AblateError(`ONNX Runtime cannot run ${source} on a batch of ${count}: ${reasonOf(error)}`, {
         fix: count === 1 ? 'freeze it again' : 'give it fewer images at a time, or freeze it again',

@@ -34,6 +34,17 @@ test.each(Object.entries(later))('%s has its parameters and operations', (name, 
   expect(buildModel(name, { input: [1, 24, 20], classes: 4 })).toMatchObject({ outputShape: [4] });
 });
 
+test.each(modelNames())('%s builds for images of other sizes, grey or in colour', (name) => {
+  for (const input of [
+    [1, 21, 21],
+    [1, 28, 28],
+    [3, 72, 96],
+    [3, 224, 224],
+  ] as const) {
+    expect(buildModel(name, { input, classes: 300 })).toMatchObject({ inputShape: [...input], outputShape: [300] });
+  }
+});
+
 test('air94 is the network of airbench94', () => {
   const weights = 24 * 12 + 9 * (64 * 24 + 64 * 64 + 256 * 64 + 3 * 256 * 256) + 256 * 10;
   const network = buildModel('air94');

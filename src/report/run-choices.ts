@@ -1,10 +1,12 @@
 /** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
+import { sidesByName } from '../data/registry.ts';
 import { readConfig, type Run } from '../runs/run-folder.ts';
 import { quoted } from '../util/shell.ts';
 import { modelOfConfig, resolveWith } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { valueOfText } from '../train/key-layers.ts';
 import { AblateError } from '../util/errors.ts';
+import { inputSizeFor } from '../util/image-size.ts';
 import { changedKeys } from './gather.ts';
 import { shownDataset } from './shown-dataset.ts';
 
@@ -33,11 +35,20 @@ export function createChooser(): (config: TrainingConfig) => RunChoices {
   return (config) => {
     const recipe = ofRecipe(config);
     // A run records the size of the images that it found.
-    const reference = recipe.inputSize === 'full' ? { ...recipe, inputSize: config.inputSize } : recipe;
+    const reference = { ...recipe, inputSize: sizeByRule(recipe, config) };
     const changed = Object.entries(changedKeys(config, reference));
     const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
     return { recipe: config.recipe, seed: config.seed, dataset: shownDataset(config.dataset), changes };
   };
+}
+
+/** What the recipe's rule gives for the images of a run; where their size is not known, what the run has. */
+function sizeByRule({ inputSize: rule }: TrainingConfig, { inputSize, dataset }: TrainingConfig): TrainingConfig['inputSize'] {
+  // A configuration that has not seen its images has the rule itself.
+  if (typeof inputSize === 'string') return rule;
+  if (rule === 'full') return inputSize;
+  const sides = sidesByName(dataset);
+  return sides === undefined ? inputSize : inputSizeFor(rule, sides);
 }
 
 /** In the order of the runs; undefined for a run whose configuration is damaged or of a recipe that there is no more. */

@@ -271,7 +271,7 @@ describe('a wrong file names the line and what is allowed', () => {
       'an input larger than the images',
       factor('{ name: x, set: { inputSize: 48 } }'),
       7,
-      /inputSize \(=48\) must be an integer from 1 to 32, the size of the images/,
+      /inputSize \(=48\) must be from 1x1 to 32x32, the size of the images/,
     ],
     [
       'a value out of range inside a group',

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import type { Dataset } from '../data/dataset.ts';
+import { mostClasses, type Dataset } from '../data/dataset.ts';
 import { checkPreprocessing, type Preprocessing, type Standardization } from '../data/preprocessing.ts';
 import type { ModelDefinition } from '../models/model.ts';
 import { buildModel, modelDefinition } from '../models/registry.ts';
@@ -13,6 +13,7 @@ import { buildNetwork, describeNetwork } from '../nn/description.ts';
 import type { Network } from '../nn/network.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
+import { formatSize, inputSizeFor, sidesOf } from '../util/image-size.ts';
 import { check } from '../util/schema.ts';
 import type { TrainingConfig } from './config-schema.ts';
 
@@ -44,10 +45,10 @@ export function createClassifier(
   definition: ModelDefinition = modelDefinition(config.model),
 ): Classifier {
   const { modelSettings: settings } = config;
-  const inputSize = config.inputSize === 'full' ? Math.min(shape[1], shape[2]) : config.inputSize;
+  const inputSize = inputSizeFor(config.inputSize, [shape[1], shape[2]]);
   const preprocessing = { inputSize, standardization: standardizationOf(config, shape[0]) };
   checkPreprocessing(shape, withAugmentation(preprocessing, config));
-  const input = [shape[0], inputSize, inputSize] as const;
+  const input = [shape[0], ...sidesOf(inputSize)] as const;
   const network = buildModel(definition, { settings, input, classes: classes.length });
   return { network, preprocessing, classes, imageShape: shape };
 }
@@ -104,8 +105,14 @@ export const largestImageSide = 8192;
 
 export const imageSide = z.int().min(1).max(largestImageSide);
 
-/** A label of a data set is one byte. */
-const mostClasses = 256;
+/** As `ImageSize`: one number for a square, otherwise height and width. */
+export const imageSizeSchema = z.union(
+  [imageSide, z.tuple([imageSide, imageSide]).readonly()],
+  `an integer from 1 to ${largestImageSide}, or two of them: height and width`,
+);
+
+/** 1: grey, 3: red, green and blue. */
+export const channelCount = z.union([z.literal(1), z.literal(3)], '1 or 3');
 
 /** In the order of the logits: different ones, as many as a label can tell apart. */
 export const classNames = z
@@ -121,19 +128,19 @@ const perChannel = z.array(z.number()).readonly();
 const classifierSchema = z.strictObject({
   network: z.unknown(),
   preprocessing: z.strictObject({
-    inputSize: z.int().min(1),
+    inputSize: imageSizeSchema,
     standardization: z.discriminatedUnion('type', [
       z.strictObject({ type: z.literal('image') }),
       z.strictObject({ type: z.literal('channel'), mean: perChannel, deviation: perChannel }),
     ]),
   }),
   classes: classNames,
-  imageShape: z.tuple([z.literal(3), imageSide, imageSide], 'a list [3, height, width]').readonly(),
+  imageShape: z.tuple([channelCount, imageSide, imageSide], 'a list [channels, height, width], with 1 or 3 channels').readonly(),
 });
 
 function requireConsistent({ inputShape, outputShape }: Network, { inputSize }: Preprocessing, classes: number): void {
-  if (!sameShape(inputShape.slice(1), [inputSize, inputSize])) {
-    throw new ConfigurationError(`its input is ${formatShape(inputShape)}, and inputSize is ${inputSize}`);
+  if (!sameShape(inputShape.slice(1), sidesOf(inputSize))) {
+    throw new ConfigurationError(`its input is ${formatShape(inputShape)}, and inputSize is ${formatSize(inputSize)}`);
   }
   if (!sameShape(outputShape, [classes])) {
     throw new ConfigurationError(`its output is ${formatShape(outputShape)}, and there are ${classes} classes`);

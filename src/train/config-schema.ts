@@ -158,8 +158,11 @@ export const trainingConfigSchema = z.strictObject({
   /** Whether training images are changed at random as `augmentation` says. */
   augment: flag,
   augmentation: augmentationSchema.prefault({}),
-  /** Side of the network's input in pixels: images are cropped to it; `full` is the images' own size. */
-  inputSize: z.union([count, z.literal('full')], 'a positive integer, or "full" for the size of the images'),
+  /** Of the network's input in pixels: images are cropped to it. `full` is the whole image, `crop` three quarters of each of its sides. */
+  inputSize: z.union(
+    [count, z.tuple([count, count]).readonly(), z.enum(['full', 'crop'])],
+    'a positive integer, two of them (96x128: height x width), "full" for the whole image, or "crop" for three quarters of each side',
+  ),
   standardization,
   /** How weights get their first values; `model` leaves it to the model. */
   initializer,

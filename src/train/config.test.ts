@@ -39,7 +39,7 @@ test('the 2017 recipe is the default, and tensorsandbox to the letter', () => {
       mixup: 0,
       cutmix: 0,
     },
-    inputSize: 24,
+    inputSize: 'crop',
     standardization: { type: 'image' },
     initializer: { type: 'model' },
     modelSettings: { lrn: true, initializer: 'xavierTruncatedNormal' },
@@ -63,6 +63,8 @@ test('recipe < study file < flags', () => {
 test('without augmentation images are whole, unless a size is asked for', () => {
   expect(resolveConfig({ model: 'tuto', augment: false }).inputSize).toBe('full');
   expect(resolveConfig({ model: 'tuto', augment: false, inputSize: 28 }).inputSize).toBe(28);
+  expect(resolveConfig({ model: 'tuto', inputSize: '72x96' }).inputSize).toEqual([72, 96]);
+  for (const inputSize of ['96', '96x96', [96, 96]]) expect(resolveConfig({ model: 'tuto', inputSize }).inputSize).toBe(96);
 });
 
 test('dotted keys, settings of the model and short forms', () => {
@@ -155,7 +157,10 @@ test.each([
     'augmentation.contrast (=2) must be two numbers [low, high] with 0 <= low <= high',
   ],
   [{ model: 'tuto', 'augmentation.flip': 'up' }, 'augmentation.flip (=up) must be one of none, random, alternating'],
-  [{ model: 'tuto', inputSize: 'big' }, 'inputSize (=big) must be a positive integer, or "full" for the size of the images'],
+  [
+    { model: 'tuto', inputSize: 'big' },
+    'inputSize (=big) must be a positive integer, two of them (96x128: height x width), "full" for the whole image, or "crop" for three quarters of each side',
+  ],
   [{ model: 'tuto', precision: 'f16' }, 'precision (=f16) must be one of f32, bf16'],
   [{ model: 'tuto', weightDecay: { rule: 'none', value: 1 } }, 'weightDecay.value (=1) must be 0 for the rule "none"'],
   [{}, 'model (=missing) must be the name of a model'],

@@ -6,6 +6,7 @@ import { modelDefinition, modelNames } from '../models/registry.ts';
 import { choice, flag, number, resolveSettings, type Setting } from '../models/settings.ts';
 import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
+import { parseSize } from '../util/image-size.ts';
 import { requireThreads } from '../util/limits.ts';
 import { check } from '../util/schema.ts';
 import { didYouMean } from '../util/suggest.ts';
@@ -57,10 +58,16 @@ export function resolveWith(find: FindModel, ...layers: readonly ConfigOverrides
     modelSettings: resolveSettings(definition.name, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
     weightDecay: withValueOf2017(merged['weightDecay'], definition.weightDecay2017),
     // The rule of 2017: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
-    inputSize: lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize']),
+    inputSize: readSize(lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize'])),
   });
   requireThreads(config.threads);
   return config;
+}
+
+/** A size as text, as a command line gives it, or as it is. */
+function readSize(given: unknown): unknown {
+  if (typeof given === 'string') return parseSize(given) ?? given;
+  return Array.isArray(given) && given.length === 2 && given[0] === given[1] ? (given as unknown[])[0] : given;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { MixedLabels } from '../data/batch.ts';
+import type { Labels } from '../data/dataset.ts';
 import type { ArenaEntry } from '../engine/engine.ts';
 
 /**
@@ -21,7 +22,7 @@ import type { ArenaEntry } from '../engine/engine.ts';
  */
 export function softmaxCrossEntropy(
   logits: Float32Array,
-  labels: Uint8Array,
+  labels: Labels,
   smoothing: number,
   gradient: Float32Array,
   batchSize = labels.length,

@@ -3,6 +3,7 @@ import type { Dataset } from '../data/dataset.ts';
 import type { Engine, Precision } from '../engine/engine.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
+import { formatSize, sizeAsGiven } from '../util/image-size.ts';
 import { requireFits, type Classifier } from './classifier.ts';
 import { classifierFor, type SavedModel } from './saved-model.ts';
 import { loadWeights, preferredWeights, weightsChecksum } from './weights.ts';
@@ -71,11 +72,11 @@ function requireSameTask(teacher: Classifier, student: Classifier, dataset: Data
   requireFits(teacher, dataset, what);
   const { preprocessing: own } = teacher;
   const { inputSize, standardization } = student.preprocessing;
-  if (own.inputSize !== inputSize) {
-    throw new ConfigurationError(
-      `${what} was trained on images of ${own.inputSize}x${own.inputSize}, and sees the student's of ${inputSize}x${inputSize}`,
-      { fix: `--set inputSize=${own.inputSize}, or use another teacher` },
-    );
+  const [ownSize, size] = [formatSize(own.inputSize), formatSize(inputSize)];
+  if (ownSize !== size) {
+    throw new ConfigurationError(`${what} was trained on images of ${ownSize}, and sees the student's of ${size}`, {
+      fix: `--set inputSize=${sizeAsGiven(own.inputSize)}, or use another teacher`,
+    });
   }
   if (JSON.stringify(own.standardization) !== JSON.stringify(standardization)) {
     throw new ConfigurationError(

@@ -5,7 +5,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Network } from '../nn/network.ts';
 import type { Run } from '../runs/run-folder.ts';
 import type { Safetensors } from '../runs/safetensors.ts';
-import type { Classifier } from './classifier.ts';
+import type { Classifier, ImageShape } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import type { SavedModel } from './saved-model.ts';
 import type { Evaluation } from './tally.ts';
@@ -63,6 +63,8 @@ export interface TrainHooks {
 export interface TrainStart {
   readonly run: Run | undefined;
   readonly network: Network;
+  /** `[C, H, W]` of the images as they are stored: the network's input is cropped from them. */
+  readonly imageShape: ImageShape;
   /** Steps already taken by the run that is continued, else 0. */
   readonly step: number;
   readonly steps: number;

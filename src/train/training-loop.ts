@@ -27,7 +27,9 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
   });
   const evaluation = createRunEvaluation(underWay);
   const evaluatedImages = splitOf(dataset, config.val ? 'val' : 'test', config.val).count;
-  hooks.onStart?.({ run, network: plan.network, step: trainer.step, steps, evaluatedImages, memoryBytes: plan.memoryBytes });
+  const { network, memoryBytes } = plan;
+  const { imageShape } = training.classifier;
+  hooks.onStart?.({ run, network, imageShape, step: trainer.step, steps, evaluatedImages, memoryBytes });
 
   // `window`: the steps since the last record. `stepping`: all steps of this process.
   let windowLoss = 0;

@@ -8,6 +8,7 @@ import type { Preprocessing } from '../data/preprocessing.ts';
 import { createTransform, plainView } from '../data/transform.ts';
 import type { ParameterArena } from '../engine/engine.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { sidesOf } from '../util/image-size.ts';
 import { symmetricEigen } from '../util/symmetric-eigen.ts';
 
 /**
@@ -73,34 +74,38 @@ export function patchMoments(
   examples: number,
 ): Float64Array {
   const transform = createTransform(shape, preprocessing);
-  const side = preprocessing.inputSize;
+  const [inputHeight, inputWidth] = sidesOf(preprocessing.inputSize);
   const input = new Float32Array(transform.inputLength);
-  const offsets = patchOffsets(shape[0], side, kernel);
+  const offsets = patchOffsets(shape[0], [inputHeight, inputWidth], kernel);
   const size = offsets.length;
   const patch = new Float64Array(size);
   const sums = new Float64Array(size * size);
   const count = Math.min(examples, images.count);
   for (let position = 0; position < count; position++) {
     transform.evaluation(images.images, position, plainView, input, 0);
-    for (let y = 0; y + kernel[0] <= side; y++) {
-      for (let x = 0; x + kernel[1] <= side; x++) {
-        for (let i = 0; i < size; i++) patch[i] = input[y * side + x + offsets[i]!]!;
+    for (let y = 0; y + kernel[0] <= inputHeight; y++) {
+      for (let x = 0; x + kernel[1] <= inputWidth; x++) {
+        for (let i = 0; i < size; i++) patch[i] = input[y * inputWidth + x + offsets[i]!]!;
         addOuterProduct(sums, patch);
       }
     }
   }
-  const patches = count * (side - kernel[0] + 1) * (side - kernel[1] + 1);
+  const patches = count * (inputHeight - kernel[0] + 1) * (inputWidth - kernel[1] + 1);
   for (let i = 0; i < size; i++) {
     for (let j = i; j < size; j++) sums[i * size + j] = sums[j * size + i] = sums[i * size + j]! / patches;
   }
   return sums;
 }
 
-/** Where the elements of a patch lie in an image `[C, side, side]`, relative to the patch's first. */
-function patchOffsets(channels: number, side: number, [height, width]: readonly [number, number]): Int32Array {
+/** Where the elements of a patch lie in an image `[C, H, W]`, relative to the patch's first. */
+function patchOffsets(
+  channels: number,
+  [inputHeight, inputWidth]: readonly [number, number],
+  [height, width]: readonly [number, number],
+): Int32Array {
   const offsets: number[] = [];
   for (let channel = 0; channel < channels; channel++) {
-    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) offsets.push((channel * side + y) * side + x);
+    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) offsets.push((channel * inputHeight + y) * inputWidth + x);
   }
   return Int32Array.from(offsets);
 }

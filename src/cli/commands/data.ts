@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { FileVerification } from '../../data/cifar10.ts';
-import type { Dataset, ImageSet } from '../../data/dataset.ts';
+import type { Dataset, ImageSet, Labels } from '../../data/dataset.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { requireMemory } from '../../util/limits.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
 import { formatBytes } from '../../util/format.ts';
+import { sidesOf } from '../../util/image-size.ts';
 import { jsonOption, integer } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { note, print, printTable, printJson } from '../output.ts';
@@ -177,15 +178,16 @@ async function writeSheet(dataset: Dataset, path: string, output: Output, option
     if (options.augment === true) transform.training(images, position, keys, inputs, i * transform.inputLength);
     else transform.evaluation(images, position, plainView, inputs, i * transform.inputLength);
   });
-  const size = preprocessing.inputSize;
   const columns = positions.length / options.rows;
-  const { png, width, height } = imageGrid(inputs, [positions.length, dataset.shape[0], size, size], { columns });
+  const { png, width, height } = imageGrid(inputs, [positions.length, dataset.shape[0], ...sidesOf(preprocessing.inputSize)], {
+    columns,
+  });
   output.write(png);
   note(`wrote ${path}: ${width}x${height} pixels, ${formatBytes(png.length)}, columns in the order of the classes`);
 }
 
 /** Row by row: one image of each class that has as many as there are rows. */
-function firstOfEachClass(labels: Uint8Array, classes: number, rows: number): number[] {
+function firstOfEachClass(labels: Labels, classes: number, rows: number): number[] {
   const perClass = Array.from({ length: classes }, (): number[] => []);
   labels.forEach((label, position) => {
     if (perClass[label]!.length < rows) perClass[label]!.push(position);

@@ -8,6 +8,7 @@ import { defaultThreads } from '../../util/cpu.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
+import { formatSize } from '../../util/image-size.ts';
 import { requireFrozenName } from '../../util/file-names.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { jsonOption, oneOf, parseAssignment, parseNames, runsDirOption, type Assignments } from '../options.ts';
@@ -69,7 +70,7 @@ async function freezeModel(reference: string, options: Options): Promise<void> {
   const accuracy = await accuracyOf(frozen, saved, run, options);
   const bytes = bytesFor(file, frozen.encode(accuracy));
   output.write(bytes);
-  report({ ...frozen.metadata, accuracy }, file, bytes.length, options.json === true);
+  await report({ ...frozen.metadata, accuracy }, file, bytes.length, options.json === true);
 }
 
 /** Of the frozen file itself, or what its run has recorded. */
@@ -86,7 +87,7 @@ async function accuracyOf(
   return accuracyRecord(evaluation!, dataset);
 }
 
-function report(metadata: FrozenMetadata, file: string, bytes: number, json: boolean): void {
+async function report(metadata: FrozenMetadata, file: string, bytes: number, json: boolean): Promise<void> {
   const { model, weights, accuracy, parameters, operations, inputSize, classes, run, step } = metadata;
   if (json) {
     printJson({
@@ -104,6 +105,8 @@ function report(metadata: FrozenMetadata, file: string, bytes: number, json: boo
     });
     return;
   }
+  const { imageShapeOf } = await import('../../deploy/metadata.ts');
+  const [channels] = imageShapeOf(metadata);
   const kind = weights === 'ema' ? 'moving averages' : 'raw weights';
   const at = step === null ? '' : `, step ${step}`;
   print(`wrote ${file}: ${formatBytes(bytes)}, ${run ?? model}${at} (${kind})`);
@@ -111,6 +114,6 @@ function report(metadata: FrozenMetadata, file: string, bytes: number, json: boo
     accuracy === null ? 'accuracy not measured (--evaluate)' : `accuracy ${formatAccuracy(accuracy.value)} on ${accuracy.split}`;
   print(`${formatOperations(operations)} operations an image, ${known}`);
   print(
-    `input image uint8 [N, H, W, 3] of at least ${inputSize}x${inputSize} pixels; outputs logits and probabilities [N, ${classes.length}]`,
+    `input image uint8 [N, H, W, ${channels}] of at least ${formatSize(inputSize)} pixels; outputs logits and probabilities [N, ${classes.length}]`,
   );
 }

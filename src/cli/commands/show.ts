@@ -123,11 +123,11 @@ async function imageOf(
   const size = channels * height * width;
   if (!/^\d+$/.test(asked)) {
     const { readPicture } = await import('../../data/read-picture.ts');
-    const { fitToSquare } = await import('../../data/fit-image.ts');
-    const pixels = fitToSquare(await readPicture(asked, preprocessing.inputSize), height);
+    const { fitPicture } = await import('../../data/fit-image.ts');
+    const pixels = fitPicture(await readPicture(asked, preprocessing.inputSize), imageShape);
     const image = new Uint8Array(size);
     for (let i = 0; i < height * width; i++)
-      for (let c = 0; c < channels; c++) image[c * height * width + i] = pixels[3 * i + c]!;
+      for (let c = 0; c < channels; c++) image[c * height * width + i] = pixels[channels * i + c]!;
     return { image, what: asked };
   }
   const dataset = await loadImages(options.data ?? config.dataset, options);

@@ -5,7 +5,7 @@ import { openEngine, type OpenEngineOptions } from '../../engine/registry.ts';
 import { initializeParameters } from '../../train/initialize.ts';
 import { streamKey, uint32 } from '../../util/random.ts';
 import { readFrozenFile } from '../frozen-model.ts';
-import { frozenClassifier } from '../metadata.ts';
+import { frozenClassifier, imageShapeOf } from '../metadata.ts';
 import { openSession } from '../onnx-runtime.ts';
 import type { CompetitorSettings, Measurement, MeasureRequest } from './competitor.ts';
 
@@ -57,10 +57,10 @@ export async function repeat(run: RunBatch, milliseconds: number, minimumRuns: n
 
 async function openOnnxRuntime({ path, threads }: CompetitorSettings): Promise<Prepare> {
   const { bytes, metadata } = readFrozenFile(path);
-  const side = metadata.imageSize;
+  const [channels, height, width] = imageShapeOf(metadata);
   const session = await openSession(bytes, path, { threads });
   return (count) => {
-    const batch = { pixels: randomBytes(count * side * side * 3), count, height: side, width: side };
+    const batch = { pixels: randomBytes(count * height * width * channels), count, height, width };
     return async () => {
       await session.run(batch);
     };

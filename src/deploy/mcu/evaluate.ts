@@ -3,7 +3,7 @@ import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { letEventsIn } from '../../train/events.ts';
 import { encodeModel } from '../onnx/schema.ts';
 import { openSession } from '../onnx-runtime.ts';
-import { centralSquares, imageBatches } from '../pixels.ts';
+import { centralParts, imageBatches } from '../pixels.ts';
 import { logitsOutput } from '../tensor-names.ts';
 import type { FloatModel } from './float-model.ts';
 import type { Plan } from './plan.ts';
@@ -37,7 +37,6 @@ const batchSize = 100;
 /** @returns undefined if the signal stopped it */
 export async function evaluateIntegers(options: IntegerEvaluationOptions): Promise<IntegerEvaluation | undefined> {
   const { plan, float, images, shape, threads, limit = images.count, onProgress, signal } = options;
-  const { width: side } = plan.input.extent;
   const twin = createTwin(plan);
   const classes = plan.output.extent.channels;
   const logits = new Int8Array(classes);
@@ -47,10 +46,10 @@ export async function evaluateIntegers(options: IntegerEvaluationOptions): Promi
   try {
     for (const { batch, labels } of imageBatches(images, shape, batchSize, total)) {
       const floats = (await session.read(batch, [logitsOutput])).get(logitsOutput)!;
-      const squares = centralSquares(batch, side);
-      const length = squares.length / batch.count;
+      const parts = centralParts(batch, plan.input.extent);
+      const length = parts.length / batch.count;
       for (let i = 0; i < batch.count; i++) {
-        twin.run(squares.subarray(i * length, (i + 1) * length), logits);
+        twin.run(parts.subarray(i * length, (i + 1) * length), logits);
         const label = indexOfLargest(logits);
         const floatLabel = indexOfLargest(floats.subarray(i * classes, (i + 1) * classes));
         if (label === labels[i]) right++;

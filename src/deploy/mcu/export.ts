@@ -7,7 +7,7 @@ import { packageVersion } from '../../util/package.ts';
 import { formatCount } from '../../util/text-table.ts';
 import { drawCalibrationImages } from '../integers/drawn-images.ts';
 import type { RangeMethod } from '../integers/ranges.ts';
-import { centralSquares, imageBatches, type LabelledBatch } from '../pixels.ts';
+import { centralParts, imageBatches, type LabelledBatch } from '../pixels.ts';
 import { requireFitting } from '../evaluate.ts';
 import { buildPlan, type TrainedClassifier } from './build.ts';
 import type { TestVectors } from './c/example.ts';
@@ -63,7 +63,8 @@ export async function deviceNetwork(options: DeviceOptions): Promise<DeviceNetwo
 
 function calibrationImages({ trained, dataset, val, images, seed }: DeviceOptions): ImageSet {
   const { network, classes, preprocessing } = trained.classifier;
-  requireFitting({ model: network.name, classes, inputSize: preprocessing.inputSize }, dataset);
+  const { inputShape } = network;
+  requireFitting({ model: network.name, classes, inputSize: preprocessing.inputSize, network: { inputShape } }, dataset);
   return drawCalibrationImages(splitOf(dataset, 'train', val), dataset.name, seed, images);
 }
 
@@ -73,7 +74,7 @@ export function testVectors(plan: Plan, dataset: Dataset, count: number): TestVe
   if (test.count < count)
     throw new DataError(`${dataset.name} has ${test.count} test images, and ${count} are to go with the code`);
   const { batch } = imageBatches(test, shape, count, count).next().value as LabelledBatch;
-  const images = centralSquares(batch, plan.input.extent.width);
+  const images = centralParts(batch, plan.input.extent);
   const classes = plan.output.extent.channels;
   const logits = new Int8Array(count * classes);
   const twin = createTwin(plan);

@@ -15,10 +15,9 @@ export interface FloatModel {
   readonly tensors: ReadonlyMap<string, string>;
 }
 
-/** @param graph over square images */
 export function floatModel({ graph, image }: ImageGraph): FloatModel {
   const { input, nodes, output } = graph;
-  const { height, channels } = input.extent;
+  const { channels, height, width } = input.extent;
   const tensors = new Map<string, string>();
   const logits = nodes.find(({ name }) => name === output)!;
   const face = {
@@ -30,7 +29,10 @@ export function floatModel({ graph, image }: ImageGraph): FloatModel {
     const constants = (value: number) => Array.from({ length: channels }, () => value);
     const mean = constants((image.zeroPoint + 128) / 255);
     const deviation = constants(1 / (255 * image.scale));
-    tensors.set(input.name, addPreprocessing(builder, imageInput, height, { type: 'channel', mean, deviation }));
+    tensors.set(
+      input.name,
+      addPreprocessing(builder, imageInput, [channels, height, width], { type: 'channel', mean, deviation }),
+    );
     for (const node of nodes) {
       const inputs = node.inputs.map((name) => tensors.get(name)!);
       tensors.set(node.name, addNode(builder, node, inputs));

@@ -43,6 +43,6 @@ test('the face of a frozen file: image in, logits and their softmax out', () => 
 
 test('a network of another size than its preprocessing is refused', () => {
   expect(() => exportOnnx({ ...options, preprocessing: { inputSize: 5, standardization } })).toThrow(
-    'input of tiny (=3x4x4) must be 3x5x5: RGB images as they are preprocessed',
+    'input of tiny (=3x4x4) must be 1x5x5 or 3x5x5: grey or RGB images as they are preprocessed',
   );
 });

@@ -2,8 +2,9 @@
 import type { Preprocessing } from '../../data/preprocessing.ts';
 import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
-import { formatShape } from '../../nn/shape.ts';
+import { formatShape, sameShape } from '../../nn/shape.ts';
 import { ConfigurationError } from '../../util/errors.ts';
+import { formatSize, sidesOf } from '../../util/image-size.ts';
 import { imageInput, logitsOutput, probabilitiesOutput } from '../tensor-names.ts';
 import { foldBatchNorms } from './fold.ts';
 import { buildGraph, type GraphBuilder } from './graph.ts';
@@ -24,26 +25,31 @@ export interface ExportOptions {
 }
 
 /**
- * The bytes of the ONNX file: input `image` uint8 `[N, H, W, 3]`, outputs `logits` and `probabilities` float32 `[N, classes]`. Depends
+ * The bytes of the ONNX file: input `image` uint8 `[N, H, W, C]`, outputs `logits` and `probabilities` float32 `[N, classes]`. Depends
  * on the options alone: the same weights give the same bytes.
  *
- * @throws ConfigurationError if the network does not take square RGB images of the preprocessing's size
+ * @throws ConfigurationError if the network does not take grey or RGB images of the preprocessing's size
  */
 export function exportOnnx(options: ExportOptions): Uint8Array {
   const { network, preprocessing, metadata, version } = options;
-  const size = preprocessing.inputSize;
-  if (formatShape(network.inputShape) !== formatShape([3, size, size])) {
-    const allowed = formatShape([3, size, size]);
+  const { inputShape } = network;
+  const size = formatSize(preprocessing.inputSize);
+  const sides = sidesOf(preprocessing.inputSize);
+  if (![1, 3].some((channels) => sameShape(inputShape, [channels, ...sides]))) {
+    const allowed = `${formatShape([1, ...sides])} or ${formatShape([3, ...sides])}`;
     throw new ConfigurationError(
-      `input of ${network.name} (=${formatShape(network.inputShape)}) must be ${allowed}: RGB images as they are preprocessed`,
+      `input of ${network.name} (=${formatShape(inputShape)}) must be ${allowed}: grey or RGB images as they are preprocessed`,
     );
   }
+  const colours = inputShape[0] === 1 ? 'grey' : 'RGB';
+  const [height, width] = sides;
+  const least = height === width ? `H and W at least ${height}` : `H at least ${height}, W at least ${width}`;
   return encodeModel({
     producerName: 'ablate',
     producerVersion: version,
     docString:
-      `${network.name}, an image classifier. Input: ${imageInput}, uint8 [N, H, W, 3], RGB, H and W at least ${size}. ` +
-      `Cropping to the central ${size}x${size} pixels and standardization are part of the graph.`,
+      `${network.name}, an image classifier. Input: ${imageInput}, uint8 [N, H, W, ${inputShape[0]!}], ${colours}, ${least}. ` +
+      `Cropping to the central ${size} pixels and standardization are part of the graph.`,
     graph: graphOf(options),
     metadata,
   });
@@ -53,14 +59,14 @@ function graphOf({ network, weights, preprocessing }: ExportOptions): GraphProto
   const output = { type: 'float', shape: ['N', network.outputShape[0]!] } as const;
   const face = {
     name: network.name,
-    input: { name: imageInput, type: 'uint8', shape: ['N', 'H', 'W', 3] },
+    input: { name: imageInput, type: 'uint8', shape: ['N', 'H', 'W', network.inputShape[0]!] },
     outputs: [
       { name: logitsOutput, ...output },
       { name: probabilitiesOutput, ...output },
     ],
   } as const;
   return buildGraph(face, (graph) => {
-    const input = addPreprocessing(graph, imageInput, preprocessing.inputSize, preprocessing.standardization);
+    const input = addPreprocessing(graph, imageInput, network.inputShape, preprocessing.standardization);
     const logits = addLayers(graph, network, weights, input);
     return [logits, graph.node('Softmax', probabilitiesOutput, [logits], { axis: 1 })];
   });

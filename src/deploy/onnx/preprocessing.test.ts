@@ -17,7 +17,7 @@ async function run(
     input: { name: 'x', type: 'uint8', shape: ['N', 'H', 'W', 3] },
     outputs: [{ name: 'y', type: 'float', shape: ['N', 3, size, size] }],
   } as const;
-  const graph = buildGraph(face, (builder) => [addPreprocessing(builder, 'x', size, standardization)]);
+  const graph = buildGraph(face, (builder) => [addPreprocessing(builder, 'x', [3, size, size], standardization)]);
   const model = encodeModel({ producerName: 't', producerVersion: '1', docString: '', graph, metadata: {} });
   const session = await InferenceSession.create(model, { intraOpNumThreads: 1, logSeverityLevel: 4 });
   try {

@@ -16,7 +16,7 @@ export const recipe2017: Recipe = {
     movingAverage: { type: 'exponential', decay: 0.9999, warmup: true },
     augment: true,
     augmentation: { ...augmentation2017, contrast: [0.2, 1.8] },
-    inputSize: 24,
+    inputSize: 'crop',
     standardization: { type: 'image' },
     // The models' default is tensorsandbox's Xavier.
     initializer: { type: 'model' },

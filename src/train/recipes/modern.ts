@@ -28,7 +28,7 @@ export const modern: Recipe = {
     augment: true,
     augmentation: { ...noAugmentation, contrast: [1, 1], randomCrop: true, flip: 'random' },
     // The crops of 2017, so that operations can be compared.
-    inputSize: 24,
+    inputSize: 'crop',
     standardization: { type: 'image' },
     initializer: { type: 'model' },
     // Ioffe and Szegedy, 2015, arXiv:1502.03167: it takes the place of dropout as well (section 4.2.1).

@@ -8,10 +8,10 @@ export interface DemoModel {
   readonly model: string;
   readonly run: string | null;
   readonly classes: readonly string[];
-  /** Side that pictures are scaled to, in pixels. */
-  readonly imageSize: number;
-  /** Side of the central square that the network sees. */
-  readonly inputSize: number;
+  /** `[C, H, W]` that pictures are scaled to; one channel for grey. */
+  readonly imageShape: readonly [channels: number, height: number, width: number];
+  /** Of the central part that the network sees. */
+  readonly inputSize: readonly [height: number, width: number];
   /** Fraction of test images classified correctly, where it is known. */
   readonly accuracy: number | null;
   readonly parameters: number;

@@ -5,6 +5,8 @@
 import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
 import { readFrozenFile } from '../../deploy/frozen-model.ts';
+import { imageShapeOf } from '../../deploy/metadata.ts';
+import { sidesOf } from '../../util/image-size.ts';
 import {
   builtPageFolder,
   createPageApp,
@@ -54,7 +56,7 @@ export async function startDemo(options: DemoOptions): Promise<PageServer> {
 
 function loadModel(path: string, index: number): { readonly description: DemoModel; readonly bytes: Uint8Array } {
   const { bytes, metadata } = readFrozenFile(path);
-  const { model, classes, imageSize, inputSize, accuracy, parameters, operations, run } = metadata;
+  const { model, classes, accuracy, parameters, operations, run } = metadata;
   const description = {
     url: `models/${index}.onnx`,
     file: basename(path),
@@ -62,8 +64,8 @@ function loadModel(path: string, index: number): { readonly description: DemoMod
     model,
     run,
     classes,
-    imageSize,
-    inputSize,
+    imageShape: imageShapeOf(metadata),
+    inputSize: sidesOf(metadata.inputSize),
     accuracy: accuracy?.value ?? null,
     parameters,
     operations,

@@ -1,5 +1,5 @@
 /** The page: a network from the server, images from the person, and what the one says of the other. */
-import { fitToSquare } from '../../../data/fit-image.ts';
+import { fitPicture } from '../../../data/fit-image.ts';
 import { percentile } from '../../../util/percentile.ts';
 import type { DemoModel } from '../protocol.ts';
 import { PictureError, readPicture } from './picture.ts';
@@ -45,15 +45,15 @@ async function load(model: DemoModel): Promise<void> {
 }
 
 async function classify(image: Blob, { model, classifier }: Loaded): Promise<void> {
-  const { imageSize, inputSize, classes } = model;
+  const { imageShape, inputSize, classes } = model;
   const picture = await readPicture(image, inputSize);
-  const pixels = fitToSquare(picture, imageSize);
+  const pixels = fitPicture(picture, imageShape);
   current = image;
-  showPictures(image, `${picture.width}×${picture.height}`, pixels, imageSize, inputSize);
-  const probabilities = await classifier.classify(pixels, imageSize);
+  showPictures(image, `${picture.width}×${picture.height}`, pixels, imageShape, inputSize);
+  const probabilities = await classifier.classify(pixels, imageShape);
   showClasses(classes, probabilities);
   showStatus('');
-  const timesMs = await time(() => classifier.classify(pixels, imageSize));
+  const timesMs = await time(() => classifier.classify(pixels, imageShape));
   const milliseconds = (share: number) => `${percentile(timesMs, share).toFixed(2)} ms`;
   showFacts('timing', {
     'inference, median': milliseconds(0.5),

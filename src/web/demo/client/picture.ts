@@ -11,14 +11,14 @@ export class PictureError extends Error {}
  * Decodes an image as `ablate label` does: turned upright as the camera noted, transparent parts on white. The pixels are those of the
  * file, not scaled.
  *
- * @param least smallest side allowed, in pixels
+ * @param least smallest height and width allowed, in pixels
  * @throws PictureError if it is no image, or too small or too large
  */
-export async function readPicture(image: Blob, least: number): Promise<Picture> {
+export async function readPicture(image: Blob, [leastHeight, leastWidth]: readonly [number, number]): Promise<Picture> {
   const { source, width, height, close } = await decode(image);
   try {
-    if (Math.min(width, height) < least) {
-      throw new PictureError(`The image is ${width}×${height} pixels, and the network sees ${least}×${least}.`);
+    if (height < leastHeight || width < leastWidth) {
+      throw new PictureError(`The image is ${width}×${height} pixels, and the network sees ${leastWidth}×${leastHeight}.`);
     }
     if (width * height > maximumPixels) {
       throw new PictureError(`The image has ${Math.round((width * height) / 1e6)} megapixels; at most 64 are read.`);

@@ -12,16 +12,16 @@ env.wasm.wasmPaths = new URL('./runtime/', document.baseURI).href;
 env.wasm.numThreads = threads;
 
 export interface Classifier {
-  /** Probabilities of all classes for one image `[side, side, 3]`. */
-  classify(pixels: Uint8Array, side: number): Promise<Float32Array>;
+  /** Probabilities of all classes for one image `[H, W, C]`. */
+  classify(pixels: Uint8Array, shape: readonly [channels: number, height: number, width: number]): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
 export async function loadClassifier(bytes: Uint8Array): Promise<Classifier> {
   const session = await InferenceSession.create(bytes, { executionProviders: ['wasm'], graphOptimizationLevel: 'all' });
   return {
-    async classify(pixels, side) {
-      const results = await session.run({ [imageInput]: new Tensor('uint8', pixels, [1, side, side, 3]) });
+    async classify(pixels, [channels, height, width]) {
+      const results = await session.run({ [imageInput]: new Tensor('uint8', pixels, [1, height, width, channels]) });
       return results[probabilitiesOutput]!.data as Float32Array;
     },
     dispose: () => session.release(),

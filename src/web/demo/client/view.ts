@@ -62,37 +62,46 @@ export function showFacts(id: 'facts' | 'timing', facts: Readonly<Record<string,
 }
 
 export function showModel(model: DemoModel): void {
-  const { accuracy, parameters, operations, sizeBytes, inputSize } = model;
+  const { accuracy, parameters, operations, sizeBytes, imageShape } = model;
+  const [height, width] = model.inputSize;
   showFacts('facts', {
     ...(accuracy !== null && { 'test accuracy': `${(100 * accuracy).toFixed(2)}%` }),
     parameters: parameters.toLocaleString('en-US'),
     'operations an image': `${(operations / 1e6).toFixed(1)} million`,
     file: `${(sizeBytes / 1e6).toFixed(2)} MB`,
-    input: `${inputSize}×${inputSize} pixels`,
+    input: `${width}×${height} pixels${imageShape[0] === 1 ? ', grey' : ''}`,
     ...(model.run !== null && { run: model.run }),
   });
 }
 
 let shownUrl: string | undefined;
 
-/** The image as it was given, and the pixels of it that the network sees: the central `side` of `pixels` `[size, size, 3]`. */
-export function showPictures(image: Blob, dimensions: string, pixels: Uint8Array, size: number, side: number): void {
+/** The image as it was given, and the pixels of it that the network sees: the central `[height, width]` of `pixels` `[H, W, C]` of `imageShape`. */
+export function showPictures(
+  image: Blob,
+  dimensions: string,
+  pixels: Uint8Array,
+  [channels, imageHeight, imageWidth]: DemoModel['imageShape'],
+  [height, width]: DemoModel['inputSize'],
+): void {
   if (shownUrl !== undefined) URL.revokeObjectURL(shownUrl);
   shownUrl = URL.createObjectURL(image);
   elementOf(HTMLImageElement, 'preview').src = shownUrl;
   element('preview-caption').textContent = dimensions;
   const canvas = elementOf(HTMLCanvasElement, 'seen');
-  canvas.width = side;
-  canvas.height = side;
-  const seen = new ImageData(side, side);
-  const margin = Math.floor((size - side) / 2);
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) {
-      const source = 3 * ((y + margin) * size + x + margin);
-      seen.data.set([pixels[source]!, pixels[source + 1]!, pixels[source + 2]!, 255], 4 * (y * side + x));
+  canvas.width = width;
+  canvas.height = height;
+  const seen = new ImageData(width, height);
+  const top = Math.floor((imageHeight - height) / 2);
+  const left = Math.floor((imageWidth - width) / 2);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const source = channels * ((y + top) * imageWidth + x + left);
+      const [red, green, blue] = [0, 1, 2].map((colour) => pixels[source + (channels === 1 ? 0 : colour)]!);
+      seen.data.set([red!, green!, blue!, 255], 4 * (y * width + x));
     }
   }
   canvas.getContext('2d')!.putImageData(seen, 0, 0);
-  element('seen-caption').textContent = `the network sees ${side}×${side}`;
+  element('seen-caption').textContent = `the network sees ${width}×${height}`;
   element('pictures').hidden = false;
 }
