@@ -22,6 +22,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
+import { uiOption, withLivePage, type UiOption } from '../live-page.ts';
 import {
   integer,
   jsonOption,
@@ -40,7 +41,7 @@ import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
 
-interface Options extends SourceOptions, EngineOption {
+interface Options extends SourceOptions, EngineOption, UiOption {
   readonly operations?: number;
   readonly bytes?: number;
   readonly latency?: Latency;
@@ -91,6 +92,7 @@ export function addCompressCommand(program: Command): void {
     .option('--data <name>', 'data set (default: what it was trained on)')
     .option(...dataDirOption)
     .option(...dataUrlOption)
+    .option(...uiOption)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(compressModel);
@@ -130,8 +132,10 @@ async function compressModel(given: string, options: Options): Promise<void> {
     threads,
     hooks,
   };
-  const result = await interruptible('stopping after this step, and saving', (signal) =>
-    compress({ ...work, runsFolder: runsDir, signal }).finally(finish),
+  const result = await withLivePage(options, runsDir, () =>
+    interruptible('stopping after this step, and saving', (signal) =>
+      compress({ ...work, runsFolder: runsDir, signal }).finally(finish),
+    ),
   );
   if ('stopped' in result) throw interruption(result, steps);
   const { writeCompressionReport } = await import('../../report/compression-report.ts');

@@ -21,6 +21,7 @@ import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '..
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
+import { uiOption, withLivePage, type UiOption } from '../live-page.ts';
 import { jsonOption, oneOf, parseThreads, runsDirOption } from '../options.ts';
 import { note, print, printTable, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
@@ -33,7 +34,7 @@ import {
   type ReportOptions,
 } from '../study-report.ts';
 
-interface Options extends SourceOptions, EngineOption, ReportOptions {
+interface Options extends SourceOptions, EngineOption, ReportOptions, UiOption {
   readonly data?: string;
   readonly dryRun?: true;
   readonly jobs?: number;
@@ -66,6 +67,7 @@ export function addStudyCommand(program: Command): void {
     .option('--data <name>', 'images to train on, instead of those that the file names')
     .option(...dataDirOption)
     .option(...dataUrlOption)
+    .option(...uiOption)
     .option(...runsDirOption)
     .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)');
   for (const option of reportOptions) command.option(...option);
@@ -101,17 +103,19 @@ async function study(path: string, options: Options): Promise<void> {
   const { runStudy } = await import('../../study/runner.ts');
   let runs;
   try {
-    runs = await interruptible('stopping the runs after their steps, and saving', (signal) =>
-      runStudy({
-        plan,
-        dataset,
-        launcher,
-        runsFolder: options.runsDir,
-        how: { dataDir: options.dataDir, dataUrl: options.dataUrl, engine: options.engine },
-        retryFailed: options.retryFailed === true,
-        signal,
-        hooks: display.hooks,
-      }),
+    runs = await withLivePage(options, options.runsDir, () =>
+      interruptible('stopping the runs after their steps, and saving', (signal) =>
+        runStudy({
+          plan,
+          dataset,
+          launcher,
+          runsFolder: options.runsDir,
+          how: { dataDir: options.dataDir, dataUrl: options.dataUrl, engine: options.engine },
+          retryFailed: options.retryFailed === true,
+          signal,
+          hooks: display.hooks,
+        }),
+      ),
     );
   } finally {
     display.finish();

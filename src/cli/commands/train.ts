@@ -15,12 +15,13 @@ import { engineOption, engineToResume, openChosen, type EngineOption } from '../
 import { Interruption } from '../errors.ts';
 import { formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
+import { uiOption, withLivePage, type UiOption } from '../live-page.ts';
 import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
 
-interface Options extends SourceOptions, EngineOption {
+interface Options extends SourceOptions, EngineOption, UiOption {
   readonly data?: string;
   readonly recipe?: string;
   readonly steps?: number;
@@ -89,6 +90,7 @@ export function addTrainCommand(program: Command): void {
     .option('--eval-every <n>', 'steps between evaluations; 0: only at the end', parseNumber)
     .option('--save-every <n>', 'steps between checkpoints; 0: only at the end', parseNumber)
     .option('--log-every <n>', 'steps between records of the training loss', parseNumber)
+    .option(...uiOption)
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(trainModel);
@@ -120,20 +122,22 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   const { createClassifier } = await import('../../train/classifier.ts');
   const { recordOfModelFile } = await import('../../user/recorded-file.ts');
   const { hooks, finish } = collective.rank === 0 ? trainingDisplay(config, collective, engine) : silentDisplay;
-  const result = await interruptible('stopping after this step, and saving', (signal) =>
-    train({
-      config,
-      engine,
-      dataset,
-      collective,
-      record: resume === undefined ? { runsFolder, files: recordOfModelFile(loaded?.file) } : { resume },
-      ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
-      libraries,
-      signal,
-      hooks,
-      ...(options.checkGradients && { checkGradients: true }),
-    }).finally(finish),
-  );
+  const training = () =>
+    interruptible('stopping after this step, and saving', (signal) =>
+      train({
+        config,
+        engine,
+        dataset,
+        collective,
+        record: resume === undefined ? { runsFolder, files: recordOfModelFile(loaded?.file) } : { resume },
+        ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
+        libraries,
+        signal,
+        hooks,
+        ...(options.checkGradients && { checkGradients: true }),
+      }).finally(finish),
+    );
+  const result = await (collective.rank === 0 ? withLivePage(options, runsFolder, training) : training());
   if (result.run === undefined) return;
   if (options.json === true) printJson(describe(result, config, dataset.synthetic));
   else if (result.status === 'finished') printResult(result);

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { dataDirOption } from '../dataset.ts';
 import { interruptible } from '../interrupt.ts';
+import { usualPort } from '../live-page.ts';
 import { integer, runsDirOption } from '../options.ts';
 import { note, print } from '../output.ts';
 
@@ -10,6 +12,7 @@ interface Options {
   readonly dataDir?: string;
   readonly port: number;
   readonly host: string;
+  readonly control?: true;
 }
 
 export function addUiCommand(program: Command): void {
@@ -17,16 +20,18 @@ export function addUiCommand(program: Command): void {
     .command('ui')
     .description('a page that shows runs and studies live: curves, effects, what a network gets wrong and what it has learnt')
     .argument('[folder]', 'folder of the runs', runsDirOption[2])
-    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), 8018)
+    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), usualPort)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--control', 'let whoever has the address that is printed stop runs, too')
     .option(...dataDirOption)
     .action(serveUi);
 }
 
-async function serveUi(folder: string, { port, host, dataDir }: Options): Promise<void> {
+async function serveUi(folder: string, { port, host, dataDir, control }: Options): Promise<void> {
+  const token = control === true ? randomBytes(16).toString('hex') : undefined;
   const { startUi } = await import('../../web/ui/server/server.ts');
-  const server = await startUi({ runsFolder: folder, port, host, dataDir });
-  print(server.url);
+  const server = await startUi({ runsFolder: folder, port, host, dataDir, token });
+  print(token === undefined ? server.url : `${server.url}#/runs?token=${token}`);
   note('Open the address in a browser. Ctrl-C ends.');
   if (!isLoopback(host)) {
     note(

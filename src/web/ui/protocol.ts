@@ -66,6 +66,9 @@ export interface PageState {
   readonly tQuantiles: readonly number[];
 }
 
+/** The header of a request that changes something. */
+export const tokenHeader = 'X-Ablate-Token';
+
 /** What the server sends by itself, as the data of events of these names. */
 export interface LiveEvents {
   /** Something about runs, or which there are. */

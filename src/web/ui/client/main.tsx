@@ -5,7 +5,7 @@ import { Empty } from './parts/controls.tsx';
 import { AppContext, useApp, type App } from './state/app.ts';
 import { followCurves } from './state/curves.ts';
 import { connect } from './state/live.ts';
-import { addressOf, usePlace, type Place } from './state/location.ts';
+import { addressOf, takeToken, usePlace, type Place } from './state/location.ts';
 import { useStore } from './state/store.ts';
 import { startTheme, toggleTheme, useTheme } from './state/theme.ts';
 import './styles/base.css';
@@ -109,6 +109,7 @@ function Header({ view }: { readonly view: string }) {
 }
 
 startTheme();
+takeToken();
 const live = connect();
 const app: App = { live, curves: followCurves(live) };
 render(

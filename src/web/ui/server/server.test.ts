@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
@@ -12,6 +12,7 @@ import { processState, thisProcess } from '../../../util/process-identity.ts';
 import type { PageServer } from '../../page-server.ts';
 import {
   pointColumns,
+  tokenHeader,
   type CurvesHeader,
   type CurvesRequest,
   type LiveEvents,
@@ -362,6 +363,53 @@ describe('other pages and other names', () => {
       expect(policy).not.toMatch(/unsafe|\*|https?:/);
       expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
       expect((await fetch(server.url)).headers.get('access-control-allow-origin')).toBeNull();
+    });
+  });
+});
+
+describe('stopping a run', () => {
+  const token = 'f00d'.repeat(8);
+
+  async function stop(options: { readonly token?: string }, sent: Readonly<Record<string, string>>, id = 'tuto/1') {
+    const server = await startUi({ runsFolder: runs, port: 0, clientFolder, ...options });
+    try {
+      const { control } = await stateOf(server);
+      const response = await fetch(`${server.url}api/stop?id=${encodeURIComponent(id)}`, { method: 'POST', headers: sent });
+      return { control, status: response.status, text: await response.text() };
+    } finally {
+      await server.close();
+    }
+  }
+
+  /** A run that a process holds. */
+  function held(pid: number, host = hostname()): void {
+    const path = recordRun(runs, { number: 1, share: 0.5 });
+    mkdirSync(join(path, 'lock'));
+    writeFileSync(join(path, 'lock', `held.${pid}..token.${host}`), '');
+  }
+
+  test('only with the token, and only where it was asked for', async () => {
+    const child = spawn('sleep', ['60']);
+    const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
+    held(child.pid!);
+    expect(await stop({}, { [tokenHeader]: token })).toMatchObject({ control: false, status: 403 });
+    expect(await stop({ token }, {})).toMatchObject({ control: true, status: 403 });
+    for (const wrong of ['', 'x', `${token}0`, token.replace('f', 'e')]) {
+      expect(await stop({ token }, { [tokenHeader]: wrong })).toMatchObject({ status: 403 });
+    }
+    expect(await stop({ token }, { [tokenHeader]: token, Origin: 'http://elsewhere' })).toMatchObject({ status: 403 });
+    expect(await stop({ token }, { [tokenHeader]: token }, 'tuto/2')).toMatchObject({ status: 404 });
+    expect(child.exitCode ?? child.signalCode).toBeNull();
+    expect(await stop({ token }, { [tokenHeader]: token })).toMatchObject({ status: 200 });
+    expect(await ended).toBe('SIGTERM');
+    expect(await stop({ token }, { [tokenHeader]: token })).toMatchObject({ status: 409, text: 'tuto/1 is not trained now' });
+  });
+
+  test('a run of another machine is left alone', async () => {
+    held(process.pid, 'elsewhere');
+    expect(await stop({ token }, { [tokenHeader]: token })).toMatchObject({
+      status: 409,
+      text: 'tuto/1 is trained on elsewhere, and can be stopped there alone',
     });
   });
 });

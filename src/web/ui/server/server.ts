@@ -17,7 +17,8 @@ import type { TrainingConfig } from '../../../train/config-schema.ts';
 import { AblateError } from '../../../util/errors.ts';
 import { packageVersion } from '../../../util/package.ts';
 import { builtPageFolder, createPageApp, listen, loopback, type ListenOptions, type PageServer } from '../../page-server.ts';
-import type { CurvesRequest, PageState } from '../protocol.ts';
+import { tokenHeader, type CurvesRequest, type PageState } from '../protocol.ts';
+import { isToken, stopRun } from './control.ts';
 import { createCurves } from './curves.ts';
 import { eventStream } from './event-stream.ts';
 import { createLive } from './live.ts';
@@ -31,6 +32,8 @@ export interface UiOptions extends ListenOptions {
   readonly runsFolder: string;
   /** Where the images of data sets are; default as for a training. Nothing is downloaded. */
   readonly dataDir?: string | undefined;
+  /** Who sends it may stop runs; undefined: nobody may. */
+  readonly token?: string | undefined;
   /** The built page; default where `npm run build` puts it. */
   readonly clientFolder?: string;
 }
@@ -68,7 +71,7 @@ const predictionsAtOnce = 60;
  * @throws AblateError if the port is taken or the page is not built
  */
 export async function startUi(options: UiOptions): Promise<PageServer> {
-  const { host = loopback, runsFolder, dataDir, clientFolder = builtPageFolder('ui') } = options;
+  const { host = loopback, runsFolder, dataDir, token, clientFolder = builtPageFolder('ui') } = options;
   const app = await createPageApp(clientFolder, host);
   const studies = createStudies(runsFolder, () => index);
   const index = createRunIndex(runsFolder, studies.of);
@@ -89,7 +92,7 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
       folder: runsFolder,
       ...(index.problem !== undefined && { problem: index.problem }),
       version: packageVersion(),
-      control: false,
+      control: token !== undefined,
       runs: [...index.rows.values()],
       studies: studies.summaries(),
       tQuantiles,
@@ -131,6 +134,21 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
       return pngResponse(encodePng(stacked(filters)));
     } catch (error) {
       if (error instanceof AblateError) return context.text(error.message, 404);
+      throw error;
+    }
+  });
+
+  app.post('/api/stop', (context) => {
+    if (token === undefined || !isToken(context.req.header(tokenHeader), token)) {
+      return context.text('runs can be stopped from the address that ablate ui --control prints', 403);
+    }
+    const run = index.run(context.req.query('id') ?? '');
+    if (run === undefined) return context.notFound();
+    try {
+      stopRun(run);
+      return context.text('stopping');
+    } catch (error) {
+      if (error instanceof AblateError) return context.text(error.message, 409);
       throw error;
     }
   });

@@ -53,3 +53,18 @@ function decoded(part: string): string {
     return part;
   }
 }
+
+const tokenKey = 'ablate-token';
+
+/** Takes the token out of the address, which is passed on and shown to others, and keeps it for this tab. */
+export function takeToken(): void {
+  const token = currentPlace().choices.get('token');
+  if (token === null) return;
+  sessionStorage.setItem(tokenKey, token);
+  choose({ token: undefined });
+}
+
+/** Undefined for a reader. */
+export function controlToken(): string | undefined {
+  return sessionStorage.getItem(tokenKey) ?? undefined;
+}

@@ -13,6 +13,7 @@ import { NetworkGraph } from '../charts/network.tsx';
 import { Empty, Facts, ProgressBar, Segments } from '../parts/controls.tsx';
 import { CopyButton } from '../parts/copy-button.tsx';
 import { StateBadge } from '../parts/state-badge.tsx';
+import { StopButton } from '../parts/stop-button.tsx';
 import { useApp } from '../state/app.ts';
 import type { Curves } from '../state/curves.ts';
 import { useFetched } from '../state/fetched.ts';
@@ -66,6 +67,7 @@ export function RunViewPage({ place, id }: { readonly place: Place; readonly id:
         <div class="title">
           <h1>{id}</h1>
           <StateBadge state={row.state} />
+          <StopButton key={row.state} row={row} />
         </div>
         {row.reason !== undefined && row.state !== 'finished' && <p class="quiet">{row.reason}</p>}
       </header>
