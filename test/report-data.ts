@@ -89,6 +89,7 @@ export function sampleReport(seeds = 4): ReportData {
     synthetic: false,
     split: 'test',
     classes,
+    shape: [3, 32, 32],
     seeds: variants[0]!.runs.map(({ seed }) => seed),
     reference: 'baseline',
     variants,
@@ -97,5 +98,6 @@ export function sampleReport(seeds = 4): ReportData {
     command: 'npx ablate study studies/sample.yaml',
     studyText: 'name: sample\n',
     notes: [],
+    costNotes: [],
   };
 }

@@ -50,6 +50,7 @@ interface StudyResult {
 interface VariantResult {
   readonly bytes: number;
   readonly latencyMs?: number;
+  readonly device?: { readonly ramBytes: number };
 }
 
 function writeStudy(name: string, more = ''): void {
@@ -242,7 +243,7 @@ test('quantization is a factor whose levels share a training, each measured on i
     join(folder, 'quantized.yaml'),
     `name: quantized
 dataset: images:images
-baseline: { model: cs231n, steps: 30, batchSize: 8, learningRate: 0.01, dense1.features: 16 }
+baseline: { model: cs231n, steps: 30, batchSize: 8, learningRate: 0.01, dense1.features: 16, lrn: false, standardization: channel }
 design: one-at-a-time
 factors:
   - name: quantization
@@ -283,13 +284,14 @@ seeds: [1, 2]
 
   // A file that is not measured yet is missing in the report; the study measures it, and trains nothing.
   rmSync(join(folder, 'quantized/cs231n/1/quantized'), { recursive: true });
-  const made = ['-o', join('quantized', 'report'), '--latency'];
+  const made = ['-o', join('quantized', 'report'), '--latency', '--device', 'm4@100'];
   const partial = (await json('report', 'quantized', ...made)) as StudyResult & { readonly variants: readonly VariantResult[] };
   expect(partial.runs.map(({ status }) => status)).toEqual(Array(3).fill(['unfinished', 'finished']).flat());
   const [baseline, int8, float16] = partial.variants;
   expect(baseline!.bytes).toBeGreaterThan(1.9 * float16!.bytes);
   expect(float16!.bytes).toBeGreaterThan(int8!.bytes);
-  expect(partial.variants.map(({ latencyMs }) => typeof latencyMs)).toEqual(['number', 'undefined', 'undefined']);
+  expect(partial.variants.map(({ latencyMs }) => typeof latencyMs)).toEqual(Array(3).fill('number'));
+  expect(partial.variants.map(({ device }) => typeof device?.ramBytes)).toEqual(Array(3).fill('number'));
   expect(readFileSync(join(folder, 'quantized/report/report.md'), 'utf8')).toContain('quantization.calibration min-max');
   expect(await finishStudy('quantized', 'quantized')).toEqual(result);
   expect(allRuns(join(folder, 'quantized'))).toHaveLength(2);

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
+import { devicesOf } from './device.ts';
 import { claimReport } from './output-file.ts';
 import { note, print, printTable } from './output.ts';
 import { shortPath } from './training-display.ts';
@@ -12,13 +13,16 @@ export interface ReportOptions {
   /** Undefined: unless there are many different networks. */
   readonly latency?: boolean;
   readonly force?: true;
+  /** Cores, as they were written. */
+  readonly device?: string;
 }
 
 /** The options of every command that writes such a report, beside `-o`. */
 export const reportOptions: readonly (readonly [flags: string, description: string])[] = [
   ['--force', 'replace a report of something else in the folder'],
-  ['--latency', 'measure the latency of one image with one thread, however many different networks there are'],
+  ['--latency', 'measure the latency of the frozen files in ONNX Runtime, however many different ones there are'],
   ['--no-latency', 'leave the latency out'],
+  ['--device <core@MHz,...>', 'also what the variants take on microcontrollers, predicted: m0+, m4, m33, m7, m85, or m4@168'],
 ];
 
 export interface Report {
@@ -42,30 +46,32 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
   const { parseStudyFile } = await import('../study/study-file.ts');
   const { loadStudyModels } = await import('../study/study-models.ts');
   const models = await loadStudyModels(parseStudyFile(state.file.text, state.file.path), { saysWhenSlow: true });
-  const data = await measureAsAsked(gatherStudy(state, options.runsDir, models), options.latency);
+  const data = await measureAsAsked(gatherStudy(state, options.runsDir, models), options);
   return { data, report: await writeReport(data, folder) };
 }
 
 /**
- * Adds the latency of one image, computed by one thread, to the variants.
- *
- * @param wanted undefined: unless there are many different networks
+ * Adds the latency of one image in the variants' files, unless there are many different ones or it is not wanted, and what they take on
+ * microcontrollers, if any are named.
  */
-export async function measureAsAsked(data: ReportData, wanted: boolean | undefined): Promise<ReportData> {
-  if (wanted === false) return data;
-  const { countNetworks, networksMeasuredUnasked, withLatencies } = await import('../report/latency.ts');
-  if (wanted === undefined && countNetworks(data.variants) > networksMeasuredUnasked) {
-    note(`latencies are left out, as there are more than ${networksMeasuredUnasked} different networks; --latency measures them`);
+export async function measureAsAsked(data: ReportData, options: Pick<ReportOptions, 'latency' | 'device'>): Promise<ReportData> {
+  return await withLatenciesAsAsked(await withDevicesAsAsked(data, options), options);
+}
+
+async function withDevicesAsAsked(data: ReportData, { device }: Pick<ReportOptions, 'device'>): Promise<ReportData> {
+  if (device === undefined) return data;
+  const { withDeviceCosts } = await import('../report/device-costs.ts');
+  return withDeviceCosts(data, await devicesOf(device));
+}
+
+async function withLatenciesAsAsked(data: ReportData, { latency }: Pick<ReportOptions, 'latency'>): Promise<ReportData> {
+  if (latency === false) return data;
+  const { countFiles, filesMeasuredUnasked, withLatencies } = await import('../report/latency.ts');
+  if (latency === undefined && countFiles(data.variants) > filesMeasuredUnasked) {
+    note(`latencies are left out, as there are more than ${filesMeasuredUnasked} different networks; --latency measures them`);
     return data;
   }
-  const { openEngine, probeEngine } = await import('../engine/registry.ts');
-  // Of one thread of the processor, whatever the networks were trained with.
-  const { available, reason, fix } = await probeEngine('onednn');
-  if (!available) {
-    note(`latencies are left out: ${reason}${fix === undefined ? '' : `; ${fix}`}`);
-    return data;
-  }
-  return { ...data, variants: withLatencies(data.variants, await openEngine({ engine: 'onednn', threads: 1 })) };
+  return await withLatencies(data);
 }
 
 /** The tables on stdout, and where the report is. */
@@ -78,6 +84,7 @@ export async function printReport(data: ReportData, report: WrittenReport | unde
     print('');
     printTable([header, ...rows], alignments);
   }
+  for (const line of data.costNotes) print(line);
   if (report === undefined) return;
   print('');
   print(`report: ${shortPath(report.html)}`);

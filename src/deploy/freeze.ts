@@ -3,6 +3,7 @@ import { cifar10Classes } from '../data/cifar10.ts';
 import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Engine, InferencePlan } from '../engine/engine.ts';
 import { describeForInference } from '../nn/description.ts';
+import { initialValues } from '../nn/parameter.ts';
 import { countMultiplyAdds, countOperations, countParameters } from '../nn/network.ts';
 import { createClassifier, type Classifier } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
@@ -56,17 +57,55 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const { config, file } = saved;
   const kind = options.weights ?? preferredWeights(file);
   const classifier = namedClassifier(saved, options.classes);
-  const { network, preprocessing, classes, imageShape } = classifier;
+  const { network, preprocessing } = classifier;
   requireExportable(network);
-  const metadata: FrozenMetadata = {
-    model: config.model,
-    classes: [...classes],
-    imageSize: imageSize(imageShape[1], imageShape[2]),
-    inputSize: preprocessing.inputSize,
+  const metadata = metadataOf(classifier, config, {
     run: options.run ?? null,
     step: saved.step ?? null,
     weights: kind,
     accuracy: options.accuracy ?? null,
+  });
+  const plan = engine.compileInference(network, { batchSize: comparedImages });
+  try {
+    loadWeights(plan.parameters, file, { kind, model: config.model, source: saved.path });
+    const weights = tensorsOf(plan.parameters, plan.parameters.values, '');
+    const encode = (accuracy: FrozenAccuracy | null) => encodeFrozen(classifier, weights, { ...metadata, accuracy });
+    await requireAgreement(encode(null), plan, preprocessing);
+    return { metadata, classifier, weights, encode };
+  } finally {
+    plan.dispose();
+  }
+}
+
+/**
+ * The file that a network becomes, with its first weights: for its time and what it takes, neither of which depends on their values.
+ *
+ * @throws ConfigurationError for custom layers
+ */
+export function untrainedFile(classifier: Classifier, config: TrainingConfig): Uint8Array {
+  const { network } = classifier;
+  requireExportable(network);
+  const weights = new Map(
+    network.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, config.seed) }]),
+  );
+  return encodeFrozen(
+    classifier,
+    weights,
+    metadataOf(classifier, config, { run: null, step: 0, weights: 'raw', accuracy: null }),
+  );
+}
+
+function metadataOf(
+  { network, preprocessing, classes, imageShape }: Classifier,
+  config: TrainingConfig,
+  made: Pick<FrozenMetadata, 'run' | 'step' | 'weights' | 'accuracy'>,
+): FrozenMetadata {
+  return {
+    model: config.model,
+    classes: [...classes],
+    imageSize: imageSize(imageShape[1], imageShape[2]),
+    inputSize: preprocessing.inputSize,
+    ...made,
     parameters: countParameters(network.parameters),
     operations: countOperations(network),
     multiplyAdds: countMultiplyAdds(network),
@@ -75,20 +114,9 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
     ablateVersion: packageVersion(),
     config,
   };
-  const plan = engine.compileInference(network, { batchSize: comparedImages });
-  try {
-    loadWeights(plan.parameters, file, { kind, model: config.model, source: saved.path });
-    const weights = tensorsOf(plan.parameters, plan.parameters.values, '');
-    const encode = (accuracy: FrozenAccuracy | null) => encodeFrozen(plan, weights, preprocessing, { ...metadata, accuracy });
-    await requireAgreement(encode(null), plan, preprocessing);
-    return { metadata, classifier, weights, encode };
-  } finally {
-    plan.dispose();
-  }
 }
 
-function encodeFrozen(plan: InferencePlan, weights: Weights, preprocessing: Preprocessing, metadata: FrozenMetadata): Uint8Array {
-  const { network } = plan;
+function encodeFrozen({ network, preprocessing }: Classifier, weights: Weights, metadata: FrozenMetadata): Uint8Array {
   return exportOnnx({
     network,
     weights,

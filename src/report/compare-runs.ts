@@ -81,6 +81,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
     synthetic: first.dataset === 'synthetic',
     split: first.val ? 'val' : 'test',
     classes: facts.classes,
+    shape: facts.shape,
     seeds,
     reference,
     variants,
@@ -88,6 +89,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
     environments,
     command: `npx ablate runs compare ${references.map(quoted).join(' ')}`,
     studyText: undefined,
+    costNotes: [],
     notes: [
       ...commonNotes(first.dataset === 'synthetic', seeds.length),
       ...versionNotes(environments),

@@ -17,6 +17,7 @@ ${effects.rows.length > 0 ? `<h2>What each change buys</h2>\n${htmlTable(effects
 ${figures.map((figure) => figureSection(figure.title, figure)).join('\n')}
 <h2>Variants</h2>
 ${htmlTable(variantsTable(data))}
+${data.costNotes.map((note) => `<p class="muted">${escape(note)}</p>`).join('\n')}
 ${confusions.length > 0 ? `<h2>Confusion matrices</h2>\n<p class="muted">${escape(confusions[0]!.description)}</p>\n${confusion(confusions[0]!)}` : ''}
 ${rest.length > 0 ? `<details><summary>The other ${rest.length}</summary>\n<div class="grid">${rest.map(confusion).join('\n')}</div></details>` : ''}
 <h2>Runs</h2>

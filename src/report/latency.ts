@@ -1,69 +1,113 @@
-/** How long one image takes: the network compiled for inference at batch 1, on this machine; medians. */
+/**
+ * How long one image takes: in the file that is shipped, run by ONNX Runtime as `ablate bench infer` does, on this machine. The weights do not matter
+ * to the time, so that the files have first ones: nothing is read of the runs.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { quantize } from '../compress/quantize/quantize.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { allocateImages } from '../data/image-set.ts';
+import { benchInference, type BenchOptions, type InferenceResult } from '../deploy/bench/bench-inference.ts';
+import { untrainedFile } from '../deploy/freeze.ts';
+import { runtimeVersion } from '../deploy/onnx-runtime.ts';
 import { buildNetwork } from '../nn/description.ts';
-import type { Engine, InferencePlan } from '../engine/engine.ts';
-import { initializeParameters } from '../train/initialize.ts';
 import { isQuantized } from '../study/quantization.ts';
-import { percentile } from '../util/percentile.ts';
-import type { ReportVariant } from './report-data.ts';
+import { standardizationOf, type Classifier, type DatasetFacts } from '../train/classifier.ts';
+import { AblateError } from '../util/errors.ts';
+import { imageSize } from '../util/image-size.ts';
+import { uint32 } from '../util/random.ts';
+import { withTemporaryFolder } from '../util/temporary-folder.ts';
+import type { ReportData, ReportVariant } from './report-data.ts';
 
-const warmUps = 10;
-/** Networks take turns, so that what disturbs the machine for a while disturbs all of them alike. */
-const turns = 10;
-/** Time of a network in each turn. */
-const turnMs = 50;
+/** Files take turns, one at a time, so that what disturbs the machine for a while disturbs all of them alike. */
+const turns = 5;
+/** Time of a file in each turn; five images at least, whatever they take. */
+const turnMs = 100;
+/** Each is loaded by a process of its own, which waits for its turn. */
+const filesAtATime = 20;
 
-/** More different networks than this are not measured unless asked for. */
-export const networksMeasuredUnasked = 20;
+/** More different files than this are not measured unless asked for. */
+export const filesMeasuredUnasked = 20;
 
-/** How many different networks the variants have. */
-export function countNetworks(variants: readonly ReportVariant[]): number {
-  return new Set(variants.map(networkKey)).size;
+/** How many different files the variants become. */
+export function countFiles(variants: readonly ReportVariant[]): number {
+  return new Set(variants.map(fileKey)).size;
 }
+
+type Bench = (options: BenchOptions) => Promise<readonly Pick<InferenceResult, 'file' | 'latencyMs'>[]>;
 
 /**
- * The variants with their latency. Weights do not matter to it, so each network is measured once. Quantized files have none: this engine
- * computes in float32.
+ * The report with the latency of each variant, and how it was measured. Variants that differ in nothing that matters to it are measured once;
+ * those with custom layers have no file, and none.
  */
-export function withLatencies(variants: readonly ReportVariant[], engine: Engine): ReportVariant[] {
-  const inFloat = variants.filter(({ quantization }) => !isQuantized(quantization));
-  const distinct = new Map(inFloat.map((variant) => [networkKey(variant), variant]));
-  const plans = [...distinct].map(([key, variant]) => ({
-    key,
-    plan: compileForOne(variant, engine),
-    times: [] as number[],
+export async function withLatencies(data: ReportData, bench: Bench = benchInference): Promise<ReportData> {
+  const distinct = [...new Map(data.variants.map((variant) => [fileKey(variant), variant]))];
+  const latencies = new Map<string, number>();
+  await withTemporaryFolder('latency', async (folder) => {
+    const files: { readonly name: string; readonly path: string }[] = [];
+    for (const [i, [key, variant]] of distinct.entries()) {
+      const bytes = await shippedFile(variant, data);
+      if (bytes === undefined) continue;
+      const path = join(folder, `${i}.onnx`);
+      writeFileSync(path, bytes);
+      files.push({ name: key, path });
+    }
+    const usual = { threads: [1], runtimes: ['onnxruntime'], batchSizes: [], rounds: turns, roundMs: turnMs } as const;
+    for (let first = 0; first < files.length; first += filesAtATime) {
+      const measured = await bench({ ...usual, files: files.slice(first, first + filesAtATime) });
+      for (const { file, latencyMs } of measured) latencies.set(file, latencyMs.p50);
+    }
+  });
+  const variants = data.variants.map((variant) => ({
+    ...variant,
+    cost: { ...variant.cost, latencyMs: latencies.get(fileKey(variant)) },
   }));
+  if (latencies.size === 0) return { ...data, variants };
+  return { ...data, variants, costNotes: [...data.costNotes, latencyNote()] };
+}
+
+function latencyNote(): string {
+  return (
+    `Latency: median time of one image, bytes in and probabilities out, in the frozen file, by ONNX Runtime ${runtimeVersion()} with one thread, on the machine that wrote this report, ` +
+    `when nothing of it was trained; ${turns} turns of ${turnMs} ms each, all files one after the other in every turn.`
+  );
+}
+
+/** What decides the time: the layers, how images become their input, and what is quantized. */
+function fileKey({ network, config, quantization }: ReportVariant): string {
+  return JSON.stringify([network, config.inputSize, config.standardization, isQuantized(quantization) ? quantization : null]);
+}
+
+/** Undefined for custom layers. */
+async function shippedFile(variant: ReportVariant, facts: DatasetFacts): Promise<Uint8Array | undefined> {
+  const { config, quantization, name } = variant;
+  const classifier = classifierOf(variant, facts);
+  let bytes: Uint8Array;
   try {
-    for (let turn = 0; turn < turns; turn++) for (const { plan, times } of plans) times.push(...timeTurn(plan));
-    const latencies = new Map(plans.map(({ key, times }) => [key, percentile(times, 0.5)]));
-    return variants.map((variant) => {
-      const latencyMs = isQuantized(variant.quantization) ? undefined : latencies.get(networkKey(variant));
-      return { ...variant, cost: { ...variant.cost, latencyMs } };
-    });
-  } finally {
-    for (const { plan } of plans) plan.dispose();
+    bytes = untrainedFile(classifier, config);
+  } catch (error) {
+    if (error instanceof AblateError) return undefined;
+    throw error;
   }
+  if (quantization === undefined || quantization.scheme === 'none') return bytes;
+  return (await quantize({ file: { bytes, source: name }, quantization, dataset: noiseFor(facts) })).encode(null);
 }
 
-function networkKey({ network }: ReportVariant): string {
-  return JSON.stringify(network);
+/** As its runs have it, but for the names of the classes. */
+export function classifierOf({ network: description, config }: ReportVariant, { shape, classes }: DatasetFacts): Classifier {
+  const network = buildNetwork(description);
+  const inputSize = imageSize(network.inputShape[1]!, network.inputShape[2]!);
+  return {
+    network,
+    preprocessing: { inputSize, standardization: standardizationOf(config, shape[0]) },
+    classes,
+    imageShape: shape,
+  };
 }
 
-function compileForOne({ config, network }: ReportVariant, engine: Engine): InferencePlan {
-  const plan = engine.compileInference(buildNetwork(network), { batchSize: 1 });
-  initializeParameters(plan.parameters, config.seed, config.initializer);
-  plan.input.forEach((_, i) => (plan.input[i] = Math.sin(i)));
-  for (let i = 0; i < warmUps; i++) plan.forward();
-  return plan;
-}
-
-/** Milliseconds of each image, for the time of a turn. */
-function timeTurn(plan: InferencePlan): number[] {
-  const times: number[] = [];
-  const end = performance.now() + turnMs;
-  do {
-    const start = performance.now();
-    plan.forward();
-    times.push(performance.now() - start);
-  } while (performance.now() < end);
-  return times;
+/** Images to calibrate on: what the ranges are does not matter to the time. */
+function noiseFor({ shape, classes }: DatasetFacts): Dataset {
+  const images = allocateImages(64, shape);
+  images.images.forEach((_, i) => (images.images[i] = uint32(1, i) % 256));
+  return { name: 'noise', classes, shape, synthetic: true, fingerprint: '', train: images, test: images };
 }

@@ -16,6 +16,7 @@ export function markdownReport(data: ReportData, figures: readonly Figure[], con
     ...figures.flatMap((figure) => [`## ${escapeInline(figure.title)}`, plainText(figure.description), image(figure)]),
     '## Variants',
     markdownTable(variantsTable(data)),
+    ...data.costNotes.map(plainText),
     ...(confusions.length > 0 ? ['## Confusion matrices', confusions[0]!.description] : []),
     ...confusions.flatMap((figure) => [`**${escapeInline(figure.title)}**`, image(figure)]),
     '## Runs',

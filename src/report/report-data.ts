@@ -3,6 +3,7 @@ import type { Effect } from '../study/effects.ts';
 import type { NetworkDescription } from '../nn/description.ts';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import type { StudyQuantization } from '../study/quantization.ts';
+import type { DatasetFacts } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 
 /** What using a variant costs. */
@@ -14,8 +15,20 @@ export interface Cost {
   readonly bytes: number;
   /** Mean over the finished runs. */
   readonly trainingSeconds: number | undefined;
-  /** Median for one image at a time, on the machine and with the threads of the report; undefined if it was not measured, and of quantized files. */
+  /** Median for one image at a time in the frozen file, with one thread of ONNX Runtime, on the machine of the report; undefined if it was not measured. */
   readonly latencyMs: number | undefined;
+  /** As 8-bit integers on a microcontroller, where that was asked for and can be. */
+  readonly device?: DeviceCost | undefined;
+}
+
+/** What a variant takes on a microcontroller. */
+export interface DeviceCost {
+  /** Weights, and an estimate of the code. */
+  readonly flashBytes: number;
+  /** Activations. */
+  readonly ramBytes: number;
+  /** Predicted milliseconds of one image, for each of the cores of the report. */
+  readonly ms: readonly number[];
 }
 
 export interface ReportRun {
@@ -60,6 +73,8 @@ export interface ReportData {
   readonly synthetic: boolean;
   readonly split: 'test' | 'val';
   readonly classes: readonly string[];
+  /** `[C, H, W]` of the images as they are stored. */
+  readonly shape: DatasetFacts['shape'];
   readonly seeds: readonly number[];
   /** Name of the variant that figures draw the others against; undefined for searches. */
   readonly reference: string | undefined;
@@ -73,4 +88,8 @@ export interface ReportData {
   readonly studyText: string | undefined;
   /** What the reader must know: synthetic images, missing runs, one seed. */
   readonly notes: readonly string[];
+  /** How the costs were measured that were. */
+  readonly costNotes: readonly string[];
+  /** The cores that `device` is for: `m4@120`. */
+  readonly cores?: readonly string[] | undefined;
 }

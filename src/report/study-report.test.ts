@@ -288,7 +288,7 @@ describe('one change at a time', () => {
       { panel: 'hot', line: 'variant', step: 100, mean: 95, low: 95, high: 95 },
     ]);
     const [byParameters, byOperations] = (
-      efficiencyFigure(data.variants)!.spec as unknown as { concat: { layer: { data: unknown }[] }[] }
+      efficiencyFigure({ variants: data.variants })!.spec as unknown as { concat: { layer: { data: unknown }[] }[] }
     ).concat;
     // alex4 beats all that cost more; by parameters late, as accurate as its one seed, is the cheapest.
     expect(byParameters!.layer[0]!.data).toEqual({

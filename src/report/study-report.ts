@@ -81,6 +81,7 @@ export function gatherStudy(state: StudyState, runsFolder: string, models: Study
     synthetic: state.dataset.synthetic,
     split: baseline.config.val ? 'val' : 'test',
     classes: state.dataset.classes,
+    shape: state.dataset.shape,
     seeds: design.seeds,
     reference: design.reference,
     variants,
@@ -89,6 +90,7 @@ export function gatherStudy(state: StudyState, runsFolder: string, models: Study
     command: `npx ablate study ${quoted(state.file.path)}${otherImages}`,
     studyText: state.file.text,
     notes: notesOf(plan, variants, state, environments),
+    costNotes: [],
   };
   return withShownDatasets(data, [state.dataset.name, file.source.dataset]);
 }
@@ -148,7 +150,7 @@ function notesOf(
 
 const filesNote =
   'Accuracies and bytes are those of the frozen files themselves, run on all images with ONNX Runtime. Files that differ in quantization alone are of ' +
-  'the same trained networks. Quantized files have no latency here: ablate bench infer measures it.';
+  'the same trained networks.';
 
 /** What any comparison must say of runs that were made by different code. */
 export function versionNotes(environments: readonly EnvironmentRecord[]): string[] {

@@ -3,7 +3,7 @@ import { formatBytes, formatDuration, formatOperations } from '../util/format.ts
 import { formatCount } from '../util/text-table.ts';
 import type { Effect } from '../study/effects.ts';
 import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
-import type { ReportData, ReportVariant } from './report-data.ts';
+import type { Cost, ReportData, ReportVariant } from './report-data.ts';
 
 export interface Table {
   readonly header: readonly string[];
@@ -60,8 +60,8 @@ export function effectsTable({ effects, reference }: ReportData): Table {
 }
 
 /** What each variant reaches and costs; for searches the best first. */
-export function variantsTable({ variants, reference }: ReportData): Table {
-  const withLatency = variants.some(({ cost }) => cost.latencyMs !== undefined);
+export function variantsTable({ variants, reference, cores = [] }: ReportData): Table {
+  const extra = extraCosts(variants, cores);
   const ranked = reference === undefined ? byAccuracy(variants) : variants;
   return {
     header: [
@@ -73,7 +73,7 @@ export function variantsTable({ variants, reference }: ReportData): Table {
       'operations',
       'bytes',
       'training',
-      ...(withLatency ? ['latency ms'] : []),
+      ...extra.map(({ title }) => title),
     ],
     rows: ranked.map(({ name, accuracy, cost, runs }) => [
       name,
@@ -84,10 +84,30 @@ export function variantsTable({ variants, reference }: ReportData): Table {
       formatOperations(cost.operations),
       formatBytes(cost.bytes),
       cost.trainingSeconds === undefined ? '' : formatDuration(cost.trainingSeconds),
-      ...(withLatency ? [cost.latencyMs?.toFixed(2) ?? ''] : []),
+      ...extra.map(({ cell }) => cell(cost)),
     ]),
-    alignments: ['left', ...Array.from({ length: withLatency ? 8 : 7 }, () => 'right' as const)],
+    alignments: ['left', ...Array.from({ length: 7 + extra.length }, () => 'right' as const)],
   };
+}
+
+/** Those that were asked for, and are known of any variant. */
+function extraCosts(
+  variants: readonly ReportVariant[],
+  cores: readonly string[],
+): readonly { readonly title: string; readonly cell: (cost: Cost) => string }[] {
+  const bytes = (value: number | undefined) => (value === undefined ? '' : formatBytes(value));
+  const withLatency = variants.some(({ cost }) => cost.latencyMs !== undefined);
+  const withDevice = variants.some(({ cost }) => cost.device !== undefined);
+  return [
+    ...(withLatency ? [{ title: 'latency ms', cell: ({ latencyMs }: Cost) => latencyMs?.toFixed(2) ?? '' }] : []),
+    ...(withDevice
+      ? [
+          { title: 'flash', cell: ({ device }: Cost) => bytes(device?.flashBytes) },
+          { title: 'RAM', cell: ({ device }: Cost) => bytes(device?.ramBytes) },
+          ...cores.map((core, i) => ({ title: `${core} ms`, cell: ({ device }: Cost) => device?.ms[i]!.toFixed(1) ?? '' })),
+        ]
+      : []),
+  ];
 }
 
 /** Every run, with the reason of those that did not finish. */

@@ -23,7 +23,7 @@ export async function writeReport(data: ReportData, folder: string): Promise<Wri
   const main = [
     data.reference === undefined ? rankingFigure(data.variants) : forestFigure(data.effects),
     curvesFigure(data),
-    efficiencyFigure(data.variants),
+    efficiencyFigure(data),
   ];
   const matrices = (data.reference === undefined ? byAccuracy(data.variants) : data.variants).slice(0, mostMatrices);
   const figures = await drawAll(main);

@@ -157,7 +157,7 @@ async function compareRuns(references: readonly string[], options: CompareOption
   if (output !== undefined) {
     claimReport(output, { record: 'report.json', key: 'name', of: data.name, force: options.force === true });
   }
-  const measured = await measureAsAsked(data, options.latency);
+  const measured = await measureAsAsked(data, options);
   const report =
     output === undefined ? undefined : await (await import('../../report/write-report.ts')).writeReport(measured, output);
   if (options.json === true) printJson(describeReport(measured, report));

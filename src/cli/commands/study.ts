@@ -17,6 +17,7 @@ import { AblateError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
 import { quoted } from '../../util/shell.ts';
 import { formatCount } from '../../util/text-table.ts';
+import { devicesOf } from '../device.ts';
 import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
@@ -78,6 +79,8 @@ async function study(path: string, options: Options): Promise<void> {
   const { readStudyFile } = await import('../../study/study-file.ts');
   const { createLauncher } = await import('../../study/launchers/registry.ts');
   const file = readStudyFile(path, options.data);
+  // Wrong names of cores are told now, not when all is trained.
+  if (options.device !== undefined) await devicesOf(options.device);
   const { loadStudyModels } = await import('../../study/study-models.ts');
   const models = await loadStudyModels(file, { saysWhenSlow: true });
   const { studyFolder } = await import('../../study/study-state.ts');

@@ -1,31 +1,50 @@
 import type { Priced } from '../pareto.ts';
-import type { Cost, ReportVariant } from '../report-data.ts';
+import type { Cost, ReportData } from '../report-data.ts';
 import type { Figure, TopLevelSpec } from '../render.ts';
 import { frontPanel } from './front-panel.ts';
 
-const panels: readonly { readonly key: keyof Cost; readonly title: string }[] = [
-  { key: 'parameters', title: 'parameters' },
-  { key: 'operations', title: 'operations an image' },
-  { key: 'bytes', title: 'bytes' },
-  { key: 'latencyMs', title: 'latency of one image, one thread, ms' },
+interface Panel {
+  readonly title: string;
+  readonly cost: (cost: Cost) => number | undefined;
+  /** Of its numbers, as d3-format has it. */
+  readonly format: string;
+  /** Whether two measurements of one network differ. */
+  readonly varies?: true;
+}
+
+const panels: readonly Panel[] = [
+  { title: 'parameters', cost: ({ parameters }) => parameters, format: '~s' },
+  { title: 'operations an image', cost: ({ operations }) => operations, format: '~s' },
+  { title: 'bytes', cost: ({ bytes }) => bytes, format: '~s' },
+  {
+    title: 'latency of one image in ONNX Runtime, one thread, ms',
+    cost: ({ latencyMs }) => latencyMs,
+    format: '~g',
+    varies: true,
+  },
+  { title: 'bytes of flash on a microcontroller', cost: ({ device }) => device?.flashBytes, format: '~s' },
+  { title: 'bytes of RAM on a microcontroller', cost: ({ device }) => device?.ramBytes, format: '~s' },
 ];
 
 /**
  * Accuracy against each cost, with the Pareto front drawn and named; undefined if no cost differs. A cost that is the same for
  * all variants has no panel.
  */
-export function efficiencyFigure(variants: readonly ReportVariant[]): Figure | undefined {
-  const drawn = panels.flatMap(({ key, title }) => {
+export function efficiencyFigure({ variants, cores = [] }: Pick<ReportData, 'variants' | 'cores'>): Figure | undefined {
+  const times = cores.map((core, i): Panel => ({
+    title: `predicted time of one image on ${core}, ms`,
+    cost: ({ device }) => device?.ms[i],
+    format: '~g',
+  }));
+  const drawn = [...panels, ...times].flatMap(({ title, cost: costOf, format, varies }) => {
     const points = variants.flatMap(({ name, accuracy, cost }): Priced[] => {
-      const value = cost[key];
+      const value = costOf(cost);
       return accuracy === undefined || value === undefined ? [] : [{ name, cost: value, accuracy: 100 * accuracy.mean }];
     });
-    // Latencies always differ a little: they say something where the networks do.
-    const networks = new Set(variants.map(({ cost }) => `${cost.parameters} ${cost.operations}`));
+    // Latencies always differ a little: they say something where the files do.
+    const files = new Set(variants.map(({ cost }) => `${cost.parameters} ${cost.operations} ${cost.bytes}`));
     const distinct = new Set(points.map(({ cost }) => cost)).size;
-    return distinct > 1 && (key !== 'latencyMs' || networks.size > 1)
-      ? [frontPanel(points, { title, format: key === 'latencyMs' ? '~g' : '~s' })]
-      : [];
+    return distinct > 1 && (varies !== true || files.size > 1) ? [frontPanel(points, { title, format })] : [];
   });
   if (drawn.length === 0) return undefined;
   return {

@@ -1,0 +1,33 @@
+/** What variants take on a microcontroller, as 8-bit integers: computed from their networks, with times predicted. */
+import type { Device } from '../deploy/mcu/cores.ts';
+import { networkFigures } from '../deploy/mcu/figures.ts';
+import { requireConstants } from '../deploy/mcu/input.ts';
+import { AblateError } from '../util/errors.ts';
+import { classifierOf } from './latency.ts';
+import type { DeviceCost, ReportData, ReportVariant } from './report-data.ts';
+
+/** The report with the costs of its variants on microcontrollers; which have none, and why, is told in it. */
+export function withDeviceCosts(data: ReportData, devices: readonly Device[]): ReportData {
+  const refused = new Map<string, string[]>();
+  const costOf = (variant: ReportVariant): DeviceCost | undefined => {
+    const { network, preprocessing } = classifierOf(variant, data);
+    try {
+      requireConstants(preprocessing.standardization);
+      const { flashBytes, ramBytes, cores } = networkFigures(network, devices);
+      return { flashBytes: flashBytes.weights + flashBytes.code, ramBytes: ramBytes.activations, ms: cores.map(({ ms }) => ms) };
+    } catch (error) {
+      if (!(error instanceof AblateError)) throw error;
+      refused.set(error.message, [...(refused.get(error.message) ?? []), variant.name]);
+      return undefined;
+    }
+  };
+  const variants = data.variants.map((variant) => ({ ...variant, cost: { ...variant.cost, device: costOf(variant) } }));
+  const cores = devices.map(({ core, clockMHz }) => `${core.name}@${clockMHz}`);
+  const missing = [...refused].map(([reason, names]) => `Not for a microcontroller: ${names.join(', ')} (${reason}).`);
+  const known = variants.some(({ cost }) => cost.device !== undefined);
+  return { ...data, variants, cores, costNotes: [...data.costNotes, ...(known ? [deviceNote] : []), ...missing] };
+}
+
+const deviceNote =
+  'Flash, RAM and times on microcontrollers are those of 8-bit integers (ablate export), whatever a file is: flash with an estimate of the code, RAM without the image and ' +
+  'the stack, times predicted from published cycles.';
