@@ -41,7 +41,14 @@ beforeAll(async () => {
   const second = await freezeUntrained(referenceEngine, { model: 'nin0' });
   writeFileSync(join(folder, 'nin0.onnx'), second.encode(null));
   writeFileSync(int8Path, await quantized(frozen.encode(null)));
-  server = await startDemo({ models: [modelPath, join(folder, 'nin0.onnx'), int8Path], port: 0, clientFolder });
+  const { classes } = generateSynthetic({ trainCount: 1, testCount: 1 });
+  const shapes = await freezeUntrained(referenceEngine, { model: 'squeeze0' }, classes);
+  writeFileSync(join(folder, 'shapes.onnx'), shapes.encode(null));
+  server = await startDemo({
+    models: [modelPath, join(folder, 'nin0.onnx'), int8Path, join(folder, 'shapes.onnx')],
+    port: 0,
+    clientFolder,
+  });
   browser = await chromium.launch({ executablePath: browserPath, args: browserFlags });
   page = await browser.newPage();
   page.setDefaultTimeout(90_000);
@@ -111,6 +118,11 @@ inBrowser(
     expect(rounding).toBeGreaterThan(1e-5);
     await give('image.png', 'image/png', image);
     const floatShown = await shownProbabilities();
+    // Of 75 x 50 pixels the network sees the central 50 x 50; the picture is shown in a square.
+    const [whole, frame] = await Promise.all([page.locator('.framed').boundingBox(), page.locator('#frame').boundingBox()]);
+    expect(frame!.width / whole!.width).toBeCloseTo(50 / 75, 2);
+    expect(frame!.height / whole!.height).toBeCloseTo(50 / 75, 2);
+    expect(frame!.x + frame!.width / 2).toBeCloseTo(whole!.x + whole!.width / 2, 0);
     expect(Object.keys(floatShown)).toHaveLength(10);
     expect(largestDifference(floatShown, inFloat)).toBeLessThan(1e-5);
     await page.locator('#model').selectOption({ label: 'squeeze0.int8.onnx' });
@@ -123,12 +135,21 @@ inBrowser(
 inBrowser(skippable('what is no image, or too small, is refused in words', whyNoBrowser), async () => {
   await give('notes.png', 'image/png', new TextEncoder().encode('no image'));
   await page.locator('#status.error').getByText('not an image').waitFor();
+  // Nothing of the image before.
+  expect(await page.locator('#pictures').isVisible()).toBe(false);
+  expect(await page.locator('#classes li[data-probability]').count()).toBe(0);
+  expect(await page.locator('#timing dd').count()).toBe(0);
   const small = encodePng({ width: 10, height: 40, channels: 3, samples: new Uint8Array(1200) });
   await give('small.png', 'image/png', small);
   await page.locator('#status.error').getByText('The image is 10×40 pixels, and the network sees 24×24').waitFor();
 });
 
 inBrowser(skippable('a sample is classified, and classified again by another network', whyNoBrowser), async () => {
+  await page.locator('#model').selectOption({ label: 'shapes.onnx' });
+  const offered = () => page.evaluate<string[]>("[...document.querySelectorAll('#samples img')].map(({ alt }) => alt)");
+  await expect.poll(offered, { timeout: 60_000 }).toEqual(generateSynthetic({ trainCount: 1, testCount: 1 }).classes);
+  await page.locator('#model').selectOption({ label: 'squeeze0.onnx' });
+  await expect.poll(offered, { timeout: 60_000 }).toEqual(cifar10Classes);
   await page.locator('#samples img[alt=ship]').click();
   await expect.poll(() => page.locator('#preview-caption').textContent()).toBe('256×256');
   const first = await shownProbabilities();

@@ -16,10 +16,14 @@ import { inputSizeFor, sidesOf } from '../src/util/image-size.ts';
  * @param keys its configuration: at least the model; its images are by default as large as it was published with
  * @throws ConfigurationError for keys that do not fit
  */
-export async function freezeUntrained(engine: Engine, keys: ConfigOverrides & { readonly model: string }): Promise<Frozen> {
+export async function freezeUntrained(
+  engine: Engine,
+  keys: ConfigOverrides & { readonly model: string },
+  classes: readonly string[] = cifar10Classes,
+): Promise<Frozen> {
   const config = resolveConfig({ inputSize: modelDefinition(keys.model).defaultInputSize, ...keys });
   const sides = sidesOf(inputSizeFor(config.inputSize, [32, 32]));
-  const classifier = createClassifier(config, { shape: [3, ...sides], classes: cifar10Classes });
+  const classifier = createClassifier(config, { shape: [3, ...sides], classes });
   const plan = engine.compileInference(classifier.network, { batchSize: 1 });
   try {
     initializeParameters(plan.parameters, config.seed, config.initializer);

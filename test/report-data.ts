@@ -50,6 +50,7 @@ export function sampleReport(seeds = 4): ReportData {
           step: 10_000,
           trainingSeconds: 600 + s,
           curve: [...curve.slice(0, -1), { step: 10_000, accuracy }],
+          lossCurve: curve.map(({ step }) => ({ step, loss: 0.5 - effect + 1.8 * Math.exp(-step / 2500) + 0.01 * s })),
         },
       };
     });

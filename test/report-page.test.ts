@@ -38,7 +38,7 @@ test('the folder has the report in every form, each figure with its specificatio
     'runs.csv',
   ]);
   const figures = readdirSync(join(report.folder, 'figures'));
-  for (const name of ['effects', 'curves', 'efficiency', 'confusion-1', 'confusion-10']) {
+  for (const name of ['effects', 'curves', 'training-loss', 'efficiency', 'confusion-1', 'confusion-10']) {
     expect(figures).toContain(`${name}.svg`);
     const spec = JSON.parse(readFileSync(join(report.folder, 'figures', `${name}.vl.json`), 'utf8')) as object;
     expect(spec).toHaveProperty('$schema', 'https://vega.github.io/schema/vega-lite/v5.json');

@@ -30,11 +30,11 @@ export function gatherRun(
   { batchSize }: TrainingConfig,
   quantization: StudyQuantization | undefined,
 ): ReportRun {
-  const nothing = { accuracy: undefined, loss: undefined, step: 0, trainingSeconds: undefined, curve: [] };
+  const nothing = { accuracy: undefined, loss: undefined, step: 0, trainingSeconds: undefined, curve: [], lossCurve: [] };
   if (run === undefined)
     return { run: undefined, seed, state: decided?.state ?? 'unfinished', reason: decided?.reason, ...nothing };
   const { status, step, reason, diverged } = readStatus(run);
-  const { curve, loss, trainingSeconds } = readRunResults(run, batchSize);
+  const { curve, lossCurve, loss, trainingSeconds } = readRunResults(run, batchSize);
   const reached =
     quantization === undefined ? { accuracy: curve.at(-1)?.accuracy, loss } : readFileResult(run, quantization)?.evaluation;
   const isComplete = status === 'finished' && reached !== undefined;
@@ -50,7 +50,7 @@ export function gatherRun(
     loss: finished ? reached?.loss : undefined,
     step,
     trainingSeconds: finished ? trainingSeconds : undefined,
-    curve: isQuantized(quantization) ? [] : curve,
+    ...(isQuantized(quantization) ? { curve: [], lossCurve: [] } : { curve, lossCurve }),
   };
 }
 

@@ -89,7 +89,7 @@ tr.worse td:nth-last-child(3) { color: var(--worse); font-weight: 600; }
 figure { margin: 12px 0; overflow-x: auto; }
 figcaption { font-size: 13.5px; font-weight: 600; }
 svg { max-width: none; height: auto; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(400px, 1fr)); gap: 12px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); gap: 12px; }
 pre { background: color-mix(in srgb, var(--grid) 45%, transparent); padding: 12px; overflow-x: auto; font-size: 13px; border-radius: 4px; }
 summary { cursor: pointer; color: var(--muted); margin: 8px 0; }
 `;

@@ -45,6 +45,8 @@ export interface ReportRun {
   readonly trainingSeconds: number | undefined;
   /** Empty for a quantized file: its network was never evaluated while it was trained. */
   readonly curve: readonly { readonly step: number; readonly accuracy: number }[];
+  /** The training loss over steps, in a few points; empty for a quantized file. */
+  readonly lossCurve: readonly { readonly step: number; readonly loss: number }[];
 }
 
 export interface ReportVariant {

@@ -1,6 +1,6 @@
 import { effectsCsv, runsCsv } from './csv.ts';
 import { confusionFigure } from './figures/confusion.ts';
-import { curvesFigure } from './figures/curves.ts';
+import { curvesFigure, lossFigure } from './figures/curves.ts';
 import { efficiencyFigure } from './figures/efficiency.ts';
 import { forestFigure } from './figures/forest.ts';
 import { rankingFigure } from './figures/ranking.ts';
@@ -23,6 +23,7 @@ export async function writeReport(data: ReportData, folder: string): Promise<Wri
   const main = [
     data.reference === undefined ? rankingFigure(data.variants) : forestFigure(data.effects),
     curvesFigure(data),
+    lossFigure(data),
     efficiencyFigure(data),
   ];
   const matrices = (data.reference === undefined ? byAccuracy(data.variants) : data.variants).slice(0, mostMatrices);

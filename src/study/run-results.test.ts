@@ -34,5 +34,31 @@ test('seconds of stepping: steps since the record before, at the speed of the re
   expect(twice.trainingSeconds).toBe(9);
   expect(twice.imagesPerSecond).toBe(240 / 9);
   const none = resultsOf([], 8);
-  expect(none).toEqual({ curve: [], loss: undefined, trainLoss: undefined, trainingSeconds: 0, imagesPerSecond: undefined });
+  expect(none).toEqual({
+    curve: [],
+    lossCurve: [],
+    loss: undefined,
+    trainLoss: undefined,
+    trainingSeconds: 0,
+    imagesPerSecond: undefined,
+  });
+});
+
+test('a training loss of many records in few points, each the mean of its steps', () => {
+  const records = Array.from({ length: 120 }, (_, i) => ({
+    step: 10 * (i + 1),
+    time: '2026-01-31T12:00:00.000Z',
+    metrics: { 'train/loss': i === 5 ? NaN : i },
+  }));
+  const { lossCurve } = resultsOf(records, 1);
+  expect(lossCurve).toHaveLength(40);
+  expect(lossCurve.slice(0, 2)).toEqual([
+    { step: 30, loss: 1 },
+    { step: 70, loss: (3 + 4 + 6) / 3 },
+  ]);
+  expect(lossCurve.at(-1)).toEqual({ step: 1200, loss: 118.5 });
+  expect(resultsOf(records.slice(0, 2), 1).lossCurve).toEqual([
+    { step: 10, loss: 0 },
+    { step: 20, loss: 1 },
+  ]);
 });

@@ -8,9 +8,17 @@ export interface CurvePoint {
   readonly accuracy: number;
 }
 
+export interface LossPoint {
+  readonly step: number;
+  /** Mean cross-entropy of the training batches, over the steps since the point before. */
+  readonly loss: number;
+}
+
 export interface RunResults {
   /** Evaluations by step, ascending. */
   readonly curve: readonly CurvePoint[];
+  /** The training loss in at most `lossPoints` points, the same steps for runs that are recorded alike. */
+  readonly lossCurve: readonly LossPoint[];
   /** Mean cross-entropy of the last evaluation. */
   readonly loss: number | undefined;
   /** Seconds of stepping, evaluation, saving and interruptions left out. */
@@ -19,6 +27,9 @@ export interface RunResults {
   readonly imagesPerSecond: number | undefined;
   readonly trainLoss: number | undefined;
 }
+
+/** As many as a figure can show. */
+const lossPoints = 50;
 
 /** @param batchSize examples per step */
 export function readRunResults(run: Run, batchSize: number): RunResults {
@@ -46,9 +57,22 @@ export function resultsOf(records: readonly MetricsRecord[], batchSize: number):
   }
   return {
     curve: [...curve.values()].sort((a, b) => a.step - b.step),
+    lossCurve: lossCurveOf(records),
     loss,
     trainLoss,
     trainingSeconds,
     imagesPerSecond: trainingSeconds > 0 ? (trainedSteps * batchSize) / trainingSeconds : undefined,
   };
+}
+
+/** Each record stands for as many steps as the others: neighbours are averaged where there are more than are shown. */
+function lossCurveOf(records: readonly MetricsRecord[]): LossPoint[] {
+  const recorded = records.flatMap(({ step, metrics: { 'train/loss': loss } }) =>
+    loss !== undefined && Number.isFinite(loss) ? [{ step, loss }] : [],
+  );
+  const together = Math.ceil(recorded.length / lossPoints);
+  return Array.from({ length: together === 0 ? 0 : Math.ceil(recorded.length / together) }, (_, i) => {
+    const part = recorded.slice(i * together, (i + 1) * together);
+    return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
+  });
 }

@@ -1,11 +1,11 @@
-import type { ReportData, ReportVariant } from '../report-data.ts';
+import type { ReportData, ReportRun, ReportVariant } from '../report-data.ts';
 import type { Figure, TopLevelSpec } from '../render.ts';
 import { byAccuracy } from '../tables.ts';
 import { lightColours } from '../theme.ts';
 
 interface BandPoint {
   readonly step: number;
-  /** In percent, over the seeds evaluated at this step. */
+  /** Over the seeds that have a value at this step. */
   readonly mean: number;
   readonly low: number;
   readonly high: number;
@@ -15,18 +15,49 @@ interface BandPoint {
 const mostPanels = 12;
 const columns = 3;
 
+/** What is drawn over the steps. */
+interface Measure {
+  readonly name: string;
+  readonly title: string;
+  readonly axisTitle: string;
+  valuesOf(run: ReportRun): readonly { readonly step: number; readonly value: number }[];
+  /** Ends of the axis. */
+  domain(lowest: number, highest: number): readonly [number, number];
+}
+
 /** Accuracy over steps, a panel for each variant with the reference behind it; undefined without evaluations. */
-export function curvesFigure({ variants, reference, seeds, split }: ReportData): Figure | undefined {
-  const base = variants.find(({ name }) => name === reference);
-  const evaluated = variants.filter(({ runs }) => runs.some(({ curve }) => curve.length > 0));
-  const others =
-    base === undefined ? byAccuracy(evaluated).slice(0, mostPanels) : evaluated.filter((variant) => variant !== base);
+export function curvesFigure(data: ReportData): Figure | undefined {
+  return figureOver(data, {
+    name: 'curves',
+    title: 'Accuracy over steps',
+    axisTitle: `${data.split} accuracy, %`,
+    valuesOf: ({ curve }) => curve.map(({ step, accuracy }) => ({ step, value: 100 * accuracy })),
+    domain: (lowest, highest) => [Math.floor(lowest), Math.ceil(highest)],
+  });
+}
+
+/** The training loss in the same way; undefined without records. */
+export function lossFigure(data: ReportData): Figure | undefined {
+  return figureOver(data, {
+    name: 'training-loss',
+    title: 'Training loss over steps',
+    axisTitle: 'training loss',
+    valuesOf: ({ lossCurve }) => lossCurve.map(({ step, loss }) => ({ step, value: loss })),
+    domain: (lowest, highest) => [Math.floor(10 * lowest) / 10, Math.ceil(10 * highest) / 10],
+  });
+}
+
+function figureOver({ variants, reference, seeds }: ReportData, measure: Measure): Figure | undefined {
+  const { name, title, axisTitle, valuesOf, domain } = measure;
+  const base = variants.find((variant) => variant.name === reference);
+  const measured = variants.filter(({ runs }) => runs.some((run) => valuesOf(run).length > 0));
+  const others = base === undefined ? byAccuracy(measured).slice(0, mostPanels) : measured.filter((variant) => variant !== base);
   const shown = others.length === 0 && base !== undefined ? [base] : others;
   const panels = shown
-    .map((variant) => ({ panel: inLines(variant.name), points: bandOf(variant) }))
+    .map((variant) => ({ panel: inLines(variant.name), points: bandOf(variant, measure) }))
     .filter(({ points }) => points.length > 0);
   if (panels.length === 0) return undefined;
-  const basePoints = base === undefined || shown.includes(base) ? [] : bandOf(base);
+  const basePoints = base === undefined || shown.includes(base) ? [] : bandOf(base, measure);
   const baseName = reference ?? '';
   const values = panels.flatMap(({ panel, points }) => [
     ...basePoints.map((point) => ({ panel, line: baseName, ...point })),
@@ -47,8 +78,8 @@ export function curvesFigure({ variants, reference, seeds, split }: ReportData):
   const y = (field: string) => ({
     field,
     type: 'quantitative',
-    title: `${split} accuracy, %`,
-    scale: { zero: false, domain: [Math.floor(lowest), Math.ceil(highest)] },
+    title: axisTitle,
+    scale: { zero: false, domain: domain(lowest, highest) },
     axis: { tickCount: 5 },
   });
   const spec = {
@@ -73,8 +104,8 @@ export function curvesFigure({ variants, reference, seeds, split }: ReportData):
     },
   };
   return {
-    name: 'curves',
-    title: 'Accuracy over steps',
+    name,
+    title,
     description: `Mean over the seeds${seeds.length > 1 ? '; the band is from the lowest to the highest' : ''}.`,
     spec: spec as unknown as TopLevelSpec,
   };
@@ -90,10 +121,10 @@ function inLines(name: string): string {
   return blank < 0 ? name : `${name.slice(0, blank)}\n${name.slice(blank + 1)}`;
 }
 
-function bandOf({ runs }: ReportVariant): BandPoint[] {
+function bandOf({ runs }: ReportVariant, { valuesOf }: Measure): BandPoint[] {
   const bySteps = new Map<number, number[]>();
-  for (const { curve } of runs) {
-    for (const { step, accuracy } of curve) bySteps.set(step, [...(bySteps.get(step) ?? []), 100 * accuracy]);
+  for (const run of runs) {
+    for (const { step, value } of valuesOf(run)) bySteps.set(step, [...(bySteps.get(step) ?? []), value]);
   }
   return [...bySteps]
     .sort(([a], [b]) => a - b)

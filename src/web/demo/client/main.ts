@@ -5,7 +5,17 @@ import type { DemoModel } from '../protocol.ts';
 import { PictureError, readPicture } from './picture.ts';
 import { loadClassifier, threads, type Classifier } from './runtime.ts';
 import { samples } from './samples.ts';
-import { element, elementOf, showClasses, showFacts, showModel, showPictures, showStatus } from './view.ts';
+import {
+  element,
+  elementOf,
+  showClasses,
+  showFacts,
+  showFrame,
+  showModel,
+  showNoPicture,
+  showPictures,
+  showStatus,
+} from './view.ts';
 
 /** Runs before the timed ones, and timed ones at most; fewer where they take long. */
 const warmUpRuns = 3;
@@ -25,9 +35,19 @@ let work: Promise<void> = Promise.resolve();
 
 function enqueue(job: () => Promise<void>): void {
   work = work.then(job).catch((error: unknown) => {
-    const isExpected = error instanceof PictureError;
-    showStatus(isExpected ? error.message : `Something went wrong: ${String(error)}`, true);
+    if (error instanceof PictureError) refuse(error);
+    else showStatus(`Something went wrong: ${String(error)}`, true);
   });
+}
+
+/** What was said of an image before is not said of this one. */
+function refuse(error: PictureError): void {
+  current = undefined;
+  for (const button of element('samples').children) button.setAttribute('aria-pressed', 'false');
+  showNoPicture();
+  if (loaded !== undefined) showClasses(loaded.model.classes, null);
+  showFacts('timing', {});
+  showStatus(error.message, true);
 }
 
 async function load(model: DemoModel): Promise<void> {
@@ -40,7 +60,8 @@ async function load(model: DemoModel): Promise<void> {
   const response = await fetch(model.url);
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   loaded = { model, classifier: await loadClassifier(new Uint8Array(await response.arrayBuffer())) };
-  showStatus('Give it an image, or choose a sample.');
+  const offered = offerSamples(model.classes);
+  showStatus(offered > 0 ? 'Give it an image, or choose a sample.' : 'Give it an image.');
   if (current !== undefined) await classify(current, loaded);
 }
 
@@ -50,6 +71,7 @@ async function classify(image: Blob, { model, classifier }: Loaded): Promise<voi
   const pixels = fitPicture(picture, imageShape);
   current = image;
   showPictures(image, `${picture.width}×${picture.height}`, pixels, imageShape, inputSize);
+  showFrame(picture, imageShape, inputSize);
   const probabilities = await classifier.classify(pixels, imageShape);
   showClasses(classes, probabilities);
   showStatus('');
@@ -83,8 +105,10 @@ function give(image: Blob, sample?: HTMLButtonElement): void {
   });
 }
 
-function offerSamples(): void {
-  const buttons = samples.map(({ name, image }) => {
+/** Drawings of what the network knows. @returns how many there are */
+function offerSamples(classes: readonly string[]): number {
+  const known = samples.filter(({ name }) => classes.includes(name));
+  const buttons = known.map(({ name, image }) => {
     const button = document.createElement('button');
     button.type = 'button';
     button.title = `a drawing: ${name}`;
@@ -92,12 +116,15 @@ function offerSamples(): void {
     picture.src = URL.createObjectURL(image);
     picture.alt = name;
     button.append(picture);
+    button.setAttribute('aria-pressed', String(image === current));
     button.addEventListener('click', () => {
       give(image, button);
     });
     return button;
   });
   element('samples').replaceChildren(...buttons);
+  element('samples-part').hidden = known.length === 0;
+  return known.length;
 }
 
 function takeImages(): void {
@@ -130,7 +157,6 @@ function takeImages(): void {
 }
 
 async function start(): Promise<void> {
-  offerSamples();
   takeImages();
   const models = (await (await fetch('models.json')).json()) as readonly DemoModel[];
   const select = elementOf(HTMLSelectElement, 'model');

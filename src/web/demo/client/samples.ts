@@ -83,12 +83,48 @@ const drawings: Readonly<Record<string, string>> = {
     <circle cx="13" cy="47" r="2.2" fill="#b9c0c7"/><circle cx="26" cy="47" r="2.2" fill="#b9c0c7"/><circle cx="49" cy="47" r="2.2" fill="#b9c0c7"/>`,
 };
 
+/** The shapes of the synthetic images. */
+const shapes: Readonly<Record<string, string>> = {
+  disc: '<circle cx="32" cy="32" r="20" fill="#d9622b"/>',
+  ring: '<circle cx="32" cy="32" r="16" fill="none" stroke="#b9a21f" stroke-width="10"/>',
+  square: '<rect x="15" y="15" width="34" height="34" fill="#d0b92f"/>',
+  triangle: '<path d="M32 12L52 48H12z" fill="#4fa32c"/>',
+  cross: '<path d="M26 12h12v14h14v12H38v14H26V38H12V26h14z" fill="#2fa36b"/>',
+  star: '<path d="M32 10l6 15 16 1-12 10 4 16-14-9-14 9 4-16L10 26l16-1z" fill="#2a9fb0"/>',
+  crescent: '<path d="M38 13a20 20 0 100 38 15.5 15.5 0 010-38z" fill="#2f7fd0"/>',
+  stripes: within('<path d="M18 8v48M30 8v48M42 8v48" stroke="#4a63d0" stroke-width="7"/>'),
+  checks: within(
+    '<path d="M14 20h9v9h-9zM32 20h9v9h-9zM23 29h9v9h-9zM41 29h9v9h-9zM14 38h9v9h-9zM32 38h9v9h-9zM23 11h9v9h-9zM41 11h9v9h-9zM23 47h9v9h-9z" fill="#8b4ad0"/>',
+  ),
+  dots: within(
+    '<g fill="#c93fb0"><circle cx="20" cy="20" r="4"/><circle cx="32" cy="20" r="4"/><circle cx="44" cy="20" r="4"/><circle cx="20" cy="32" r="4"/><circle cx="32" cy="32" r="4"/><circle cx="44" cy="32" r="4"/><circle cx="20" cy="44" r="4"/><circle cx="32" cy="44" r="4"/><circle cx="44" cy="44" r="4"/></g>',
+  ),
+};
+
+function within(pattern: string): string {
+  return `<clipPath id="c"><circle cx="32" cy="32" r="20"/></clipPath><g clip-path="url(#c)">${pattern}</g>`;
+}
+
+/** Digits as they are in MNIST: white on black. */
+const digits = Object.fromEntries(
+  Array.from({ length: 10 }, (_, i) => [
+    String(i),
+    `<rect width="64" height="64"/><text x="32" y="50" font-family="sans-serif" font-size="52" text-anchor="middle" fill="white">${i}</text>`,
+  ]),
+);
+
+const everything: Readonly<Record<string, string>> = {
+  ...drawings,
+  ...Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, `${background('#b9c2cb', '#8d98a4')}${shape}`])),
+  ...digits,
+};
+
 /** A rectangle that fills the drawing, from one colour at the top to another at the bottom. */
 function background(top: string, bottom: string): string {
   return `<linearGradient id="g" x2="0" y2="1"><stop stop-color="${top}"/><stop offset="1" stop-color="${bottom}"/></linearGradient><rect width="64" height="64" fill="url(#g)"/>`;
 }
 
-export const samples: readonly Sample[] = Object.entries(drawings).map(([name, content]) => {
+export const samples: readonly Sample[] = Object.entries(everything).map(([name, content]) => {
   const drawing = `<svg xmlns="http://www.w3.org/2000/svg" width="256" height="256" viewBox="0 0 64 64">${content}</svg>`;
   return { name, image: new Blob([drawing], { type: 'image/svg+xml' }) };
 });

@@ -76,6 +76,26 @@ export function showModel(model: DemoModel): void {
 
 let shownUrl: string | undefined;
 
+/** The part of the image that is scaled for the network, and the part of it that the network sees, in fractions of the image's sides. */
+export function showFrame(
+  { width, height }: Size,
+  [, imageHeight, imageWidth]: DemoModel['imageShape'],
+  seen: DemoModel['inputSize'],
+): void {
+  const scale = Math.min(width / imageWidth, height / imageHeight);
+  const [seenHeight, seenWidth] = [seen[0] * scale, seen[1] * scale];
+  const frame = element('frame');
+  // The image is centred in a square, its longer side as long as the square's.
+  const square = Math.max(width, height);
+  frame.style.width = `${(100 * seenWidth) / square}%`;
+  frame.style.height = `${(100 * seenHeight) / square}%`;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** The image as it was given, and the pixels of it that the network sees: the central `[height, width]` of `pixels` `[H, W, C]` of `imageShape`. */
 export function showPictures(
   image: Blob,
@@ -104,4 +124,12 @@ export function showPictures(
   canvas.getContext('2d')!.putImageData(seen, 0, 0);
   element('seen-caption').textContent = `the network sees ${width}×${height}`;
   element('pictures').hidden = false;
+}
+
+/** Nothing is shown of an image before: what was given cannot be read. */
+export function showNoPicture(): void {
+  if (shownUrl !== undefined) URL.revokeObjectURL(shownUrl);
+  shownUrl = undefined;
+  elementOf(HTMLImageElement, 'preview').removeAttribute('src');
+  element('pictures').hidden = true;
 }

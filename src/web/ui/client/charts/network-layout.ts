@@ -27,7 +27,7 @@ export interface NetworkLayout {
   readonly height: number;
 }
 
-export const box = { width: 168, height: 46 };
+export const box = { width: 184, height: 46 };
 const gap = { x: 20, y: 26 };
 /** Of an arrow that passes a row. */
 const passing = 18;

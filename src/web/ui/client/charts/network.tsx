@@ -2,7 +2,6 @@
 import { useMemo, useState } from 'preact/hooks';
 import { formatCount } from '../../../../util/text-table.ts';
 import type { ShownNetwork } from '../../protocol.ts';
-import { compact } from './format.ts';
 import { box, layOut } from './network-layout.ts';
 
 const inputName = 'input';
@@ -64,13 +63,10 @@ export function NetworkGraph({ network }: { readonly network: ShownNetwork }) {
                 height="3"
               />
               <text class="name" x={box.width / 2} y="18">
-                {clipped(`${layer.name} · ${layer.kind}`, 25)}
+                {clipped(layer.name, 24)}
               </text>
               <text class="detail" x={box.width / 2} y="34">
-                {clipped(
-                  [layer.shape.join(' × '), ...(layer.parameters > 0 ? [`${compact(layer.parameters)} par.`] : [])].join(', '),
-                  28,
-                )}
+                {clipped(`${layer.kind} · ${layer.shape.join(' × ')}`, 28)}
               </text>
             </g>
           ))}
