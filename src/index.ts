@@ -86,7 +86,7 @@ export {
 } from './engine/registry.ts';
 
 // Training
-export { createClassifier, type Classifier, type DatasetFacts, type ImageShape } from './train/classifier.ts';
+export { createClassifier, type Classifier, type DatasetFacts, type ImageShape, type TrainingFacts } from './train/classifier.ts';
 export { changeConfig, resolveConfig } from './train/config.ts';
 export type { ConfigOverrides, TrainingConfig } from './train/config-schema.ts';
 export { resumeConfig } from './train/resume.ts';

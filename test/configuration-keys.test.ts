@@ -45,6 +45,8 @@ const base: ConfigOverrides = {
   threads: 1,
 };
 
+const { steps: _, ...baseWithoutSteps } = base;
+
 interface Change {
   /** Default: `base`. */
   readonly from?: ConfigOverrides;
@@ -84,6 +86,8 @@ const changes: Readonly<Record<string, Change>> = {
   dataset: { to: { dataset: 'other' }, changes: 'images', because: 'who calls the trainer opens the images of that name' },
   recipe: { to: { recipe: 'other' }, changes: 'nothing', because: 'it is a name: all that it says is in the other keys' },
   steps: { to: { steps: 4 } },
+  // Ten images in batches of 8: five epochs are seven steps.
+  epochs: { from: baseWithoutSteps, to: { epochs: 5 } },
   batchSize: { to: { batchSize: 4 } },
   learningRate: { to: { learningRate: 0.1 } },
   'schedule=constant': { to: { schedule: 'constant' } },

@@ -28,11 +28,7 @@ test.each([
   [['train', 'tuto', '--dataset', 'x'], "unknown option '--dataset'", 'it is called --data <name> here'],
   [['train', 'tuto', '--momentum', '0.9'], "unknown option '--momentum'", 'it is set with --set optimizer.momentum=<value>'],
   [['train', 'tuto', '--weight-decay', '0'], "unknown option '--weight-decay'", 'it is set with --set weightDecay=<value>'],
-  [
-    ['train', 'tuto', '--epochs', '3'],
-    "unknown option '--epochs'",
-    'the length of a training is given in steps: --steps <n>; an epoch of CIFAR-10 is 391 steps of 128 images',
-  ],
+  [['train', 'tuto', '--max-epochs', '3'], "unknown option '--max-epochs'", 'it is called --epochs <n> here'],
   [['train', 'tuto', '--device', 'cuda'], "unknown option '--device'", 'it is called --engine <name> here'],
   [
     ['label', 'x.onnx', 'y.png', '--device', 'cuda'],

@@ -38,6 +38,10 @@ const optionsElsewhere: Readonly<Record<string, string>> = {
   pretrained: 'init',
   weights: 'init',
   distill: 'teacher',
+  epoch: 'epochs',
+  numepochs: 'epochs',
+  maxepochs: 'epochs',
+  nepochs: 'epochs',
   out: 'output',
   outdir: 'output',
   outputdir: 'output',
@@ -56,10 +60,6 @@ const optionsElsewhere: Readonly<Record<string, string>> = {
 
 /** Options that there are nowhere here, by what to do instead. */
 const adviceForOption: Readonly<Record<string, string>> = Object.fromEntries([
-  ...['epochs', 'epoch', 'numepochs', 'maxepochs', 'nepochs'].map((name) => [
-    name,
-    'the length of a training is given in steps: --steps <n>; an epoch of CIFAR-10 is 391 steps of 128 images',
-  ]),
   ...['device', 'gpu', 'gpus', 'cuda', 'nocuda', 'cpu', 'accelerator', 'mps'].map((name) => [
     name,
     'leave it out: ablate computes on the processor, with as many threads as --threads says',

@@ -48,6 +48,11 @@ export function validationCount(trainCount: number): number {
   return Math.min(5000, Math.floor(trainCount / 10));
 }
 
+/** Number of training images that a training passes over. */
+export function trainingCount(trainCount: number, useVal: boolean): number {
+  return useVal ? trainCount - validationCount(trainCount) : trainCount;
+}
+
 /**
  * The images of a split, as a view. With `useVal` the last `validationCount` training images are `val` and the rest is `train`;
  * without it all are `train` and there is no `val`.

@@ -8,6 +8,7 @@ import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
 import type { Dataset, OnDataProgress } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
+import type { ImageShape } from './pixel-planes.ts';
 import { generateSynthetic } from './synthetic.ts';
 
 export interface LoadOptions {
@@ -27,8 +28,8 @@ export interface LoadOptions {
 /** A data set by its name, as far as it can be told without reading it. */
 interface NamedDataset {
   load(options: LoadOptions): Promise<Dataset>;
-  /** Height and width of its images. */
-  readonly sides: readonly [height: number, width: number];
+  /** Of its images. */
+  readonly shape: ImageShape;
 }
 
 /** Numbers where the text is one. */
@@ -55,14 +56,14 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
     pattern: 'cifar10',
     named(_, given) {
       check(z.strictObject({}), given);
-      return { sides: [32, 32], load: loadCifar10 };
+      return { shape: [3, 32, 32], load: loadCifar10 };
     },
   },
   synthetic: {
     pattern: 'synthetic',
     named(_, given) {
       check(z.strictObject({}), given);
-      return { sides: [32, 32], load: () => Promise.resolve(generateSynthetic()) };
+      return { shape: [3, 32, 32], load: () => Promise.resolve(generateSynthetic()) };
     },
   },
   images: {
@@ -71,7 +72,7 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
       const { size = 32, channels, ...split } = check(folderOptions, given);
       const chosen = { size, ...(channels !== undefined && { channels }), ...split };
       return {
-        sides: sidesOf(size),
+        shape: [channels ?? 3, ...sidesOf(size)],
         load: ({ onProgress, onNote }) => loadImageFolder(folder, { ...chosen, onProgress, onNote }),
       };
     },
@@ -104,13 +105,13 @@ export async function loadDataset(name: string, options: LoadOptions = {}): Prom
 }
 
 /**
- * Height and width of the images of a data set, as far as its name tells.
+ * The shape of the images of a data set, as far as its name tells.
  *
  * @returns undefined for a name of no data set
  */
-export function sidesByName(name: string): readonly [height: number, width: number] | undefined {
+export function shapeByName(name: string): ImageShape | undefined {
   try {
-    return namedDataset(name).sides;
+    return namedDataset(name).shape;
   } catch (error) {
     if (error instanceof ConfigurationError) return undefined;
     throw error;

@@ -1,5 +1,5 @@
 /** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
-import { sidesByName } from '../data/registry.ts';
+import { shapeByName } from '../data/registry.ts';
 import { readConfig, type Run } from '../runs/run-folder.ts';
 import { quoted } from '../util/shell.ts';
 import { modelOfConfig, resolveWith } from '../train/config.ts';
@@ -20,7 +20,7 @@ export interface RunChoices {
 }
 
 /** Told by others of the choices, or by the list itself. */
-const implied: ReadonlySet<string> = new Set(['steps', 'teacherChecksum']);
+const implied: ReadonlySet<string> = new Set(['steps', 'epochs', 'teacherChecksum']);
 
 /** Tells the choices of many runs: what a recipe says is resolved once, as that takes longer than reading a configuration. */
 export function createChooser(): (config: TrainingConfig) => RunChoices {
@@ -47,8 +47,8 @@ function sizeByRule({ inputSize: rule }: TrainingConfig, { inputSize, dataset }:
   // A configuration that has not seen its images has the rule itself.
   if (typeof inputSize === 'string') return rule;
   if (rule === 'full') return inputSize;
-  const sides = sidesByName(dataset);
-  return sides === undefined ? inputSize : inputSizeFor(rule, sides);
+  const shape = shapeByName(dataset);
+  return shape === undefined ? inputSize : inputSizeFor(rule, [shape[1], shape[2]]);
 }
 
 /** In the order of the runs; undefined for a run whose configuration is damaged or of a recipe that there is no more. */

@@ -26,7 +26,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 const dataset: StudyState['dataset'] = {
   ...{ name: 'cifar10', fingerprint: 'f', synthetic: false, classes: Array.from('abcdefghij') },
-  ...{ shape: [3, 32, 32] },
+  ...{ shape: [3, 32, 32], train: { count: 50_000 } },
 };
 
 /** How a run ended, and what its metrics say. */

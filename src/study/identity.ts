@@ -3,10 +3,10 @@ import { configKeys, type TrainingConfig } from '../train/config-schema.ts';
 import { resumableKeys } from '../train/resume.ts';
 
 /**
- * Keys that do not change what is computed, nor how it is evaluated. `steps` does: schedules depend on it. The recipe's name does not: its settings are all
+ * Keys that do not change what is computed, nor how it is evaluated. `steps` and `epochs` do: schedules depend on the length. The recipe's name does not: its settings are all
  * there, and they count.
  */
-const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => key !== 'steps'), 'recipe']);
+const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => key !== 'steps' && key !== 'epochs'), 'recipe']);
 
 /** Names the rules by which identities are made: those made by others cannot be compared with these. */
 export const identityFormat = `ablate-identity-3 ${digestOf([[...ignored], configKeys])}`;

@@ -1,8 +1,10 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
+import { trainingCount } from '../data/image-set.ts';
 import { modelNames } from '../models/registry.ts';
-import { createClassifier, networkChecksum, type Classifier, type DatasetFacts } from '../train/classifier.ts';
+import { createClassifier, networkChecksum, type Classifier, type TrainingFacts } from '../train/classifier.ts';
 import { fullKey, resolveWith } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
+import { settleLength } from '../train/run-length.ts';
 import { recordOfClassifier } from '../train/recorded-classifier.ts';
 import { recordOfModelFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
@@ -51,7 +53,7 @@ const evaluationsPerRun = 10;
  * @throws ConfigurationError naming the line of the study file, for what no run could be trained with, and for changes that change
  *   nothing
  */
-export function planStudy(file: StudyFile, facts: DatasetFacts, models: StudyModels = labModels): StudyPlan {
+export function planStudy(file: StudyFile, facts: TrainingFacts, models: StudyModels = labModels): StudyPlan {
   const { name, title = name, description = '', dataset } = file.source;
   const design = designOf(file);
   const [first] = design.seeds;
@@ -117,7 +119,7 @@ function requireNoHalving(file: StudyFile, { halving }: Design): void {
 /** What all runs of a study are planned from. */
 interface Planning {
   readonly file: StudyFile;
-  readonly facts: DatasetFacts;
+  readonly facts: TrainingFacts;
   readonly models: StudyModels;
   readonly design: Design;
   /** Whether the accuracies of frozen files are compared. */
@@ -127,7 +129,8 @@ interface Planning {
 function planRun({ file, facts, models, design, withFiles }: Planning, variant: Variant, seed: number): PlannedRun {
   const resolve = (changes: readonly ConfigOverrides[]) => {
     const given = { dataset: file.source.dataset, seed, threads: 1 };
-    const config = resolveWith((name) => models(name).definition, ...changes.map(withoutQuantization), given);
+    const asked = resolveWith((name) => models(name).definition, ...changes.map(withoutQuantization), given);
+    const config = settleLength(asked, trainingCount(facts.train.count, asked.val));
     checkReferences(config);
     const model = models(changes.findLast((change) => change['model'] !== undefined)!['model'] as string);
     const classifier = createClassifier(config, facts, model.definition);

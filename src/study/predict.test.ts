@@ -20,7 +20,13 @@ test('runs at the same time take as long as the busiest place', () => {
 describe('seconds of a run', () => {
   const root = mkdtempSync(join(tmpdir(), 'ablate-predict-'));
   afterAll(() => rmSync(root, { recursive: true }));
-  const facts = { shape: [3, 32, 32], classes: Array.from('abcdefghij'), testImages: 22, validationImages: 7 } as const;
+  const facts = {
+    shape: [3, 32, 32],
+    train: { count: 50_000 },
+    classes: Array.from('abcdefghij'),
+    testImages: 22,
+    validationImages: 7,
+  } as const;
 
   function config(overrides: ConfigOverrides = {}) {
     return resolveConfig({ model: 'tuto', steps: 100, batchSize: 100, evalEvery: 50, threads: 2 }, overrides, {

@@ -8,7 +8,7 @@ import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
 import { checkConfig } from '../train/config.ts';
-import { createClassifier, networkChecksum, type DatasetFacts } from '../train/classifier.ts';
+import { createClassifier, networkChecksum, type DatasetFacts, type TrainingFacts } from '../train/classifier.ts';
 import { recordedClassifier } from '../train/recorded-classifier.ts';
 import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
@@ -31,7 +31,7 @@ const secondsOfStarting = 2;
 const runsRead = 5;
 
 /** The images that runs are evaluated on take their time, too. */
-export interface ImageFacts extends DatasetFacts {
+export interface ImageFacts extends TrainingFacts {
   readonly testImages: number;
   /** That training leaves out with `val: true`, and runs are evaluated on then. */
   readonly validationImages: number;

@@ -17,7 +17,7 @@ import { runStudy, type RunProgress, type StudyOptions } from './runner.ts';
 import { parseStudyFile } from './study-file.ts';
 import { readStudyState, studyFolder } from './study-state.ts';
 
-const facts = { shape: [3, 32, 32], classes: Array.from('abcdefghij') } as const;
+const facts = { shape: [3, 32, 32], train: { count: 50_000 }, classes: Array.from('abcdefghij') } as const;
 const dataset = { ...facts, name: 'cifar10', fingerprint: 'images-1', synthetic: false };
 const text = `
 name: simulated

@@ -133,8 +133,8 @@ function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finde
 
 function createRunner(options: StudyOptions, entries: readonly Entry[]) {
   const { plan, launcher, runsFolder, dataset, how = {}, hooks = {}, pollMs = 1000 } = options;
-  const { shape, classes, synthetic, fingerprint } = dataset;
-  const recorded = { name: plan.dataset, shape, synthetic, fingerprint, classes };
+  const { shape, classes, synthetic, fingerprint, train } = dataset;
+  const recorded = { name: plan.dataset, shape, synthetic, fingerprint, classes, train: { count: train.count } };
   const finder = createRunFinder(runsFolder);
   // Aborted by the user, or when going on makes no sense.
   const stop = new AbortController();

@@ -11,7 +11,7 @@ import { studyModels } from './study-models.ts';
 import type { StudyDefinition } from './study-schema.ts';
 import { defineStudy, parseStudyFile, readStudyFile } from './study-file.ts';
 
-const facts = { shape: [3, 32, 32], classes: Array.from('abcdefghij') } as const;
+const facts = { shape: [3, 32, 32], train: { count: 50_000 }, classes: Array.from('abcdefghij') } as const;
 
 function plan(text: string): StudyPlan {
   return planStudy(parseStudyFile(text, 'study.yaml'), facts);
@@ -629,7 +629,7 @@ describe('a study in code', () => {
     layers: (b, { filters }, classes) =>
       b.dense('logits', b.globalAvgPool('average', b.conv('conv1', b.input, { kernel: 3, filters })), { features: classes }),
   });
-  const shape = { shape: [3, 32, 32], classes: ['a', 'b'] } as const;
+  const shape = { shape: [3, 32, 32], train: { count: 50_000 }, classes: ['a', 'b'] } as const;
   const wide = { ...study, factors: [{ name: 'wide', set: { width: 2 } }] };
 
   test('is planned with models of the program, and its record is a study file', () => {

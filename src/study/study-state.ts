@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../util/atomic-file.ts';
 import { DataError } from '../util/errors.ts';
 import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import type { DatasetFacts } from '../train/classifier.ts';
+import type { TrainingFacts } from '../train/classifier.ts';
 import { statIfReachable } from '../util/regular-file.ts';
 
 /** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
@@ -39,7 +39,7 @@ export interface StudyState {
 }
 
 /** The images that a study was run on. */
-export interface RecordedDataset extends DatasetFacts {
+export interface RecordedDataset extends TrainingFacts {
   readonly name: string;
   readonly fingerprint: string;
   readonly synthetic: boolean;

@@ -33,6 +33,11 @@ export interface Classifier {
 /** What must be known of images to build a network for them. */
 export type DatasetFacts = Pick<Dataset, 'shape' | 'classes'>;
 
+/** What must be known of them besides for the length of a training that depends on them. */
+export interface TrainingFacts extends DatasetFacts {
+  readonly train: { readonly count: number };
+}
+
 /**
  * The classifier that a configuration describes, for images of a data set.
  *

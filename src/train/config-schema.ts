@@ -132,6 +132,16 @@ export const trainingConfigSchema = z.strictObject({
   recipe: z.string('the name of a recipe').min(1),
   /** Length of the run in optimizer steps. */
   steps: count.max(mostSteps),
+  /**
+   * Length of the run in passes over the training images, in place of steps. `auto`: the recipe's steps, or fewer for few images. A training turns it into
+   * steps once it knows the images (run-length.ts), and records `none`: the steps say it.
+   */
+  epochs: z
+    .union(
+      [positive, z.enum(['none', 'auto'])],
+      'a positive number, "none" for what steps says, or "auto" for the recipe\'s steps, fewer for few images',
+    )
+    .default('none'),
   /** Examples per step, over all processes together. */
   batchSize: count,
   /** Peak of the schedule. */

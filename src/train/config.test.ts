@@ -129,7 +129,7 @@ test.each([
   [{ model: 'tuto', LR: 0.1 }, 'there is no key "LR". Did you mean "learningRate"?'],
   [{ model: 'tuto', weight_decay: 0 }, 'there is no key "weight_decay". Did you mean "weightDecay"?'],
   [{ model: 'tuto', momentum: 0.9 }, 'there is no key "momentum". Did you mean "optimizer.momentum"?'],
-  [{ model: 'tuto', epochs: 3 }, 'there is no key "epochs". Did you mean "steps"?'],
+  [{ model: 'tuto', num_epochs: 3 }, 'there is no key "num_epochs". Did you mean "epochs"?'],
   [{ model: 'tuto', flip: 'none' }, 'there is no key "flip". Did you mean "augmentation.flip"?'],
   [{ model: 'tuto', 'model.lnr': true }, 'model "tuto" has no setting "lnr". Did you mean "lrn"?'],
   [{ model: 'tuto', lrn: 3 }, 'lrn (=3) must be true or false for model "tuto"'],

@@ -57,11 +57,25 @@ export function resolveWith(find: FindModel, ...layers: readonly ConfigOverrides
     threads: merged['threads'] ?? defaultThreads(),
     modelSettings: resolveSettings(definition.name, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
     weightDecay: withValueOf2017(merged['weightDecay'], definition.weightDecay2017),
+    epochs: epochsOf(given),
     // The rule of 2017: crops belong to augmentation. Without it a network sees whole images, unless told otherwise.
     inputSize: readSize(lastOf(given, 'inputSize') ?? (merged['augment'] === false ? 'full' : merged['inputSize'])),
   });
   requireThreads(config.threads);
   return config;
+}
+
+/** The length that the strongest layer gives, if in passes over the images. Where none gives a length, it depends on the images. */
+function epochsOf(given: readonly Keys[]): unknown {
+  const isGiven = ({ epochs }: Keys): boolean => epochs !== undefined && epochs !== 'none';
+  const last = given.findLast((layer) => layer['steps'] !== undefined || isGiven(layer));
+  if (last === undefined) return 'auto';
+  if (last['steps'] === undefined || !isGiven(last)) return last['steps'] === undefined ? last['epochs'] : 'none';
+  throw new ConfigurationError('epochs and steps are given both, and each is the length of the training', {
+    key: 'epochs',
+    otherKeys: ['steps'],
+    fix: 'leave one of them out',
+  });
 }
 
 /** A size as text, as a command line gives it, or as it is. */
@@ -126,7 +140,7 @@ export function checkConfig(complete: unknown): TrainingConfig {
       { key: 'learningRateScaling.type', otherKeys: ['optimizer.decoupled'] },
     );
   }
-  if (pruning.type !== 'none' && steps % pruning.rounds !== 0) {
+  if (pruning.type !== 'none' && config.epochs === 'none' && steps % pruning.rounds !== 0) {
     throw new ConfigurationError(`steps (=${steps}) must be a multiple of pruning.rounds (=${pruning.rounds})`, {
       key: 'steps',
       otherKeys: ['pruning.rounds'],

@@ -12,6 +12,7 @@ import { readEvaluation, type RecordedEvaluation } from './recorded-evaluation.t
 /** Keys that do not change what a step computes: a resumed run may change them. */
 export const resumableKeys = [
   'steps',
+  'epochs',
   'evalEvery',
   'saveEvery',
   'saveEverySeconds',
@@ -43,7 +44,7 @@ export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConf
         { fix: `A resumed run may change: ${resumableKeys.join(', ')}. For anything else start a new run` },
       );
     }
-    if (key === 'steps' && recorded.pruning.type !== 'none') {
+    if ((key === 'steps' || key === 'epochs') && recorded.pruning.type !== 'none') {
       throw new ConfigurationError(
         `steps (=${asked.steps}) must be ${recorded.steps}, which the rounds of pruning of ${runName(run)} divide into equal parts`,
         { fix: `Prune ${runName(run)} further in a new run: ablate prune ${quoted(runName(run))}` },

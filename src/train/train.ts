@@ -4,7 +4,7 @@
  */
 import { fromFirst } from '../cluster/agreement.ts';
 import { CommunicationError, singleProcess } from '../cluster/collective.ts';
-import { splitOf } from '../data/image-set.ts';
+import { splitOf, trainingCount } from '../data/image-set.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { writeEnvironment } from '../runs/environment.ts';
@@ -15,6 +15,7 @@ import { initializeParameters } from './initialize.ts';
 import { finalEvaluation } from './resume.ts';
 import type { RecordedEvaluation } from './recorded-evaluation.ts';
 import { openRecorder, silentRecorder } from './run-recorder.ts';
+import { settleLength } from './run-length.ts';
 import { requireSameTraining } from './same-training.ts';
 import { readSavedModel } from './saved-model.ts';
 import { createTeacher, type Teacher } from './teacher.ts';
@@ -43,7 +44,8 @@ import { whitenFirstLayers } from './whitening.ts';
  * @throws ConfigurationError or DataError before anything is written, for what does not fit together
  * @throws DivergenceError if the loss explodes or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
  */
-export async function train(options: TrainOptions): Promise<TrainResult> {
+export async function train(given: TrainOptions): Promise<TrainResult> {
+  const options = { ...given, config: settleLength(given.config, trainingCount(given.dataset.train.count, given.config.val)) };
   const { engine, dataset, collective = singleProcess, record } = options;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
   const last = () => resume && finalEvaluation(resume, options.config);

@@ -96,7 +96,7 @@ async function study(path: string, options: Options): Promise<void> {
   }
   const { planStudy } = await import('../../study/plan.ts');
   // A file that is wrong is refused before images are looked for or downloaded.
-  planStudy(file, await knownFacts(), models);
+  planStudy(file, await knownFacts(file.source.dataset), models);
   claimStudyReport(file.source.name, options);
   const dataset = await loadImages(file.source.dataset, options);
   const plan = planStudy(file, dataset, models);
@@ -178,14 +178,16 @@ async function measureFiles(plan: StudyPlan, runs: readonly StudyRun[], dataset:
   }
 }
 
-/** Where the images are not needed yet: those of CIFAR-10. */
-async function knownFacts() {
+/** Where the images are not needed yet: as those of CIFAR-10, of the shape that their name tells. */
+async function knownFacts(dataset: string) {
   const { cifar10Classes: classes } = await import('../../data/cifar10.ts');
-  return { shape: [3, 32, 32], classes, testImages: 10_000, validationImages: 5_000 } as const;
+  const { shapeByName } = await import('../../data/registry.ts');
+  const shape = shapeByName(dataset) ?? ([3, 32, 32] as const);
+  return { shape, classes, train: { count: 50_000 }, testImages: 10_000, validationImages: 5_000 } as const;
 }
 
 function factsOf({ shape, classes, train, test }: Dataset): ImageFacts {
-  return { shape, classes, testImages: test.count, validationImages: validationCount(train.count) };
+  return { shape, classes, train, testImages: test.count, validationImages: validationCount(train.count) };
 }
 
 /** Measured where it decides something: for processes of this machine whose threads the user did not give. */
@@ -203,7 +205,7 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, sl
   const { readStatus } = await import('../../runs/run-status.ts');
   const { runName } = await import('../../runs/run-folder.ts');
   // CIFAR-10 is known without a download; of other images their number, size and classes decide how long training takes.
-  const known = await knownFacts();
+  const known = await knownFacts(file.source.dataset);
   planStudy(file, known, models);
   const { dataset } = file.source;
   const images = dataset === 'cifar10' ? undefined : await loadImages(dataset, options);

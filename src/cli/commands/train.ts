@@ -25,6 +25,7 @@ interface Options extends SourceOptions, EngineOption, UiOption {
   readonly data?: string;
   readonly recipe?: string;
   readonly steps?: number;
+  readonly epochs?: number;
   readonly batchSize?: number;
   readonly learningRate?: number;
   readonly seed?: number;
@@ -58,6 +59,7 @@ export function addTrainCommand(program: Command): void {
     .option(...dataUrlOption)
     .option('--recipe <name>', 'how to train: 2017, modern or airbench (default: 2017)')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
+    .option('--epochs <n>', 'passes over the training images, in place of steps', parseNumber)
     .option('--batch-size <n>', 'images in a step, of all processes together', parseNumber)
     .option('--learning-rate <rate>', 'peak of the learning-rate schedule', parseNumber)
     .option('--seed <n>', 'decides initial weights, order and augmentation of the images, and dropout', parseNumber)
@@ -105,14 +107,20 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   // Only process 0 needs to see the folder of the runs.
   const loaded = await modelToTrain(model, options);
   const resume = collective.rank === 0 ? await runToResume(loaded?.definition.name ?? model, options) : undefined;
-  const config = await sharedConfig(collective, loaded, options, resume, overrides);
-  if (await isFinished(collective, resume, config)) {
-    if (resume !== undefined) await printFinished(resume, config, options);
+  const asked = await sharedConfig(collective, loaded, options, resume, overrides);
+  if (await isFinished(collective, resume, asked)) {
+    if (resume !== undefined) await printFinished(resume, asked, options);
     return;
   }
   // All look for a teacher in the folder in which process 0 does.
   const runsFolder = fromFirst(collective, () => (resume === undefined ? options.runsDir : dirname(dirname(resume.path))));
-  const dataset = await firstOfMachineFirst(collective, () => loadImages(config.dataset, options, collective.rank > 0));
+  const dataset = await firstOfMachineFirst(collective, () => loadImages(asked.dataset, options, collective.rank > 0));
+  const { describeChoice, settleLength } = await import('../../train/run-length.ts');
+  const { trainingCount } = await import('../../data/image-set.ts');
+  const trainImages = trainingCount(dataset.train.count, asked.val);
+  const config = settleLength(asked, trainImages);
+  const chosen = describeChoice(asked, config, trainImages);
+  if (chosen !== undefined && collective.rank === 0) note(chosen);
   // Only process 0 sees a run that is continued.
   const engineName = resume === undefined ? options.engine : engineToResume(resume, options);
   const choice = requireEngineChoice(fromFirst(collective, () => engineName ?? 'auto'));
@@ -199,10 +207,10 @@ async function sharedConfig(
 /** The configuration keys that the flags change. A key may be given by its flag or with --set, not both. */
 function overridesOf(options: Options): ConfigOverrides {
   const { data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery } = options;
-  const { init, teacher } = options;
+  const { init, teacher, epochs } = options;
   const flags = {
     ...{ dataset: data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery },
-    ...{ init, teacher },
+    ...{ init, teacher, epochs },
     augment: options.augment ? undefined : false,
     movingAverage: options.ema ? undefined : false,
   };
@@ -256,7 +264,9 @@ async function configOf(
 /** Whether process 0 continues a run that has nothing left to do. */
 async function isFinished(collective: Collective, resume: Run | undefined, config: TrainingConfig): Promise<boolean> {
   const { finalEvaluation } = await import('../../train/resume.ts');
-  return fromFirst(collective, () => String(resume !== undefined && finalEvaluation(resume, config) !== undefined)) === 'true';
+  // How many steps epochs are is known with the images.
+  const isOver = () => resume !== undefined && config.epochs === 'none' && finalEvaluation(resume, config) !== undefined;
+  return fromFirst(collective, () => String(isOver())) === 'true';
 }
 
 async function printFinished(run: Run, config: TrainingConfig, { json }: Options): Promise<void> {

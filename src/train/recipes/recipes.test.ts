@@ -5,6 +5,7 @@ import { defaultRecipe, recipeByName, recipes } from './registry.ts';
 
 /** What a recipe does not say: where and how a run goes. */
 const circumstances = {
+  epochs: 'auto',
   dataset: 'cifar10',
   seed: 1,
   init: 'none',
