@@ -1,0 +1,73 @@
+/**
+ * From the `webgpu` package (Dawn) to a device. The package is large and optional: it is loaded when it is asked for, and its absence is an error that says
+ * what to do.
+ */
+import { AblateError, messageOf } from '../../util/errors.ts';
+import { Gpu } from './gpu.ts';
+import { gpuTuning, softwareTuning } from './tuning.ts';
+
+const packageFix = 'npm install webgpu';
+const driverFix =
+  'install the Vulkan loader (Debian, Ubuntu: apt-get install libvulkan1) and the driver of your graphics card; docs/gpu.md has the rest';
+
+/** What `create` makes: it must be kept as long as anything that came from it is used, or the process crashes at a garbage collection. */
+interface Instance {
+  requestAdapter(options?: GPURequestAdapterOptions): Promise<GPUAdapter | null>;
+}
+
+interface WebgpuPackage {
+  create(options: readonly string[]): Instance;
+}
+
+/** @throws AblateError where the package is not installed or does not load */
+async function loadPackage(): Promise<WebgpuPackage> {
+  try {
+    return (await import('webgpu')) as unknown as WebgpuPackage;
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+    const what = missing ? 'is not installed' : `does not load here: ${messageOf(error)}`;
+    throw new AblateError(`the package webgpu, through which the engine webgpu reaches graphics cards, ${what}`, {
+      fix: missing ? packageFix : `${packageFix}, on a system that it has a binary for (Linux, macOS, Windows; x64 or arm64)`,
+      cause: error,
+    });
+  }
+}
+
+/** An adapter, and whether it computes in software: then kernels run, but nothing is fast. */
+export interface Found {
+  readonly instance: Instance;
+  readonly adapter: GPUAdapter;
+  readonly description: string;
+  readonly isSoftware: boolean;
+}
+
+/** @throws AblateError where there is no package or no adapter */
+export async function findAdapter(): Promise<Found> {
+  const { create } = await loadPackage();
+  const instance = create([]);
+  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter === null) {
+    throw new AblateError('there is no adapter for WebGPU: no graphics card whose driver has Vulkan, Metal or Direct3D 12', {
+      fix: driverFix,
+    });
+  }
+  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
+  const name = [vendor, device === '' ? architecture : device, description].filter((part) => part !== '').join(' ');
+  const isSoftware = isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(name);
+  return { instance, adapter, description: name, isSoftware };
+}
+
+/** A device with all that the adapter allows. */
+export async function openGpu(): Promise<{ readonly gpu: Gpu; readonly description: string; readonly isSoftware: boolean }> {
+  const { instance, adapter, description, isSoftware } = await findAdapter();
+  const { limits } = adapter;
+  const device = await adapter.requestDevice({
+    requiredLimits: {
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+    },
+  });
+  const gpu = new Gpu({ owner: instance, device, description, tuning: isSoftware ? softwareTuning : gpuTuning });
+  return { gpu, description, isSoftware };
+}

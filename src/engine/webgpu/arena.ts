@@ -1,0 +1,163 @@
+/**
+ * All parameters of a plan in one buffer. Weights lie as the products read them, `[kernel height, kernel width, channels, filters]`; those of a dense layer
+ * likewise, with the pixels of its input for a kernel. Every parameter starts at a multiple of four elements, so that kernels can read four at once.
+ */
+import type { Network } from '../../nn/network.ts';
+import type { ParameterSpec } from '../../nn/parameter.ts';
+import { formatShape, sizeOf } from '../../nn/shape.ts';
+import type { ArenaEntry } from '../engine.ts';
+import { GpuArray, requireOwn } from './array.ts';
+import type { Gpu } from './gpu.ts';
+import type { DeviceArray, ParameterArena } from './interface.ts';
+import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
+
+/** Plain `[filters, channels, pixels]`, in the arena `[pixels, channels, filters]`. */
+interface Order {
+  readonly filters: number;
+  readonly channels: number;
+  readonly pixels: number;
+}
+
+export interface ArenaPlan {
+  readonly entries: readonly ArenaEntry[];
+  readonly length: number;
+  readonly trainableLength: number;
+  readonly orders: ReadonlyMap<string, Order>;
+}
+
+/** Where parameters will lie: trainable and frozen ones first, then the statistics. */
+export function planArena(network: Network): ArenaPlan {
+  const statistics = network.parameters.filter((spec) => spec.kind === 'statistic');
+  const learned = network.parameters.filter((spec) => spec.kind !== 'statistic');
+  const entries: ArenaEntry[] = [];
+  let end = 0;
+  const append = (spec: ParameterSpec): void => {
+    const length = 4 * Math.ceil(sizeOf(spec.shape) / 4);
+    entries.push({ spec, offset: end, length });
+    end += length;
+  };
+  learned.forEach(append);
+  const trainableLength = end;
+  statistics.forEach(append);
+  return { entries, length: end, trainableLength, orders: ordersOf(network) };
+}
+
+/** Of the weights whose order in the arena is not plain. */
+function ordersOf({ layers }: Network): ReadonlyMap<string, Order> {
+  const orders = new Map<string, Order>();
+  for (const layer of layers) {
+    const weight = layer.parameters.find(({ role }) => role === 'weight');
+    if (weight === undefined || (layer.kind !== 'conv' && layer.kind !== 'dense')) continue;
+    const filters = weight.shape[0]!;
+    const inputs = sizeOf(weight.shape) / filters;
+    const channels = layer.kind === 'conv' ? weight.shape[1]! : layer.inputShapes[0]![0]!;
+    orders.set(weight.name, { filters, channels, pixels: inputs / channels });
+  }
+  return orders;
+}
+
+/** Calls `visit` with the places of each element in plain order and in the arena. */
+function forEachPlace({ filters, channels, pixels }: Order, visit: (plain: number, place: number) => void): void {
+  let plain = 0;
+  for (let f = 0; f < filters; f++) {
+    for (let c = 0; c < channels; c++) {
+      for (let p = 0; p < pixels; p++) visit(plain++, (p * channels + c) * filters + f);
+    }
+  }
+}
+
+export class GpuArena implements ParameterArena {
+  readonly entries: readonly ArenaEntry[];
+  readonly length: number;
+  readonly trainableLength: number;
+  readonly values: GpuArray;
+  readonly gradients: GpuArray;
+  readonly #gpu: Gpu;
+  readonly #orders: ReadonlyMap<string, Order>;
+  readonly #buffers: GPUBuffer[] = [];
+
+  /** Makes buffers: under `Gpu.guardMemory`. */
+  constructor(gpu: Gpu, { entries, length, trainableLength, orders }: ArenaPlan, options: { readonly gradients: boolean }) {
+    this.#gpu = gpu;
+    this.entries = entries;
+    this.length = length;
+    this.trainableLength = trainableLength;
+    this.#orders = orders;
+    this.values = this.allocate();
+    this.gradients = this.#make('gradients', options.gradients ? trainableLength : 0);
+  }
+
+  #make(label: string, length: number): GpuArray {
+    const buffer = this.#gpu.createBuffer(length, label);
+    this.#buffers.push(buffer);
+    return new GpuArray(this.#gpu, buffer, 0, length);
+  }
+
+  allocate(): GpuArray {
+    return this.#make('parameters', this.length);
+  }
+
+  /** Bytes of the arrays that there are. */
+  get memoryBytes(): number {
+    return this.#buffers.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async read({ spec, offset }: ArenaEntry, from: DeviceArray): Promise<Float32Array> {
+    const size = sizeOf(spec.shape);
+    const values = await requireOwn(this.#gpu, from).part(offset, offset + size).read();
+    const order = this.#orders.get(spec.name);
+    if (order === undefined) return values;
+    const plain = new Float32Array(size);
+    forEachPlace(order, (i, place) => (plain[i] = values[place]!));
+    return plain;
+  }
+
+  async write({ spec, offset }: ArenaEntry, plain: Float32Array, into: DeviceArray): Promise<void> {
+    const size = sizeOf(spec.shape);
+    if (plain.length !== size) {
+      throw new RangeError(`parameter "${spec.name}" ${formatShape(spec.shape)} has ${size} elements, not ${plain.length}`);
+    }
+    const order = this.#orders.get(spec.name);
+    const values = order === undefined ? plain : new Float32Array(size);
+    if (order !== undefined) forEachPlace(order, (i, place) => (values[place] = plain[i]!));
+    await requireOwn(this.#gpu, into).part(offset, offset + size).write(values);
+  }
+
+  toPlain(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void {
+    return this.#reorder(entry, requireOwn(this.#gpu, from), requireOwn(this.#gpu, plain), true);
+  }
+
+  fromPlain(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void {
+    return this.#reorder(entry, requireOwn(this.#gpu, into), requireOwn(this.#gpu, plain), false);
+  }
+
+  /** A kernel that carries a parameter between an array in the arena's layout and a plain one. */
+  #reorder({ spec, offset }: ArenaEntry, arena: GpuArray, plain: GpuArray, toPlain: boolean): () => void {
+    const size = sizeOf(spec.shape);
+    if (plain.length !== size) throw new RangeError(`parameter "${spec.name}" has ${size} elements, not ${plain.length}`);
+    const { filters, channels, pixels } = this.#orders.get(spec.name) ?? { filters: 1, channels: size, pixels: 1 };
+    const { workgroupSize } = this.#gpu.tuning;
+    const [arenaPlace, plainPlace] = ['parameters.arena + i', 'parameters.plain + (f * parameters.channels + c) * parameters.pixels + p'];
+    const code = shader({
+      buffers: [
+        { name: 'from', type: 'u32' },
+        { name: 'into', type: 'u32', written: true },
+      ],
+      parameters: { count: 'u32', filters: 'u32', channels: 'u32', pixels: 'u32', arena: 'u32', plain: 'u32' },
+      workgroupSize,
+      body: `${threadIndex('parameters.count', workgroupSize)}
+  let f = i % parameters.filters;
+  let c = i / parameters.filters % parameters.channels;
+  let p = i / (parameters.filters * parameters.channels);
+  into[${toPlain ? plainPlace : arenaPlace}] = from[${toPlain ? arenaPlace : plainPlace}];`,
+    });
+    const buffers = toPlain ? [arena.buffer, plain.buffer] : [plain.buffer, arena.buffer];
+    const bound = this.#gpu.bind(this.#gpu.compileNow(code, [false, true]), buffers, `order of ${spec.name}`);
+    const words = Uint32Array.of(size, filters, channels, pixels, arena.start + offset, plain.start);
+    return () => this.#gpu.enqueue(bound, workgroupsFor(size, workgroupSize), words);
+  }
+
+  dispose(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+}

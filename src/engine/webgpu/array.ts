@@ -1,0 +1,56 @@
+import type { DeviceArray, Staging } from './interface.ts';
+import type { Gpu } from './gpu.ts';
+
+/** As in the registry of engines. */
+export const engineName = 'webgpu';
+
+/** Some of a buffer's elements. */
+export class GpuArray implements DeviceArray {
+  readonly engine = engineName;
+  readonly gpu: Gpu;
+  readonly buffer: GPUBuffer;
+  /** Of the first element in the buffer. */
+  readonly start: number;
+  readonly length: number;
+
+  constructor(gpu: Gpu, buffer: GPUBuffer, start: number, length: number) {
+    this.gpu = gpu;
+    this.buffer = buffer;
+    this.start = start;
+    this.length = length;
+  }
+
+  part(start: number, end: number): GpuArray {
+    if (!(start >= 0 && start <= end && end <= this.length)) {
+      throw new RangeError(`elements ${start} to ${end} are not all in an array of ${this.length}`);
+    }
+    return new GpuArray(this.gpu, this.buffer, this.start + start, end - start);
+  }
+
+  async read(): Promise<Float32Array> {
+    return new Float32Array(await this.gpu.read(this.buffer, this.start, this.start + this.length));
+  }
+
+  // The values are copied before it returns.
+  // eslint-disable-next-line @typescript-eslint/require-await
+  async write(values: Float32Array): Promise<void> {
+    if (values.length !== this.length) throw new RangeError(`the array has ${this.length} elements, not ${values.length}`);
+    this.gpu.check();
+    this.gpu.write(this.buffer, this.start, values);
+  }
+
+  stage(): Staging {
+    const host = new Float32Array(this.length);
+    return {
+      ...{ host, direct: false },
+      fetch: async () => host.set(await this.read()),
+      store: () => this.write(host),
+    };
+  }
+}
+
+/** @throws Error for an array of another engine or device: a defect of the caller's */
+export function requireOwn(gpu: Gpu, array: DeviceArray): GpuArray {
+  if (array instanceof GpuArray && array.gpu === gpu) return array;
+  throw new Error(`an array of the engine ${array.engine} cannot be used with one of another device`);
+}

@@ -1,0 +1,268 @@
+/**
+ * A device and its queue: compiled kernels, buffers, and the order in which work is done. Dispatches are gathered and handed over together, with their numbers
+ * of the moment in one buffer; nothing waits but reading. What goes wrong meanwhile is thrown at the next await.
+ */
+import { AblateError, messageOf } from '../../util/errors.ts';
+import type { Tuning } from './tuning.ts';
+
+/** A kernel whose text is compiled, for buffers that it reads and writes. */
+export interface Compiled {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** A compiled kernel with its buffers. */
+export interface Bound {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+}
+
+/** Numbers of the moment, each a word of four bytes: as long as a slot of the uniform buffer at most. */
+export type Words = Uint32Array;
+
+/** Bytes of a slot: the alignment of a dynamic offset. */
+const slotBytes = 256;
+const slots = 1024;
+
+export const wordsInSlot = slotBytes / 4;
+
+export interface GpuOptions {
+  /** What the device's buffers and shaders are used through; kept as long as the device. */
+  readonly owner: unknown;
+  readonly device: GPUDevice;
+  readonly tuning: Tuning;
+  readonly description: string;
+}
+
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly tuning: Tuning;
+  readonly description: string;
+  /** What `create` of the package returned: collected by V8, it would take the device with it. */
+  #owner: unknown;
+  readonly #pipelines = new Map<string, Promise<Compiled> | Compiled>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #uniformLayout: GPUBindGroupLayout;
+  readonly #uniforms: GPUBuffer;
+  readonly #uniformGroup: GPUBindGroup;
+  readonly #numbers = new Uint32Array((slots * slotBytes) / 4);
+  #slotsUsed = 0;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #error: AblateError | undefined;
+  #disposed = false;
+  /** Counts what changes buffers: what was read before the last change may be read again without asking the device. */
+  #changes = 0;
+  readonly #reads = new Map<GPUBuffer, { readonly changes: number; readonly values: Promise<ArrayBuffer> }>();
+
+  constructor({ owner, device, tuning, description }: GpuOptions) {
+    this.#owner = owner;
+    this.device = device;
+    this.tuning = tuning;
+    this.description = description;
+    this.#uniformLayout = device.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: computeStage, buffer: { type: 'uniform', hasDynamicOffset: true } }],
+    });
+    this.#uniforms = device.createBuffer({ size: slots * slotBytes, usage: bufferUsage.uniform | bufferUsage.copyTo });
+    this.#uniformGroup = device.createBindGroup({
+      layout: this.#uniformLayout,
+      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: slotBytes } }],
+    });
+    device.addEventListener('uncapturederror', (event) => this.#fail(event.error.message));
+    void device.lost.then(({ message }) => {
+      if (!this.#disposed) this.#fail(`the device was lost: ${message}`);
+    });
+  }
+
+  #fail(message: string): void {
+    this.#error ??= new AblateError(`WebGPU on ${this.description}: ${message}`, {
+      fix: 'a smaller batch needs less memory; ablate doctor says whether the driver answers',
+    });
+  }
+
+  /** @throws AblateError for what the device has reported since it was opened */
+  check(): void {
+    if (this.#disposed) throw new Error('the device has been given back');
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  /** The kernel with this text, compiled at most once. */
+  async compile(code: string, written: readonly boolean[]): Promise<Compiled> {
+    const known = this.#pipelines.get(code);
+    if (known !== undefined) return known;
+    const made = this.#compileNew(code, written);
+    this.#pipelines.set(code, made);
+    const compiled = await made;
+    this.#pipelines.set(code, compiled);
+    return compiled;
+  }
+
+  async #compileNew(code: string, written: readonly boolean[]): Promise<Compiled> {
+    const descriptor = this.#describe(code, written);
+    try {
+      return { pipeline: await this.device.createComputePipelineAsync(descriptor.pipeline), layout: descriptor.layout };
+    } catch (error) {
+      this.check();
+      throw new Error(`a kernel does not compile: ${messageOf(error)}\n${code}`, { cause: error });
+    }
+  }
+
+  /** The same, at once: for small kernels that are made while others wait. */
+  compileNow(code: string, written: readonly boolean[]): Compiled {
+    const known = this.#pipelines.get(code);
+    if (known !== undefined && !(known instanceof Promise)) return known;
+    const { pipeline, layout } = this.#describe(code, written);
+    const compiled = { pipeline: this.device.createComputePipeline(pipeline), layout };
+    this.#pipelines.set(code, compiled);
+    return compiled;
+  }
+
+  #describe(code: string, written: readonly boolean[]) {
+    const key = written.join();
+    const layout =
+      this.#layouts.get(key) ??
+      this.device.createBindGroupLayout({
+        entries: written.map((isWritten, binding) => ({
+          binding,
+          visibility: computeStage,
+          buffer: { type: isWritten ? ('storage' as const) : ('read-only-storage' as const) },
+        })),
+      });
+    this.#layouts.set(key, layout);
+    const module = this.device.createShaderModule({ code });
+    const pipelineLayout = this.device.createPipelineLayout({ bindGroupLayouts: [layout, this.#uniformLayout] });
+    return { layout, pipeline: { layout: pipelineLayout, compute: { module, entryPoint: 'main' } } };
+  }
+
+  bind({ pipeline, layout }: Compiled, buffers: readonly GPUBuffer[], label: string): Bound {
+    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+    return { label, pipeline, group: this.device.createBindGroup({ layout, entries }) };
+  }
+
+  /** Zeroed memory for `length` elements of four bytes. */
+  createBuffer(length: number, label: string): GPUBuffer {
+    const size = Math.max(4 * Math.ceil(length), 16);
+    return this.device.createBuffer({ size, label, usage: bufferUsage.storage | bufferUsage.copyTo | bufferUsage.copyFrom });
+  }
+
+  /** Bytes of the largest array. */
+  get largestBuffer(): number {
+    return Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize);
+  }
+
+  /** Adds a kernel's run to what will be handed over. */
+  enqueue({ pipeline, group }: Bound, workgroups: readonly [number, number, number], words?: Words): void {
+    if (this.#slotsUsed === slots) this.flush();
+    this.#encoder ??= this.device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass();
+    const slot = words === undefined ? 0 : this.#slotsUsed++;
+    if (words !== undefined) this.#numbers.set(words, (slot * slotBytes) / 4);
+    this.#pass.setPipeline(pipeline);
+    this.#pass.setBindGroup(0, group);
+    this.#pass.setBindGroup(1, this.#uniformGroup, [slot * slotBytes]);
+    this.#pass.dispatchWorkgroups(...workgroups);
+    this.#changes++;
+  }
+
+  /** Hands over what was gathered. */
+  flush(): void {
+    if (this.#encoder === undefined) return;
+    this.#pass?.end();
+    const { queue } = this.device;
+    if (this.#slotsUsed > 0) queue.writeBuffer(this.#uniforms, 0, this.#numbers, 0, (this.#slotsUsed * slotBytes) / 4);
+    queue.submit([this.#encoder.finish()]);
+    this.#encoder = undefined;
+    this.#pass = undefined;
+    this.#slotsUsed = 0;
+  }
+
+  /** Overwrites elements from `start` on, after what was enqueued before; `values` may change afterwards. */
+  write(buffer: GPUBuffer, start: number, values: Float32Array | Uint32Array): void {
+    if (values.length === 0) return;
+    this.flush();
+    this.writeAhead(buffer, start, values);
+  }
+
+  /** The same before what has been enqueued, but not handed over: for buffers that none of it reads. */
+  writeAhead(buffer: GPUBuffer, start: number, values: Float32Array | Uint32Array): void {
+    this.#changes++;
+    // The binding takes no views of shared memory.
+    const own = values.buffer instanceof ArrayBuffer ? values : values.slice();
+    this.device.queue.writeBuffer(buffer, 4 * start, own as Float32Array<ArrayBuffer>);
+  }
+
+  /** Elements `start` to before `end`. Reads of the same buffer with no change in between share one transfer. */
+  async read(buffer: GPUBuffer, start: number, end: number): Promise<ArrayBuffer> {
+    this.check();
+    if (start === end) return new ArrayBuffer(0);
+    const known = this.#reads.get(buffer);
+    if (known?.changes === this.#changes) return (await known.values).slice(4 * start, 4 * end);
+    // The first of several reads takes its part; when a second one comes, the whole buffer is worth it.
+    const whole = this.#lastRead?.buffer === buffer && this.#lastRead.changes === this.#changes;
+    this.#lastRead = { buffer, changes: this.#changes };
+    if (!whole) return this.#transfer(buffer, 4 * start, 4 * (end - start));
+    const values = this.#transfer(buffer, 0, buffer.size);
+    this.#reads.set(buffer, { changes: this.#changes, values });
+    const all = await values;
+    this.#reads.delete(buffer);
+    return all.slice(4 * start, 4 * end);
+  }
+
+  #lastRead: { readonly buffer: GPUBuffer; readonly changes: number } | undefined;
+
+  async #transfer(buffer: GPUBuffer, start: number, size: number): Promise<ArrayBuffer> {
+    this.flush();
+    const staging = this.device.createBuffer({ size, usage: bufferUsage.mapRead | bufferUsage.copyTo });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer, start, staging, 0, size);
+    this.device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(mapRead);
+    } catch (error) {
+      this.check();
+      throw new AblateError(`WebGPU on ${this.description}: ${messageOf(error)}`, { cause: error });
+    }
+    this.check();
+    const values = staging.getMappedRange().slice(0);
+    staging.unmap();
+    staging.destroy();
+    return values;
+  }
+
+  /** Runs `allocate`; if the device has no memory for what it makes, `refusal` is thrown. */
+  async guardMemory<T>(allocate: () => T, refusal: (message: string) => Error): Promise<T> {
+    this.device.pushErrorScope('out-of-memory');
+    this.device.pushErrorScope('validation');
+    const made = allocate();
+    const [invalid, outOfMemory] = await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    if (outOfMemory !== null) throw refusal(outOfMemory.message);
+    if (invalid !== null) throw new Error(`WebGPU on ${this.description}: ${invalid.message}`);
+    return made;
+  }
+
+  /** Gives the device back. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#encoder = undefined;
+    this.#pipelines.clear();
+    this.#layouts.clear();
+    this.#reads.clear();
+    this.#uniforms.destroy();
+    this.device.destroy();
+    this.#owner = undefined;
+  }
+
+  /** Whether what the device belongs to is still held. */
+  get isOpen(): boolean {
+    return this.#owner !== undefined;
+  }
+}
+
+// The values of GPUBufferUsage, GPUShaderStage and GPUMapMode, which are globals in browsers alone.
+const bufferUsage = { mapRead: 0x1, copyFrom: 0x4, copyTo: 0x8, uniform: 0x40, storage: 0x80 };
+const computeStage = 0x4;
+const mapRead = 0x1;

@@ -1,0 +1,150 @@
+/** The kernels of a plan in their order, recorded first; then memory is given to what they use, and all are compiled together. */
+import type { ForwardOptions } from '../engine.ts';
+import type { Bound, Gpu, Words } from './gpu.ts';
+import { shader, type ElementType, type ShaderOptions } from './kernels/shader.ts';
+import type { Storage } from './tensor.ts';
+
+export type Pass = 'forward' | 'backwardData' | 'backwardWeights' | 'backward' | 'copy';
+
+/** A buffer of a kernel: what its text calls it, and where it is. */
+export interface Use {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly written?: boolean;
+  readonly storage: Storage;
+}
+
+export interface Kernel {
+  readonly layer: string;
+  readonly pass: Pass;
+  readonly code: string;
+  /** In the order of the bindings. */
+  readonly uses: readonly Use[];
+  readonly workgroups: readonly [number, number, number];
+  /** The numbers of the moment. */
+  readonly words?: (draws: ForwardOptions) => Words;
+}
+
+/** A kernel's run in a program. */
+export interface Operation {
+  readonly layer: string;
+  readonly pass: Pass;
+  readonly bound: Bound;
+  readonly workgroups: readonly [number, number, number];
+  readonly words: ((draws: ForwardOptions) => Words) | undefined;
+}
+
+export class ProgramBuilder {
+  readonly kernels: Kernel[] = [];
+  /** Kernels before this one are the forward pass. */
+  #backwardStart: number | undefined;
+
+  storage(label: string, length: number): Storage {
+    return { label, length };
+  }
+
+  add(kernel: Kernel): void {
+    this.kernels.push(kernel);
+  }
+
+  /** A kernel by the parts of its text. */
+  addShader(
+    { layer, pass, uses, workgroups, words }: Omit<Kernel, 'code'>,
+    text: Omit<ShaderOptions, 'buffers'>,
+  ): void {
+    const code = shader({ ...text, buffers: uses });
+    this.add({ layer, pass, uses, workgroups, code, ...(words !== undefined && { words }) });
+  }
+
+  startBackward(): void {
+    this.#backwardStart = this.kernels.length;
+  }
+
+  /**
+   * Buffers for all storages, some of which share one, and all kernels compiled.
+   *
+   * @param refusal the error for memory that there is not
+   */
+  async build(gpu: Gpu, refusal: (bytes: number, message: string) => Error): Promise<Program> {
+    const { buffers, sizes } = planMemory(this.kernels);
+    const bytes = sizes.reduce((sum, length) => sum + 4 * length, 0);
+    const largest = Math.max(0, ...sizes.map((length) => 4 * length));
+    if (largest > gpu.largestBuffer) {
+      throw refusal(largest, `arrays on this device have ${gpu.largestBuffer} bytes at most`);
+    }
+    const made = await gpu.guardMemory(
+      () => sizes.map((length, i) => gpu.createBuffer(length, `activations ${i}`)),
+      (message) => refusal(bytes, message),
+    );
+    const release = () => made.forEach((buffer) => buffer.destroy());
+    try {
+      const operations = await Promise.all(
+        this.kernels.map(async ({ layer, pass, code, uses, workgroups, words }): Promise<Operation> => {
+          const compiled = await gpu.compile(
+            code,
+            uses.map(({ written = false }) => written),
+          );
+          const own = uses.map(({ storage }) => storage.buffer ?? made[buffers.get(storage)!]!);
+          return { layer, pass, workgroups, words, bound: gpu.bind(compiled, own, `${layer} ${pass}`) };
+        }),
+      );
+      const start = this.#backwardStart ?? operations.length;
+      return { forward: operations.slice(0, start), backward: operations.slice(start), memoryBytes: bytes, dispose: release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+}
+
+export interface Program {
+  readonly forward: readonly Operation[];
+  readonly backward: readonly Operation[];
+  /** Of the buffers that it made. */
+  readonly memoryBytes: number;
+  dispose(): void;
+}
+
+/**
+ * Which storages share a buffer: those of which one is last used before another is first used. Kernels run in order, so that nothing is overwritten too early.
+ *
+ * @returns the number of each storage's buffer, and the buffers' lengths in elements
+ */
+export function planMemory(kernels: readonly Pick<Kernel, 'uses'>[]): {
+  readonly buffers: ReadonlyMap<Storage, number>;
+  readonly sizes: readonly number[];
+} {
+  const lastUse = new Map<Storage, number>();
+  kernels.forEach(({ uses }, at) => {
+    for (const { storage } of uses) if (storage.buffer === undefined) lastUse.set(storage, at);
+  });
+  const buffers = new Map<Storage, number>();
+  const sizes: number[] = [];
+  let free: number[] = [];
+  kernels.forEach(({ uses }, at) => {
+    const own = [...new Set(uses.map(({ storage }) => storage))].filter((storage) => lastUse.has(storage));
+    for (const storage of own) {
+      if (buffers.has(storage)) continue;
+      const chosen = chooseFree(free, sizes, storage.length);
+      if (chosen === undefined) {
+        sizes.push(storage.length);
+      } else {
+        free = free.filter((buffer) => buffer !== chosen);
+        sizes[chosen] = Math.max(sizes[chosen]!, storage.length);
+      }
+      buffers.set(storage, chosen ?? sizes.length - 1);
+    }
+    for (const storage of own) if (lastUse.get(storage) === at) free.push(buffers.get(storage)!);
+  });
+  return { buffers, sizes };
+}
+
+/** The smallest that is large enough, else the largest. */
+function chooseFree(free: readonly number[], sizes: readonly number[], length: number): number | undefined {
+  const enough = free.filter((buffer) => sizes[buffer]! >= length);
+  const [pool, smaller] = enough.length > 0 ? [enough, 1] : [free, -1];
+  return pool.reduce<number | undefined>(
+    (best, buffer) => (best === undefined || smaller * (sizes[buffer]! - sizes[best]!) < 0 ? buffer : best),
+    undefined,
+  );
+}

@@ -1,0 +1,76 @@
+/** What fits an adapter: the sizes of tiles and of workgroups. Results of the same device do not depend on anything else. */
+
+/** Of a tiled product: what a workgroup computes, and each of its threads. All are multiples of four. */
+export interface Tile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly threadRows: number;
+  readonly threadColumns: number;
+  /** Products summed between two meetings of the workgroup. */
+  readonly depth: number;
+}
+
+export interface Tuning {
+  /** Threads of a workgroup in kernels whose threads do not meet. */
+  readonly workgroupSize: number;
+  /** Widest first; the first that a product fills is taken. */
+  readonly tiles: readonly Tile[];
+  /** Workgroups that keep the device busy: long sums are split until there are about as many. */
+  readonly workgroups: number;
+  /** The least part of a sum that is worth a workgroup of its own. */
+  readonly leastDepth: number;
+  /** Threads along the batch that each sum a part of a channel's elements. */
+  readonly chunks: number;
+}
+
+/** Of GPUs: two warps or more a workgroup, and results by the thread as many as registers hold. */
+export const gpuTuning: Tuning = {
+  workgroupSize: 256,
+  tiles: [
+    { rows: 128, columns: 64, threadRows: 8, threadColumns: 8, depth: 16 },
+    { rows: 64, columns: 64, threadRows: 8, threadColumns: 4, depth: 16 },
+    { rows: 64, columns: 32, threadRows: 4, threadColumns: 4, depth: 16 },
+    { rows: 64, columns: 16, threadRows: 4, threadColumns: 4, depth: 16 },
+  ],
+  workgroups: 512,
+  leastDepth: 128,
+  chunks: 256,
+};
+
+/**
+ * Of SwiftShader, on which the tests run: it translates the text of a kernel once for every four threads that meet, so that a large workgroup takes
+ * seconds to translate.
+ */
+export const softwareTuning: Tuning = {
+  workgroupSize: 64,
+  tiles: [{ rows: 8, columns: 8, threadRows: 4, threadColumns: 4, depth: 8 }],
+  workgroups: 8,
+  leastDepth: 16,
+  chunks: 8,
+};
+
+export interface ProductSize {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly groups: number;
+}
+
+/** The tile that a product of this size fills best: of those no wider than it needs, the first that makes enough workgroups, else the smallest. */
+export function chooseTile({ tiles, workgroups }: Tuning, { rows, columns, groups }: ProductSize): Tile {
+  const least = Math.min(...tiles.map((tile) => tile.columns));
+  const needed = Math.max(least, 2 ** Math.ceil(Math.log2(columns)));
+  const narrow = tiles.filter((tile) => tile.columns <= needed);
+  const widest = Math.max(...narrow.map((tile) => tile.columns));
+  const candidates = narrow.filter((tile) => tile.columns === widest);
+  const count = (tile: Tile) => groups * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+  return candidates.find((tile) => count(tile) >= workgroups / 2) ?? candidates.at(-1)!;
+}
+
+/** Into how many workgroups the sums of a product are split. */
+export function chooseSplits({ workgroups, leastDepth }: Tuning, tile: Tile, { rows, columns, depth, groups }: ProductSize): number {
+  const tiles = groups * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+  const wanted = Math.floor(workgroups / tiles);
+  const possible = Math.floor(depth / Math.max(leastDepth, tile.depth));
+  return Math.max(1, Math.min(wanted, possible));
+}
