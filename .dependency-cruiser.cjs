@@ -65,18 +65,19 @@ module.exports = {
     },
     {
       name: 'engines-apart',
-      comment: 'the oracle and the product engine share the interface, nothing else',
+      comment: 'the oracle and the other engines share the interface, nothing else',
       severity: 'error',
-      from: { path: '^src/engine/(onednn|reference)/', pathNot: tests },
-      to: { path: '^src/engine/(onednn|reference)/', pathNot: '^src/engine/$1/' },
+      from: { path: '^src/engine/(onednn|reference|webgpu)/', pathNot: tests },
+      to: { path: '^src/engine/(onednn|reference|webgpu)/', pathNot: '^src/engine/$1/' },
     },
     {
       name: 'engine-interface-first',
       comment: 'the interface knows no engine; the registry alone does',
       severity: 'error',
       from: { path: '^src/engine/[^/]+$', pathNot: [tests, '^src/engine/registry\\.ts$'] },
-      to: { path: '^src/engine/(onednn|reference)/' },
+      to: { path: '^src/engine/(onednn|reference|webgpu)/' },
     },
+    owned('webgpu', '^src/engine/webgpu/'),
     owned('koffi', '^src/(engine/onednn|cluster/mpi)/'),
     // Loaded in any other way, it sends telemetry: from tests too.
     owned('onnxruntime-(node|web)', '^src/(deploy/onnx-runtime|web/demo/client/runtime)\\.ts$', '^(src|bench|test|scripts)/'),

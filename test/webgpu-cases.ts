@@ -2,7 +2,15 @@
 import type { TrainingPlan, Engine, InferencePlan } from '../src/engine/webgpu/interface.ts';
 import { runBackward, runForward } from '../src/engine/reference/execute.ts';
 import { ownBatch } from '../src/engine/reference/layer.ts';
-import { caseInput, caseOutputGradient, caseParameters, caseSeed, caseStep, relativeError, type LayerCase } from './layer-cases.ts';
+import {
+  caseInput,
+  caseOutputGradient,
+  caseParameters,
+  caseSeed,
+  caseStep,
+  relativeError,
+  type LayerCase,
+} from './layer-cases.ts';
 
 /** The relative errors by what is compared: outputs, gradients of parameters, running statistics. */
 export async function errorsOf(engine: Engine, layerCase: LayerCase): Promise<Record<string, number>> {
@@ -15,7 +23,10 @@ export async function errorsOf(engine: Engine, layerCase: LayerCase): Promise<Re
     const actual = { ...(await trainingResults(training, layerCase)), ...(await inferenceResults(inference, layerCase)) };
     const expected = expectedResults(layerCase);
     return Object.fromEntries(
-      Object.entries(expected).map(([what, values]) => [what, relativeError(actual[what] ?? [], values, leastOf(what, expected))]),
+      Object.entries(expected).map(([what, values]) => [
+        what,
+        relativeError(actual[what] ?? [], values, leastOf(what, expected)),
+      ]),
     );
   } finally {
     training.dispose();
@@ -82,5 +93,7 @@ function leastOf(what: string, results: Results): number {
   const layer = /^gradient of (.*)\.(?:bias|shift)$/.exec(what)?.[1];
   if (layer === undefined) return 0;
   const others = Object.entries(results).filter(([name]) => name.startsWith(`gradient of ${layer}.`));
-  return 0.1 * Math.max(...others.map(([, values]) => Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
+  return (
+    0.1 * Math.max(...others.map(([, values]) => Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0)))
+  );
 }

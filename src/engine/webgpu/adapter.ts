@@ -22,7 +22,7 @@ interface WebgpuPackage {
 /** @throws AblateError where the package is not installed or does not load */
 async function loadPackage(): Promise<WebgpuPackage> {
   try {
-    return (await import('webgpu')) as unknown as WebgpuPackage;
+    return await import('webgpu');
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
     const what = missing ? 'is not installed' : `does not load here: ${messageOf(error)}`;

@@ -1,15 +1,15 @@
 /**
  * All parameters of a plan in one buffer. Weights lie as the products read them, `[kernel height, kernel width, channels, filters]`; those of a dense layer
- * likewise, with the pixels of its input for a kernel. Every parameter starts at a multiple of four elements, so that kernels can read four at once.
+ * likewise, with the pixels of its input for a kernel. Every parameter starts where kernels may begin to see a buffer, so that one text serves all
+ * layers of a shape.
  */
 import type { Network } from '../../nn/network.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { formatShape, sizeOf } from '../../nn/shape.ts';
 import type { ArenaEntry } from '../engine.ts';
 import { GpuArray, requireOwn } from './array.ts';
-import type { Gpu } from './gpu.ts';
+import { alignment, type Gpu } from './gpu.ts';
 import type { DeviceArray, ParameterArena } from './interface.ts';
-import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
 
 /** Plain `[filters, channels, pixels]`, in the arena `[pixels, channels, filters]`. */
 interface Order {
@@ -32,7 +32,7 @@ export function planArena(network: Network): ArenaPlan {
   const entries: ArenaEntry[] = [];
   let end = 0;
   const append = (spec: ParameterSpec): void => {
-    const length = 4 * Math.ceil(sizeOf(spec.shape) / 4);
+    const length = alignment * Math.ceil(sizeOf(spec.shape) / alignment);
     entries.push({ spec, offset: end, length });
     end += length;
   };
@@ -104,7 +104,9 @@ export class GpuArena implements ParameterArena {
 
   async read({ spec, offset }: ArenaEntry, from: DeviceArray): Promise<Float32Array> {
     const size = sizeOf(spec.shape);
-    const values = await requireOwn(this.#gpu, from).part(offset, offset + size).read();
+    const values = await requireOwn(this.#gpu, from)
+      .part(offset, offset + size)
+      .read();
     const order = this.#orders.get(spec.name);
     if (order === undefined) return values;
     const plain = new Float32Array(size);
@@ -120,41 +122,9 @@ export class GpuArena implements ParameterArena {
     const order = this.#orders.get(spec.name);
     const values = order === undefined ? plain : new Float32Array(size);
     if (order !== undefined) forEachPlace(order, (i, place) => (values[place] = plain[i]!));
-    await requireOwn(this.#gpu, into).part(offset, offset + size).write(values);
-  }
-
-  toPlain(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void {
-    return this.#reorder(entry, requireOwn(this.#gpu, from), requireOwn(this.#gpu, plain), true);
-  }
-
-  fromPlain(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void {
-    return this.#reorder(entry, requireOwn(this.#gpu, into), requireOwn(this.#gpu, plain), false);
-  }
-
-  /** A kernel that carries a parameter between an array in the arena's layout and a plain one. */
-  #reorder({ spec, offset }: ArenaEntry, arena: GpuArray, plain: GpuArray, toPlain: boolean): () => void {
-    const size = sizeOf(spec.shape);
-    if (plain.length !== size) throw new RangeError(`parameter "${spec.name}" has ${size} elements, not ${plain.length}`);
-    const { filters, channels, pixels } = this.#orders.get(spec.name) ?? { filters: 1, channels: size, pixels: 1 };
-    const { workgroupSize } = this.#gpu.tuning;
-    const [arenaPlace, plainPlace] = ['parameters.arena + i', 'parameters.plain + (f * parameters.channels + c) * parameters.pixels + p'];
-    const code = shader({
-      buffers: [
-        { name: 'from', type: 'u32' },
-        { name: 'into', type: 'u32', written: true },
-      ],
-      parameters: { count: 'u32', filters: 'u32', channels: 'u32', pixels: 'u32', arena: 'u32', plain: 'u32' },
-      workgroupSize,
-      body: `${threadIndex('parameters.count', workgroupSize)}
-  let f = i % parameters.filters;
-  let c = i / parameters.filters % parameters.channels;
-  let p = i / (parameters.filters * parameters.channels);
-  into[${toPlain ? plainPlace : arenaPlace}] = from[${toPlain ? arenaPlace : plainPlace}];`,
-    });
-    const buffers = toPlain ? [arena.buffer, plain.buffer] : [plain.buffer, arena.buffer];
-    const bound = this.#gpu.bind(this.#gpu.compileNow(code, [false, true]), buffers, `order of ${spec.name}`);
-    const words = Uint32Array.of(size, filters, channels, pixels, arena.start + offset, plain.start);
-    return () => this.#gpu.enqueue(bound, workgroupsFor(size, workgroupSize), words);
+    await requireOwn(this.#gpu, into)
+      .part(offset, offset + size)
+      .write(values);
   }
 
   dispose(): void {

@@ -18,6 +18,16 @@ export interface Bound {
   readonly group: GPUBindGroup;
 }
 
+/** Elements of a buffer, from a multiple of `alignment` on; default: all. */
+export interface BufferPart {
+  readonly buffer: GPUBuffer;
+  readonly offset?: number;
+  readonly length?: number;
+}
+
+/** Elements: what kernels see of a buffer starts at a multiple of it. */
+export const alignment = 64;
+
 /** Numbers of the moment, each a word of four bytes: as long as a slot of the uniform buffer at most. */
 export type Words = Uint32Array;
 
@@ -135,8 +145,11 @@ export class Gpu {
     return { layout, pipeline: { layout: pipelineLayout, compute: { module, entryPoint: 'main' } } };
   }
 
-  bind({ pipeline, layout }: Compiled, buffers: readonly GPUBuffer[], label: string): Bound {
-    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  bind({ pipeline, layout }: Compiled, parts: readonly BufferPart[], label: string): Bound {
+    const entries = parts.map(({ buffer, offset = 0, length }, binding) => ({
+      binding,
+      resource: { buffer, offset: 4 * offset, ...(length !== undefined && { size: 4 * length }) },
+    }));
     return { label, pipeline, group: this.device.createBindGroup({ layout, entries }) };
   }
 
@@ -189,7 +202,7 @@ export class Gpu {
     this.#changes++;
     // The binding takes no views of shared memory.
     const own = values.buffer instanceof ArrayBuffer ? values : values.slice();
-    this.device.queue.writeBuffer(buffer, 4 * start, own as Float32Array<ArrayBuffer>);
+    this.device.queue.writeBuffer(buffer, 4 * start, own);
   }
 
   /** Elements `start` to before `end`. Reads of the same buffer with no change in between share one transfer. */

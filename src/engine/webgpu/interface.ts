@@ -15,8 +15,8 @@ export interface LossOptions {
 
 export interface Targets {
   readonly labels: Uint8Array;
-  readonly mixed?: { readonly labels: Uint8Array; readonly shares: Float32Array };
-  readonly teacherLogits?: DeviceArray;
+  readonly mixed?: { readonly labels: Uint8Array; readonly share: number } | undefined;
+  readonly teacherLogits?: DeviceArray | undefined;
 }
 
 export interface Engine {
@@ -77,27 +77,13 @@ export interface VectorMath {
   readonly multiply: (x: DeviceArray, y: DeviceArray) => () => void;
   readonly copy: (x: DeviceArray, y: DeviceArray) => () => void;
   readonly fill: (y: DeviceArray) => (value: number) => void;
-  readonly keep: (mask: DeviceArray, y: DeviceArray) => () => void;
+  readonly clearWhere: (mask: DeviceArray, y: DeviceArray) => () => void;
   readonly approachSquare: (x: DeviceArray, y: DeviceArray) => (share: number) => void;
   readonly addOverRoot: (
     x: DeviceArray,
     squares: DeviceArray,
     y: DeviceArray,
   ) => (factors: { readonly scale: number; readonly epsilon: number; readonly step: number; readonly keep: number }) => void;
-  readonly allocate: (length: number) => DeviceArray;
-  readonly product: (
-    a: DeviceArray,
-    b: DeviceArray,
-    c: DeviceArray,
-    size: {
-      readonly rows: number;
-      readonly columns: number;
-      readonly inner: number;
-      readonly transposeA?: boolean;
-      readonly transposeB?: boolean;
-    },
-  ) => (alpha: number, beta: number) => void;
-  readonly scaleToNorm: (x: DeviceArray, y: DeviceArray) => (factors: { readonly norm: number; readonly epsilon: number }) => void;
   readonly sumsOfSquares: (arrays: readonly DeviceArray[]) => () => Promise<Float64Array>;
   readonly allFinite: (x: DeviceArray) => () => Promise<boolean>;
 }
@@ -111,6 +97,4 @@ export interface ParameterArena {
   allocate(): DeviceArray;
   read(entry: ArenaEntry, from: DeviceArray): Promise<Float32Array>;
   write(entry: ArenaEntry, plain: Float32Array, into: DeviceArray): Promise<void>;
-  toPlain(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void;
-  fromPlain(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void;
 }

@@ -1,11 +1,11 @@
 /** What turning a network's layers into kernels shares: where tensors and their gradients lie, and who adds to which gradient. */
 import type { Layer } from '../../nn/layer.ts';
-import { inputName, type Network } from '../../nn/network.ts';
-import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
+import type { Network } from '../../nn/network.ts';
+import type { ParameterRole } from '../../nn/parameter.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import type { ArenaEntry, ForwardOptions } from '../engine.ts';
 import type { Words } from './gpu.ts';
-import { threadIndex, workgroupsFor, type ShaderBuffer } from './kernels/shader.ts';
+import { threadIndex, workgroupsFor } from './kernels/shader.ts';
 import type { Pass, ProgramBuilder, Use } from './program.ts';
 import { channelsOf, indexText, isContiguous, typeOf, viewOf, widthOf, type Storage, type View, type Width } from './tensor.ts';
 import type { Tuning } from './tuning.ts';
@@ -172,6 +172,17 @@ export class Lowering {
     return entry?.spec.kind === 'trainable' ? entry : undefined;
   }
 
+  /** A parameter's part of the arena: the same text serves all layers of its shape. */
+  parameterUse(name: string, entry: ArenaEntry, width: Width = 1): Use {
+    const { offset, length } = entry;
+    return { name, type: typeOf(width), storage: this.values, part: { offset, length } };
+  }
+
+  /** Likewise of its gradient, to be written. */
+  gradientUse(name: string, entry: ArenaEntry, width: Width = 1): Use {
+    return { ...this.parameterUse(name, entry, width), storage: this.gradients, written: true };
+  }
+
   needsGradient(name: string): boolean {
     return this.#needGradient.has(name);
   }
@@ -255,14 +266,7 @@ ${sources.map(({ name, view, row, column }) => `  let ${name} = ${name}Values[${
   }
 
   /** A kernel with `count` threads, each with a number `i`. */
-  threads(
-    layer: string,
-    pass: Pass,
-    count: number,
-    uses: readonly Use[],
-    body: string,
-    declarations = '',
-  ): void {
+  threads(layer: string, pass: Pass, count: number, uses: readonly Use[], body: string, declarations = ''): void {
     const { workgroupSize } = this.tuning;
     this.builder.addShader(
       { layer, pass, uses, workgroups: workgroupsFor(count, workgroupSize) },
@@ -280,9 +284,3 @@ export function use(name: string, { storage }: { readonly storage: Storage }, wi
 export function isPlain({ outputShape }: Network): boolean {
   return sizeOf(outputShape) === outputShape[0];
 }
-
-export function isInput(name: string): boolean {
-  return name === inputName;
-}
-
-export type { ShaderBuffer, ParameterSpec };

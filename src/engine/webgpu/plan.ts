@@ -42,9 +42,12 @@ async function compile(gpu: Gpu, network: Network, options: CompileOptions, trai
     throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
   }
   if (precision !== 'f32') {
-    throw new ConfigurationError(`precision (="${String(precision)}") must be "f32" on the engine webgpu: its shading language has no bf16`, {
-      fix: '--precision f32, or --engine onednn',
-    });
+    throw new ConfigurationError(
+      `precision (="${precision}") must be "f32" on the engine webgpu: its shading language has no bf16`,
+      {
+        fix: '--precision f32, or --engine onednn',
+      },
+    );
   }
   gpu.check();
   const plan = planArena(network);
@@ -120,7 +123,11 @@ function lowerNetwork(c: Lowering, inputStorage: Storage): void {
   if (isPlain(network) && c.readersOf(network.output) === 0) {
     c.setGradient(network.output, plainGradient);
   } else {
-    const image = viewOf(builder.storage('gradient of the output', plainInput.rows * sizeOf(outputShape)), outputShape, batchSize);
+    const image = viewOf(
+      builder.storage('gradient of the output', plainInput.rows * sizeOf(outputShape)),
+      outputShape,
+      batchSize,
+    );
     c.setGradient(network.output, image);
     fromPlain(c, network.output, 'copy', plainGradient, image, false);
   }
@@ -240,7 +247,7 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan {
     const targets = new Uint32Array(3 * batchSize);
     targets.set(labels);
     targets.set(mixed?.labels ?? labels, batchSize);
-    new Float32Array(targets.buffer).set(mixed?.shares ?? new Float32Array(batchSize).fill(1), 2 * batchSize);
+    new Float32Array(targets.buffer).fill(1 - (mixed?.share ?? 0), 2 * batchSize);
     if (this.#targetsInUse) gpu.flush();
     gpu.writeAhead(this.#lossBuffers.targets, 0, targets);
     this.#targetsInUse = true;
@@ -261,7 +268,12 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan {
     }
     const { targets, losses } = this.#lossBuffers;
     const buffers = [this.output.buffer, this.outputGradient.buffer, targets, losses];
-    const bound = this.gpu.bind(this.#loss, teacher === undefined ? buffers : [...buffers, teacher.buffer], 'loss');
+    const all = teacher === undefined ? buffers : [...buffers, teacher.buffer];
+    const bound = this.gpu.bind(
+      this.#loss,
+      all.map((buffer) => ({ buffer })),
+      'loss',
+    );
     this.#boundLosses.set(teacher?.buffer, bound);
     return bound;
   }
@@ -303,16 +315,22 @@ export async function compileInferencePlan(gpu: Gpu, network: Network, options: 
 export async function compileTrainingPlan(gpu: Gpu, network: Network, options: TrainingOptions): Promise<TrainingPlan> {
   const processes = options.sharedBatch?.processes ?? 1;
   if (processes > 1) {
-    throw new ConfigurationError(`a training in ${processes} processes needs an engine other than ${engineName}: each process would want the same device`, {
-      fix: 'start one process, or use --engine onednn',
-    });
+    throw new ConfigurationError(
+      `a training in ${processes} processes needs an engine other than ${engineName}: each process would want the same device`,
+      {
+        fix: 'start one process, or use --engine onednn',
+      },
+    );
   }
   const parts = await compile(gpu, network, options, true);
   try {
     const { labelSmoothing = 0, wholeBatchSize = options.batchSize, distillation } = options.loss ?? {};
     const { workgroupSize } = gpu.tuning;
     const classes = sizeOf(network.outputShape);
-    const text = lossText({ ...{ classes, wholeBatchSize, labelSmoothing, distillation, workgroupSize }, batchSize: options.batchSize });
+    const text = lossText({
+      ...{ classes, wholeBatchSize, labelSmoothing, distillation, workgroupSize },
+      batchSize: options.batchSize,
+    });
     const written = [false, true, false, true, ...(distillation === undefined ? [] : [false])];
     return new GpuTrainingPlan(parts, options, await gpu.compile(text, written));
   } catch (error) {

@@ -12,6 +12,8 @@ export interface Use {
   readonly type: ElementType;
   readonly written?: boolean;
   readonly storage: Storage;
+  /** Elements of it; default: all. */
+  readonly part?: { readonly offset: number; readonly length: number };
 }
 
 export interface Kernel {
@@ -48,10 +50,7 @@ export class ProgramBuilder {
   }
 
   /** A kernel by the parts of its text. */
-  addShader(
-    { layer, pass, uses, workgroups, words }: Omit<Kernel, 'code'>,
-    text: Omit<ShaderOptions, 'buffers'>,
-  ): void {
+  addShader({ layer, pass, uses, workgroups, words }: Omit<Kernel, 'code'>, text: Omit<ShaderOptions, 'buffers'>): void {
     const code = shader({ ...text, buffers: uses });
     this.add({ layer, pass, uses, workgroups, code, ...(words !== undefined && { words }) });
   }
@@ -84,7 +83,7 @@ export class ProgramBuilder {
             code,
             uses.map(({ written = false }) => written),
           );
-          const own = uses.map(({ storage }) => storage.buffer ?? made[buffers.get(storage)!]!);
+          const own = uses.map(({ storage, part }) => ({ buffer: storage.buffer ?? made[buffers.get(storage)!]!, ...part }));
           return { layer, pass, workgroups, words, bound: gpu.bind(compiled, own, `${layer} ${pass}`) };
         }),
       );

@@ -1,6 +1,6 @@
 /** What fits an adapter: the sizes of tiles and of workgroups. Results of the same device do not depend on anything else. */
 
-/** Of a tiled product: what a workgroup computes, and each of its threads. All are multiples of four. */
+/** Of a tiled product: what a workgroup computes, and each of its threads. All are multiples of four, and there is a thread for every four columns. */
 export interface Tile {
   readonly rows: number;
   readonly columns: number;
@@ -68,7 +68,11 @@ export function chooseTile({ tiles, workgroups }: Tuning, { rows, columns, group
 }
 
 /** Into how many workgroups the sums of a product are split. */
-export function chooseSplits({ workgroups, leastDepth }: Tuning, tile: Tile, { rows, columns, depth, groups }: ProductSize): number {
+export function chooseSplits(
+  { workgroups, leastDepth }: Tuning,
+  tile: Tile,
+  { rows, columns, depth, groups }: ProductSize,
+): number {
   const tiles = groups * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
   const wanted = Math.floor(workgroups / tiles);
   const possible = Math.floor(depth / Math.max(leastDepth, tile.depth));

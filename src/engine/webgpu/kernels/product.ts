@@ -3,8 +3,8 @@
  *
  *     c[row, column] = sum over depth of a[row, depth] * b[depth, column]
  *
- * What a and b are, and what becomes of c, is given as text. A workgroup computes a tile of c; its threads fetch tiles of a and b in blocks of 4x4, the next
- * ones while they multiply, and keep their results in named vectors (indexed private arrays end up in memory). Long sums are split over workgroups, whose
+ * What a and b are, and what becomes of c, is given as text. A workgroup computes a tile of c; its threads fetch tiles of a and b, in blocks of 4x4 and the next
+ * ones while they multiply where four elements may be read at once, and keep their results in named vectors (indexed private arrays end up in memory). Long sums are split over workgroups, whose
  * parts a second kernel adds in order: the same device makes the same bits.
  */
 import type { Tile } from '../tuning.ts';
@@ -41,8 +41,6 @@ export interface ProductOptions {
   readonly groups: number;
   readonly splits: number;
   readonly buffers: readonly ShaderBuffer[];
-  /** Numbers of the moment that loads and stores use. */
-  readonly parameters?: Readonly<Record<string, 'f32' | 'u32'>>;
   /** What loads and stores call. */
   readonly declarations: string;
   readonly a: Operand;
@@ -72,8 +70,8 @@ export function productText(options: ProductOptions): string {
   const [rowGroups, columnGroups] = [tile.rows / 4, tile.columns / 4];
   const [threadsDown, threadsAcross] = [tile.rows / tile.threadRows, tile.columns / tile.threadColumns];
   const [down, across] = [tile.threadRows / 4, tile.threadColumns / 4];
-  const fetchA = fetchText('a', a, rowGroups, tile.depth, threads);
-  const fetchB = fetchText('b', b, columnGroups, tile.depth, threads);
+  const fetchA = fetchText('a', a, rowGroups, tile.depth, threads, 'tileRow');
+  const fetchB = fetchText('b', b, columnGroups, tile.depth, threads, 'tileColumn');
   const results = range(tile.threadRows).flatMap((row) => range(across).map((column) => ({ row, column })));
   const splitDepth = Math.ceil(Math.ceil(depth / tile.depth) / splits) * tile.depth;
   const sums = columnSums !== undefined;
@@ -94,8 +92,8 @@ ${fetchB.variables}
   for (var at = first; ; at += ${tile.depth}u) {
     // The next tiles are on their way while the last ones are multiplied.
     if (at < last) {
-${fetchA.load('tileRow')}
-${fetchB.load('tileColumn')}
+${fetchA.load}
+${fetchB.load}
     }
     if (at > first) {
 ${sums ? `      if (workgroup.x == 0u && local < ${columnGroups}u) { for (var d = 0u; d < ${tile.depth}u; d++) { columnSums += tileB[d * ${columnGroups}u + local]; } }` : ''}
@@ -137,7 +135,6 @@ ${range(4)
   const split = splits > 1;
   return shader({
     buffers: options.buffers,
-    ...(options.parameters !== undefined && { parameters: options.parameters }),
     workgroupSize: threads,
     declarations: `${options.declarations}
 ${groups === 1 ? 'const group = 0u;' : 'var<private> group: u32;'}
@@ -162,9 +159,7 @@ export function sumText(options: ProductOptions, workgroupSize: number): string 
   const type = width === 4 ? 'vec4f' : 'f32';
   const products = groups * rows * across;
   const load = (index: string) =>
-    width === 4
-      ? `vec4f(parts[${index}], parts[${index} + 1u], parts[${index} + 2u], parts[${index} + 3u])`
-      : `parts[${index}]`;
+    width === 4 ? `vec4f(parts[${index}], parts[${index} + 1u], parts[${index} + 2u], parts[${index} + 3u])` : `parts[${index}]`;
   return shader({
     buffers: options.buffers.map((buffer) => (buffer.name === 'parts' ? { name: 'parts', type: 'f32' } : buffer)),
     workgroupSize,
@@ -244,9 +239,18 @@ ${range(4)
 ${columnSums === undefined ? '' : `fn keepSum(column: u32, value: f32) { parts[${start} + ${rows * columns}u + column] = value; }`}`;
 }
 
-function operandText(name: string, { width, prepare = '', inside, value }: Operand, isWhole: boolean, outer: number, depth: number): string {
+function operandText(
+  name: string,
+  { width, prepare = '', inside, value }: Operand,
+  isWhole: boolean,
+  outer: number,
+  depth: number,
+): string {
   const type = width === 4 ? 'vec4f' : 'f32';
-  const conditions = [...(isWhole ? [] : [`(outer < ${outer}u) & (depth < ${depth}u)`]), ...(inside === undefined ? [] : [inside])];
+  const conditions = [
+    ...(isWhole ? [] : [`(outer < ${outer}u) & (depth < ${depth}u)`]),
+    ...(inside === undefined ? [] : [inside]),
+  ];
   const result = conditions.length === 0 ? value : `select(${type}(), ${value}, ${conditions.join(' & ')})`;
   return `fn load${name}(outer: u32, depth: u32) -> ${type} {
 ${prepare}
@@ -254,11 +258,53 @@ ${prepare}
 }`;
 }
 
-/**
- * How the threads bring a tile to the workgroup's memory, where four elements along its rows or columns are a vector. Each thread fetches blocks of four by four;
- * those of neighbours lie side by side in memory.
- */
-function fetchText(name: 'a' | 'b', { along, width }: Operand, groups: number, depth: number, threads: number) {
+/** Texts of how the threads bring a tile to the workgroup's memory, where four elements along its rows or columns are a vector. */
+interface Fetch {
+  readonly variables: string;
+  /** Before the last tiles are multiplied. */
+  readonly load: string;
+  /** After that. */
+  readonly store: string;
+}
+
+/** @param start text of the tile's first row or column */
+function fetchText(name: 'a' | 'b', operand: Operand, groups: number, depth: number, threads: number, start: string): Fetch {
+  return operand.width === 1
+    ? fetchOnesText(name, operand, groups, depth, threads, start)
+    : fetchBlocksText(name, operand, groups, depth, threads, start);
+}
+
+/** One element at a time, those of neighbours side by side in memory. */
+function fetchOnesText(
+  name: 'a' | 'b',
+  { along }: Operand,
+  groups: number,
+  depth: number,
+  threads: number,
+  start: string,
+): Fetch {
+  const matrix = name.toUpperCase();
+  const [outer, deep] = along === 'outer' ? [`e % ${4 * groups}u`, `e / ${4 * groups}u`] : [`e / ${depth}u`, `e % ${depth}u`];
+  return {
+    variables: '',
+    load: '',
+    store: `    for (var e = local; e < ${4 * groups * depth}u; e += ${threads}u) {
+      let outer = ${outer};
+      let deep = ${deep};
+      tile${matrix}[deep * ${groups}u + outer / 4u][outer % 4u] = load${matrix}(${start} + outer, at + deep);
+    }`,
+  };
+}
+
+/** Blocks of four by four, of which a thread keeps its own while the last tiles are multiplied. */
+function fetchBlocksText(
+  name: 'a' | 'b',
+  { along }: Operand,
+  groups: number,
+  depth: number,
+  threads: number,
+  start: string,
+): Fetch {
   const matrix = name.toUpperCase();
   const blocks = (groups * depth) / 4;
   const rounds = range(Math.ceil(blocks / threads));
@@ -267,40 +313,35 @@ function fetchText(name: 'a' | 'b', { along, width }: Operand, groups: number, d
   // Of a block: which of the vectors along its rows or columns, and which four of the depth.
   const vector = (round: number) => (along === 'outer' ? `(${block(round)} % ${groups}u)` : `(${block(round)} / ${depth / 4}u)`);
   const quarter = (round: number) => (along === 'outer' ? `(${block(round)} / ${groups}u)` : `(${block(round)} % ${depth / 4}u)`);
-  const loadOf = (round: number, start: string): string => {
-    const outer = `${start} + ${vector(round)} * 4u`;
-    const deep = `at + ${quarter(round)} * 4u`;
-    const element = (i: number, j: number) => `load${matrix}(outer + ${i}u, deep + ${j}u)`;
-    const into = (j: number, value: string) => `${name}${round}_${j} = ${value};`;
+  const loadOf = (round: number): string => {
+    const kept = (j: number) => `${name}${round}_${j}`;
     const lines =
-      width === 1
-        ? range(4).map((j) => into(j, `vec4f(${[0, 1, 2, 3].map((i) => element(i, j)).join(', ')})`))
-        : along === 'outer'
-          ? range(4).map((j) => into(j, `load${matrix}(outer, deep + ${j}u)`))
-          : [
-              ...range(4).map((i) => `let v${i} = load${matrix}(outer + ${i}u, deep);`),
-              ...range(4).map((j) => into(j, `vec4f(v0[${j}], v1[${j}], v2[${j}], v3[${j}])`)),
-            ];
-    return `    ${inside(round)}{ let outer = ${outer}; let deep = ${deep};\n      ${lines.join('\n      ')} }`;
+      along === 'outer'
+        ? range(4).map((j) => `${kept(j)} = load${matrix}(outer, deep + ${j}u);`)
+        : [
+            ...range(4).map((i) => `let v${i} = load${matrix}(outer + ${i}u, deep);`),
+            ...range(4).map((j) => `${kept(j)} = vec4f(v0[${j}], v1[${j}], v2[${j}], v3[${j}]);`),
+          ];
+    return `      ${inside(round)}{
+        let outer = ${start} + ${vector(round)} * 4u;
+        let deep = at + ${quarter(round)} * 4u;
+        ${lines.join('\n        ')}
+      }`;
   };
+  const storeOf = (round: number): string => {
+    const place = (j: number) => `tile${matrix}[(${quarter(round)} * 4u + ${j}u) * ${groups}u + ${vector(round)}]`;
+    return `    ${inside(round)}{ ${range(4)
+      .map((j) => `${place(j)} = ${name}${round}_${j};`)
+      .join(' ')} }`;
+  };
+  const variablesOf = (round: number): string =>
+    `  let ${block(round)} = local + ${round * threads}u;\n${range(4)
+      .map((j) => `  var ${name}${round}_${j} = vec4f();`)
+      .join('\n')}`;
   return {
-    variables: rounds
-      .map(
-        (round) =>
-          `  let ${block(round)} = local + ${round * threads}u;\n${range(4)
-            .map((j) => `  var ${name}${round}_${j} = vec4f();`)
-            .join('\n')}`,
-      )
-      .join('\n'),
-    load: (start: string) => rounds.map((round) => loadOf(round, start)).join('\n'),
-    store: rounds
-      .map((round) => {
-        const lines = range(4).map(
-          (j) => `tile${matrix}[(${quarter(round)} * 4u + ${j}u) * ${groups}u + ${vector(round)}] = ${name}${round}_${j};`,
-        );
-        return `    ${inside(round)}{ ${lines.join(' ')} }`;
-      })
-      .join('\n'),
+    variables: rounds.map(variablesOf).join('\n'),
+    load: rounds.map(loadOf).join('\n'),
+    store: rounds.map(storeOf).join('\n'),
   };
 }
 

@@ -76,13 +76,7 @@ export function lowerDense(c: Lowering, layer: LayerOf<'dense'>): Backward {
   return lowerWeighted(c, layer, geometry, activation, x);
 }
 
-function lowerWeighted(
-  c: Lowering,
-  layer: Layer,
-  geometry: Geometry,
-  activation: Activation | null,
-  x: View,
-): Backward {
+function lowerWeighted(c: Lowering, layer: Layer, geometry: Geometry, activation: Activation | null, x: View): Backward {
   const y = c.output(layer);
   const keepsInput = c.training && activation !== null && !followsFromOutput(activation) && c.needsGradient(layer.name);
   const z = keepsInput
@@ -193,13 +187,13 @@ function forward(c: Lowering, { layer, geometry, activation, weight, bias, x, y 
   const yWidth = groupWidth(filters, y, ...(z === undefined ? [] : [z]));
   const pixel = inputPixelText(geometry, 'outer', 'tap');
   const index = (view: View) => groupIndex(view, filters, 'row', 'column', yWidth);
-  const biasIndex = `(${bias?.offset ?? 0}u + group * ${filters}u + column) / ${yWidth}u`;
+  const biasIndex = `(group * ${filters}u + column) / ${yWidth}u`;
   addProduct(c, layer.name, 'forward', {
     ...{ rows: y.rows, columns: filters, depth: kernel[0] * kernel[1] * channels, groups },
     uses: [
       use('xs', x, xWidth),
-      use('weights', { storage: c.values }, wWidth),
-      use('biases', { storage: c.values }, yWidth),
+      c.parameterUse('weights', weight, wWidth),
+      ...(bias === undefined ? [] : [c.parameterUse('biases', bias, yWidth)]),
       use('ys', y, yWidth, true),
       ...(z === undefined ? [] : [use('zs', z, yWidth, true)]),
     ],
@@ -214,7 +208,7 @@ function forward(c: Lowering, { layer, geometry, activation, weight, bias, x, y 
     b: {
       along: 'outer',
       width: wWidth,
-      value: `weights[(${weight.offset}u + depth * ${filters * groups}u + group * ${filters}u + outer) / ${wWidth}u]`,
+      value: `weights[(depth * ${filters * groups}u + group * ${filters}u + outer) / ${wWidth}u]`,
     },
     store: {
       width: yWidth,
@@ -260,17 +254,13 @@ function backwardData(c: Lowering, weighted: Weighted, dy: View, dx: View, accum
   };
   addProduct(c, layer.name, 'backwardData', {
     ...{ rows: dx.rows, columns: channels, depth: kernel[0] * kernel[1] * filters, groups, a },
-    uses: [
-      ...outputGradientUses(weighted, dy, zWidth),
-      use('weights', { storage: c.values }, wWidth),
-      use('dxs', dx, xWidth, true),
-    ],
+    uses: [...outputGradientUses(weighted, dy, zWidth), c.parameterUse('weights', weight, wWidth), use('dxs', dx, xWidth, true)],
     declarations: outputGradientText(weighted, dy, zWidth),
     b: {
       along: 'depth',
       width: wWidth,
       prepare: split,
-      value: `weights[(${weight.offset}u + (tap * ${channels}u + outer) * ${filters * groups}u + group * ${filters}u + unit) / ${wWidth}u]`,
+      value: `weights[((tap * ${channels}u + outer) * ${filters * groups}u + group * ${filters}u + unit) / ${wWidth}u]`,
     },
     store: {
       width: xWidth,
@@ -288,14 +278,13 @@ function backwardWeights(c: Lowering, weighted: Weighted, dy: View): void {
   const gradientWidth: Width = filters % 4 === 0 ? 4 : 1;
   const bias = c.trainable(layer, 'bias');
   const pixel = inputPixelText(geometry, 'depth', 'tap');
-  const gradientType = gradientWidth === 4 ? 'vec4f' : 'f32';
-  const biasIndex = `${bias?.offset ?? 0}u + group * ${filters}u + column`;
   addProduct(c, layer.name, 'backwardWeights', {
     ...{ rows: kernel[0] * kernel[1] * channels, columns: filters, depth: y.rows, groups },
     uses: [
       ...outputGradientUses(weighted, dy, zWidth),
       use('xs', x, xWidth),
-      { name: 'gradients', type: gradientType, storage: c.gradients, written: true },
+      c.gradientUse('gradients', weight, gradientWidth),
+      ...(bias === undefined ? [] : [c.gradientUse('biasGradients', bias)]),
     ],
     declarations: outputGradientText(weighted, dy, zWidth),
     a: {
@@ -308,14 +297,9 @@ function backwardWeights(c: Lowering, weighted: Weighted, dy: View): void {
     b: { along: 'outer', width: zWidth, value: 'dz(depth, outer)' },
     store: {
       width: gradientWidth,
-      code: `  gradients[(${weight.offset}u + row * ${filters * groups}u + group * ${filters}u + column) / ${gradientWidth}u] = value;`,
+      code: `  gradients[(row * ${filters * groups}u + group * ${filters}u + column) / ${gradientWidth}u] = value;`,
     },
-    ...(bias !== undefined && {
-      columnSums:
-        gradientWidth === 4
-          ? `  let at = ${biasIndex};\n  gradients[at / 4u][at % 4u] = value;`
-          : `  gradients[${biasIndex}] = value;`,
-    }),
+    ...(bias !== undefined && { columnSums: `  biasGradients[group * ${filters}u + column] = value;` }),
   });
 }
 
@@ -328,6 +312,6 @@ function biasGradient(c: Lowering, weighted: Weighted, dy: View): void {
     inputs: { dy, ...(activation !== null && kept !== undefined && { kept }) },
     declarations: activation === null || kept === undefined ? '' : derivativeText(activation, 'f32'),
     terms: [activation === null || kept === undefined ? 'dy' : 'dy * derivative(kept)'],
-    finish: { uses: [{ name: 'gradients', type: 'f32', storage: c.gradients, written: true }], code: `  gradients[${c.trainable(layer, 'bias')!.offset}u + channel] = sum0;` },
+    finish: { uses: [c.gradientUse('gradients', c.trainable(layer, 'bias')!)], code: '  gradients[channel] = sum0;' },
   });
 }

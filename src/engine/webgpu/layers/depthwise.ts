@@ -22,7 +22,7 @@ export function lowerDepthwise(c: Lowering, layer: LayerOf<'conv'>, geometry: Ge
   const widthFor = (...views: readonly View[]): Width => (four === 4 ? widthOf(...views) : 1);
   // In steps of the width: the channel of filter `column`.
   const channelOf = (column: string) => (multiplier === 1 ? column : `${column} / ${multiplier}u`);
-  const weightIndex = (tap: string, column: string, width: Width) => `${weight.offset / width}u + (${tap}) * ${filters / width}u + ${column}`;
+  const weightIndex = (tap: string, column: string, width: Width) => `(${tap}) * ${filters / width}u + ${column}`;
 
   // y[n,oy,ox,f] = f(bias[f] + sum over r, s of w[r,s,f] * x[n, oy*stride - top + r, ox*stride - left + s, channel of f])
   const width = widthFor(x, y, ...(z === undefined ? [] : [z]));
@@ -33,7 +33,8 @@ export function lowerDepthwise(c: Lowering, layer: LayerOf<'conv'>, geometry: Ge
     y.rows * across,
     [
       use('xs', x, width),
-      use('weights', { storage: c.values }, width),
+      c.parameterUse('weights', weight, width),
+      ...(bias === undefined ? [] : [c.parameterUse('biases', bias, width)]),
       use('ys', y, width, true),
       ...(z === undefined ? [] : [use('zs', z, width, true)]),
     ],
@@ -42,7 +43,7 @@ export function lowerDepthwise(c: Lowering, layer: LayerOf<'conv'>, geometry: Ge
   let image = row / ${output[0] * output[1]}u;
   let top = i32(row / ${output[1]}u % ${output[0]}u * ${stride[0]}u) - ${padding[0]};
   let left = i32(row % ${output[1]}u * ${stride[1]}u) - ${padding[1]};
-  var z = ${bias === undefined ? `${typeOf(width)}()` : `weights[${bias.offset / width}u + column]`};
+  var z = ${bias === undefined ? `${typeOf(width)}()` : 'biases[column]'};
   for (var r = 0; r < ${kernel[0]}; r++) {
     if (top + r < 0 || top + r >= ${input[0]}) { continue; }
     for (var s = 0; s < ${kernel[1]}; s++) {
@@ -100,13 +101,10 @@ fn dz(pixel: u32, column: u32) -> ${type} { return dys[${at(dy)}] * derivative(k
         name,
         'backwardWeights',
         total,
-        [
-          { name: 'parts', type: 'f32', storage: parts },
-          { name: 'gradients', type: 'f32', storage: c.gradients, written: true },
-        ],
+        [{ name: 'parts', type: 'f32', storage: parts }, c.gradientUse('gradients', weight)],
         `  var sum = 0.0;
   for (var chunk = 0u; chunk < ${chunks}u; chunk++) { sum += parts[chunk * ${total}u + i]; }
-  gradients[${weight.offset}u + i] = sum;`,
+  gradients[i] = sum;`,
       );
     }
     const trainedBias = c.trainable(layer, 'bias');
@@ -118,8 +116,8 @@ fn dz(pixel: u32, column: u32) -> ${type} { return dys[${at(dy)}] * derivative(k
         declarations: hasDerivative ? derivativeText(activation, 'f32') : '',
         terms: [hasDerivative ? 'dy * derivative(kept)' : 'dy'],
         finish: {
-          uses: [{ name: 'gradients', type: 'f32', storage: c.gradients, written: true }],
-          code: `  gradients[${trainedBias.offset}u + channel] = sum0;`,
+          uses: [c.gradientUse('gradients', trainedBias)],
+          code: '  gradients[channel] = sum0;',
         },
       });
     }
@@ -133,7 +131,7 @@ fn dz(pixel: u32, column: u32) -> ${type} { return dys[${at(dy)}] * derivative(k
         name,
         'backwardData',
         dx.rows * tapsAcross,
-        [...gradientUses(w), use('weights', { storage: c.values }, w), use('dxs', dx, w, true)],
+        [...gradientUses(w), c.parameterUse('weights', weight, w), use('dxs', dx, w, true)],
         `  let column = i % ${tapsAcross}u;
   let row = i / ${tapsAcross}u;
   var sum = ${type}();

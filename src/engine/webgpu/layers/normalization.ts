@@ -1,6 +1,5 @@
 /** Local response normalization, and batch normalization in ordered passes over parts of the batch. */
 import type { LayerOf } from '../../../nn/layer.ts';
-import type { ArenaEntry } from '../../engine.ts';
 import { float } from '../kernels/shader.ts';
 import { use, type Backward, type Lowering } from '../lowering.ts';
 import type { Use } from '../program.ts';
@@ -60,19 +59,20 @@ export function lowerBatchNorm(c: Lowering, layer: LayerOf<'batchNorm'>): Backwa
   const { channels, rows } = x;
   const [scale, shift] = [c.parameter(layer, 'scale'), c.parameter(layer, 'shift')];
   const [mean, variance] = [c.parameter(layer, 'mean')!, c.parameter(layer, 'variance')!];
-  const values: Use = { name: 'values', type: 'f32', storage: c.values };
-  const perChannel = (entry: ArenaEntry, channel: string) => `values[${entry.offset}u + ${channel}]`;
-  const scaleText = (channel: string) => (scale === undefined ? '1.0' : perChannel(scale, channel));
-  const shiftText = (channel: string) => (shift === undefined ? '0.0' : perChannel(shift, channel));
+  const scaleText = (channel: string) => (scale === undefined ? '1.0' : `scales[${channel}]`);
+  const shiftText = (channel: string) => (shift === undefined ? '0.0' : `shifts[${channel}]`);
+  const scaleUses = scale === undefined ? [] : [c.parameterUse('scales', scale)];
+  const shiftUses = shift === undefined ? [] : [c.parameterUse('shifts', shift)];
+  const statistics = [c.parameterUse('means', mean), c.parameterUse('variances', variance)];
   /** For four channels where the tensors are read so. */
   const each = (width: 1 | 4, text: (channel: string) => string) =>
     width === 1 ? text('column') : `vec4f(${[0, 1, 2, 3].map((j) => text(`(column * 4u + ${j}u)`)).join(', ')})`;
 
   if (!c.training) {
     c.elementwise({
-      ...{ layer: name, pass: 'forward', inputs: { x }, output: y, uses: () => [values] },
+      ...{ layer: name, pass: 'forward', inputs: { x }, output: y, uses: () => [...statistics, ...scaleUses, ...shiftUses] },
       expression: (width) =>
-        `(x - ${each(width, (at) => perChannel(mean, at))}) * (${each(width, scaleText)} * inverseSqrt(${each(width, (at) => perChannel(variance, at))} + ${float(epsilon)})) + ${each(width, shiftText)}`,
+        `(x - ${each(width, (at) => `means[${at}]`)}) * (${each(width, scaleText)} * inverseSqrt(${each(width, (at) => `variances[${at}]`)} + ${float(epsilon)})) + ${each(width, shiftText)}`,
     });
     return () => undefined;
   }
@@ -105,7 +105,7 @@ export function lowerBatchNorm(c: Lowering, layer: LayerOf<'batchNorm'>): Backwa
     [
       { name: 'parts', type: 'f32', storage: parts },
       { name: 'moments', type: 'f32', storage: moments, written: true },
-      { ...values, written: true },
+      ...statistics.map((each) => ({ ...each, written: true })),
     ],
     `  var mean = 0.0;
   var squares = 0.0;
@@ -121,12 +121,12 @@ export function lowerBatchNorm(c: Lowering, layer: LayerOf<'batchNorm'>): Backwa
   let variance = squares / ${float(rows)};
   moments[2u * i] = mean;
   moments[2u * i + 1u] = 1.0 / sqrt(variance + ${float(epsilon)});
-  ${perChannel(mean, 'i')} = ${float(momentum)} * ${perChannel(mean, 'i')} + ${float(1 - momentum)} * mean;
-  ${perChannel(variance, 'i')} = ${float(momentum)} * ${perChannel(variance, 'i')} + ${float(1 - momentum)} * variance;`,
+  means[i] = ${float(momentum)} * means[i] + ${float(1 - momentum)} * mean;
+  variances[i] = ${float(momentum)} * variances[i] + ${float(1 - momentum)} * variance;`,
   );
   const momentsUse: Use = { name: 'moments', type: 'f32', storage: moments };
   c.elementwise({
-    ...{ layer: name, pass: 'forward', inputs: { x }, output: y, uses: () => [momentsUse, values] },
+    ...{ layer: name, pass: 'forward', inputs: { x }, output: y, uses: () => [momentsUse, ...scaleUses, ...shiftUses] },
     expression: (width) =>
       `(x - ${each(width, (at) => `moments[2u * ${at}]`)}) * (${each(width, scaleText)} * ${each(width, (at) => `moments[2u * ${at} + 1u]`)}) + ${each(width, shiftText)}`,
   });
@@ -145,12 +145,13 @@ export function lowerBatchNorm(c: Lowering, layer: LayerOf<'batchNorm'>): Backwa
       finish: {
         uses: [
           { name: 'sums', type: 'f32', storage: sums, written: true },
-          { name: 'gradients', type: 'f32', storage: c.gradients, written: true },
+          ...(trainedShift === undefined ? [] : [c.gradientUse('shiftGradients', trainedShift)]),
+          ...(trainedScale === undefined ? [] : [c.gradientUse('scaleGradients', trainedScale)]),
         ],
         code: `  sums[2u * channel] = sum0 / ${float(rows)};
   sums[2u * channel + 1u] = sum1 / ${float(rows)};
-${trainedShift === undefined ? '' : `  gradients[${trainedShift.offset}u + channel] = sum0;`}
-${trainedScale === undefined ? '' : `  gradients[${trainedScale.offset}u + channel] = sum1;`}`,
+${trainedShift === undefined ? '' : '  shiftGradients[channel] = sum0;'}
+${trainedScale === undefined ? '' : '  scaleGradients[channel] = sum1;'}`,
       },
     });
     c.contribute(layer, 0, (dx, accumulate) => {
@@ -159,7 +160,7 @@ ${trainedScale === undefined ? '' : `  gradients[${trainedScale.offset}u + chann
       const mean_ = (width: 1 | 4, which: 0 | 1) => each(width, (column) => `sums[2u * ${column} + ${which}u]`);
       c.elementwise({
         ...{ layer: name, pass: 'backward', inputs: { dy, x }, output: dx, accumulate },
-        uses: () => [momentsUse, sumsUse, values],
+        uses: () => [momentsUse, sumsUse, ...scaleUses],
         expression: (width) =>
           `(${each(width, scaleText)} * ${moment(width, 1)}) * (dy - ${mean_(width, 0)} - (x - ${moment(width, 0)}) * ${moment(width, 1)} * ${mean_(width, 1)})`,
       });

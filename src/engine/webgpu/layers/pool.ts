@@ -89,23 +89,15 @@ ${keeps ? `  positions[i] = ${width === 4 ? 'found.x | (found.y << 8u) | (found.
         width === dWidth
           ? `positions[at * ${across}u + column]`
           : `((positions[at * ${across}u + column / 4u] >> (column % 4u * 8u)) & 255u)`;
-      const isHere =
-        dWidth === 4 ? `((vec4u(${position}) >> ${shifts}) & vec4u(255u)) == vec4u(tap)` : `${position} == tap`;
+      const isHere = dWidth === 4 ? `((vec4u(${position}) >> ${shifts}) & vec4u(255u)) == vec4u(tap)` : `${position} == tap`;
       c.threads(
         layer.name,
         'backward',
         (dx.rows * dx.channels) / dWidth,
-        [
-          use('dys', dy, dWidth),
-          { name: 'positions', type: 'u32', storage: positions },
-          use('dxs', dx, dWidth, true),
-        ],
+        [use('dys', dy, dWidth), { name: 'positions', type: 'u32', storage: positions }, use('dxs', dx, dWidth, true)],
         `${positionText(dx, dWidth)}
   var sum = ${dType}();
-${windowsText(
-  window,
-  `      sum += select(${dType}(), dys[${indexText(dy, 'at', 'column', dWidth)}], ${isHere});`,
-)}
+${windowsText(window, `      sum += select(${dType}(), dys[${indexText(dy, 'at', 'column', dWidth)}], ${isHere});`)}
   dxs[${indexText(dx, 'row', 'column', dWidth)}] ${accumulate ? '+=' : '='} sum;`,
       );
     });

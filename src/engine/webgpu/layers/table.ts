@@ -2,15 +2,7 @@ import type { Layer, LayerKind, LayerOf } from '../../../nn/layer.ts';
 import { ConfigurationError } from '../../../util/errors.ts';
 import type { Backward, Lowering } from '../lowering.ts';
 import { lowerConv, lowerDense } from './convolution.ts';
-import {
-  lowerActivation,
-  lowerAdd,
-  lowerConcat,
-  lowerDropout,
-  lowerFlatten,
-  lowerMultiply,
-  lowerScale,
-} from './elementwise.ts';
+import { lowerActivation, lowerAdd, lowerConcat, lowerDropout, lowerFlatten, lowerMultiply, lowerScale } from './elementwise.ts';
 import { lowerBatchNorm, lowerLrn } from './normalization.ts';
 import { lowerAvgPool, lowerGlobalAvgPool, lowerMaxPool } from './pool.ts';
 

@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { openGpu } from '../src/engine/webgpu/adapter.ts';
+import type { Gpu } from '../src/engine/webgpu/gpu.ts';
+import { AblateError } from '../src/util/errors.ts';
+
+/** Chromium's software adapter, as Debian's package installs it. */
+const softwareDriver = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+/** Why tests of the engine are skipped where `loadGpu` finds nothing. */
+export const noWebgpu = 'there is no adapter for WebGPU (npm install webgpu; apt-get install chromium libvulkan1)';
+
+/**
+ * A device for tests: Chromium's software adapter where it is installed, so that results do not depend on the machine; with ABLATE_TEST_GPU=1 whatever the
+ * machine has. Undefined (and a line that says why) where there is none.
+ */
+export async function loadGpu(): Promise<Gpu | undefined> {
+  if (process.env['ABLATE_TEST_GPU'] !== '1' && process.env['VK_ICD_FILENAMES'] === undefined && existsSync(softwareDriver)) {
+    process.env['VK_ICD_FILENAMES'] = softwareDriver;
+    process.env['XDG_RUNTIME_DIR'] ??= tmpdir();
+  }
+  try {
+    return (await openGpu()).gpu;
+  } catch (error) {
+    if (!(error instanceof AblateError)) throw error;
+    process.stderr.write(`The WebGPU engine is not tested: ${error.message}\n${error.fix ?? ''}\n`);
+    return undefined;
+  }
+}
