@@ -3,7 +3,7 @@ import type { LayerOf } from '../../../nn/layer.ts';
 import { activateText, derivativeText, followsFromOutput } from '../kernels/activation.ts';
 import { use, type Backward, type Lowering } from '../lowering.ts';
 import { indexText, typeOf, viewOf, widthOf, type View, type Width } from '../tensor.ts';
-import { outputPixelText, type Geometry } from './convolution.ts';
+import { outputPixelText, type Geometry } from './geometry.ts';
 import { chunksOf, sumRows } from './sum-rows.ts';
 
 export function lowerDepthwise(c: Lowering, layer: LayerOf<'conv'>, geometry: Geometry): Backward {
