@@ -14,7 +14,7 @@ import { experimentIdentity } from '../src/study/identity.ts';
 import { estimateMean } from '../src/study/statistics.ts';
 import { checkConfig, resolveConfig } from '../src/train/config.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
-import { formatCount } from '../src/util/text-table.ts';
+import { formatCount } from '../src/util/format.ts';
 import type { RecordedRun } from './recorded-runs.ts';
 
 export const readmePath = fileURLToPath(new URL('../README.md', import.meta.url));

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { activationOperations, activationTypes, resolveActivation } from '../src/nn/activation.ts';
 import { modelDefinition, modelNames } from '../src/models/registry.ts';
 import { recipes } from '../src/train/recipes/registry.ts';
 import { published } from './tensorsandbox-figures.ts';
@@ -89,6 +90,12 @@ test('docs/dependencies.md has a line for every package that is installed, and f
       expect(known, name).toBe(true);
     }
   }
+});
+
+test("docs/architecture.md's table of activations has all of them, with what each counts", () => {
+  const rows = [...read('docs/architecture.md').matchAll(/^\| `(\w+)` .*\|\s*(\d+) \|$/gm)];
+  const counts = activationTypes.map((type) => [type, activationOperations(resolveActivation(type, 'a'))]);
+  expect(rows.map(([, type, operations]) => [type, Number(operations)])).toEqual(counts);
 });
 
 test('README counts what there is', () => {

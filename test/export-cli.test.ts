@@ -261,7 +261,12 @@ describe('refused before anything is written', () => {
       'other.tflite exists, a file of 5 B, and was not made of',
     ],
     ['a run that is not there', ['tuto/9', '--c', 'no'], 1, 'tuto/9'],
-    ['options of weights for a frozen file', ['model.onnx', '--c', 'no', '--classes', 'a,b'], 2, 'are not for a frozen file'],
+    [
+      'options of weights for a frozen file',
+      ['model.onnx', '--c', 'no', '--classes', 'a,b'],
+      2,
+      '--classes is not for a frozen file',
+    ],
   ])('%s', async (_, [reference, ...options], exitCode, message) => {
     const given = options.includes('--images')
       ? ['--data', 'images:images']

@@ -7,12 +7,17 @@ import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { saveCheckpoint } from '../src/runs/checkpoint.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { openRun, readConfig } from '../src/runs/run-folder.ts';
-import { createClassifier, encodeClassifier, networkChecksum } from '../src/train/classifier.ts';
+import {
+  createClassifier,
+  encodeClassifier,
+  networkChecksum,
+  recordedClassifier,
+  recordOfClassifier,
+} from '../src/train/classifier.ts';
 import { checkConfig, resolveConfig } from '../src/train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../src/train/config-schema.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
 import { collectPredictions, writePredictions } from '../src/train/predictions.ts';
-import { recordedClassifier, recordOfClassifier } from '../src/train/recorded-classifier.ts';
 import { tensorsOf } from '../src/train/weights.ts';
 import { thisProcess } from '../src/util/process-identity.ts';
 import { streamKey, uniform } from '../src/util/random.ts';

@@ -2,8 +2,7 @@
 import { singleProcess } from '../cluster/collective.ts';
 import type { CompressHooks } from '../compress/pipeline.ts';
 import type { Engine } from '../engine/engine.ts';
-import { formatAccuracy, formatBytes, formatMilliseconds } from '../util/format.ts';
-import { formatCount } from '../util/text-table.ts';
+import { formatAccuracy, formatBytes, formatCount, formatMilliseconds } from '../util/format.ts';
 import { note } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { trainingDisplay } from './training-display.ts';

@@ -1,4 +1,5 @@
 /** Options that say where images come from, and loading them with progress; shared by all commands that read images. */
+import type { Command } from 'commander';
 import type { Dataset, OnDataProgress } from '../data/dataset.ts';
 import { formatBytes } from '../util/format.ts';
 import { note } from './output.ts';
@@ -13,6 +14,18 @@ export const dataUrlOption = ['--data-url <url>', 'mirror of the archive, used i
 export interface SourceOptions {
   readonly dataDir?: string;
   readonly dataUrl?: string;
+}
+
+export interface DataOptions extends SourceOptions {
+  readonly data?: string;
+}
+
+/** For a command that reads one data set, of the user's choice. */
+export function addDataOptions(command: Command, what = 'data set (default: what it was trained on)'): Command {
+  return command
+    .option('--data <name>', what)
+    .option(...dataDirOption)
+    .option(...dataUrlOption);
 }
 
 /** Loads the data set called `name`, saying so where the images are generated. `quiet` says nothing. */

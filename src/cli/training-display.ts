@@ -8,8 +8,7 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { watchContention } from '../train/thread-contention.ts';
 import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train-options.ts';
 import { workLeft } from '../train/work.ts';
-import { formatAccuracy, formatBytes } from '../util/format.ts';
-import { formatCount } from '../util/text-table.ts';
+import { formatAccuracy, formatBytes, formatCount } from '../util/format.ts';
 import { note } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 

@@ -3,8 +3,7 @@
  * fast what is left is, does not depend on what is trained in between.
  */
 import { ConfigurationError } from '../util/errors.ts';
-import { formatBytes, formatMilliseconds } from '../util/format.ts';
-import { formatCount } from '../util/text-table.ts';
+import { formatBytes, formatCount, formatMilliseconds } from '../util/format.ts';
 import type { Reached, RoundSettings } from './rounds.ts';
 
 /** Rounds without their training. */

@@ -13,7 +13,8 @@ export type Labels = Uint8Array | Uint16Array;
 /** Classes that labels can tell apart. A confusion matrix of so many takes 130 MB. */
 export const mostClasses = 4096;
 
-export type SplitName = 'train' | 'val' | 'test';
+export const splitNames = ['train', 'val', 'test'] as const;
+export type SplitName = (typeof splitNames)[number];
 
 export interface Dataset {
   /** As given on the command line: `cifar10`, `synthetic`, `images:<folder>?size=96`. */

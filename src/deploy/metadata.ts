@@ -1,7 +1,7 @@
 /** What a frozen file says of itself, in the metadata properties of the ONNX format: strings by name, JSON where they are more than one word. */
 import * as z from 'zod';
-import type { SplitName } from '../data/dataset.ts';
-import { damagedMetadata, decodeMetadata } from '../runs/weights-metadata.ts';
+import { splitNames } from '../data/dataset.ts';
+import { decodeMetadata } from '../runs/weights-metadata.ts';
 import {
   classNames,
   decodeClassifier,
@@ -17,19 +17,17 @@ import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
 import { sharedRunName } from '../util/file-names.ts';
 import { sidesOf, type ImageSize } from '../util/image-size.ts';
-import { check } from '../util/schema.ts';
+import { check, damaged } from '../util/schema.ts';
 import { quantizationRecord } from './quantization.ts';
 import { requireRunnable } from './runnable.ts';
 import { decodeChecked, type CheckedModel } from './onnx/schema.ts';
 
 const format = 'ablate-frozen-1';
 
-const splits = ['train', 'val', 'test'] as const satisfies readonly SplitName[];
-
 const accuracySchema = z.strictObject({
   /** Fraction of images classified correctly. */
   value: z.number().min(0).max(1),
-  split: z.enum(splits),
+  split: z.enum(splitNames),
   images: z.int().positive(),
   /** Name of the data set and its fingerprint. */
   dataset: z.string(),
@@ -148,7 +146,7 @@ function readProperties({ metadata: { format: found, ...properties } }: CheckedM
 }
 
 function checkMetadata(values: unknown, source: string): FrozenMetadata {
-  const { config, ...rest } = check(metadataSchema, values, damagedMetadata(source, 'freeze it again'));
+  const { config, ...rest } = check(metadataSchema, values, damaged(`the metadata of ${source} is damaged`, 'freeze it again'));
   return { ...rest, config: checkRecordedConfig(config, source) };
 }
 

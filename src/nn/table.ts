@@ -1,4 +1,5 @@
-import { alignColumns, formatCount } from '../util/text-table.ts';
+import { formatCount } from '../util/format.ts';
+import { alignColumns } from '../util/text-table.ts';
 import { kindOf, type Layer } from './layer.ts';
 import { countMultiplyAdds, countOperations, countParameters, inputName, type Network } from './network.ts';
 import { formatShape } from './shape.ts';

@@ -1,8 +1,7 @@
 /** The tables and sentences of a compression, for the terminal, Markdown and HTML alike. */
 import type { Stage, StageFile } from '../compress/pipeline.ts';
 import type { DeviceSize, Reached, StopReason } from '../compress/rounds.ts';
-import { formatAccuracy, formatBytes, formatMilliseconds, formatOperations } from '../util/format.ts';
-import { formatCount } from '../util/text-table.ts';
+import { formatAccuracy, formatBytes, formatCount, formatMilliseconds, formatOperations } from '../util/format.ts';
 import type { CompressionData } from './compression-data.ts';
 import { formatPercent } from './format.ts';
 import type { Table } from './tables.ts';

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
 import { planStudy, type StudyPlan } from '../study/plan.ts';
 import { parseStudyFile } from '../study/study-file.ts';
 import type { StudyRun, StudyState } from '../study/study-state.ts';
@@ -119,7 +120,8 @@ function evaluation(count: number) {
   const confusion = Array.from({ length: 10 }, (_, i) =>
     Array.from({ length: 10 }, (__, j) => (i === j ? count : i === 0 && j === 1 ? 1 : 0)),
   );
-  return { evaluation: { confusion, step: 200, weights: 'raw', datasetFingerprint: 'f', images: 10 * count + 1 } };
+  const perClass = confusion.map((row, i) => ({ label: `class ${i}`, images: count, accuracy: row[i]! / count }));
+  return { evaluation: recordedEvaluation({ confusion, perClass, step: 200, images: 10 * count + 1 }) };
 }
 
 const values = (figure: Figure | undefined) => (figure!.spec as unknown as { data: { values: unknown } }).data.values;

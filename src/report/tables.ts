@@ -1,6 +1,5 @@
 /** The tables of a report as cells, for the terminal, Markdown and HTML alike. */
-import { formatBytes, formatDuration, formatOperations } from '../util/format.ts';
-import { formatCount } from '../util/text-table.ts';
+import { formatBytes, formatCount, formatDuration, formatOperations } from '../util/format.ts';
 import type { Effect } from '../study/effects.ts';
 import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
 import type { Cost, ReportData, ReportVariant } from './report-data.ts';

@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { cpuInfo, instructionSets } from '../util/cpu.ts';
-import { DataError } from '../util/errors.ts';
 import { packageRoot, packageVersion } from '../util/package.ts';
-import { check } from '../util/schema.ts';
+import { check, damaged } from '../util/schema.ts';
 
 const schema = z.object({
   /** ISO 8601, UTC. */
@@ -72,10 +71,7 @@ export function describeEnvironment(options: {
  * @throws DataError if it is not what `describeEnvironment` makes: people edit files
  */
 export function checkEnvironment(value: unknown, source: string): EnvironmentRecord {
-  return check(schema, value, (problems) => {
-    const fix = 'restore the file, or use another run';
-    return new DataError(`${source} is damaged: ${problems.map(({ message }) => message).join('; ')}`, { fix });
-  });
+  return check(schema, value, damaged(`${source} is damaged`, 'restore the file, or use another run'));
 }
 
 /** An argument as it may be recorded and shown to others: of an address no more than its host, as the rest may hold a password or a token. */

@@ -10,7 +10,7 @@ import { AblateError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { allRuns, modelFolders, runName, type Run } from './run-folder.ts';
 import { currentStatus, statusPath, statusSchema, tryStatus, unknownStatus, type RunStatus } from './run-status.ts';
-import { jsonObjectAt } from '../util/json-file.ts';
+import { recordAt } from '../util/json-file.ts';
 import { stampOf } from '../util/regular-file.ts';
 
 /** `unreadable`: of a run, or of a folder of runs, that is damaged or another user's. */
@@ -57,7 +57,7 @@ export function listRuns(root: string, filter: RunFilter = {}): RunSummary[] {
 }
 
 /** Undefined for a folder that can be read, and for a file beside the runs, or nothing. */
-function whyUnreadable(folder: string): string | undefined {
+export function whyUnreadable(folder: string): string | undefined {
   try {
     if (statSync(folder).isDirectory()) readdirSync(folder);
     return undefined;
@@ -79,7 +79,7 @@ type IndexEntry = RunIndex[string];
 
 function readIndex(root: string): RunIndex {
   // Missing or damaged, the runs themselves say all of it.
-  return indexSchema.safeParse(jsonObjectAt(join(root, '.index.json'))).data?.runs ?? {};
+  return recordAt(join(root, '.index.json'), indexSchema)?.runs ?? {};
 }
 
 function writeIndex(root: string, runs: RunIndex): void {

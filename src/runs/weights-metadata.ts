@@ -1,7 +1,6 @@
 /** What a file of weights says of its network: strings by name in the header of the safetensors format, JSON where they are more than a word. */
 import * as z from 'zod';
-import { DataError } from '../util/errors.ts';
-import { check, unwrap, type Problem } from '../util/schema.ts';
+import { check, damaged, unwrap } from '../util/schema.ts';
 import { readSafetensorsMetadata } from './safetensors.ts';
 
 const fields = z.object({
@@ -33,7 +32,8 @@ export type WeightsMetadata = Readonly<z.output<typeof schema>>;
  */
 export function parseWeightsMetadata(metadata: Readonly<Record<string, string>>, source: string): WeightsMetadata | undefined {
   if (metadata['config'] === undefined) return undefined;
-  return check(schema, decodeMetadata(fields, metadata), damagedMetadata(source, 'use another file, or an earlier checkpoint'));
+  const refuse = damaged(`the metadata of ${source} is damaged`, 'use another file, or an earlier checkpoint');
+  return check(schema, decodeMetadata(fields, metadata), refuse);
 }
 
 /** The values of metadata, which are strings: texts as they are, of all else the JSON. What is no JSON stays a string, for the schema to refuse. */
@@ -49,12 +49,6 @@ function decode(schema: z.core.$ZodType, text: string): unknown {
   } catch {
     return text;
   }
-}
-
-/** @returns makes the error of what is wrong */
-export function damagedMetadata(source: string, fix: string): (problems: readonly Problem[]) => DataError {
-  return (problems) =>
-    new DataError(`the metadata of ${source} is damaged: ${problems.map(({ message }) => message).join('; ')}`, { fix });
 }
 
 /** The same of a file, of which no more is read; not of a compressed one. */

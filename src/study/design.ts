@@ -5,7 +5,7 @@ import { modelDefinition } from '../models/registry.ts';
 import { isCodeFile } from '../user/load-file.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
 import { describePath, type Path } from '../util/schema.ts';
-import { formatCount } from '../util/text-table.ts';
+import { formatCount } from '../util/format.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import type { Contrast } from './contrast.ts';
 import { factorialCells, factorialContrasts } from './factorial.ts';

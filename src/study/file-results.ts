@@ -1,19 +1,22 @@
 /** What the frozen files of a run reach and take, quantized in one way or another: `quantized/<scheme>-<digest>.json` in the run's folder. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { RecordedEvaluation } from '../train/recorded-evaluation.ts';
+import * as z from 'zod';
+import { recordedEvaluationSchema } from '../train/recorded-evaluation.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { jsonObjectAt } from '../util/json-file.ts';
+import { recordAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import type { StudyQuantization } from './quantization.ts';
+import { quantizationSchema, type StudyQuantization } from './quantization.ts';
 
-export interface FileResult {
-  readonly quantization: StudyQuantization;
+const schema = z.object({
+  quantization: quantizationSchema,
   /** Of the file, not compressed. */
-  readonly bytes: number;
+  bytes: z.int(),
   /** Of the file itself, on all images of the split. */
-  readonly evaluation: RecordedEvaluation;
-}
+  evaluation: recordedEvaluationSchema.readonly(),
+});
+
+export type FileResult = Readonly<z.output<typeof schema>>;
 
 /** Throws AblateError if it cannot be written. */
 export function writeFileResult(run: { readonly path: string }, result: FileResult): void {
@@ -23,7 +26,7 @@ export function writeFileResult(run: { readonly path: string }, result: FileResu
 
 /** Undefined if the file was not measured yet, or the record is damaged. */
 export function readFileResult(run: { readonly path: string }, quantization: StudyQuantization): FileResult | undefined {
-  return jsonObjectAt(pathOf(run, quantization)) as FileResult | undefined;
+  return recordAt(pathOf(run, quantization), schema);
 }
 
 function folderOf({ path }: { readonly path: string }): string {

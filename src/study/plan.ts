@@ -1,11 +1,16 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
 import { trainingCount } from '../data/image-set.ts';
 import { modelNames } from '../models/registry.ts';
-import { createClassifier, networkChecksum, type Classifier, type TrainingFacts } from '../train/classifier.ts';
+import {
+  type Classifier,
+  createClassifier,
+  networkChecksum,
+  recordOfClassifier,
+  type TrainingFacts,
+} from '../train/classifier.ts';
 import { fullKey, resolveWith } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { settleLength } from '../train/run-length.ts';
-import { recordOfClassifier } from '../train/recorded-classifier.ts';
 import { recordOfModelFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';

@@ -8,8 +8,13 @@ import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
 import { checkConfig } from '../train/config.ts';
-import { createClassifier, networkChecksum, type DatasetFacts, type TrainingFacts } from '../train/classifier.ts';
-import { recordedClassifier } from '../train/recorded-classifier.ts';
+import {
+  createClassifier,
+  type DatasetFacts,
+  networkChecksum,
+  recordedClassifier,
+  type TrainingFacts,
+} from '../train/classifier.ts';
 import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
 import type { PlannedRun } from './plan.ts';

@@ -9,12 +9,15 @@ import type { ConfigOverrides } from '../train/config-schema.ts';
 import { expandLayer, mergeLayers } from '../train/key-layers.ts';
 import { check } from '../util/schema.ts';
 
-const schema = z.strictObject({
-  quantization: z.discriminatedUnion('scheme', [z.strictObject({ scheme: z.literal('none') }), ...quantizationSettings.options]),
-});
+export const quantizationSchema = z.discriminatedUnion('scheme', [
+  z.strictObject({ scheme: z.literal('none') }),
+  ...quantizationSettings.options,
+]);
+
+const schema = z.strictObject({ quantization: quantizationSchema });
 
 /** How the file of a variant is quantized; `none` is the file in float32. */
-export type StudyQuantization = Readonly<z.output<typeof schema>['quantization']>;
+export type StudyQuantization = Readonly<z.output<typeof quantizationSchema>>;
 
 /** Whether a file is not in float32. */
 export function isQuantized(quantization: StudyQuantization | undefined): boolean {

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
 import { saveCheckpoint } from '../runs/checkpoint.ts';
 import { openRun, runName, type Run } from '../runs/run-folder.ts';
 import { resolveConfig } from '../train/config.ts';
@@ -35,7 +36,7 @@ function record(number: number, { overrides = {}, status = finished, images }: R
   const write = (name: string, value: unknown) => writeFileSync(join(path, name), JSON.stringify(value));
   write('config.json', resolveConfig(config, overrides));
   write('status.json', { ...thisProcess(), updatedAt: '2026-01-31T12:00:00.000Z', ...status });
-  if (images !== undefined) write('evaluation.json', { datasetFingerprint: images });
+  if (images !== undefined) write('evaluation.json', recordedEvaluation({ datasetFingerprint: images }));
   return openRun(path);
 }
 

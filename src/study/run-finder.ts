@@ -3,6 +3,7 @@
  * change; the file is a cache, and without it all configurations are read again.
  */
 import { join } from 'node:path';
+import * as z from 'zod';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { allRuns, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensorsMetadata } from '../runs/safetensors.ts';
@@ -11,7 +12,7 @@ import { checkConfig } from '../train/config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { jsonObjectAt } from '../util/json-file.ts';
+import { recordAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { identityFormat, runIdentity } from './identity.ts';
 import { studiesFolder } from './study-state.ts';
@@ -28,12 +29,19 @@ export interface RunFinder {
   find(identity: string, fingerprint: string | undefined, isUseful?: (run: Run) => boolean): Run | undefined;
 }
 
-interface Known {
-  /** Of config.json: a number may be given again after a run was removed. */
-  readonly stamp: string;
-  /** Undefined for a configuration that this version cannot read. */
-  readonly identity?: string | undefined;
-}
+const cacheSchema = z.object({
+  format: z.literal(identityFormat),
+  /** By the name of the run: the stamp of its config.json, as a number may be given again after a run was removed. */
+  runs: z.record(
+    z.string(),
+    z.object({
+      stamp: z.string(),
+      /** None of a configuration that this version cannot read. */ identity: z.string().optional(),
+    }),
+  ),
+});
+
+type Known = z.output<typeof cacheSchema>['runs'];
 
 /** Looks anew at each `find` for runs that were added since. */
 export function createRunFinder(runsFolder: string): RunFinder {
@@ -42,7 +50,7 @@ export function createRunFinder(runsFolder: string): RunFinder {
 
   function update(): Map<string, Run[]> {
     const byIdentity = new Map<string, Run[]>();
-    const current: Record<string, Known> = {};
+    const current: Known = {};
     let changed = false;
     for (const run of allRuns(runsFolder)) {
       const name = runName(run);
@@ -122,13 +130,12 @@ function identityOf(run: Run): string | undefined {
   }
 }
 
-function readCache(path: string): Readonly<Record<string, Known>> {
-  const cache = jsonObjectAt(path) as { readonly format: string; readonly runs: Record<string, Known> } | undefined;
+function readCache(path: string): Known {
   // Missing, damaged or made by other rules: everything is read again.
-  return cache?.format === identityFormat ? cache.runs : {};
+  return recordAt(path, cacheSchema)?.runs ?? {};
 }
 
-function writeCache(path: string, known: Readonly<Record<string, Known>>): void {
+function writeCache(path: string, known: Readonly<Known>): void {
   try {
     makeFolder(join(path, '..'));
     writeFileAtomic(path, JSON.stringify({ format: identityFormat, runs: known }), { durable: false });

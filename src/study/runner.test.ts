@@ -3,12 +3,12 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
 import { saveCheckpoint } from '../runs/checkpoint.ts';
 import { allRuns, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus } from '../runs/run-status.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
-import type { RecordedEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileResult } from './file-results.ts';
 import type { JobEnd, Launcher } from './launcher.ts';
@@ -138,7 +138,7 @@ test('a finished run is reused without its checkpoints, if its evaluation says o
   for (const run of folders) rmSync(join(run.path, 'checkpoints'), { recursive: true });
   folders.forEach((run, i) => {
     const datasetFingerprint = i < 2 ? dataset.fingerprint : 'images-2';
-    writeFileSync(join(run.path, 'evaluation.json'), JSON.stringify({ datasetFingerprint }));
+    writeFileSync(join(run.path, 'evaluation.json'), JSON.stringify(recordedEvaluation({ datasetFingerprint })));
   });
   const again = fakeLauncher(finishing);
   await start(again);
@@ -313,8 +313,8 @@ test('to be quantized, a finished run without checkpoints is of use only if its 
   for (const [i, { run, seed }] of runs.entries()) {
     const found = findRun(runsFolder, run!);
     rmSync(join(found.path, 'checkpoints'), { recursive: true, force: true });
-    writeFileSync(join(found.path, 'evaluation.json'), JSON.stringify({ datasetFingerprint: dataset.fingerprint }));
-    const evaluation = { step: 90, weights: 'raw', datasetFingerprint: dataset.fingerprint } as RecordedEvaluation;
+    const evaluation = recordedEvaluation({ datasetFingerprint: dataset.fingerprint });
+    writeFileSync(join(found.path, 'evaluation.json'), JSON.stringify(evaluation));
     if (seed === 1) writeFileResult(found, { quantization: planned[i]!.quantization!, bytes: 1, evaluation });
   }
   const again = fakeLauncher(finishing);

@@ -3,49 +3,55 @@
  * stands for which variant and seed. How far each run is, its folder says.
  */
 import { join } from 'node:path';
+import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { DataError } from '../util/errors.ts';
 import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
-import type { TrainingFacts } from '../train/classifier.ts';
 import { statIfReachable } from '../util/regular-file.ts';
+import { check, damaged } from '../util/schema.ts';
 
-/** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
-export type StudyRunState = 'waiting' | 'running' | 'finished' | 'diverged' | 'failed' | 'stopped';
+const run = z.object({
+  variant: z.string(),
+  seed: z.int(),
+  /** `tuto/3`; undefined until it is started. */
+  run: z.string().optional(),
+  /** `waiting`: not started or interrupted. `diverged`: a result like any other. `stopped`: by a search, as it was not among the best. */
+  state: z.enum(['waiting', 'running', 'finished', 'diverged', 'failed', 'stopped']),
+  /** Why it failed, diverged or was stopped. */
+  reason: z.string().optional(),
+});
+
+/** The images that a study was run on. */
+const dataset = z.object({
+  name: z.string(),
+  fingerprint: z.string(),
+  synthetic: z.boolean(),
+  classes: z.array(z.string()).readonly(),
+  shape: z.tuple([z.int(), z.int(), z.int()]).readonly(),
+  train: z.object({ count: z.int() }).readonly(),
+});
+
+/** What a state must be that is read: people edit files. */
+const schema = z.object({
+  format: z.literal('ablate-study-1'),
+  name: z.string(),
+  /** The study file: where it was, and its text. */
+  file: z.object({ path: z.string(), text: z.string() }).readonly(),
+  dataset: dataset.readonly(),
+  runs: z.array(run.readonly()).readonly(),
+  /** ISO 8601. */
+  updatedAt: z.string(),
+});
+
+export type StudyState = Readonly<Omit<z.output<typeof schema>, 'format'>>;
+export type StudyRun = StudyState['runs'][number];
+export type StudyRunState = StudyRun['state'];
+export type RecordedDataset = StudyState['dataset'];
 
 /** Whether there is nothing more to do about a run. */
 export function isOver(state: StudyRunState): boolean {
   return state !== 'waiting' && state !== 'running';
 }
-
-export interface StudyRun {
-  readonly variant: string;
-  readonly seed: number;
-  /** `tuto/3`; undefined until it is started. */
-  readonly run?: string | undefined;
-  readonly state: StudyRunState;
-  /** Why it failed, diverged or was stopped. */
-  readonly reason?: string | undefined;
-}
-
-export interface StudyState {
-  readonly name: string;
-  /** The study file: where it was, and its text. */
-  readonly file: { readonly path: string; readonly text: string };
-  readonly dataset: RecordedDataset;
-  readonly runs: readonly StudyRun[];
-  /** ISO 8601. */
-  readonly updatedAt: string;
-}
-
-/** The images that a study was run on. */
-export interface RecordedDataset extends TrainingFacts {
-  readonly name: string;
-  readonly fingerprint: string;
-  readonly synthetic: boolean;
-}
-
-const format = 'ablate-study-1';
 
 /** The folder of all studies' states. Its name begins with a dot: it is no model. */
 export function studiesFolder(runsFolder: string): string {
@@ -59,7 +65,7 @@ export function studyFolder(runsFolder: string, name: string): string {
 export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'updatedAt'>): void {
   const folder = studyFolder(runsFolder, state.name);
   makeFolder(folder);
-  const stamped = { format, ...state, updatedAt: new Date().toISOString() };
+  const stamped = { format: schema.shape.format.value, ...state, updatedAt: new Date().toISOString() };
   writeFileAtomic(join(folder, 'study.json'), `${JSON.stringify(stamped, undefined, 2)}\n`);
 }
 
@@ -70,9 +76,9 @@ export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'upd
 export function readStudyState(runsFolder: string, name: string): StudyState | undefined {
   const path = join(studyFolder(runsFolder, name), 'study.json');
   if (statIfReachable(path) === undefined) return undefined;
-  const state = jsonObjectAt(path) as (StudyState & { readonly format?: string }) | undefined;
-  if (state?.format === format) return state;
-  throw new DataError(`${path} is not the state of a study`, {
-    fix: 'remove it, and run the study again: finished runs are reused',
-  });
+  return check(
+    schema,
+    jsonObjectAt(path),
+    damaged(`${path} is not the state of a study`, 'remove it, and run the study again: finished runs are reused'),
+  );
 }

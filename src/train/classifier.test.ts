@@ -11,7 +11,7 @@ import {
   type Classifier,
 } from './classifier.ts';
 import { withWidths } from '../nn/description.ts';
-import { DataError } from '../util/errors.ts';
+import { ConfigurationError, DataError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
 
 const shape = [3, 1, 1] as const;
@@ -109,12 +109,16 @@ test.each([
   ['two classes of one name', { classes: ['a', 'b', 'c', 'a'] }, classesText],
   ['a class without a name', { classes: ['a', 'b', 'c', ''] }, 'classes[3] (="") must be a name'],
   ['too many classes', { classes: names(4097) }, classesText],
-  ['another number of classes', { classes: names(5) }, 'its output is 4, and there are 5 classes'],
+  ['another number of classes', { classes: names(5) }, 'it has an output of 4, and must have 5: one for each class'],
   ['images of two channels', { imageShape: [2, 8, 8] }, 'imageShape[0] (=2) must be 1 or 3'],
   ['images of no height', { imageShape: [3, 0, 8] }, `imageShape[1] (=0) ${sideText}`],
   ['enormous images', { imageShape: [3, 8, 8193] }, `imageShape[2] (=8193) ${sideText}`],
   ['images smaller than the input', { imageShape: [3, 5, 8] }, 'inputSize (=6) must be from 1x1 to 5x8'],
-  ['another input', { preprocessing: { ...classifier.preprocessing, inputSize: 7 } }, 'its input is 3x6x6, and inputSize is 7'],
+  [
+    'another input',
+    { preprocessing: { ...classifier.preprocessing, inputSize: 7 } },
+    'it takes images of 3x6x6, and inputSize (=7x7) makes them 3x7x7',
+  ],
   [
     'constants of two channels',
     { preprocessing: { inputSize: 6, standardization } },
@@ -146,5 +150,16 @@ test('another data set is for another classifier', () => {
   );
   expect(() => requireFits(classifier, { ...dataset, shape: [3, 8, 9] }, 'w')).toThrow(
     'w is for images of 3x8x8; those of noise are 3x8x9',
+  );
+});
+
+test('a classifier whose network is for other images or classes is not for its own', () => {
+  const { preprocessing } = classifier;
+  const fit = (changes: Partial<Classifier>) => () => requireFits({ ...classifier, ...changes }, dataset, 'the network');
+  const { network } = createClassifier(resolveConfig(config), { ...dataset, classes: names(10) });
+  expect(fit({ network })).toThrow(ConfigurationError);
+  expect(fit({ network })).toThrow('the network has an output of 10, and must have 4: one for each class');
+  expect(fit({ preprocessing: { ...preprocessing, inputSize: 5 } })).toThrow(
+    'the network takes images of 3x6x6, and inputSize (=5x5) makes them 3x5x5',
   );
 });

@@ -4,6 +4,8 @@
  * teaches takes it from there: neither the code of a model nor its settings are needed again.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import * as z from 'zod';
 import { mostClasses, type Dataset } from '../data/dataset.ts';
 import { checkPreprocessing, type Preprocessing, type Standardization } from '../data/preprocessing.ts';
@@ -12,9 +14,11 @@ import { buildModel, modelDefinition } from '../models/registry.ts';
 import { buildNetwork, describeNetwork } from '../nn/description.ts';
 import type { Network } from '../nn/network.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
-import { ConfigurationError, DataError } from '../util/errors.ts';
+import type { Run } from '../runs/run-folder.ts';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { formatSize, inputSizeFor, sidesOf } from '../util/image-size.ts';
-import { check } from '../util/schema.ts';
+import { readTextFile } from '../util/regular-file.ts';
+import { check, damaged } from '../util/schema.ts';
 import type { TrainingConfig } from './config-schema.ts';
 
 /** `[C, H, W]` */
@@ -85,12 +89,13 @@ export function networkChecksum({ layers, output }: Network): string {
 }
 
 /**
- * Checks that a classifier is for the images of a data set.
+ * Checks that a classifier is consistent, and for the images of a data set.
  *
  * @param what to call it in errors: a path, or `the teacher <path>`
- * @throws ConfigurationError if the classes or the shape of the images differ
+ * @throws ConfigurationError if the classes or the shape of the images differ, or the network is for others than the classifier says
  */
-export function requireFits({ classes, imageShape }: Classifier, dataset: Dataset, what: string): void {
+export function requireFits(classifier: Classifier, dataset: Dataset, what: string): void {
+  const { classes, imageShape } = classifier;
   const fix = 'give the data it was trained on with --data';
   if (JSON.stringify(classes) !== JSON.stringify(dataset.classes)) {
     throw new ConfigurationError(
@@ -98,11 +103,29 @@ export function requireFits({ classes, imageShape }: Classifier, dataset: Datase
       { fix },
     );
   }
-  if (sameShape(imageShape, dataset.shape)) return;
-  throw new ConfigurationError(
-    `${what} is for images of ${formatShape(imageShape)}; those of ${dataset.name} are ${formatShape(dataset.shape)}`,
-    { fix },
-  );
+  if (!sameShape(imageShape, dataset.shape)) {
+    throw new ConfigurationError(
+      `${what} is for images of ${formatShape(imageShape)}; those of ${dataset.name} are ${formatShape(dataset.shape)}`,
+      { fix },
+    );
+  }
+  requireConsistent(classifier, what);
+}
+
+/** Checks that the network takes what the preprocessing makes of the images, and has an output for each class. */
+function requireConsistent({ network, preprocessing, classes, imageShape }: Classifier, what: string): void {
+  const { inputSize } = preprocessing;
+  const input = [imageShape[0], ...sidesOf(inputSize)];
+  if (!sameShape(network.inputShape, input)) {
+    throw new ConfigurationError(
+      `${what} takes images of ${formatShape(network.inputShape)}, and inputSize (=${formatSize(inputSize)}) makes them ${formatShape(input)}`,
+    );
+  }
+  if (!sameShape(network.outputShape, [classes.length])) {
+    throw new ConfigurationError(
+      `${what} has an output of ${formatShape(network.outputShape)}, and must have ${formatShape([classes.length])}: one for each class`,
+    );
+  }
 }
 
 /** Longest side of images, in pixels, that a file is believed to be for. */
@@ -143,15 +166,6 @@ const classifierSchema = z.strictObject({
   imageShape: z.tuple([channelCount, imageSide, imageSide], 'a list [channels, height, width], with 1 or 3 channels').readonly(),
 });
 
-function requireConsistent({ inputShape, outputShape }: Network, { inputSize }: Preprocessing, classes: number): void {
-  if (!sameShape(inputShape.slice(1), sidesOf(inputSize))) {
-    throw new ConfigurationError(`its input is ${formatShape(inputShape)}, and inputSize is ${formatSize(inputSize)}`);
-  }
-  if (!sameShape(outputShape, [classes])) {
-    throw new ConfigurationError(`its output is ${formatShape(outputShape)}, and there are ${classes} classes`);
-  }
-}
-
 export function encodeClassifier(classifier: Classifier): object {
   return { ...classifier, network: describeNetwork(classifier.network) };
 }
@@ -162,18 +176,42 @@ export function encodeClassifier(classifier: Classifier): object {
  * @throws DataError naming what is damaged
  */
 export function decodeClassifier(value: unknown, source: string): Classifier {
-  const damaged = (what: string) =>
-    new DataError(`what ${source} says of its network is damaged: ${what}`, {
-      fix: 'use another file, or an earlier checkpoint',
-    });
-  const checked = check(classifierSchema, value, (problems) => damaged(problems.map(({ message }) => message).join('; ')));
+  const refuse = damaged(`what ${source} says of its network is damaged`, 'use another file, or an earlier checkpoint');
+  const checked = check(classifierSchema, value, refuse);
   try {
-    const network = buildNetwork(checked.network);
-    checkPreprocessing(checked.imageShape, checked.preprocessing);
-    requireConsistent(network, checked.preprocessing, checked.classes.length);
-    return { ...checked, network };
+    const classifier = { ...checked, network: buildNetwork(checked.network) };
+    checkPreprocessing(classifier.imageShape, classifier.preprocessing);
+    requireConsistent(classifier, 'it');
+    return classifier;
   } catch (error) {
-    if (error instanceof ConfigurationError) throw damaged(`network must be one that can be built: ${error.message}`);
-    throw error;
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw refuse([{ path: ['network'], message: `network must be one that can be built: ${error.message}` }]);
+  }
+}
+
+/** In the folder of a run from its beginning: what it trains, whatever becomes of the model's code. */
+const recordName = 'classifier.json';
+
+/** For the records that a new run has from its beginning. */
+export function recordOfClassifier(classifier: Classifier): Readonly<Record<string, unknown>> {
+  return { [recordName]: encodeClassifier(classifier) };
+}
+
+/**
+ * What a run trains; undefined if it has no record of it.
+ *
+ * @throws DataError if the record is damaged
+ */
+export function recordedClassifier(run: Run): Classifier | undefined {
+  const path = join(run.path, recordName);
+  if (!existsSync(path)) return undefined;
+  return decodeClassifier(parseJson(readTextFile(path), path), path);
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new DataError(`${path} is damaged: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -106,6 +106,8 @@ test('a run evaluates where its last evaluation is missing or torn, and has one 
     (run: Run) => truncateSync(evaluation(run), 20),
     // Of an evaluation before, as where the line was written and the file was not.
     (run: Run) => writeFileSync(evaluation(run), JSON.stringify({ ...readEvaluation(run), step: 2 })),
+    (run: Run) => writeFileSync(evaluation(run), JSON.stringify({ ...readEvaluation(run), accuracy: 'much' })),
+    (run: Run) => writeFileSync(evaluation(run), JSON.stringify({ ...readEvaluation(run), confusion: [[1]] })),
     // Killed while it wrote the line, or before.
     (run: Run) => writeFileSync(metricsPath(run), lines(run).join('\n').slice(0, -9)),
     (run: Run) => writeFileSync(metricsPath(run), `${lines(run).slice(0, -1).join('\n')}\n`),

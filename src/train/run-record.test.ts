@@ -12,10 +12,9 @@ import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/check
 import { readMetrics } from '../runs/metrics.ts';
 import { metricsPath, readConfig, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
-import { createClassifier, decodeClassifier, networkChecksum } from './classifier.ts';
+import { createClassifier, decodeClassifier, networkChecksum, recordedClassifier } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
-import { recordedClassifier } from './recorded-classifier.ts';
 import { readPredictions } from './predictions.ts';
 import { readEvaluation } from './recorded-evaluation.ts';
 import { resumeConfig } from './resume.ts';

@@ -1,23 +1,29 @@
 /** Counts what a classifier got right. */
-import type { SplitName } from '../data/dataset.ts';
-import type { TtaLevel } from './test-time-augmentation.ts';
+import * as z from 'zod';
+import { splitNames, type SplitName } from '../data/dataset.ts';
+import { ttaLevels, type TtaLevel } from './test-time-augmentation.ts';
 
-export interface Evaluation {
-  readonly split: SplitName;
+export const evaluationSchema = z.object({
+  split: z.enum(splitNames),
   /** The views of each image whose logits were averaged. */
-  readonly tta: TtaLevel;
+  tta: z.enum(ttaLevels),
   /** Fraction of images whose largest logit is that of their label. */
-  readonly accuracy: number;
-  /** Mean cross-entropy in nats, without label smoothing or weight decay; of the averaged logits, where there are several views. */
-  readonly loss: number;
-  readonly images: number;
+  accuracy: z.number(),
+  /** Mean cross-entropy in nats, without label smoothing or weight decay; of the averaged logits, where there are several views. JSON has no NaN. */
+  loss: z
+    .number()
+    .nullable()
+    .transform((loss) => loss ?? NaN),
+  images: z.int(),
   /** Over the whole pass, reading and preprocessing the images included. */
-  readonly imagesPerSecond: number;
+  imagesPerSecond: z.number(),
   /** Accuracy over the images of each class, in class order; NaN-free: 0 for a class without images. */
-  readonly perClass: readonly { readonly label: string; readonly images: number; readonly accuracy: number }[];
+  perClass: z.array(z.object({ label: z.string(), images: z.int(), accuracy: z.number() }).readonly()).readonly(),
   /** `[label][prediction]`: numbers of images. */
-  readonly confusion: readonly (readonly number[])[];
-}
+  confusion: z.array(z.array(z.int()).readonly()).readonly(),
+});
+
+export type Evaluation = Readonly<z.output<typeof evaluationSchema>>;
 
 export interface Tally {
   /** All that is counted: images by `[label][prediction]`, then the sum of the losses. Tallies of parts of the images add up. */

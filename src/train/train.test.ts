@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -15,6 +15,7 @@ import { allRuns, checkpointsFolder, createRun, metricsPath, type Run } from '..
 import { readStatus, writeStatus } from '../runs/run-status.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { createClassifier } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { resumeConfig } from './resume.ts';
@@ -57,6 +58,16 @@ const engines: [string, () => Engine][] = [
   ['reference', () => referenceEngine],
   ...(probeOnednn().ok ? [['onednn', () => createOnednnEngine({ threads: 1 })] satisfies [string, () => Engine]] : []),
 ];
+
+test('a classifier of a program whose network has not an output for each class is refused before anything is recorded', async () => {
+  const config = resolveConfig(small);
+  const { network } = createClassifier(config, { ...dataset, classes: [...dataset.classes, 'more'] });
+  const classifier = { ...createClassifier(config, dataset), network };
+  const folder = join(runsFolder, 'inconsistent');
+  const training = train({ config, engine: referenceEngine, dataset, classifier, record: { runsFolder: folder } });
+  await expect(training).rejects.toThrow(/^the network tuto has an output of 5, and must have 4: one for each class$/);
+  expect(existsSync(folder)).toBe(false);
+});
 
 describe.each(engines)('on the %s engine', (_, createEngine) => {
   const engine = createEngine();

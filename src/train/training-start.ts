@@ -11,17 +11,18 @@ import { createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import {
+  type Classifier,
   createClassifier,
   decodeClassifier,
   encodeClassifier,
   networkChecksum,
+  recordedClassifier,
+  recordOfClassifier,
   requireFits,
   trainingPreprocessing,
-  type Classifier,
 } from './classifier.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
 import { withItsMasks } from './masks.ts';
-import { recordedClassifier, recordOfClassifier } from './recorded-classifier.ts';
 import { resumePoint } from './resume.ts';
 import type { RunRecorder } from './run-recorder.ts';
 import { findWeights, readSavedModel, type SavedModel } from './saved-model.ts';

@@ -11,9 +11,8 @@ import type { Safetensors, Tensor } from '../runs/safetensors.ts';
 import { DataError } from '../util/errors.ts';
 
 /** Which of a checkpoint's weights: the moving averages, or the parameters as trained. */
-export type WeightsKind = 'ema' | 'raw';
-
-export const weightsKinds: readonly WeightsKind[] = ['ema', 'raw'];
+export const weightsKinds = ['ema', 'raw'] as const;
+export type WeightsKind = (typeof weightsKinds)[number];
 
 /** The prefix of the moving averages' tensors. */
 export const averagePrefix = 'ema.';

@@ -1,5 +1,10 @@
 /** Quantities as people read them. JSON has the plain values instead. */
 
+/** `1,068,298`: an integer with thousands separators, the same in every locale. */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 /** `37.75M`, `1.20G` */
 export function formatOperations(value: number): string {
   return value >= 1e9 ? `${(value / 1e9).toFixed(2)}G` : `${(value / 1e6).toFixed(2)}M`;

@@ -3,7 +3,7 @@
  * a schema gives its own words (as zod's error message) only where it means more than its type and bounds say.
  */
 import * as z from 'zod';
-import { ConfigurationError } from './errors.ts';
+import { ConfigurationError, DataError } from './errors.ts';
 import { showValue } from './show-value.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -44,6 +44,11 @@ function allowedInstead(issue: z.core.$ZodRawIssue): string | undefined {
 function configurationError(problems: readonly Problem[]): ConfigurationError {
   const [key, ...otherKeys] = problems.map(({ path }) => describePath(path));
   return new ConfigurationError(problems.map(({ message }) => message).join('\n'), { key, otherKeys });
+}
+
+/** For `check` of what was read from a file: the error is `<what>: <all that is wrong>`. */
+export function damaged(what: string, fix: string): (problems: readonly Problem[]) => DataError {
+  return (problems) => new DataError(`${what}: ${problems.map(({ message }) => message).join('; ')}`, { fix });
 }
 
 /** `factors[1].levels`: how a place in a value is called. */

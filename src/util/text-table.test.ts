@@ -1,9 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { alignColumns, fitColumns, formatCount } from './text-table.ts';
-
-test('counts have thousands separators', () => {
-  expect([0, 999, 1000, 1_068_298].map(formatCount)).toEqual(['0', '999', '1,000', '1,068,298']);
-});
+import { alignColumns, fitColumns } from './text-table.ts';
 
 test('columns are aligned, without spaces at the ends of lines', () => {
   const rows = [

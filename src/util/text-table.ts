@@ -1,10 +1,5 @@
 import { printableLine } from './printable.ts';
 
-/** `1,068,298`: an integer with thousands separators, the same in every locale. */
-export function formatCount(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
 /**
  * Rows of cells as lines of text, the columns padded to their widest cell and two spaces apart.
  *

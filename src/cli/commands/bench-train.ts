@@ -1,15 +1,14 @@
 import type { Command } from 'commander';
 import type { ConfigOverrides } from '../../train/config-schema.ts';
 import type { OperationTime, TrainingBenchmark } from '../../train/benchmark.ts';
-import { alignColumns } from '../../util/text-table.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
-import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { formatBytes, formatMilliseconds } from '../../util/format.ts';
+import { alignColumns } from '../../util/text-table.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { integer, jsonOption, parseAssignment, parseNumber, parseThreads, type Assignments } from '../options.ts';
 import { print, printTable, printJson } from '../output.ts';
 
-interface Options extends SourceOptions, EngineOption {
-  readonly data: string;
+interface Options extends DataOptions, EngineOption {
   readonly recipe?: string;
   readonly batchSize?: number;
   readonly precision?: string;
@@ -22,13 +21,11 @@ interface Options extends SourceOptions, EngineOption {
 }
 
 export function addBenchTrainCommand(bench: Command): void {
-  bench
+  const command = bench
     .command('train')
     .description('time a training step, layer by layer, against the ceiling that its kernels set; nothing is recorded')
-    .argument('<model>', 'name of a model (ablate info lists them), or a file of your own')
-    .option('--data <name>', 'cifar10, synthetic or images:<folder>', 'synthetic')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .argument('<model>', 'name of a model (ablate info lists them), or a file of your own');
+  addDataOptions(command, 'cifar10, synthetic or images:<folder> (default: synthetic)')
     .option('--recipe <name>', 'how to train (default: 2017)')
     .option('--batch-size <n>', 'images in a step', parseNumber)
     .option('--precision <type>', 'f32 or bf16')
@@ -43,7 +40,7 @@ export function addBenchTrainCommand(bench: Command): void {
 }
 
 async function benchTrain(model: string, options: Options): Promise<void> {
-  const { data, recipe, batchSize, precision, threads } = options;
+  const { data = 'synthetic', recipe, batchSize, precision, threads } = options;
   const { resolveWith } = await import('../../train/config.ts');
   const { loadModel } = await import('../../user/model-file.ts');
   const { definition } = await loadModel(model, { saysWhenSlow: true });

@@ -18,7 +18,7 @@ import { jsonObjectAt } from '../../util/json-file.ts';
 import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
 import { compressionDisplay } from '../compression-display.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -41,7 +41,7 @@ import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath } from '../training-display.ts';
 
-interface Options extends SourceOptions, EngineOption, UiOption {
+interface Options extends DataOptions, EngineOption, UiOption {
   readonly operations?: number;
   readonly bytes?: number;
   readonly latency?: Latency;
@@ -57,13 +57,12 @@ interface Options extends SourceOptions, EngineOption, UiOption {
   readonly force?: true;
   readonly model?: string;
   readonly threads?: number;
-  readonly data?: string;
   readonly runsDir: string;
   readonly json?: true;
 }
 
 export function addCompressCommand(program: Command): void {
-  program
+  const command = program
     .command('compress')
     .description(
       'make a trained network fit, in rounds: remove filters, train on, quantize and measure; the result is one small ONNX file',
@@ -88,10 +87,8 @@ export function addCompressCommand(program: Command): void {
     .option(...forceOption)
     .option('--report <folder>', 'folder of the report (default: beside the output, <output without its ending>-report)')
     .option(...engineOption)
-    .option('--threads <n>', 'threads (default: as it was trained)', parseThreads)
-    .option('--data <name>', 'data set (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option('--threads <n>', 'threads (default: as it was trained)', parseThreads);
+  addDataOptions(command)
     .option(...uiOption)
     .option(...runsDirOption)
     .option(...jsonOption)

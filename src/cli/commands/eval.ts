@@ -9,10 +9,9 @@ import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
-import { formatAccuracy } from '../../util/format.ts';
+import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
-import { formatCount } from '../../util/text-table.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -22,7 +21,7 @@ import { forceOption } from '../output-file.ts';
 import { note, print, printTable, printJson, styles } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 
-interface Options extends SourceOptions, EngineOption {
+interface Options extends DataOptions, EngineOption {
   readonly model?: string;
   readonly split: SplitName;
   readonly weights?: WeightsKind;
@@ -31,7 +30,6 @@ interface Options extends SourceOptions, EngineOption {
   readonly watch?: true;
   readonly mistakes?: string;
   readonly force?: true;
-  readonly data?: string;
   readonly batchSize: number;
   readonly threads?: number;
   readonly set: Assignments;
@@ -43,7 +41,7 @@ const splits: readonly SplitName[] = ['test', 'train', 'val'];
 const precisions: readonly Precision[] = ['f32', 'bf16'];
 
 export function addEvalCommand(program: Command): void {
-  program
+  const command = program
     .command('eval')
     .description('evaluate a run, a file of weights or a frozen file on every image of a split')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors or an ONNX file')
@@ -63,10 +61,8 @@ export function addEvalCommand(program: Command): void {
     )
     .option('--watch', 'evaluate each new checkpoint while another process trains, until it ends')
     .option('--mistakes <file>', 'also write what was told wrongly: a page with the pictures (.html), or a table (.csv)')
-    .option(...forceOption)
-    .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option(...forceOption);
+  addDataOptions(command, 'data set to evaluate on (default: what it was trained on)')
     .option('--batch-size <n>', 'images at a time; does not change the result', integer(1), 100)
     .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseThreads)

@@ -7,35 +7,24 @@ import type { DeviceFigures } from '../../deploy/mcu/figures.ts';
 import type { DeviceNetwork, Origin } from '../../deploy/mcu/export.ts';
 import { calibrationMethods, integerSettings, type CalibrationMethod } from '../../deploy/quantization.ts';
 import type { RangeMethod } from '../../deploy/integers/ranges.ts';
-import { preferredWeights, weightsKinds, type WeightsKind } from '../../train/weights.ts';
+import { preferredWeights } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
-import { formatAccuracy } from '../../util/format.ts';
+import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { check } from '../../util/schema.ts';
 import { readRegularFile, statIfReachable } from '../../util/regular-file.ts';
-import { formatCount } from '../../util/text-table.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { deviceLines, deviceOption, devicesOf } from '../device.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
-import {
-  integer,
-  jsonOption,
-  oneOf,
-  parseAssignment,
-  parseNames,
-  parseNumber,
-  parseThreads,
-  runsDirOption,
-  type Assignments,
-} from '../options.ts';
+import { integer, jsonOption, oneOf, parseNumber, parseThreads, runsDirOption } from '../options.ts';
 import { claimFolder, claimOutput, forceOption, type Output } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
-import { readReference } from '../saved-model.ts';
+import { addWeightsOptions, readReference, requireNoWeightsOptions, type WeightsOptions } from '../saved-model.ts';
 
-interface Options extends SourceOptions {
+interface Options extends DataOptions, WeightsOptions {
   readonly c?: string;
   readonly tflite?: string;
   readonly name?: string;
@@ -47,18 +36,12 @@ interface Options extends SourceOptions {
   readonly evaluate: boolean;
   readonly device?: string;
   readonly vectors: number;
-  readonly weights?: WeightsKind;
-  readonly model?: string;
-  readonly set: Assignments;
-  readonly classes?: readonly string[];
-  readonly data?: string;
   readonly threads?: number;
-  readonly runsDir: string;
   readonly json?: true;
 }
 
 export function addExportCommand(program: Command): void {
-  program
+  const command = program
     .command('export')
     .description('write a trained network for a microcontroller: C, or TensorFlow Lite, in 8-bit integers')
     .argument(
@@ -79,18 +62,9 @@ export function addExportCommand(program: Command): void {
     .option('--seed <n>', 'which training images calibrate', integer(0), 1)
     .option('--no-evaluate', 'do not measure the accuracy on the test set')
     .option(...deviceOption)
-    .option('--vectors <n>', 'test images that go with the code', integer(1, 1000), 8)
-    .option(
-      '--weights <kind>',
-      'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)',
-      oneOf(weightsKinds),
-    )
-    .option('--model <name|file>', 'model of the safetensors file, where it does not say')
-    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
-    .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
-    .option('--data <name>', 'data set (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option('--vectors <n>', 'test images that go with the code', integer(1, 1000), 8);
+  addWeightsOptions(command);
+  addDataOptions(command)
     .option('--threads <n>', 'threads of ONNX Runtime for the accuracy in float32 (default: physical cores)', parseThreads)
     .option(...runsDirOption)
     .option(...jsonOption)
@@ -174,15 +148,9 @@ interface Source {
 }
 
 async function readSource(reference: string, options: Options): Promise<Source> {
-  const { weights, model, set, classes } = options;
   const { trainedFromFrozen, trainedFromSaved } = await import('../../deploy/mcu/trained.ts');
   if (frozenFileName.test(reference)) {
-    if (weights !== undefined || model !== undefined || classes !== undefined || Object.keys(set).length > 0) {
-      throw new ConfigurationError(
-        '--weights, --model, --set and --classes are not for a frozen file, which says itself what it is',
-        { fix: 'leave them out' },
-      );
-    }
+    requireNoWeightsOptions(options);
     const { readFrozenFile } = await import('../../deploy/frozen-model.ts');
     const file = readFrozenFile(reference);
     const { config, run } = file.metadata;
@@ -192,6 +160,7 @@ async function readSource(reference: string, options: Options): Promise<Source> 
   const { saved, run } = await readReference(reference, options);
   const { runName } = await import('../../runs/run-folder.ts');
   const { config } = saved;
+  const { weights, classes } = options;
   const trained = trainedFromSaved(saved, weights ?? preferredWeights(saved.file), classes);
   const from = run === undefined ? basename(reference) : runName(run);
   return { trained, origin: { model: config.model, from }, dataset: config.dataset, val: config.val };

@@ -3,48 +3,35 @@ import type { Frozen } from '../../deploy/freeze.ts';
 import type { FrozenAccuracy, FrozenMetadata } from '../../deploy/metadata.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
-import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { formatSize } from '../../util/image-size.ts';
 import { requireFrozenName } from '../../util/file-names.ts';
 import { bytesFor } from '../../util/gzip.ts';
-import { jsonOption, oneOf, parseAssignment, parseNames, runsDirOption, type Assignments } from '../options.ts';
+import { jsonOption, runsDirOption } from '../options.ts';
 import { claimOutput, forceOption } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
-import { readReference } from '../saved-model.ts';
+import { addWeightsOptions, readReference, type WeightsOptions } from '../saved-model.ts';
 
-interface Options extends SourceOptions, EngineOption {
+interface Options extends DataOptions, WeightsOptions, EngineOption {
   readonly output?: string;
-  readonly weights?: WeightsKind;
-  readonly model?: string;
-  readonly set: Assignments;
-  readonly classes?: readonly string[];
   readonly evaluate?: true;
   readonly force?: true;
-  readonly data?: string;
-  readonly runsDir: string;
   readonly json?: true;
 }
 
 export function addFreezeCommand(program: Command): void {
-  program
+  const command = program
     .command('freeze')
     .description('write a trained network as one ONNX file that takes images as they are')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.onnx)')
-    .option(...forceOption)
-    .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)', oneOf(weightsKinds))
-    .option('--model <name|file>', 'model of the file, where it does not say')
-    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
-    .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
-    .option('--evaluate', 'measure the accuracy of the frozen file on all test images, and record it')
-    .option('--data <name>', 'data set to evaluate on (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option(...forceOption);
+  addWeightsOptions(command).option('--evaluate', 'measure the accuracy of the frozen file on all test images, and record it');
+  addDataOptions(command, 'data set to evaluate on (default: what it was trained on)')
     .option(...engineOption)
     .option(...runsDirOption)
     .option(...jsonOption)

@@ -5,11 +5,11 @@ import type { FilterScope } from '../../compress/prune/filter-order.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
+import { formatAccuracy, formatBytes, formatCount, formatOperations } from '../../util/format.ts';
+import { alignColumns } from '../../util/text-table.ts';
 import { mostSteps } from '../../util/limits.ts';
 import { quoted } from '../../util/shell.ts';
-import { alignColumns, formatCount } from '../../util/text-table.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -28,7 +28,7 @@ import { print, printTable, printJson } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 import { shortPath, trainingDisplay, type Display } from '../training-display.ts';
 
-interface Options extends SourceOptions, EngineOption {
+interface Options extends DataOptions, EngineOption {
   readonly sparsity?: number;
   readonly structured?: true;
   readonly operations?: number;
@@ -44,7 +44,6 @@ interface Options extends SourceOptions, EngineOption {
   readonly model?: string;
   readonly set: Assignments;
   readonly threads?: number;
-  readonly data?: string;
   readonly runsDir: string;
   readonly json?: true;
 }
@@ -53,7 +52,7 @@ interface Options extends SourceOptions, EngineOption {
 const usualSteps = 1000;
 
 export function addPruneCommand(program: Command): void {
-  program
+  const command = program
     .command('prune')
     .description('remove weights or filters of a trained network, and train what is left')
     .argument('[run|file]', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
@@ -86,10 +85,8 @@ export function addPruneCommand(program: Command): void {
     )
     .option(...forceOption)
     .option(...engineOption)
-    .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseThreads)
-    .option('--data <name>', 'data set to train and evaluate on (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option('--threads <n>', 'OpenMP threads (default: as it was trained)', parseThreads);
+  addDataOptions(command, 'data set to train and evaluate on (default: what it was trained on)')
     .option(...runsDirOption)
     .option(...jsonOption)
     .action(pruneModel);

@@ -15,38 +15,26 @@ import {
 } from '../../deploy/quantization.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
-import { weightsKinds, type WeightsKind } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName, requireFrozenName, weightsFileName } from '../../util/file-names.ts';
-import { formatAccuracy, formatBytes } from '../../util/format.ts';
+import { formatAccuracy, formatBytes, formatCount } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/limits.ts';
 import { check } from '../../util/schema.ts';
-import { formatCount } from '../../util/text-table.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
 import { interruptible } from '../interrupt.ts';
-import {
-  integer,
-  jsonOption,
-  oneOf,
-  parseAssignment,
-  parseNames,
-  parseNumber,
-  parseThreads,
-  runsDirOption,
-  type Assignments,
-} from '../options.ts';
+import { integer, jsonOption, oneOf, parseNames, parseNumber, parseThreads, runsDirOption } from '../options.ts';
 import { claimOutput, forceOption } from '../output-file.ts';
 import { note, print, printTable, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
-import { readReference } from '../saved-model.ts';
+import { addWeightsOptions, readReference, requireNoWeightsOptions, type WeightsOptions } from '../saved-model.ts';
 import { trainingDisplay } from '../training-display.ts';
 
-interface Options extends SourceOptions, EngineOption {
+interface Options extends DataOptions, WeightsOptions, EngineOption {
   readonly output?: string;
   readonly force?: true;
   readonly weightsOnly?: 'int8' | 'float16';
@@ -62,18 +50,12 @@ interface Options extends SourceOptions, EngineOption {
   readonly evaluate: boolean;
   readonly fineTune?: number;
   readonly teacher?: string;
-  readonly weights?: WeightsKind;
-  readonly model?: string;
-  readonly set: Assignments;
-  readonly classes?: readonly string[];
-  readonly data?: string;
   readonly threads?: number;
-  readonly runsDir: string;
   readonly json?: true;
 }
 
 export function addQuantizeCommand(program: Command): void {
-  program
+  const command = program
     .command('quantize')
     .description('write a trained network as a smaller ONNX file that computes in 8-bit integers')
     .argument(
@@ -110,18 +92,9 @@ export function addQuantizeCommand(program: Command): void {
       integer(1, mostSteps),
     )
     .option('--teacher <run|file>', 'with --fine-tune: learn from the outputs of a trained network too (distillation)')
-    .option('--no-evaluate', 'do not measure the accuracy on the test set')
-    .option(
-      '--weights <kind>',
-      'of a run or safetensors file: ema (moving averages) or raw (default: ema where there are any)',
-      oneOf(weightsKinds),
-    )
-    .option('--model <name|file>', 'model of the safetensors file, where it does not say')
-    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
-    .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames)
-    .option('--data <name>', 'data set (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option('--no-evaluate', 'do not measure the accuracy on the test set');
+  addWeightsOptions(command);
+  addDataOptions(command)
     .option(...engineOption)
     .option('--threads <n>', 'threads of ONNX Runtime for the measurements (default: physical cores)', parseThreads)
     .option(...runsDirOption)
@@ -231,18 +204,13 @@ async function readSource(reference: string, options: Options): Promise<Source> 
     : await readTrainedSource(reference, options);
 }
 
-async function readFrozenSource(path: string, { weights, model, set, classes, engine, fineTune }: Options): Promise<Source> {
-  if (fineTune !== undefined) {
+async function readFrozenSource(path: string, options: Options): Promise<Source> {
+  if (options.fineTune !== undefined) {
     throw new ConfigurationError('--fine-tune needs weights to train, and a frozen file has none', {
       fix: 'give the run or the safetensors file that it was made of',
     });
   }
-  if ([weights, model, classes, engine, ...Object.keys(set)].some((option) => option !== undefined)) {
-    throw new ConfigurationError(
-      '--weights, --model, --set, --classes and --engine are not for a frozen file, which says itself what it is',
-      { fix: 'leave them out' },
-    );
-  }
+  requireNoWeightsOptions(options);
   const { readFrozenFile } = await import('../../deploy/frozen-model.ts');
   const { bytes, metadata } = readFrozenFile(path);
   return {

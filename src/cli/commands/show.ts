@@ -2,19 +2,18 @@ import type { Command } from 'commander';
 import type { Dataset } from '../../data/dataset.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
-import { formatCount } from '../../util/text-table.ts';
+import { formatCount } from '../../util/format.ts';
 import { quoted } from '../../util/shell.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { runsDirOption } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { print } from '../output.ts';
 import { readReference } from '../saved-model.ts';
 
-interface Options extends SourceOptions {
+interface Options extends DataOptions {
   readonly output: string;
   readonly layer?: string;
   readonly image?: string;
-  readonly data?: string;
   readonly force?: true;
   readonly runsDir: string;
 }
@@ -33,18 +32,17 @@ export function addShowCommand(program: Command): void {
   add('filters', 'the filters of the first convolution', '<run|file>', `a run (${run}), or a file of weights`)
     .option('--layer <name>', 'another convolution that sees the picture itself')
     .action(showFilters);
-  add('mistakes', 'the surest mistakes of the last evaluation of a run', '<run>', run)
-    .option('--data <name>', 'data set of the pictures (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
-    .action(showMistakes);
-  add('activations', 'what each layer makes of an image', '<run|file>', `a run (${run}), or a file of weights`)
+  const mistakes = add('mistakes', 'the surest mistakes of the last evaluation of a run', '<run>', run);
+  addDataOptions(mistakes).action(showMistakes);
+  const activations = add(
+    'activations',
+    'what each layer makes of an image',
+    '<run|file>',
+    `a run (${run}), or a file of weights`,
+  )
     .option('--image <n|file>', 'number of a test image, or a picture file', '0')
-    .option('--layer <names>', 'layers that are shown, separated by commas (default: all that make images)')
-    .option('--data <name>', 'data set of the image (default: what it was trained on)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
-    .action(showActivations);
+    .option('--layer <names>', 'layers that are shown, separated by commas (default: all that make images)');
+  addDataOptions(activations).action(showActivations);
 }
 
 async function showFilters(reference: string, options: Options): Promise<void> {

@@ -14,11 +14,10 @@ import type { StudyModels } from '../../study/study-models.ts';
 import { isOver, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
-import { formatAccuracy, formatBytes, formatDuration } from '../../util/format.ts';
+import { formatAccuracy, formatBytes, formatCount, formatDuration } from '../../util/format.ts';
 import { quoted } from '../../util/shell.ts';
-import { formatCount } from '../../util/text-table.ts';
 import { devicesOf } from '../device.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -35,8 +34,7 @@ import {
   type ReportOptions,
 } from '../study-report.ts';
 
-interface Options extends SourceOptions, EngineOption, ReportOptions, UiOption {
-  readonly data?: string;
+interface Options extends DataOptions, EngineOption, ReportOptions, UiOption {
   readonly dryRun?: true;
   readonly jobs?: number;
   readonly launcher: LauncherName;
@@ -64,10 +62,8 @@ export function addStudyCommand(program: Command): void {
     )
     .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores that are free, shared out)', parseThreads)
-    .option('--retry-failed', 'try runs that failed again')
-    .option('--data <name>', 'images to train on, instead of those that the file names')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    .option('--retry-failed', 'try runs that failed again');
+  addDataOptions(command, 'images to train on, instead of those that the file names')
     .option(...uiOption)
     .option(...runsDirOption)
     .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)');

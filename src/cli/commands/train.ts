@@ -9,11 +9,10 @@ import { requireEngineChoice } from '../../engine/registry.ts';
 import type { TrainResult } from '../../train/train-options.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { quoted } from '../../util/shell.ts';
-import { formatCount } from '../../util/text-table.ts';
-import { dataDirOption, dataUrlOption, loadImages, type SourceOptions } from '../dataset.ts';
+import { formatCount, formatDuration } from '../../util/format.ts';
+import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
-import { formatDuration } from '../../util/format.ts';
 import { interruptible } from '../interrupt.ts';
 import { uiOption, withLivePage, type UiOption } from '../live-page.ts';
 import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
@@ -21,8 +20,7 @@ import { note, print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
 
-interface Options extends SourceOptions, EngineOption, UiOption {
-  readonly data?: string;
+interface Options extends DataOptions, EngineOption, UiOption {
   readonly recipe?: string;
   readonly steps?: number;
   readonly epochs?: number;
@@ -47,16 +45,14 @@ interface Options extends SourceOptions, EngineOption, UiOption {
 }
 
 export function addTrainCommand(program: Command): void {
-  program
+  const command = program
     .command('train')
     .description('train a model and record the run')
     .argument(
       '[model]',
       'name of a model (ablate info lists them), or a file of your own (ablate new model net.ts); may be left out with --resume <run>',
-    )
-    .option('--data <name>', 'cifar10, synthetic or images:<folder> (default: cifar10)')
-    .option(...dataDirOption)
-    .option(...dataUrlOption)
+    );
+  addDataOptions(command, 'cifar10, synthetic or images:<folder> (default: cifar10)')
     .option('--recipe <name>', 'how to train: 2017, modern or airbench (default: 2017)')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
     .option('--epochs <n>', 'passes over the training images, in place of steps', parseNumber)

@@ -2,9 +2,8 @@
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { splitOf } from '../../data/image-set.ts';
 import { DataError } from '../../util/errors.ts';
-import { formatAccuracy } from '../../util/format.ts';
+import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { packageVersion } from '../../util/package.ts';
-import { formatCount } from '../../util/text-table.ts';
 import { drawCalibrationImages } from '../integers/drawn-images.ts';
 import type { RangeMethod } from '../integers/ranges.ts';
 import { centralParts, imageBatches, type LabelledBatch } from '../pixels.ts';

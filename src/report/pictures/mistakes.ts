@@ -2,8 +2,7 @@
 import type { ImageSet } from '../../data/dataset.ts';
 import { encodePng } from '../../runs/png.ts';
 import { worstFirst, type Prediction, type RecordedPredictions } from '../../train/predictions.ts';
-import { formatAccuracy } from '../../util/format.ts';
-import { formatCount } from '../../util/text-table.ts';
+import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { csv } from '../csv.ts';
 import { escape, htmlPage } from '../page.ts';
 import { imageRaster } from './rasters.ts';

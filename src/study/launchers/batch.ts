@@ -7,13 +7,14 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
 import type { Run } from '../../runs/run-folder.ts';
 import { breakLock, runHolder } from '../../runs/run-lock.ts';
 import { readStatus, recordedStatus } from '../../runs/run-status.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
-import { jsonObjectAt } from '../../util/json-file.ts';
+import { recordAt } from '../../util/json-file.ts';
 import { makeFolder } from '../../util/make-folder.ts';
 import type { ProcessIdentity } from '../../util/process-identity.ts';
 import { readTextFile } from '../../util/regular-file.ts';
@@ -41,13 +42,15 @@ export interface BatchOptions {
 }
 
 /** A task of the scheduler, as recorded in the folder of the run that it trains. */
-interface Ticket {
-  readonly scheduler: string;
-  readonly id: string;
+const ticketSchema = z.object({
+  scheduler: z.string(),
+  id: z.string(),
   /** Folder of the submission. */
-  readonly folder: string;
-  readonly task: number;
-}
+  folder: z.string(),
+  task: z.int(),
+});
+
+type Ticket = Readonly<z.output<typeof ticketSchema>>;
 
 const stopped: JobEnd = { how: 'stopped', detail: '' };
 
@@ -275,7 +278,7 @@ function ticketPath(run: Run): string {
 
 /** Undefined if it was never submitted. */
 function readTicket(run: Run): Ticket | undefined {
-  return jsonObjectAt(ticketPath(run)) as Ticket | undefined;
+  return recordAt(ticketPath(run), ticketSchema);
 }
 
 /** The holder of the run, if it is a process of a task on another machine: once the task is gone, nothing there gives the run free. */

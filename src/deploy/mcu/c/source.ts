@@ -1,5 +1,5 @@
 /** The C code of a plan: one block for each layer, tensors in one block of memory, no heap, no library but string.h, no floating point. */
-import { formatCount } from '../../../util/text-table.ts';
+import { formatCount } from '../../../util/format.ts';
 import type { FixedPoint } from '../fixed-point.ts';
 import { elementsOf, isDense, isDepthwise, pixelsOf, type Extent } from '../graph.ts';
 import { isWrittenInPlace, type Memory } from '../memory.ts';

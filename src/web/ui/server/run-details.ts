@@ -1,6 +1,4 @@
 /** What is recorded of one run beside its curves. What is damaged is left out: the others are of use without it. */
-import { join } from 'node:path';
-import * as z from 'zod';
 import { kindOf, type Layer } from '../../../nn/layer.ts';
 import { countOperations, countParameters, type Network } from '../../../nn/network.ts';
 import type { Window2d } from '../../../nn/shape.ts';
@@ -8,10 +6,11 @@ import { createChooser, trainingCommand } from '../../../report/run-choices.ts';
 import { listCheckpoints } from '../../../runs/checkpoint.ts';
 import { readEnvironment, type Run } from '../../../runs/run-folder.ts';
 import { checkConfig } from '../../../train/config.ts';
-import { recordedClassifier } from '../../../train/recorded-classifier.ts';
+import { recordedClassifier } from '../../../train/classifier.ts';
+import { readEvaluation } from '../../../train/recorded-evaluation.ts';
 import { AblateError } from '../../../util/errors.ts';
-import { readTextFile, statIfReachable } from '../../../util/regular-file.ts';
-import type { RunDetails, ShownEnvironment, ShownEvaluation, ShownFilters, ShownLayer, ShownNetwork } from '../protocol.ts';
+import { statIfReachable } from '../../../util/regular-file.ts';
+import type { RunDetails, ShownEnvironment, ShownFilters, ShownLayer, ShownNetwork } from '../protocol.ts';
 
 /** @param config its configuration, unchecked; undefined for one that cannot be read */
 export function detailsOf(id: string, run: Run, config: unknown): RunDetails {
@@ -20,7 +19,7 @@ export function detailsOf(id: string, run: Run, config: unknown): RunDetails {
   const details = {
     command: checked && known(() => trainingCommand(checked, createChooser()(checked))),
     environment: known(() => environmentOf(run)),
-    evaluation: evaluationOf(run),
+    evaluation: readEvaluation(run),
     network: network && shownNetwork(network),
     filters: network && filtersOf(network),
   };
@@ -50,32 +49,6 @@ function environmentOf(run: Run): ShownEnvironment {
     cores: cpu.physicalCores,
     ...(git !== undefined && { git }),
   };
-}
-
-const counts = z.array(z.number());
-
-const evaluationSchema = z
-  .object({
-    step: z.number(),
-    split: z.string(),
-    weights: z.string(),
-    accuracy: z.number(),
-    loss: z.number(),
-    images: z.number(),
-    perClass: z.array(z.object({ label: z.string(), images: z.number(), accuracy: z.number() })),
-    confusion: z.array(counts),
-  })
-  .refine(
-    ({ perClass, confusion }) => confusion.length === perClass.length && confusion.every((row) => row.length === perClass.length),
-  );
-
-/** Checked, as people edit files and a page draws what is in it. */
-function evaluationOf(run: Run): ShownEvaluation | undefined {
-  try {
-    return evaluationSchema.safeParse(JSON.parse(readTextFile(join(run.path, 'evaluation.json')))).data;
-  } catch {
-    return undefined; // None yet, or damaged.
-  }
 }
 
 function shownNetwork(network: Network): ShownNetwork {

@@ -2,7 +2,6 @@
  * The runs in a folder, as rows of a table. Each look reads only what has changed since the last: the stamps of a run's files say so.
  * Nothing is written, and nothing in a folder can end the server: what cannot be read is a row that says why.
  */
-import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as z from 'zod';
@@ -13,11 +12,11 @@ import { shownDataset } from '../../../report/shown-dataset.ts';
 import { readLastRecords } from '../../../runs/metrics-follower.ts';
 import type { MetricsRecord } from '../../../runs/metrics.ts';
 import { allRuns, metricsPath, modelFolders, readConfig, runName, type Run } from '../../../runs/run-folder.ts';
+import { whyUnreadable } from '../../../runs/run-list.ts';
 import { currentStatus, statusPath, tryStatus, unknownStatus, type RunStatus } from '../../../runs/run-status.ts';
 import type { TrainingConfig } from '../../../train/config-schema.ts';
 import { messageOf } from '../../../util/errors.ts';
-import { errorCode, fileError } from '../../../util/file-error.ts';
-import { statIfReachable } from '../../../util/regular-file.ts';
+import { stampOf, statIfReachable } from '../../../util/regular-file.ts';
 import type { RowChoices, RunRow } from '../protocol.ts';
 import { createNetworkFacts, trainingImages } from './run-network.ts';
 
@@ -51,10 +50,10 @@ interface Entry {
   readonly createdMs: number;
   status: RunStatus;
   statusProblem: string | undefined;
-  statusStamp: string;
+  statusStamp: string | undefined;
   /** Of its metrics, as they were when they were last looked at, and when its last records were read. */
-  metricsStamp: string;
-  recordsStamp: string;
+  metricsStamp: string | undefined;
+  recordsStamp: string | undefined;
   /** When it was looked at, beyond whether it has grown. */
   lookedMs: number;
   records: readonly MetricsRecord[];
@@ -283,23 +282,6 @@ function secondsLeft({ step, steps }: RunStatus, records: readonly MetricsRecord
     byClock !== undefined && (stepping === undefined || (byClock >= 0.5 * stepping && byClock <= 20 * stepping));
   const perStep = isPlausible ? byClock : stepping;
   return perStep === undefined ? undefined : finite(left * perStep);
-}
-
-/** Undefined for a folder that can be read, and for a file beside the runs, or nothing. */
-function whyUnreadable(folder: string): string | undefined {
-  if (statIfReachable(folder)?.isDirectory() !== true) return undefined;
-  try {
-    readdirSync(folder);
-    return undefined;
-  } catch (error) {
-    return errorCode(error) === 'ENOENT' ? undefined : fileError('read', folder, error).message;
-  }
-}
-
-/** Names the contents of a file: a file that is replaced is another one, and one that grows has another size. */
-function stampOf(path: string): string {
-  const found = statIfReachable(path);
-  return found === undefined ? '' : `${found.ino}-${found.mtimeMs}-${found.size}`;
 }
 
 /** Undefined where it fails, whatever a damaged file makes of it: records of a run may hold anything. */

@@ -540,7 +540,7 @@ test('effects over the seeds that have finished, and how long the rest takes', a
       join(folder, 'study.json'),
       '{"format":"ablate-study-1","file":{"text":"a: [","path":"x"},"runs":7,"dataset":{}}',
     );
-    expect((await stateOf(server)).studies[0]!.problem).toContain('x');
+    expect((await stateOf(server)).studies[0]!.problem).toContain('runs (=7) must be a list');
     expect(((await (await fetch(`${server.url}api/study?name=quick-start`)).json()) as StudyView).variants).toEqual([]);
   });
 });

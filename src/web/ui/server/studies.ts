@@ -65,7 +65,7 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
   function sortByRun(): void {
     byRun = new Map();
     for (const [name, { state }] of entries) {
-      for (const { run } of runsOf(state)) {
+      for (const { run } of state?.runs ?? []) {
         const known = run === undefined ? none : (byRun.get(run) ?? none);
         if (run !== undefined && !known.includes(name)) byRun.set(run, [...known, name]);
       }
@@ -73,7 +73,7 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
   }
 
   function summarizeStudy(name: string, { state, problem, stamp, title }: Entry): StudySummary {
-    const cells = runsOf(state).map((run) => cellState(run, index().rows.get(run.run ?? '')));
+    const cells = (state?.runs ?? []).map((run) => cellState(run, index().rows.get(run.run ?? '')));
     const count = (...states: readonly CellState[]) => cells.filter((each) => states.includes(each)).length;
     return {
       name,
@@ -243,14 +243,6 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
       }
     },
   };
-}
-
-/** Of a state that may hold anything: people edit files. */
-function runsOf(state: StudyState | undefined): readonly StudyRun[] {
-  const runs: unknown = state?.runs;
-  return Array.isArray(runs)
-    ? (runs as readonly unknown[]).filter((run): run is StudyRun => typeof run === 'object' && run !== null)
-    : [];
 }
 
 /** What the study says of a run, and what the run itself says by now. */

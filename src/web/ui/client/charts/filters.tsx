@@ -1,6 +1,6 @@
 /** The filters of the first convolution, at each checkpoint that is kept. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { formatCount } from '../../../../util/text-table.ts';
+import { formatCount } from '../../../../util/format.ts';
 import type { RunDetails, ShownFilters } from '../../protocol.ts';
 
 /** Checkpoints shown, over the whole run. */

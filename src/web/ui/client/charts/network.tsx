@@ -1,6 +1,6 @@
 /** A network as a graph, and the same as a table. */
 import { useMemo, useState } from 'preact/hooks';
-import { formatCount } from '../../../../util/text-table.ts';
+import { formatCount } from '../../../../util/format.ts';
 import type { ShownNetwork } from '../../protocol.ts';
 import { box, layOut } from './network-layout.ts';
 

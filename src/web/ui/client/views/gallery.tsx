@@ -1,6 +1,6 @@
 /** Images with what the network says of them. */
 import { useEffect, useState } from 'preact/hooks';
-import { formatCount } from '../../../../util/text-table.ts';
+import { formatCount } from '../../../../util/format.ts';
 import type { ShownPrediction, ShownPredictions } from '../../protocol.ts';
 import { addressOf } from '../state/location.ts';
 

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { RunRow } from '../../protocol.ts';
-import { formatCount } from '../../../../util/text-table.ts';
+import { formatCount } from '../../../../util/format.ts';
 import { Swatch } from '../charts/chart.tsx';
 import { shortKey } from '../charts/groups.ts';
 import { ago, compact, duration } from '../charts/format.ts';

@@ -1,7 +1,6 @@
 /** One run, inside. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { formatBytes, formatOperations } from '../../../../util/format.ts';
-import { formatCount } from '../../../../util/text-table.ts';
+import { formatBytes, formatCount, formatOperations } from '../../../../util/format.ts';
 import type { RunDetails, RunRow, ShownEvaluation } from '../../protocol.ts';
 import { Chart } from '../charts/chart.tsx';
 import { Confusion } from '../charts/confusion.tsx';

@@ -1,7 +1,6 @@
 /** A study, while it is run and afterwards. */
 import { useMemo, useState } from 'preact/hooks';
-import { formatOperations } from '../../../../util/format.ts';
-import { formatCount } from '../../../../util/text-table.ts';
+import { formatCount, formatOperations } from '../../../../util/format.ts';
 import type { StudyCell, StudyVariant, StudyView as Study } from '../../protocol.ts';
 import { CurvePanel } from '../charts/curve-panel.tsx';
 import { EffectsTable } from '../charts/forest.tsx';
