@@ -74,6 +74,7 @@ const air94: ConfigOverrides = {
 };
 /** What an optimizer that is not the recipe's would bring along. */
 const adam = { learningRate: 1e-3, weightDecay: { rule: 'decoupled', value: 0.01 } };
+const muon = { learningRate: 0.05 };
 const slow = { lookahead: { type: 'lookahead', every: 2, decay: 0.5, power: 1 } };
 const linear = { learningRateScaling: { type: 'linear', referenceBatchSize: 4, warmup: 0.5 } };
 const averaged = { movingAverage: { type: 'exponential', decay: 0.9, warmup: false } };
@@ -94,6 +95,9 @@ const changes: Readonly<Record<string, Change>> = {
   'schedule=step': { to: { schedule: 'step' } },
   'schedule(step).milestones': { given: { schedule: 'step' }, to: { 'schedule.milestones': [0.3] } },
   'schedule(step).factor': { given: { schedule: 'step' }, to: { 'schedule.factor': 0.2 } },
+  'schedule=linear': { to: { schedule: 'linear' } },
+  'schedule(linear).warmup': { given: { schedule: 'linear' }, to: { 'schedule.warmup': 0.9 } },
+  'schedule(linear).final': { given: { schedule: 'linear' }, to: { 'schedule.final': 0.5 } },
   'schedule=cosine': { to: { schedule: 'cosine' } },
   'schedule(cosine).warmup': { given: { schedule: 'cosine' }, to: { 'schedule.warmup': 0.9 } },
   'schedule(cosine).final': { given: { schedule: 'cosine' }, to: { 'schedule.final': 0.5 } },
@@ -117,6 +121,12 @@ const changes: Readonly<Record<string, Change>> = {
   'optimizer(adamw).beta1': { given: { optimizer: 'adamw' }, to: { 'optimizer.beta1': 0.5 } },
   'optimizer(adamw).beta2': { given: { optimizer: 'adamw' }, to: { 'optimizer.beta2': 0.9 } },
   'optimizer(adamw).epsilon': { given: { optimizer: 'adamw' }, to: { 'optimizer.epsilon': 0.01 } },
+  'optimizer=muon': { given: muon, to: { optimizer: 'muon' } },
+  'optimizer(muon).momentum': { given: { optimizer: 'muon' }, to: { 'optimizer.momentum': 0.3 } },
+  'optimizer(muon).nesterov': { given: { optimizer: 'muon' }, to: { 'optimizer.nesterov': false } },
+  'optimizer(muon).iterations': { given: { optimizer: 'muon' }, to: { 'optimizer.iterations': 2 } },
+  'optimizer(muon).otherLearningRate': { given: { optimizer: 'muon' }, to: { 'optimizer.otherLearningRate': 0.1 } },
+  'optimizer(muon).otherMomentum': { given: { optimizer: 'muon' }, to: { 'optimizer.otherMomentum': 0.5 } },
   'optimizer(sgd).momentum': { to: { 'optimizer.momentum': 0.5 } },
   'optimizer(sgd).nesterov': { to: { 'optimizer.nesterov': false } },
   'optimizer(sgd).decoupled': { to: { 'optimizer.decoupled': true } },
@@ -143,6 +153,14 @@ const changes: Readonly<Record<string, Change>> = {
   'lookahead(lookahead).every': { given: slow, to: { 'lookahead.every': 1 } },
   'lookahead(lookahead).decay': { given: slow, to: { 'lookahead.decay': 0.6 } },
   'lookahead(lookahead).power': { given: slow, to: { 'lookahead.power': 2 } },
+  'whiteningBiasSchedule=run': {
+    from: { ...air94, recipe: 'airbench-muon', trainWhiteningBias: 0.7 },
+    to: { whiteningBiasSchedule: 'run' },
+  },
+  'whiteningBiasSchedule=own': {
+    from: { ...air94, schedule: 'linear', trainWhiteningBias: 0.7 },
+    to: { whiteningBiasSchedule: 'own' },
+  },
   trainWhiteningBias: { from: air94, to: { trainWhiteningBias: 0.5 } },
   augment: { to: { augment: false } },
   'augmentation.translate': { to: { 'augmentation.translate': 2 } },

@@ -109,15 +109,33 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     for (const spec of trained) {
       if (spec.role === 'bias' && whitened.has(spec.layer) && t / length >= config.trainWhiteningBias) continue;
       const values = w.get(spec.name)!;
-      const coupled = coupledDecay(spec, config);
-      const rate = learningRate * config.learningRateMultipliers[spec.role as 'weight'];
-      const taken = config.weightDecay.rule === 'decoupled' && spec.role === 'weight' ? rate * config.weightDecay.value : 0;
-      const gradient = gradients
-        .get(spec.name)!
-        .map((value, i) => value * (masks.get(spec.name)?.[i] ?? 1) + coupled * values[i]!);
+      const mask = (i: number): number => masks.get(spec.name)?.[i] ?? 1;
       const slots = Object.fromEntries([...state].map(([slot, all]) => [slot, all.get(spec.name)!]));
-      const direction = directionOf(optimizer, gradient, slots, t);
-      for (let i = 0; i < values.length; i++) values[i] = values[i]! - taken * values[i]! - rate * direction[i]!;
+      const masked = gradients.get(spec.name)!.map((value, i) => value * mask(i));
+      const early = spec.role === 'bias' && whitened.has(spec.layer) && config.trainWhiteningBias < 1;
+      const ownSchedule = early && config.whiteningBiasSchedule === 'own';
+      const scheduled = ownSchedule ? rateOf(config, t, length * config.trainWhiteningBias, length) : learningRate;
+      const rate = scheduled * config.learningRateMultipliers[spec.role as 'weight'];
+      if (optimizer.type === 'muon' && spec.shape.length === 4) {
+        const direction = orthogonalized(
+          sgdDirection(optimizer, masked, slots['momentum']),
+          spec.shape[0]!,
+          optimizer.iterations,
+        );
+        const norm = Math.hypot(...values) / Math.sqrt(spec.shape[0]!);
+        for (let i = 0; i < values.length; i++) values[i] = (values[i]! / norm - rate * direction[i]!) * mask(i);
+        continue;
+      }
+      const relative = optimizer.type === 'muon' ? optimizer.otherLearningRate / config.learningRate : 1;
+      const coupled = coupledDecay(spec, config);
+      const taken = config.weightDecay.rule === 'decoupled' && spec.role === 'weight' ? config.weightDecay.value : 0;
+      const direction = directionOf(
+        optimizer,
+        masked.map((value, i) => value + coupled * values[i]!),
+        slots,
+        t,
+      );
+      for (let i = 0; i < values.length; i++) values[i] = values[i]! - rate * relative * (taken * values[i]! + direction[i]!);
     }
     for (const [name, values] of w) {
       const averaged = average.get(name)!;
@@ -132,7 +150,8 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
       learningRate,
       weightDecayLoss: trained.reduce((sum, spec) => {
         const squares = w.get(spec.name)!.reduce((total, value) => total + value * value, 0);
-        return sum + (coupledDecay(spec, config) * squares) / 2;
+        const free = optimizer.type === 'muon' && spec.shape.length === 4;
+        return free ? sum : sum + (coupledDecay(spec, config) * squares) / 2;
       }, 0),
       tensors: new Map([
         ...named('', w),
@@ -150,21 +169,17 @@ type Optimizer = TrainingConfig['optimizer'];
 
 /** What an optimizer keeps of each parameter. */
 function stateOf(optimizer: Optimizer): string[] {
-  if (optimizer.type === 'sgd') return optimizer.momentum === 0 ? [] : ['momentum'];
-  return ['firstMoment', 'secondMoment'];
+  if (optimizer.type === 'adamw') return ['firstMoment', 'secondMoment'];
+  return optimizer.type === 'sgd' && optimizer.momentum === 0 ? [] : ['momentum'];
 }
 
-/** What is taken off a parameter for each unit of the learning rate, after `t` steps; the state moves on. */
+/** What is taken off a parameter for each unit of the learning rate, after `t` steps; the state moves on. Filters under muon are apart. */
 function directionOf(optimizer: Optimizer, gradient: Float64Array, state: Record<string, Float64Array>, t: number): Float64Array {
   switch (optimizer.type) {
-    case 'sgd': {
-      const velocity = state['momentum'] ?? gradient.slice();
-      const { momentum: kept, nesterov } = optimizer;
-      return gradient.map((g, i) => {
-        velocity[i] = state['momentum'] === undefined ? g : kept * velocity[i]! + g;
-        return nesterov ? g + kept * velocity[i] : velocity[i];
-      });
-    }
+    case 'sgd':
+      return sgdDirection(optimizer, gradient, state['momentum']);
+    case 'muon':
+      return sgdDirection({ momentum: optimizer.otherMomentum, nesterov: optimizer.nesterov }, gradient, state['momentum']);
     case 'adamw': {
       const { beta1, beta2, epsilon } = optimizer;
       const { firstMoment: m, secondMoment: v } = state as Record<'firstMoment' | 'secondMoment', Float64Array>;
@@ -175,6 +190,37 @@ function directionOf(optimizer: Optimizer, gradient: Float64Array, state: Record
       });
     }
   }
+}
+
+function sgdDirection(
+  { momentum, nesterov }: { readonly momentum: number; readonly nesterov: boolean },
+  gradient: Float64Array,
+  velocity: Float64Array | undefined,
+): Float64Array {
+  if (velocity === undefined) return gradient;
+  return gradient.map((g, i) => {
+    velocity[i] = momentum * velocity[i]! + g;
+    return nesterov ? g + momentum * velocity[i] : velocity[i];
+  });
+}
+
+/** Newton-Schulz: x = 3.4445 x - 4.775 (x x') x + 2.0315 (x x')^2 x from x of norm 1. Rows in excess of the columns change nothing. */
+function orthogonalized(matrix: Float64Array, rows: number, iterations: number): Float64Array {
+  const columns = matrix.length / rows;
+  const norm = Math.hypot(...matrix) + 1e-7;
+  const multiply = (a: readonly number[][], b: readonly number[][]) =>
+    a.map((row) => b[0]!.map((_, j) => row.reduce((sum, value, k) => sum + value * b[k]![j]!, 0)));
+  let x = Array.from({ length: rows }, (_, i) => [...matrix.slice(i * columns, (i + 1) * columns)].map((value) => value / norm));
+  for (let i = 0; i < iterations; i++) {
+    const gram = multiply(
+      x,
+      x[0]!.map((_, j) => x.map((row) => row[j]!)),
+    );
+    const third = multiply(gram, x);
+    const fifth = multiply(gram, third);
+    x = x.map((row, r) => row.map((value, j) => 3.4445 * value - 4.775 * third[r]![j]! + 2.0315 * fifth[r]![j]!));
+  }
+  return Float64Array.from(x.flat());
 }
 
 /** A single constant is that of every channel. */
@@ -255,13 +301,14 @@ function rateOf(
   { schedule, learningRate, learningRateScaling: scaling, batchSize, optimizer }: TrainingConfig,
   t: number,
   length: number,
+  runLength = length,
 ): number {
   let peak = learningRate;
   if (optimizer.type === 'sgd' && optimizer.decoupled)
     peak = (learningRate * batchSize) / 1024 / (1 + 1 / (1 - optimizer.momentum));
   if (scaling.type === 'linear') {
     const whole = (peak * batchSize) / scaling.referenceBatchSize;
-    const rising = scaling.warmup * length;
+    const rising = scaling.warmup * runLength;
     peak = t + 1 >= rising ? whole : peak + ((whole - peak) * (t + 1)) / rising;
   }
   const line = (x: number, [x0, y0]: readonly [number, number], [x1, y1]: readonly [number, number]) =>
@@ -273,6 +320,10 @@ function rateOf(
       let rate = peak;
       for (const milestone of schedule.milestones) if (t >= milestone * length) rate *= schedule.factor;
       return rate;
+    }
+    case 'linear': {
+      const warm = schedule.warmup * length;
+      return peak * (t < warm ? Math.min(1, (t + 1) / warm) : line(t, [warm, 1], [length, schedule.final]));
     }
     case 'cosine': {
       const warm = schedule.warmup * length;
@@ -304,7 +355,9 @@ function coupledDecay({ role, starred, shape }: ParameterSpec, config: TrainingC
   if (rule === '2017') return starred ? value / shape.reduce((a, b) => a * b) : 0;
   if (rule === 'coupled') return role === 'weight' ? value : 0;
   if (rule !== 'independent') return 0;
-  const peak = config.learningRate * config.learningRateMultipliers[role as 'weight'];
+  const { optimizer, learningRate } = config;
+  const peak =
+    (optimizer.type === 'muon' ? optimizer.otherLearningRate : learningRate) * config.learningRateMultipliers[role as 'weight'];
   return peak === 0 ? 0 : value / peak;
 }
 

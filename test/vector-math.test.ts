@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { VectorMath } from '../src/engine/engine.ts';
+import type { ProductShape, VectorMath } from '../src/engine/engine.ts';
 import { vectorMath as reference } from '../src/engine/reference/vector-math.ts';
 import { NetworkBuilder } from '../src/nn/network.ts';
 import { resolveConfig } from '../src/train/config.ts';
@@ -35,6 +35,12 @@ const operations: Readonly<Record<string, (math: VectorMath, x: Float32Array, y:
       run(factor / 8);
     };
   },
+  scaleToNorm({ scaleToNorm }, x, y) {
+    const run = scaleToNorm(x, y);
+    return (factor) => {
+      run(factor, 1);
+    };
+  },
   addOverRoot({ addOverRoot }, x, y) {
     const squares = x.map((value) => 4 * value * value);
     const run = addOverRoot(x, squares, y);
@@ -51,6 +57,8 @@ test.each([
   ['multiply', [10, 40]],
   // 10 - 0.25 * (1 - 10), 20 - 0.25 * (4 - 20)
   ['approachSquare', [12.25, 24]],
+  // -2 / (sqrt(5) + 1)
+  ['scaleToNorm', [Math.fround(-2 / (Math.sqrt(5) + 1)), Math.fround(-4 / (Math.sqrt(5) + 1))]],
   // 5 - 2 * 1 / (1 + 1), 10 - 2 * 2 / (2 + 1)
   ['addOverRoot', [4, Math.fround(26 / 3)]],
 ])('%s does what it says', (operation, expected) => {
@@ -62,7 +70,46 @@ test.each([
 
 const whyNot = plan === undefined ? noOnednn : undefined;
 
+/** Two matrices of normal numbers, and room for their product. */
+function matrices({ rows, inner, columns }: ProductShape): [Float32Array, Float32Array, Float32Array] {
+  const lengths = [rows * inner, inner * columns, rows * columns] as const;
+  const made = lengths.map((length) => Float32Array.from({ length }, (_, i) => normal(streamKey(2, 'matrix', length), i)));
+  return made as [Float32Array, Float32Array, Float32Array];
+}
+
+test('a product of matrices, of either transposed, beside what was there', () => {
+  const x = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const c = Float32Array.of(1, 0, 0, 1);
+  // [1 2 3; 4 5 6] times its transpose
+  reference.product(x, x, c, { rows: 2, inner: 3, columns: 2, transposeB: true })(0.5, 2);
+  expect([...c]).toEqual([9, 16, 16, 40.5]);
+  // [1 2; 3 4; 5 6] transposed times itself
+  reference.product(x, x, c, { rows: 2, inner: 3, columns: 2, transposeA: true })(1, 0);
+  expect([...c]).toEqual([35, 44, 44, 56]);
+});
+
 describe.skipIf(whyNot)(skippable('oneDNN', whyNot), () => {
+  test.each([
+    { rows: 1, inner: 1, columns: 1 },
+    { rows: 5, inner: 17, columns: 3, transposeA: true },
+    { rows: 24, inner: 33, columns: 65, transposeB: true },
+    { rows: 64, inner: 300, columns: 64, transposeA: true, transposeB: true },
+  ])('products agree with plain loops: %o', (shape) => {
+    const [a, b, c] = matrices(shape);
+    const expected = c.slice();
+    for (const [alpha, beta] of [
+      [1, 0],
+      [-0.5, 2],
+    ] as const) {
+      plan!.vectorMath.product(a, b, c, shape)(alpha, beta);
+      reference.product(a, b, expected, shape)(alpha, beta);
+    }
+    c.forEach((value, i) => {
+      expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-4);
+    });
+    expect(() => plan!.vectorMath.product(b, a, c, { ...shape, inner: 2 })).toThrow(/matrices of .* elements must have/);
+  });
+
   test.each(Object.keys(operations).flatMap((name) => [0, 1, 15, 16, 100, 50_001].map((length) => [name, length] as const)))(
     '%s of %i elements, twice with different factors, agrees with plain loops',
     (name, length) => {

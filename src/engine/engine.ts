@@ -115,6 +115,28 @@ export interface VectorMath {
   readonly approachSquare: (x: Float32Array, y: Float32Array) => (share: number) => void;
   /** y = keep * y + step * x / (sqrt(scale * squares) + epsilon): x in units of its own size, which `squares` has. */
   readonly addOverRoot: (x: Float32Array, squares: Float32Array, y: Float32Array) => (factors: OverRoot) => void;
+  /** c = alpha * op(a) op(b) + beta * c, with matrices that lie row by row; op transposes where the shape says so. */
+  readonly product: (
+    a: Float32Array,
+    b: Float32Array,
+    c: Float32Array,
+    shape: ProductShape,
+  ) => (alpha: number, beta: number) => void;
+  /** y = x * norm / (sqrt(sum of x * x) + epsilon) */
+  readonly scaleToNorm: (x: Float32Array, y: Float32Array) => (norm: number, epsilon: number) => void;
+  /** A zeroed array for what is no parameter. */
+  readonly allocate: (length: number) => Float32Array;
+}
+
+/** Of a matrix product: c is `[rows, columns]`, op(a) `[rows, inner]`, op(b) `[inner, columns]`. */
+export interface ProductShape {
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  /** Whether a lies as `[inner, rows]`. */
+  readonly transposeA?: boolean;
+  /** Whether b lies as `[columns, inner]`. */
+  readonly transposeB?: boolean;
 }
 
 /** The factors of `VectorMath.addOverRoot`. */
@@ -153,6 +175,10 @@ export interface ParameterArena {
   readonly gradients: Float32Array;
   /** A zeroed array in the arena's layout. */
   allocate(): Float32Array;
+  /** Copies one parameter from an array in the arena's layout into one of its elements alone, in plain layout, whenever it is called. */
+  unpack(entry: ArenaEntry, from: Float32Array, plain: Float32Array): () => void;
+  /** The other way round. */
+  pack(entry: ArenaEntry, plain: Float32Array, into: Float32Array): () => void;
   /** One parameter in plain layout, read from an array in the arena's layout. */
   read(entry: ArenaEntry, from: Float32Array): Float32Array;
   /** Writes a parameter given in plain layout into an array in the arena's layout. */

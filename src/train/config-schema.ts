@@ -9,6 +9,7 @@ import { mostThreads } from '../util/cpu.ts';
 import { mostSteps } from '../util/limits.ts';
 import { optimizerSchema } from './optimizers/registry.ts';
 import { weightDecaySchema } from './optimizers/weight-decay.ts';
+import { learningRateScalingSchema, scheduleSchema } from './schedules.ts';
 import { ttaLevels } from './test-time-augmentation.ts';
 
 const count = z.int().min(1);
@@ -21,38 +22,6 @@ const name = z.string('a name').min(1);
 const share = z.number().min(0).lt(1);
 /** A number from 0 to 1. */
 const fraction = z.number().min(0).max(1);
-
-/** How the learning rate changes over a run. Times are fractions of the run's steps, rates are fractions of the peak. */
-const schedule = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('constant') }),
-  /** Multiplied by `factor` at each milestone. */
-  z.strictObject({ type: z.literal('step'), milestones: z.array(fraction).default([0.5, 0.75]), factor: positive.default(0.1) }),
-  /** Linear from 0 to the peak over `warmup`, then half a cosine down to `final` (Loshchilov and Hutter, 2016, without restarts). */
-  z.strictObject({ type: z.literal('cosine'), warmup: share.default(0), final: fraction.default(0) }),
-  /** Linear from `initial` to the peak over `warmup`, then linear down to `final` (after Smith, 2018). */
-  z.strictObject({
-    type: z.literal('oneCycle'),
-    warmup: share.default(0.15),
-    initial: fraction.default(0),
-    final: fraction.default(0),
-  }),
-  /** As oneCycle, but the first step is at `initial` itself and the warm-up is a whole number of steps, rounded down (airbench94). */
-  z.strictObject({
-    type: z.literal('triangular'),
-    warmup: share.default(0.23),
-    initial: fraction.default(0.2),
-    final: fraction.default(0.07),
-  }),
-]);
-
-/**
- * `linear`: batchSize / referenceBatchSize times the learning rate, which is reached from the learning rate itself over the first `warmup` of
- * the run (Goyal et al., 2017).
- */
-const learningRateScaling = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('none') }),
-  z.strictObject({ type: z.literal('linear'), referenceBatchSize: count.default(128), warmup: share.default(0.05) }),
-]);
 
 const movingAverage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('none') }),
@@ -146,9 +115,10 @@ export const trainingConfigSchema = z.strictObject({
   batchSize: count,
   /** Peak of the schedule. */
   learningRate: positive,
-  schedule,
+  /** How the learning rate changes over the run. */
+  schedule: scheduleSchema,
   /** How the peak follows the batch size, for large batches on many processes. */
-  learningRateScaling: learningRateScaling.default({ type: 'none' }),
+  learningRateScaling: learningRateScalingSchema.default({ type: 'none' }),
   optimizer: optimizerSchema,
   /** Learning rate of each kind of parameter relative to the schedule's. */
   learningRateMultipliers: z
@@ -165,6 +135,8 @@ export const trainingConfigSchema = z.strictObject({
   lookahead: lookahead.default({ type: 'none' }),
   /** Part of the run in which the biases of whitening layers are trained; then they are frozen, as their weights are from the start. */
   trainWhiteningBias: fraction.default(1),
+  /** Whether their learning rate follows the schedule of the whole run, or one of their own that ends where they are frozen. */
+  whiteningBiasSchedule: z.enum(['run', 'own']).default('run'),
   /** Whether training images are changed at random as `augmentation` says. */
   augment: flag,
   augmentation: augmentationSchema.prefault({}),

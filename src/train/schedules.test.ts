@@ -20,6 +20,13 @@ test('cosine: half a cosine from the peak to the final rate', () => {
   ]);
 });
 
+test('linear: from the peak to the final rate, after a warm-up from nothing', () => {
+  expect(rates({ type: 'linear', warmup: 0, final: 0 }, [0, 1, 50, 99])).toEqual([0.5, 0.495, 0.25, 0.005]);
+  expect(rates({ type: 'linear', warmup: 0.2, final: 0.1 }, [0, 9, 19, 20, 60, 100])).toEqual([
+    0.025, 0.25, 0.5, 0.5, 0.275, 0.05,
+  ]);
+});
+
 test('one-cycle: linear up, then linear down', () => {
   const schedule: Schedule = { type: 'oneCycle', warmup: 0.2, initial: 0.2, final: 0.1 };
   expect(rates(schedule, [0, 9, 19, 20, 60, 100])).toEqual([0.12, 0.3, 0.5, 0.5, 0.275, 0.05]);

@@ -98,6 +98,7 @@ const momentum = { 'optimizer.momentum': 0.9 };
 const nesterov = { ...momentum, 'optimizer.nesterov': true };
 /** With an epsilon that keeps gradients of nothing but rounding from counting as much as others. */
 const adam = { 'optimizer.type': 'adamw', learningRate: 0.01, 'optimizer.epsilon': 1e-4 };
+const muon = { 'optimizer.type': 'muon', learningRate: 0.05 };
 const pruning = { pruning: 'magnitude', 'pruning.sparsity': 0.6, 'pruning.rounds': 3, steps: 9 };
 
 /** Each with what it is for. Together they use every key that decides an update. */
@@ -144,6 +145,16 @@ const cases: readonly (readonly [string, ConfigOverrides])[] = [
       ...{ weightDecay: { rule: 'coupled', value: 0.1 }, lookahead: true, 'lookahead.every': 2 },
     },
   ],
+  ['muon', { ...muon, weightDecay: { rule: 'coupled', value: 0.1 }, learningRateMultipliers: { weight: 2, bias: 3 } }],
+  [
+    'muon with other momenta, more iterations, independent decay, along a line',
+    {
+      ...muon,
+      ...{ 'optimizer.momentum': 0.3, 'optimizer.nesterov': false, 'optimizer.otherMomentum': 0.7, 'optimizer.iterations': 5 },
+      ...{ weightDecay: { rule: 'independent', value: 0.01 }, schedule: { type: 'linear', warmup: 0.3, final: 0.2 } },
+    },
+  ],
+  ['muon with decoupled decay and pruning', { ...muon, ...pruning, weightDecay: { rule: 'decoupled', value: 0.3 } }],
   ['adamw and pruning that starts over', { ...adam, ...pruning }],
   ['adamw and pruning over the whole run', { ...adam, ...pruning, 'pruning.rewind': 'none' }],
   ['pruning of equal parts', { ...pruning, ...momentum, 'pruning.growth': 'geometric', schedule: 'cosine' }],

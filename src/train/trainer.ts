@@ -148,6 +148,15 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     return learningRateAt(config.schedule, peak, step % steps, steps);
   };
 
+  /** Of what is trained for a part of the run: the schedule goes over that part, or over the whole run. */
+  const earlyLearningRate = (): number => {
+    const part = config.trainWhiteningBias * steps;
+    const scheduled = step % steps;
+    if (config.whiteningBiasSchedule === 'run' || scheduled >= part) return learningRate();
+    const peak = scaledLearningRate(learningRateScaling, meanLossRate, scheduled);
+    return learningRateAt(config.schedule, peak, scheduled, part);
+  };
+
   function prune(): void {
     if (pruning.type === 'none') return;
     const weights = prunable.map((entry) => ({
@@ -214,7 +223,8 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       masks?.maskGradients();
       const scheduled = step % steps;
       const averageDecay = movingAverage.type === 'none' ? 0 : averageDecayAt(movingAverage, scheduled);
-      optimizer.step(learningRate(), scheduled, steps);
+      optimizer.step(learningRate(), scheduled, steps, earlyLearningRate());
+      if (optimizer.mixesWeights === true) masks?.clear(arena.values);
       divide(statistics, collective.worldSize);
       followWeights?.(1 - averageDecay);
       step++;

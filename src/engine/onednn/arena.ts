@@ -42,6 +42,8 @@ export function createArena(dnnl: Dnnl, placed: readonly PlacedParameter[], trai
     values: asFloat32(values),
     gradients: asFloat32(gradients),
     allocate: () => asFloat32(allocateAligned(bytes, alignment)),
+    unpack: (entry, from, plain) => conversionOf(entry).unpack(part(entry, from), plain),
+    pack: (entry, plain, into) => conversionOf(entry).pack(plain, part(entry, into)),
     read: (entry, from) => conversionOf(entry).toPlain(part(entry, from)),
     write: (entry, plain, into) => {
       conversionOf(entry).fromPlain(plain, part(entry, into));
@@ -52,6 +54,9 @@ export function createArena(dnnl: Dnnl, placed: readonly PlacedParameter[], trai
 interface LayoutConversion {
   readonly toPlain: (blocked: Float32Array) => Float32Array;
   readonly fromPlain: (plain: Float32Array, blocked: Float32Array) => void;
+  /** As these, between given arrays each time. */
+  readonly unpack: (blocked: Float32Array, plain: Float32Array) => () => void;
+  readonly pack: (plain: Float32Array, blocked: Float32Array) => () => void;
 }
 
 function layoutConversion(dnnl: Dnnl, descriptor: MemoryDescriptor): LayoutConversion {
@@ -63,26 +68,35 @@ function layoutConversion(dnnl: Dnnl, descriptor: MemoryDescriptor): LayoutConve
         requireLength(plain, plainDescriptor);
         blocked.set(plain);
       },
+      unpack: (blocked, plain) => {
+        requireLength(plain, plainDescriptor);
+        return () => {
+          plain.set(blocked);
+        };
+      },
+      pack: (plain, blocked) => {
+        requireLength(plain, plainDescriptor);
+        return () => {
+          blocked.set(plain);
+        };
+      },
     };
   }
   const plainBytes = allocateAligned(plainDescriptor.sizeBytes, alignment);
   const blockedBytes = allocateAligned(descriptor.sizeBytes, alignment);
-  const plainMemory = dnnl.memory(plainDescriptor, plainBytes);
-  const blockedMemory = dnnl.memory(descriptor, blockedBytes);
-  const reorder = (src: MemoryDescriptor, dst: MemoryDescriptor) => {
+  const reorder = (src: MemoryDescriptor, from: Uint8Array, dst: MemoryDescriptor, to: Uint8Array) => {
     const primitive = dnnl.primitive({ kind: 'reorder', src, dst });
     if (primitive === undefined) throw new Error('oneDNN cannot reorder a parameter to plain layout');
-    const [from, to] = src === descriptor ? [blockedMemory, plainMemory] : [plainMemory, blockedMemory];
     return dnnl.execution(
       primitive,
       new Map([
-        ['src', from],
-        ['dst', to],
+        ['src', dnnl.memory(src, from)],
+        ['dst', dnnl.memory(dst, to)],
       ]),
     );
   };
-  const toPlain = reorder(descriptor, plainDescriptor);
-  const fromPlain = reorder(plainDescriptor, descriptor);
+  const toPlain = reorder(descriptor, blockedBytes, plainDescriptor, plainBytes);
+  const fromPlain = reorder(plainDescriptor, plainBytes, descriptor, blockedBytes);
   return {
     toPlain(blocked) {
       asFloat32(blockedBytes).set(blocked);
@@ -96,6 +110,14 @@ function layoutConversion(dnnl: Dnnl, descriptor: MemoryDescriptor): LayoutConve
       fromPlain();
       blocked.set(asFloat32(blockedBytes));
     },
+    unpack(blocked, plain) {
+      requireLength(plain, plainDescriptor);
+      return reorder(descriptor, bytesOf(blocked), plainDescriptor, bytesOf(plain));
+    },
+    pack(plain, blocked) {
+      requireLength(plain, plainDescriptor);
+      return reorder(plainDescriptor, bytesOf(plain), descriptor, bytesOf(blocked));
+    },
   };
 }
 
@@ -103,4 +125,8 @@ function requireLength(plain: Float32Array, descriptor: MemoryDescriptor): void 
   if (plain.length * 4 !== descriptor.sizeBytes) {
     throw new Error(`${String(plain.length)} values for a parameter of shape ${descriptor.dims.join('x')}`);
   }
+}
+
+function bytesOf(array: Float32Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

@@ -187,6 +187,10 @@ function declare(library: NativeLibrary) {
     postOpsBinary: status('dnnl_post_ops_append_binary', ptr, int, ptr),
     primitiveDescriptorDestroy: status('dnnl_primitive_desc_destroy', ptr),
     queryString: status('dnnl_primitive_desc_query', ptr, int, int, '_Out_ str *'),
+    sgemm: status(
+      'dnnl_sgemm',
+      ...['char', 'char', 'int64_t', 'int64_t', 'int64_t', float, ptr, 'int64_t', ptr, 'int64_t', float, ptr, 'int64_t'],
+    ),
     primitiveCreate: status('dnnl_primitive_create', outPtr, ptr),
     primitiveDestroy: status('dnnl_primitive_destroy', ptr),
     primitiveExecute: status('dnnl_primitive_execute', ptr, ptr, int, ptr),
@@ -329,6 +333,12 @@ export function openThrough(calls: VersionCalls, library: NativeLibrary, version
         const status = execute(handle, stream, taken.length, list);
         if (status !== 0) throw new OnednnError('primitive_execute', status);
       };
+    },
+    multiplyMatrices({ a, b, c }, { rows, inner, columns }, transposed, { alpha, beta }) {
+      const letter = (transposes: boolean): number => (transposes ? 'T' : 'N').charCodeAt(0);
+      const [rowOfA, rowOfB] = [transposed.a ? rows : inner, transposed.b ? inner : columns];
+      const letters = [letter(transposed.a), letter(transposed.b)];
+      check('sgemm', native.sgemm(...letters, rows, columns, inner, alpha, a, rowOfA, b, rowOfB, beta, c, columns));
     },
     dispose() {
       primitives.splice(0).forEach((primitive) => {

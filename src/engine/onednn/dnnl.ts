@@ -239,6 +239,13 @@ export interface Dnnl {
   memory(descriptor: MemoryDescriptor, bytes: Uint8Array): Memory;
   /** A function that runs the primitive on its arguments; it throws OnednnError on failure. Everything it needs stays alive with it. */
   execution(primitive: Primitive, args: ReadonlyMap<ArgumentName, Memory>): () => void;
+  /** c = alpha * op(a) op(b) + beta * c, with matrices that lie row by row. */
+  multiplyMatrices(
+    matrices: { readonly a: Float32Array; readonly b: Float32Array; readonly c: Float32Array },
+    shape: { readonly rows: number; readonly inner: number; readonly columns: number },
+    transposed: { readonly a: boolean; readonly b: boolean },
+    factors: { readonly alpha: number; readonly beta: number },
+  ): void;
   /** Frees every primitive and memory made through this object. None of them may be used afterwards. */
   dispose(): void;
 }

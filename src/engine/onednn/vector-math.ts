@@ -1,7 +1,9 @@
 /** Arithmetic on whole arrays with oneDNN's vectorized, multi-threaded binary kernels: what an optimizer step is made of. */
 import type { VectorMath } from '../engine.ts';
 import type { ArgumentName, BinaryAlgorithm, Dnnl, Memory, PostOperation } from './dnnl.ts';
+import { allocateAligned } from './native.ts';
 import { asFloat32 } from './program.ts';
+import { requireMatrices } from '../matrices.ts';
 
 const scalarBytes = 64;
 
@@ -105,5 +107,21 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
         run([scale, epsilon, step / kept, kept]);
       };
     },
+    product: (a, b, c, shape) => {
+      requireMatrices(a, b, c, shape);
+      const { transposeA = false, transposeB = false } = shape;
+      return (alpha, beta) => {
+        dnnl.multiplyMatrices({ a, b, c }, shape, { a: transposeA, b: transposeB }, { alpha, beta });
+      };
+    },
+    scaleToNorm: (x, y) => {
+      const scale = operation('multiply', x, 'factor', y, []);
+      return (norm, epsilon) => {
+        let squares = 0;
+        for (let i = 0; i < x.length; i++) squares += x[i]! * x[i]!;
+        scale([norm / (Math.sqrt(squares) + epsilon)]);
+      };
+    },
+    allocate: (length) => asFloat32(allocateAligned(4 * length, scalarBytes)),
   };
 }

@@ -20,6 +20,12 @@ export function createPlainArena(parameters: readonly ParameterSpec[], options: 
     values: new Float32Array(length),
     gradients: new Float32Array(options.gradients ? length : 0),
     allocate: () => new Float32Array(length),
+    unpack: (entry, from, plain) => () => {
+      plain.set(from.subarray(entry.offset, entry.offset + entry.length));
+    },
+    pack: (entry, plain, into) => () => {
+      into.set(plain, entry.offset);
+    },
     read: (entry, from) => from.slice(entry.offset, entry.offset + entry.length),
     write({ spec, offset, length: expected }, plain, into) {
       if (plain.length !== expected) {

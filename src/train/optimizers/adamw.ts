@@ -46,9 +46,10 @@ export function createAdamw({ plan, rules }: Updated, options: AdamwOptions): Op
   return {
     slots: { firstMoment: first, secondMoment: second },
     decayed: decayedParameters(arena, rules),
-    step(learningRate, taken, steps) {
+    step(learningRate, taken, steps, earlyRate = learningRate) {
       for (const { segment, update } of updates) {
-        if (taken / steps < segment.trainedUntil) update(learningRate * segment.rateMultiplier, taken + 1);
+        const rate = segment.trainedUntil < 1 ? earlyRate : learningRate;
+        if (taken / steps < segment.trainedUntil) update(rate * segment.rateMultiplier, taken + 1);
       }
     },
   };

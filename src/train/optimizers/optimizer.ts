@@ -13,14 +13,17 @@ export interface Optimizer {
   readonly slots: Readonly<Record<string, Float32Array>>;
   /** The parameters whose decay is a term of the loss. */
   readonly decayed: readonly DecayedParameter[];
+  /** Whether the update of a weight depends on other weights, so that pruned ones must be cleared after it. */
+  readonly mixesWeights?: boolean;
   /**
    * Updates the arena's values from its gradients, which it may change.
    *
    * @param learningRate of this step, for the gradient of the mean loss
    * @param taken steps taken since the slots were zero
    * @param steps of the run or, where pruning starts over, of its round: decides which segments are frozen by now
+   * @param earlyRate the learning rate of segments that are trained for a part of the run; default: that of all
    */
-  step(learningRate: number, taken: number, steps: number): void;
+  step(learningRate: number, taken: number, steps: number, earlyRate?: number): void;
 }
 
 /** What an optimizer updates, and by which rules beside its own options. */

@@ -1,10 +1,11 @@
 /** All optimizers. To add one: its file, and a line here. */
 import * as z from 'zod';
 import { adamw } from './adamw.ts';
+import { muon } from './muon.ts';
 import type { Optimizer, OptimizerKind, Updated } from './optimizer.ts';
 import { sgd } from './sgd.ts';
 
-export const optimizers = [sgd, adamw] as const;
+export const optimizers = [sgd, adamw, muon] as const;
 
 type SchemasOf<Kinds extends readonly OptimizerKind<z.ZodObject>[]> = { [I in keyof Kinds]: Kinds[I]['schema'] };
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { ArenaEntry, ParameterArena } from '../../engine/engine.ts';
+import type { ParameterArena } from '../../engine/engine.ts';
+import { createPlainArena } from '../../engine/reference/arena.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { meanLossLearningRate } from './decoupling.ts';
 import { decayedParameters, segmentsOf, type UpdateRules } from './segments.ts';
@@ -35,22 +36,10 @@ function spec(name: string, length: number, change: Partial<ParameterSpec> = {})
 
 /** An arena of the specs one behind the other, everything at `value`, all gradients at `gradient`. */
 function arenaOf(specs: readonly ParameterSpec[], value: number, gradient: number): ParameterArena {
-  let length = 0;
-  const entries: ArenaEntry[] = specs.map((one) => ({
-    spec: one,
-    offset: (length += one.shape[0]!) - one.shape[0]!,
-    length: one.shape[0]!,
-  }));
-  return {
-    entries,
-    length,
-    trainableLength: length,
-    values: new Float32Array(length).fill(value),
-    gradients: new Float32Array(length).fill(gradient),
-    allocate: () => new Float32Array(length),
-    read: (entry, from) => from.slice(entry.offset, entry.offset + entry.length),
-    write: (entry, plain, into) => into.set(plain, entry.offset),
-  };
+  const arena = createPlainArena(specs, { gradients: true });
+  arena.values.fill(value);
+  arena.gradients.fill(gradient);
+  return arena;
 }
 
 /** One weight at 2 with gradient 1, then 0.5, at learning rate 0.1: its value after each step. */

@@ -45,9 +45,10 @@ export function createSgd({ plan, rules }: Updated, options: SgdOptions, entries
   return {
     slots: velocity === undefined ? {} : { momentum: velocity },
     decayed: decayedParameters(arena, rules, entries),
-    step(learningRate, taken, steps) {
+    step(learningRate, taken, steps, earlyRate = learningRate) {
       for (const { segment, update } of updates) {
-        if (taken / steps < segment.trainedUntil) update(learningRate * segment.rateMultiplier);
+        const rate = segment.trainedUntil < 1 ? earlyRate : learningRate;
+        if (taken / steps < segment.trainedUntil) update(rate * segment.rateMultiplier);
       }
     },
   };

@@ -26,10 +26,15 @@ const circumstances = {
   logEvery: 50,
   keepCheckpoints: 3,
   learningRateScaling: { type: 'none' },
+  whiteningBiasSchedule: 'run',
 };
 
 const none = { translate: 0, randomCrop: false, flip: 'none', brightness: 0, contrast: [1, 1], cutout: 0, mixup: 0, cutmix: 0 };
 const alike = { weight: 1, bias: 1, scale: 1, shift: 1 };
+
+function closeTo(value: number): number {
+  return expect.closeTo(value, 9) as number;
+}
 
 test.each<[string, string, Record<string, unknown>]>([
   [
@@ -102,6 +107,36 @@ test.each<[string, string, Record<string, unknown>]>([
       tta: 'mirror+shift',
     },
   ],
+  [
+    'airbench-muon',
+    'air94',
+    {
+      // 8 epochs of 25 batches
+      steps: 200,
+      batchSize: 2000,
+      learningRate: 0.24,
+      schedule: { type: 'linear', warmup: 0, final: 0 },
+      // head_lr = 0.67 for the sum over a batch, and for weights that are sqrt(3 * 256) times as large
+      optimizer: {
+        ...{ type: 'muon', momentum: 0.6, nesterov: true, iterations: 3, otherMomentum: 0.85 },
+        otherLearningRate: closeTo((0.67 * 2000) / 768),
+      },
+      // bias_lr = 0.053, for a bias or shift that is as large as the original's
+      learningRateMultipliers: { ...alike, bias: closeTo((0.053 * 768) / 0.67), shift: closeTo((0.053 * 768) / 0.67) },
+      weightDecay: { rule: 'independent', value: closeTo(0.004) },
+      labelSmoothing: 0.2,
+      movingAverage: { type: 'none' },
+      lookahead: { type: 'none' },
+      trainWhiteningBias: 3 / 8,
+      whiteningBiasSchedule: 'own',
+      augment: true,
+      augmentation: { ...none, flip: 'alternating', translate: 2 },
+      inputSize: 'full',
+      standardization: { type: 'channel', mean: [0.4914, 0.4822, 0.4465], deviation: [0.247, 0.2435, 0.2616] },
+      initializer: { type: 'dirac' },
+      tta: 'mirror+shift',
+    },
+  ],
 ])('%s', (recipe, model, expected) => {
   const { modelSettings, ...config } = resolveConfig({ model, recipe, threads: 1 });
   expect(config).toEqual({ model, recipe, ...circumstances, ...expected });
@@ -112,14 +147,14 @@ test.each<[string, string, Record<string, unknown>]>([
 });
 
 test('recipes by name; the default is 2017; an unknown name says which there are', () => {
-  expect(recipes.map(({ name }) => name)).toEqual(['2017', 'modern', 'airbench']);
+  expect(recipes.map(({ name }) => name)).toEqual(['2017', 'modern', 'airbench', 'airbench-muon']);
   expect(defaultRecipe).toBe('2017');
   for (const recipe of recipes) expect(recipeByName(recipe.name)).toBe(recipe);
   for (const { summary } of recipes) expect(summary).not.toBe('');
   expect(() => recipeByName('moderm')).toThrow(
     expect.objectContaining({
       message: 'there is no recipe "moderm". Did you mean "modern"?',
-      fix: 'The recipes are: 2017, modern, airbench',
+      fix: 'The recipes are: 2017, modern, airbench, airbench-muon',
     }) as Error,
   );
 });
