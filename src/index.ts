@@ -87,6 +87,7 @@ export {
 
 // Training
 export { createClassifier, type Classifier, type DatasetFacts, type ImageShape, type TrainingFacts } from './train/classifier.ts';
+export { loadConfig } from './train/config-file.ts';
 export { changeConfig, resolveConfig } from './train/config.ts';
 export type { ConfigOverrides, TrainingConfig } from './train/config-schema.ts';
 export { resumeConfig } from './train/resume.ts';

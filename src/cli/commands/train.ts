@@ -4,6 +4,7 @@ import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/
 import type { Collective } from '../../cluster/collective.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
+import type { ConfigFile } from '../../train/config-file.ts';
 import type { LoadedModel } from '../../user/model-file.ts';
 import { requireEngineChoice } from '../../engine/registry.ts';
 import type { TrainResult } from '../../train/train-options.ts';
@@ -22,6 +23,7 @@ import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '.
 
 interface Options extends DataOptions, EngineOption, UiOption {
   readonly recipe?: string;
+  readonly config?: string;
   readonly steps?: number;
   readonly epochs?: number;
   readonly batchSize?: number;
@@ -53,7 +55,8 @@ export function addTrainCommand(program: Command): void {
       'name of a model (ablate info lists them), or a file of your own (ablate new model net.ts); may be left out with --resume <run>',
     );
   addDataOptions(command, 'cifar10, synthetic or images:<folder> (default: cifar10)')
-    .option('--recipe <name>', 'how to train: 2017, modern or airbench (default: 2017)')
+    .option('--recipe <name>', 'how to train: 2017, modern, airbench or airbench-muon (default: 2017)')
+    .option('--config <file>', 'YAML with keys of the configuration, or the config.json of a run; other flags are stronger')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
     .option('--epochs <n>', 'passes over the training images, in place of steps', parseNumber)
     .option('--batch-size <n>', 'images in a step, of all processes together', parseNumber)
@@ -101,9 +104,10 @@ async function trainModel(model: string | undefined, options: Options): Promise<
 async function trainTogether(model: string | undefined, options: Options, { collective, libraries }: Processes): Promise<void> {
   const overrides = overridesOf(options);
   // Only process 0 needs to see the folder of the runs.
-  const loaded = await modelToTrain(model, options);
+  const file = await configFileOf(options);
+  const loaded = await modelToTrain(model, options, file);
   const resume = collective.rank === 0 ? await runToResume(loaded?.definition.name ?? model, options) : undefined;
-  const asked = await sharedConfig(collective, loaded, options, resume, overrides);
+  const asked = await sharedConfig(collective, loaded, options, resume, { file, overrides });
   if (await isFinished(collective, resume, asked)) {
     if (resume !== undefined) await printFinished(resume, asked, options);
     return;
@@ -154,16 +158,43 @@ async function trainTogether(model: string | undefined, options: Options, { coll
 }
 
 /** Undefined for a run that is continued by its own name: it has its network. */
-async function modelToTrain(model: string | undefined, { resume }: Options): Promise<LoadedModel | undefined> {
+async function modelToTrain(
+  argument: string | undefined,
+  { resume }: Options,
+  file: ConfigFile | undefined,
+): Promise<LoadedModel | undefined> {
   const { isCodeFile } = await import('../../user/load-file.ts');
-  if (resume !== undefined && (model === undefined || !isCodeFile(model))) return undefined;
+  if (resume !== undefined && (argument === undefined || !isCodeFile(argument))) return undefined;
+  const { modelOfFile } = await import('../../train/config-file.ts');
+  const model = argument ?? (file && modelOfFile(file, isCodeFile));
   if (model === undefined) {
     throw new ConfigurationError('the model to train is missing', {
       fix: 'ablate train <model>; ablate info lists them. ablate new model net.ts begins one of your own',
     });
   }
   const { loadModel } = await import('../../user/model-file.ts');
-  return await loadModel(model, { saysWhenSlow: true });
+  try {
+    return await loadModel(model, { saysWhenSlow: true });
+  } catch (error) {
+    throw argument === undefined && file !== undefined ? file.explain(error, {}) : error;
+  }
+}
+
+async function configFileOf({ config, resume }: Options): Promise<ConfigFile | undefined> {
+  if (config === undefined) return undefined;
+  if (resume !== undefined) {
+    throw new ConfigurationError('--config starts a new run, --resume continues one: they do not go together', {
+      fix: 'change keys of a run that is continued by their flags, or with --set',
+    });
+  }
+  const { readConfigFile } = await import('../../train/config-file.ts');
+  return readConfigFile(config);
+}
+
+/** What the command line asks for. */
+interface Asked {
+  readonly file: ConfigFile | undefined;
+  readonly overrides: ConfigOverrides;
 }
 
 /** The configuration of process 0, after a check that all were asked for the same; each process has its own number of threads. */
@@ -172,7 +203,7 @@ async function sharedConfig(
   loaded: LoadedModel | undefined,
   options: Options,
   resume: Run | undefined,
-  overrides: ConfigOverrides,
+  { file, overrides }: Asked,
 ): Promise<TrainingConfig> {
   const { checkConfig } = await import('../../train/config.ts');
   const { requireThreads } = await import('../../util/limits.ts');
@@ -184,10 +215,12 @@ async function sharedConfig(
     options.resume,
     options.runsDir,
     options.engine,
+    file?.keys,
     asked,
   ]);
   requireAgreement(collective, 'their options', given, 'Start all of them with the same command line');
-  const resolved = collective.rank === 0 ? await configOf(loaded, resume, asked, options.runsDir) : undefined;
+  const resolved =
+    collective.rank === 0 ? await configOf(loaded, resume, { file, overrides: asked }, options.runsDir) : undefined;
   const config = JSON.parse(fromFirst(collective, () => JSON.stringify(resolved))) as TrainingConfig;
   if (threads !== undefined) {
     const changed = checkConfig({ ...config, threads });
@@ -242,7 +275,7 @@ async function runToResume(model: string | undefined, options: Options): Promise
 async function configOf(
   loaded: LoadedModel | undefined,
   resume: Run | undefined,
-  overrides: ConfigOverrides,
+  { file, overrides }: Asked,
   runsFolder: string,
 ): Promise<TrainingConfig> {
   if (resume !== undefined) {
@@ -251,7 +284,9 @@ async function configOf(
   }
   const { definition } = loaded!;
   const { resolveConfig } = await import('../../train/config.ts');
-  const config = resolveConfig({ ...overrides, model: definition });
+  const { resolveFile } = await import('../../train/config-file.ts');
+  const config =
+    file === undefined ? resolveConfig({ ...overrides, model: definition }) : resolveFile(file, [overrides], definition);
   const { fixedReference } = await import('../../train/saved-model.ts');
   const fixed = (reference: string) => fixedReference(reference, runsFolder);
   return { ...config, init: fixed(config.init), teacher: fixed(config.teacher) };
