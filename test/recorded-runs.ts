@@ -50,7 +50,8 @@ export function recordRun(root: string, options: RecordedRun): string {
   const { model = 'tuto', number, overrides = {}, share = 1 } = options;
   const resolved = resolveConfig({ model, steps: 1000, threads: 1 }, overrides);
   const classifier = createClassifier(resolved, { shape: [3, 32, 32], classes: options.classes ?? cifar10Classes });
-  const config = { ...resolved, networkChecksum: networkChecksum(classifier.network) };
+  const { inputSize } = classifier.preprocessing;
+  const config = { ...resolved, inputSize, networkChecksum: networkChecksum(classifier.network) };
   const path = join(root, model, String(number));
   mkdirSync(join(path, 'checkpoints'), { recursive: true });
   const write = (name: string, value: unknown) => {

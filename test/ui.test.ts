@@ -61,7 +61,14 @@ function recordFolder(root: string): void {
   );
   const text = readFileSync(new URL('../studies/quick-start.yaml', import.meta.url), 'utf8');
   mkdirSync(join(root, '.studies', 'quick-start'), { recursive: true });
-  const dataset = { name: 'cifar10', fingerprint: 'x', synthetic: false, classes: cifar10Classes, shape: [3, 32, 32], train: { count: 50_000 } };
+  const dataset = {
+    name: 'cifar10',
+    fingerprint: 'x',
+    synthetic: false,
+    classes: cifar10Classes,
+    shape: [3, 32, 32],
+    train: { count: 50_000 },
+  };
   writeFileSync(
     join(root, '.studies', 'quick-start', 'study.json'),
     JSON.stringify({

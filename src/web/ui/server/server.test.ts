@@ -500,7 +500,14 @@ test('effects over the seeds that have finished, and how long the rest takes', a
       return { variant, seed, run: `tuto/${number}`, state: isOver ? 'finished' : number === 8 ? 'running' : 'waiting' };
     }),
   );
-  const dataset = { name: 'cifar10', fingerprint: 'x', synthetic: false, classes: cifar10Classes, shape: [3, 32, 32], train: { count: 50_000 } };
+  const dataset = {
+    name: 'cifar10',
+    fingerprint: 'x',
+    synthetic: false,
+    classes: cifar10Classes,
+    shape: [3, 32, 32],
+    train: { count: 50_000 },
+  };
   const folder = join(runs, '.studies', 'quick-start');
   mkdirSync(folder, { recursive: true });
   const state = { format: 'ablate-study-1', name: 'quick-start', file: { path: 'studies/quick-start.yaml', text }, dataset };
