@@ -363,6 +363,12 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       const layers = await page.locator('.layers tbody tr').count();
       expect(await page.locator('.graph .layer').count()).toBe(layers + 1);
       expect(await page.locator('.layers tfoot').textContent()).toContain('147,540');
+      await page.getByRole('button', { name: 'Time each layer' }).click();
+      await page.getByText('A training step of 64 images').waitFor({ timeout: 60_000 });
+      const times = await page.locator('.layers tbody td:last-child').allTextContents();
+      const [conv] = times.map(Number);
+      expect(conv).toBeGreaterThan(0);
+      expect(Number(await page.locator('.layers tfoot td:last-child').textContent())).toBeGreaterThan(conv!);
       await page.getByRole('link', { name: 'Filters' }).click();
       const pictures = page.getByRole('img', { name: /filters of conv1 after/ });
       await expect.poll(() => pictures.count()).toBe(2);

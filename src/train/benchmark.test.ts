@@ -4,7 +4,8 @@ import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { benchmarkTraining, type TrainingBenchmarkOptions } from './benchmark.ts';
+import { benchmarkTraining, timeLayers, type TrainingBenchmarkOptions } from './benchmark.ts';
+import { createClassifier } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 
@@ -120,6 +121,26 @@ test('times of steps without those that warm up, rates, and where the time goes'
   expect(result.memoryBytes).toBeGreaterThan(4 * 2 * (56 + 57 + 65 + 24)); // Values and gradients of four layers.
   expect(result.residentBytes).toBeGreaterThan(1e7);
   expect(seen).toEqual([{ batchSize: 4, precision: 'f32' }, 'disposed of']);
+});
+
+test('what a step computes for each layer, in either direction', () => {
+  clock = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => clock);
+  const seen: unknown[] = [];
+  const { network } = createClassifier(resolveConfig(tiny), dataset);
+  const times = timeLayers({ engine: clocked(seen), network, batchSize: 2, repetitions: 3 });
+  expect(times.map(({ layer }) => layer)).toEqual(network.layers.map(({ name }) => name));
+  expect(times.filter(({ forwardMs: forward, backwardMs }) => forward + backwardMs > 0)).toEqual([
+    { layer: 'conv1', forwardMs: 2, backwardMs: 0 },
+    { layer: 'pool1', forwardMs: 1, backwardMs: 0 },
+    { layer: 'conv2', forwardMs: 6, backwardMs: 0 },
+    { layer: 'dense1', forwardMs: 0.75, backwardMs: 0 },
+    { layer: 'logits', forwardMs: 0, backwardMs: 12 },
+  ]);
+  expect(seen).toEqual([{ batchSize: 2 }, 'disposed of']);
+  expect(() => timeLayers({ engine: referenceEngine, network, batchSize: 2, repetitions: 1 })).toThrow(
+    'engine (=reference) has no operations that can be timed one by one',
+  );
 });
 
 test('the loss and the updates take the time that they take', async () => {

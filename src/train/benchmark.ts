@@ -7,8 +7,10 @@ import type { Engine, TrainingPlan } from '../engine/engine.ts';
 import type { ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import type { Network } from '../nn/network.ts';
+import { initialValues } from '../nn/parameter.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { percentile } from '../util/percentile.ts';
+import { uniform } from '../util/random.ts';
 import { createClassifier, trainingPreprocessing, type Classifier } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
@@ -80,11 +82,11 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
   const preprocessing = trainingPreprocessing(classifier, config);
   const { batchSize, precision, seed } = config;
   const plan = engine.compileTraining(network, { batchSize, precision });
-  if (!isProfiled(plan)) {
+  try {
+    requireProfiled(plan, engine);
+  } catch (error) {
     plan.dispose();
-    throw new ConfigurationError(`engine (=${engine.name}) has no operations that can be timed one by one`, {
-      fix: 'use --engine onednn',
-    });
+    throw error;
   }
   initializeParameters(plan.parameters, seed, config.initializer);
   const trainer = createTrainer(plan, config, singleProcess);
@@ -131,6 +133,72 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
   }
 }
 
+export interface LayerTime {
+  readonly layer: string;
+  /** Median milliseconds of all that a step runs for it, in either direction; 0 for one that is computed as a part of its neighbour. */
+  readonly forwardMs: number;
+  readonly backwardMs: number;
+}
+
+export interface LayerTimesOptions {
+  /** One whose operations can be timed one by one: oneDNN's. */
+  readonly engine: Engine;
+  readonly network: Network;
+  readonly batchSize: number;
+  /** Runs of each operation, of which the median is reported. */
+  readonly repetitions: number;
+}
+
+/**
+ * Times what a training step computes for each layer, on noise: without batches, loss and updates.
+ *
+ * @throws ConfigurationError if the engine's operations cannot be timed
+ */
+export function timeLayers({ engine, network, batchSize, repetitions }: LayerTimesOptions): LayerTime[] {
+  const plan = engine.compileTraining(network, { batchSize });
+  try {
+    requireProfiled(plan, engine);
+    const seed = 1;
+    for (let i = 0; i < plan.input.length; i++) plan.input[i] = uniform(seed, i) - 0.5;
+    for (const entry of plan.parameters.entries) {
+      plan.parameters.write(entry, initialValues(entry.spec, seed), plan.parameters.values);
+    }
+    const { forwardOperations, backwardOperations } = plan;
+    const ofLayers = (operations: readonly Operation[]) => {
+      const ms = new Map<string, number>();
+      for (const { layer, times } of timesInPlace(operations, repetitions, seed)) {
+        ms.set(layer, (ms.get(layer) ?? 0) + percentile(times, 0.5));
+      }
+      return ms;
+    };
+    // The backward pass works on what the forward pass has left.
+    const [forward, backward] = [ofLayers(forwardOperations), ofLayers(backwardOperations)];
+    return network.layers.map(({ name }) => ({
+      layer: name,
+      forwardMs: forward.get(name) ?? 0,
+      backwardMs: backward.get(name) ?? 0,
+    }));
+  } finally {
+    plan.dispose();
+  }
+}
+
+/** Every operation, each time in its place among the others. */
+function timesInPlace(operations: readonly Operation[], repetitions: number, seed: number) {
+  const times = operations.map((): number[] => []);
+  for (let i = 0; i < repetitions; i++) {
+    operations.forEach((operation, k) => times[k]!.push(...repeat(1, () => operation.run({ seed, step: 0 }))));
+  }
+  return operations.map(({ layer }, k) => ({ layer, times: times[k]! }));
+}
+
+function requireProfiled(plan: TrainingPlan, engine: Engine): asserts plan is TrainingPlan & ProfiledPlan {
+  if (isProfiled(plan)) return;
+  throw new ConfigurationError(`engine (=${engine.name}) has no operations that can be timed one by one`, {
+    fix: 'use --engine onednn',
+  });
+}
+
 function isProfiled(plan: TrainingPlan): plan is TrainingPlan & ProfiledPlan {
   return 'forwardOperations' in plan;
 }
@@ -139,11 +207,10 @@ function isProfiled(plan: TrainingPlan): plan is TrainingPlan & ProfiledPlan {
 function timeOperations(network: Network, plan: ProfiledPlan, repetitions: number, seed: number): OperationTime[] {
   const operations = [...plan.forwardOperations, ...plan.backwardOperations];
   const kinds = new Map(network.layers.map((layer) => [layer.name, layer.kind]));
-  const times = operations.map((): number[] => []);
+  const times = timesInPlace(operations, repetitions, seed).map((each) => each.times);
   const run = (operation: Operation): void => {
     operation.run({ seed, step: 0 });
   };
-  for (let i = 0; i < repetitions; i++) operations.forEach((operation, k) => times[k]!.push(...repeat(1, () => run(operation))));
   const each = operations.map((operation, k): OperationTime => {
     const { layer, pass, implementation } = operation;
     const kind = kinds.get(layer);

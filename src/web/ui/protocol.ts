@@ -301,3 +301,17 @@ export interface ShownMaps {
   /** In base64. */
   readonly png: string;
 }
+
+/** How long each layer takes in a training step, measured when it was asked for. */
+export interface ShownLayerTimes {
+  readonly batchSize: number;
+  readonly threads: number;
+  readonly processor: string;
+  readonly layers: readonly ShownLayerTime[];
+}
+
+export interface ShownLayerTime {
+  readonly layer: string;
+  readonly forwardMs: number;
+  readonly backwardMs: number;
+}

@@ -10,9 +10,12 @@ import { mapsOf } from '../../../report/pictures/activation-sheet.ts';
 import { imageRaster, stacked } from '../../../report/pictures/rasters.ts';
 import { encodePng } from '../../../runs/png.ts';
 import { activationsOf } from '../../../train/activations.ts';
+import type { Run } from '../../../runs/run-folder.ts';
+import { recordedClassifier } from '../../../train/classifier.ts';
 import { readSavedModel } from '../../../train/saved-model.ts';
+import { cpuInfo } from '../../../util/cpu.ts';
 import { AblateError, DataError } from '../../../util/errors.ts';
-import type { ShownActivations } from '../protocol.ts';
+import type { ShownActivations, ShownLayerTimes } from '../protocol.ts';
 
 /** An image of a data set, and what is asked of it. */
 export interface PictureTask {
@@ -28,8 +31,14 @@ export interface PictureTask {
   readonly checkpoint?: string;
 }
 
+/** A run whose layers are to be timed. */
+export interface LayerTimesTask {
+  readonly run: Run;
+  readonly batchSize: number;
+}
+
 export type PictureAnswer =
-  { readonly result: string | ShownActivations } | { readonly problem: string; readonly isDefect: boolean };
+  { readonly result: string | ShownActivations | ShownLayerTimes } | { readonly problem: string; readonly isDefect: boolean };
 
 const niceness = 10;
 
@@ -69,13 +78,29 @@ async function work(task: PictureTask): Promise<string | ShownActivations> {
   };
 }
 
+/** Threads and images of a step whose layers are timed: what a page asks for must not take the machine from a training. */
+const timedThreads = 1;
+const mostTimedImages = 64;
+const repetitions = 7;
+
+async function timesOf({ run, batchSize: asked }: LayerTimesTask): Promise<ShownLayerTimes> {
+  const { openEngine } = await import('../../../engine/registry.ts');
+  const { timeLayers } = await import('../../../train/benchmark.ts');
+  const network = recordedClassifier(run)?.network;
+  if (network === undefined) throw new DataError('the network of this run is not known');
+  const batchSize = Math.min(asked, mostTimedImages);
+  const engine = await openEngine({ threads: timedThreads });
+  const layers = timeLayers({ engine, network, batchSize, repetitions });
+  return { batchSize, threads: timedThreads, processor: cpuInfo().model, layers };
+}
+
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
 }
 
-async function answer(task: PictureTask): Promise<PictureAnswer> {
+async function answer(task: PictureTask | LayerTimesTask): Promise<PictureAnswer> {
   try {
-    return { result: await work(task) };
+    return { result: await ('run' in task ? timesOf(task) : work(task)) };
   } catch (error) {
     if (error instanceof AblateError) return { problem: error.message, isDefect: false };
     return { problem: error instanceof Error ? (error.stack ?? error.message) : String(error), isDefect: true };
@@ -84,6 +109,6 @@ async function answer(task: PictureTask): Promise<PictureAnswer> {
 
 setPriority(niceness);
 process.on('disconnect', () => process.exit());
-process.on('message', (task: PictureTask) => {
+process.on('message', (task: PictureTask | LayerTimesTask) => {
   void answer(task).then((said) => process.send?.(said));
 });

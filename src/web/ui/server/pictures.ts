@@ -7,8 +7,8 @@ import type { TrainingConfig } from '../../../train/config-schema.ts';
 import { readPredictions, worstFirst, type PredictionFilter, type RecordedPredictions } from '../../../train/predictions.ts';
 import { DataError } from '../../../util/errors.ts';
 import { startProcess } from '../../../util/start-process.ts';
-import type { ShownActivations, ShownPredictions } from '../protocol.ts';
-import type { PictureAnswer, PictureTask } from './picture-process.ts';
+import type { ShownActivations, ShownLayerTimes, ShownPredictions } from '../protocol.ts';
+import type { LayerTimesTask, PictureAnswer, PictureTask } from './picture-process.ts';
 
 export interface Pictures {
   /** Undefined for a run that kept no predictions. */
@@ -17,6 +17,8 @@ export interface Pictures {
   picture(run: Run, config: TrainingConfig, image: number): Promise<Uint8Array>;
   /** By its newest checkpoint. @throws DataError if they cannot be had */
   activations(run: Run, config: TrainingConfig, image: number): Promise<ShownActivations>;
+  /** How long the layers of a run's network take. @throws DataError if they cannot be timed */
+  layerTimes(run: Run, batchSize: number): Promise<ShownLayerTimes>;
   close(): Promise<void>;
 }
 
@@ -44,13 +46,13 @@ export function createPictures(dataDir: string | undefined): Pictures {
     await once(ended, 'exit');
   }
 
-  function ask<T extends string | ShownActivations>(task: PictureTask): Promise<T> {
+  function ask<T extends string | ShownActivations | ShownLayerTimes>(task: PictureTask | LayerTimesTask): Promise<T> {
     const answer = tasks.then(() => answerTo<T>(task));
     tasks = answer.catch(() => undefined);
     return answer;
   }
 
-  function answerTo<T>(task: PictureTask): Promise<T> {
+  function answerTo<T>(task: PictureTask | LayerTimesTask): Promise<T> {
     clearTimeout(timer);
     timer = setTimeout(() => void giveUp(), idleMs);
     timer.unref();
@@ -111,6 +113,8 @@ export function createPictures(dataDir: string | undefined): Pictures {
       if (checkpoint === undefined) throw new DataError('there is no checkpoint yet');
       return await ask<ShownActivations>({ ...taskOf(run, config, image), checkpoint: checkpoint.path });
     },
+
+    layerTimes: (run, batchSize) => ask<ShownLayerTimes>({ run, batchSize }),
 
     close: giveUp,
   };

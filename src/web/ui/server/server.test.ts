@@ -142,6 +142,28 @@ test('whatever lies in the folder, the other runs are shown, and what cannot be 
   });
 });
 
+test('a clock that jumps changes neither the order of the curves nor what is left to do', async () => {
+  const status = { status: 'running', ...thisProcess() };
+  const path = recordRun(runs, { number: 1, share: 0.5, status, overrides: { evalEvery: 0 } });
+  const record = (step: number, time: string) =>
+    `${JSON.stringify({ step, time, 'train/loss': 1, 'train/imagesPerSecond': 1280 })}\n`;
+  const clocks = ['1970-01-01T00:00:00.000Z', '2026-01-31T12:00:50.000Z', 'no time', '2031-01-01T00:00:00.000Z'];
+  writeFileSync(join(path, 'metrics.jsonl'), clocks.map((time, i) => record(100 * (i + 1), time)).join(''));
+  writeFileSync(
+    join(path, 'status.json'),
+    JSON.stringify({ ...status, step: 400, steps: 1000, updatedAt: '2099-01-01T00:00:00.000Z' }),
+  );
+  await withServer(async (server) => {
+    const [row] = (await stateOf(server)).runs;
+    // 600 steps of 0.1 s: by the speed of the steps.
+    expect(row).toMatchObject({ state: 'running', step: 400, secondsLeft: expect.closeTo(60, 6) as number });
+    const { points } = await curvesOf(server, everything(['tuto/1'], ['train/loss']));
+    const rows = points.get('tuto/1 train/loss')!;
+    expect(rows.map(([step]) => step)).toEqual([100, 200, 300, 400]);
+    rows.forEach(([, seconds], i) => expect(seconds).toBeCloseTo(10 * (i + 1), 4));
+  });
+});
+
 describe('curves', () => {
   test('all records of the metrics asked for, with the seconds of training', async () => {
     recordRun(runs, { number: 1, records: 4, evaluations: 2 });

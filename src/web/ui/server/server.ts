@@ -171,6 +171,19 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
     ofImage(context, async (run, config, image) => context.json(await pictures.activations(run, config, image))),
   );
 
+  app.get('/api/layer-times', async (context) => {
+    const { id = '' } = context.req.query();
+    const run = index.run(id);
+    const batchSize = index.rows.get(id)?.choices?.batchSize;
+    if (run === undefined || batchSize === undefined) return context.notFound();
+    try {
+      return context.json(await pictures.layerTimes(run, batchSize));
+    } catch (error) {
+      if (error instanceof AblateError) return context.text(error.message, 404);
+      throw error;
+    }
+  });
+
   /** Answers about an image of the data set of a run. */
   async function ofImage(
     context: Context,

@@ -1,13 +1,23 @@
 /** A network as a graph, and the same as a table. */
 import { useMemo, useState } from 'preact/hooks';
 import { formatCount } from '../../../../util/format.ts';
-import type { ShownNetwork } from '../../protocol.ts';
+import type { ShownLayerTimes, ShownNetwork } from '../../protocol.ts';
+import { useFetched } from '../state/fetched.ts';
 import { box, layOut } from './network-layout.ts';
 
 const inputName = 'input';
 
-export function NetworkGraph({ network }: { readonly network: ShownNetwork }) {
+export function NetworkGraph({ id, network }: { readonly id: string; readonly network: ShownNetwork }) {
   const { layers, inputShape } = network;
+  const [isTimed, setTimed] = useState(false);
+  const { data: times, problem } = useFetched<ShownLayerTimes>(
+    isTimed ? `api/layer-times?id=${encodeURIComponent(id)}` : undefined,
+  );
+  const timeOf = useMemo(
+    () => new Map(times?.layers.map(({ layer, forwardMs, backwardMs }) => [layer, forwardMs + backwardMs])),
+    [times],
+  );
+  const allMs = [...timeOf.values()].reduce((sum, ms) => sum + ms, 0);
   const layout = useMemo(() => layOut(layers, inputName), [network]);
   const [selected, setSelected] = useState<string>();
   const share = (value: number, total: number) => (total === 0 ? 0 : value / total);
@@ -73,6 +83,23 @@ export function NetworkGraph({ network }: { readonly network: ShownNetwork }) {
         </svg>
       </div>
       <div class="card scroll" tabIndex={0} role="region" aria-label="The layers as a table">
+        <p class="timing quiet" role="status">
+          {!isTimed && (
+            <button
+              type="button"
+              class="button"
+              onClick={() => {
+                setTimed(true);
+              }}
+            >
+              Time each layer
+            </button>
+          )}
+          {isTimed && times === undefined && problem === undefined && 'Timing a step on this machine…'}
+          {times !== undefined &&
+            `A training step of ${times.batchSize} images, forward and backward, with ${times.threads} thread of this ${times.processor}. A layer without a time is computed with its neighbour.`}
+          {problem}
+        </p>
         <table class="layers">
           <thead>
             <tr>
@@ -85,6 +112,11 @@ export function NetworkGraph({ network }: { readonly network: ShownNetwork }) {
               <th scope="col" class="number">
                 operations
               </th>
+              {times !== undefined && (
+                <th scope="col" class="number">
+                  ms
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>
@@ -115,6 +147,18 @@ export function NetworkGraph({ network }: { readonly network: ShownNetwork }) {
                     </>
                   )}
                 </td>
+                {times !== undefined && (
+                  <td class="number">
+                    {(timeOf.get(name) ?? 0) > 0 && (
+                      <>
+                        {timeOf.get(name)!.toFixed(2)}
+                        <span class="bar">
+                          <span style={{ width: `${100 * share(timeOf.get(name)!, allMs)}%` }} />
+                        </span>
+                      </>
+                    )}
+                  </td>
+                )}
               </tr>
             ))}
           </tbody>
@@ -125,6 +169,7 @@ export function NetworkGraph({ network }: { readonly network: ShownNetwork }) {
               <td />
               <td class="number">{formatCount(network.parameters)}</td>
               <td class="number">{formatCount(network.operations)}</td>
+              {times !== undefined && <td class="number">{allMs.toFixed(2)}</td>}
             </tr>
           </tfoot>
         </table>

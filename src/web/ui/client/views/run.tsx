@@ -133,7 +133,7 @@ function TabContent({ tab, details, row, place }: TabProps) {
         </Empty>
       ) : (
         <section aria-label="Network">
-          <NetworkGraph network={details.network} />
+          <NetworkGraph id={details.id} network={details.network} />
         </section>
       );
     case 'record':
