@@ -8,14 +8,14 @@ const mayImport = {
   util: [],
   nn: ['util'],
   models: ['util', 'nn'],
-  user: ['util', 'nn', 'models'],
+  user: ['util', 'nn', 'models', 'data'],
   engine: ['util', 'nn'],
   data: ['util'],
   cluster: ['util'],
   runs: ['util'],
-  train: ['util', 'nn', 'models', 'engine', 'data', 'cluster', 'runs'],
+  train: ['util', 'nn', 'models', 'user', 'engine', 'data', 'cluster', 'runs'],
 };
-const base = [...mayImport.train, 'train', 'user'];
+const base = [...mayImport.train, 'train'];
 mayImport.deploy = base;
 mayImport.study = [...base, 'deploy'];
 mayImport.compress = [...base, 'deploy', 'study'];

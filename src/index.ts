@@ -58,6 +58,14 @@ export { recordOfModelFile } from './user/recorded-file.ts';
 export type { WindowOptions } from './nn/checks.ts';
 
 // Images
+export {
+  defineAugmentation,
+  type AugmentationDefinition,
+  type AugmentationResult,
+  type AugmentationSource,
+} from './user/augmentation.ts';
+export { loadAugmentation, type LoadedAugmentation } from './user/augmentation-file.ts';
+export type { AugmentationImage, AugmentationRandom } from './data/own-augmentation.ts';
 export type { DataProgress, Dataset, ImageSet, OnDataProgress, SplitName } from './data/dataset.ts';
 export { loadDataset, type LoadOptions } from './data/registry.ts';
 export { generateSynthetic, type SyntheticOptions } from './data/synthetic.ts';

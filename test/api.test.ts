@@ -44,6 +44,7 @@ const outcomes: Readonly<Record<string, (stdout: string) => void>> = {
     expect(stdout).toMatch(/^interrupted\nfinished 2\n$/);
     expect(existsSync(join(folder, 'runs/net/1/status.json'))).toBe(true);
   },
+  'Augmentation of your own': (stdout) => expect(stdout).toBe('{ strength: 16 }\n'),
   Evaluate: (stdout) => expect(stdout).toMatch(/^(0|0?\.\d|1)\S* (dark|bright) /),
   'Prune and quantize': (stdout) => {
     for (const file of ['half.safetensors', 'half.onnx', 'half.int8.onnx', 'small.onnx']) {

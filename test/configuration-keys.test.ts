@@ -3,7 +3,7 @@
  * neither, for a reason that is stated here. The identity of the experiment changes exactly when a result may. The list of keys comes from
  * the schema: a new one without an entry fails.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -46,6 +46,21 @@ const base: ConfigOverrides = {
 };
 
 const { steps: _, ...baseWithoutSteps } = base;
+
+const ownFile = join(runsFolder, 'brighter.ts');
+writeFileSync(
+  ownFile,
+  `import { defineAugmentation, number } from 'ablate';
+export default defineAugmentation({
+  name: 'brighter',
+  settings: { by: number(30, 'most that is added to a half of the image') },
+  apply({ pixels }, random, { by }) {
+    const added = random.uniform(0, by);
+    for (let i = 0; i < pixels.length / 2; i++) pixels[i]! += added;
+  },
+});
+`,
+);
 
 interface Change {
   /** Default: `base`. */
@@ -174,6 +189,13 @@ const changes: Readonly<Record<string, Change>> = {
   'augmentation.cutout': { to: { 'augmentation.cutout': 3 } },
   'augmentation.mixup': { to: { 'augmentation.mixup': 1 } },
   'augmentation.cutmix': { to: { 'augmentation.cutmix': 1 } },
+  augmentWith: { to: { augmentWith: ownFile } },
+  augmentWithSettings: { given: { augmentWith: ownFile }, to: { 'augmentWith.by': 60 } },
+  augmentationChecksum: {
+    to: { augmentationChecksum: 'ab' },
+    changes: 'network',
+    because: 'it is written when a training starts, and stands for the code that changes the images',
+  },
   inputSize: { to: { inputSize: 8 } },
   'standardization=image': { given: { standardization: constants }, to: { standardization: 'image' } },
   'standardization=channel': { to: { standardization: constants } },

@@ -3,6 +3,7 @@ import { sidesOf } from '../util/image-size.ts';
 import { permutation, streamKey } from '../util/random.ts';
 import type { Slot } from './batch-ring.ts';
 import type { ImageSet } from './dataset.ts';
+import type { ApplyAugmentation } from './own-augmentation.ts';
 import type { Augmentation, Preprocessing } from './preprocessing.ts';
 import { drawMix, isMixed, writeMixed } from './mixing.ts';
 import { augmentationKeys, createTransform, type AugmentationKeys, type EvaluationView } from './transform.ts';
@@ -27,6 +28,8 @@ export interface FillSettings {
   readonly preprocessing: Preprocessing;
   readonly batchSize: number;
   readonly task: TrainingTask | EvaluationTask;
+  /** What the user's own augmentation does to training images. */
+  readonly own?: ApplyAugmentation | undefined;
 }
 
 /** A function that writes batch `n` (0, 1, 2 ...) into a slot. */
@@ -63,8 +66,8 @@ function trainingFill(settings: FillSettings, task: TrainingTask): (n: number, s
 /** Writes an example of the stream as a row of inputs, and returns its label. */
 type WriteExample = (example: number, inputs: Float32Array, row: number) => number;
 
-function exampleWriter({ images, shape, preprocessing }: FillSettings, task: TrainingTask): WriteExample {
-  const transform = createTransform(shape, preprocessing);
+function exampleWriter({ images, shape, preprocessing, own }: FillSettings, task: TrainingTask): WriteExample {
+  const transform = createTransform(shape, preprocessing, own);
   const beginEpoch = (epoch: number): { order: Uint32Array; keys: AugmentationKeys } => ({
     order: permutation(streamKey(task.seed, 'shuffle', epoch), images.count),
     keys: augmentationKeys(task.seed, epoch),

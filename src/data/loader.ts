@@ -5,12 +5,13 @@
 import { ConfigurationError, messageOf } from '../util/errors.ts';
 import { sidesOf } from '../util/image-size.ts';
 import { startWorker } from '../util/start-worker.ts';
-import { createRing, ringConsumer, slotViews } from './batch-ring.ts';
+import { createRing, ringConsumer, slotViews, type BatchRing, type Slot } from './batch-ring.ts';
 import type { Batch, BatchLoader } from './batch.ts';
 import type { ImageSet } from './dataset.ts';
-import { batchesPerPass, evaluationCount, type FillSettings } from './fill.ts';
+import { batchesPerPass, createFill, evaluationCount, type FillSettings } from './fill.ts';
 import type { WorkerSettings } from './loader-worker.ts';
 import { isMixed } from './mixing.ts';
+import { errorOf, type ApplyAugmentation, type AugmentationCode, type AugmentationFailure } from './own-augmentation.ts';
 import { checkPreprocessing, type Preprocessing } from './preprocessing.ts';
 import { plainView, type EvaluationView } from './transform.ts';
 
@@ -34,7 +35,16 @@ export interface TrainingLoaderOptions extends LoaderOptions {
   /** This process among `worldSize` that train together, each with its own part of every step's global batch. */
   readonly rank?: number;
   readonly worldSize?: number;
+  readonly augmentation?: LoaderAugmentation | undefined;
 }
+
+/** The user's own augmentation: code that the workers run, or a function, which only the thread that takes the batches can call: it prepares them itself. */
+export type LoaderAugmentation =
+  | (AugmentationCode & {
+      /** Makes an error of the code one for the user. */
+      explain(error: unknown): Error;
+    })
+  | { readonly apply: ApplyAugmentation };
 
 export interface EvaluationLoaderOptions extends LoaderOptions {
   /** How the images are seen; default the plain centre crop. */
@@ -53,7 +63,12 @@ export function createTrainingLoader(options: TrainingLoaderOptions): BatchLoade
   requireInteger('firstStep', firstStep, 0);
   requireInteger('worldSize', worldSize, 1);
   requireInteger('rank', rank, 0, worldSize - 1);
-  const ring = startWorkers(options, { type: 'training', seed, firstStep, rank, worldSize });
+  const task = { type: 'training', seed, firstStep, rank, worldSize } as const;
+  const { augmentation } = options;
+  const ring =
+    augmentation !== undefined && 'apply' in augmentation
+      ? ringWithoutWorkers(options, task, augmentation.apply)
+      : startWorkers(options, task, augmentation);
   let nextBatch = 0;
   return {
     next: async () => ({ ...(await ring.take(nextBatch++)), count: options.batchSize }),
@@ -98,10 +113,27 @@ interface RunningRing {
   dispose(): Promise<void>;
 }
 
-function startWorkers(options: LoaderOptions, task: FillSettings['task']): RunningRing {
-  const { images, shape, preprocessing, batchSize, workers: workerCount = 1, ahead = 4 } = options;
+/** Batches prepared when they are asked for. */
+function ringWithoutWorkers(options: LoaderOptions, task: FillSettings['task'], own: ApplyAugmentation): RunningRing {
+  const { ring, settings } = checkedSettings({ ...options, ahead: 1 }, task);
+  const fill = createFill({ ...settings, own });
+  const [slot] = slotViews(ring) as [Slot];
+  let waitMs = 0;
+  return {
+    take(n) {
+      const start = performance.now();
+      fill(n, slot);
+      waitMs += performance.now() - start;
+      return Promise.resolve(batchOf(slot));
+    },
+    waitMs: () => waitMs,
+    dispose: () => Promise.resolve(),
+  };
+}
+
+function checkedSettings(options: LoaderOptions, task: FillSettings['task']): { ring: BatchRing; settings: FillSettings } {
+  const { images, shape, preprocessing, batchSize, ahead = 4 } = options;
   requireInteger('batchSize', batchSize, 1);
-  requireInteger('workers', workerCount, 1);
   requireInteger('ahead', ahead, 1);
   requireInteger('number of images', images.count, 1);
   checkPreprocessing(shape, preprocessing);
@@ -110,6 +142,22 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
   // One slot more than are prepared ahead: the one in use.
   const [height, width] = sidesOf(preprocessing.inputSize);
   const ring = createRing(ahead + 1, batchSize, shape[0] * height * width, mixed);
+  return { ring, settings: { images, shape, preprocessing, batchSize, task } };
+}
+
+function batchOf({ inputs, labels, mixed }: Slot): Omit<Batch, 'count'> {
+  return { inputs, labels, ...(mixed && { mixed: { labels: mixed.labels, share: mixed.share[0]! } }) };
+}
+
+function startWorkers(
+  options: LoaderOptions,
+  task: FillSettings['task'],
+  augmentation?: Exclude<LoaderAugmentation, { apply: unknown }>,
+): RunningRing {
+  const { workers: workerCount = 1 } = options;
+  requireInteger('workers', workerCount, 1);
+  const { ring, settings } = checkedSettings(options, task);
+  const given = augmentation && { code: augmentation.code, settings: augmentation.settings };
   const consumer = ringConsumer(ring);
   const slots = slotViews(ring);
   let failure: Error | undefined;
@@ -122,9 +170,12 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
   }
 
   const workers = Array.from({ length: workerCount }, (_, worker) => {
-    const settings: WorkerSettings = { images, shape, preprocessing, batchSize, task, ring, worker, workers: workerCount };
-    const thread = startWorker(import.meta.url, 'loader-worker', { name: `ablate-loader-${worker}`, workerData: settings });
-    thread.on('message', () => wake?.());
+    const workerData: WorkerSettings = { ...settings, ring, worker, workers: workerCount, augmentation: given };
+    const thread = startWorker(import.meta.url, 'loader-worker', { name: `ablate-loader-${worker}`, workerData });
+    thread.on('message', (message: number | AugmentationFailure) => {
+      if (typeof message === 'number') wake?.();
+      else fail(augmentation!.explain(errorOf(message)));
+    });
     thread.on('error', (cause) => fail(new Error(`a data loader thread failed: ${messageOf(cause)}`, { cause })));
     thread.on('exit', (code) => fail(new Error(`a data loader thread ended with exit code ${code}`)));
     // A loader that nobody waits for does not keep the process alive.
@@ -156,8 +207,7 @@ function startWorkers(options: LoaderOptions, task: FillSettings['task']): Runni
       if (failure !== undefined) throw failure;
       consumer.releaseBefore(n);
       if (!consumer.isReady(n)) await waitFor(n);
-      const { inputs, labels, mixed } = slots[n % ring.slots]!;
-      return { inputs, labels, ...(mixed && { mixed: { labels: mixed.labels, share: mixed.share[0]! } }) };
+      return batchOf(slots[n % ring.slots]!);
     },
     waitMs: () => waitMs,
     dispose: async () => {

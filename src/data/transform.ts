@@ -7,6 +7,8 @@
  */
 import { sidesOf } from '../util/image-size.ts';
 import { integer, streamKey, uint32, uniform } from '../util/random.ts';
+import { createPixelStep, type ApplyAugmentation } from './own-augmentation.ts';
+import type { PixelPlanes } from './pixel-planes.ts';
 import { createPixelPlanes } from './pixels.ts';
 import type { Preprocessing } from './preprocessing.ts';
 
@@ -24,6 +26,8 @@ export interface AugmentationKeys {
   readonly contrast: number;
   readonly cutoutY: number;
   readonly cutoutX: number;
+  /** Of the user's own augmentation: its draw of an image is the key of that image's stream. */
+  readonly own: number;
 }
 
 /** The streams of `epoch` for a run with `seed`. */
@@ -41,6 +45,7 @@ export function augmentationKeys(seed: number, epoch: number): AugmentationKeys 
     contrast: key('contrast'),
     cutoutY: key('cutout-y'),
     cutoutX: key('cutout-x'),
+    own: key('own'),
   };
 }
 
@@ -69,8 +74,13 @@ export interface Transform {
 /**
  * @param shape `[C, H, W]` of the stored images
  * @param preprocessing one that fits them (`checkPreprocessing`, which threads that prepare batches need not load)
+ * @param own what else is done to the pixels of training images, between their flip and their brightness
  */
-export function createTransform(shape: readonly [number, number, number], preprocessing: Preprocessing): Transform {
+export function createTransform(
+  shape: readonly [number, number, number],
+  preprocessing: Preprocessing,
+  own?: ApplyAugmentation,
+): Transform {
   const [channels, height, width] = shape;
   const { inputSize, standardization, augmentation } = preprocessing;
   const sides = sidesOf(inputSize);
@@ -82,6 +92,7 @@ export function createTransform(shape: readonly [number, number, number], prepro
   const centreX = (width - inputWidth) >> 1;
 
   const planes = createPixelPlanes(shape, sides);
+  const changed = own && createChangedPlanes(planes, [channels, inputHeight, inputWidth], own);
 
   // Scratch, refilled for every image: the image's row and column of each of the input's, and what becomes of each channel.
   const rows = new Int32Array(inputHeight);
@@ -97,11 +108,15 @@ export function createTransform(shape: readonly [number, number, number], prepro
     for (let i = 0; i < inputWidth; i++) columns[mirror ? inputWidth - 1 - i : i] = reflect(left + i, width);
   }
 
-  /** Takes the placed pixels of one image, and the mean and variance of each channel. */
+  /** Takes the placed pixels of one image. */
   function gather(images: Uint8Array, position: number): void {
     planes.gather(images, position, rows, columns);
+  }
+
+  /** The mean and variance of each channel of what was taken. */
+  function measure(pixels: AffinePlanes): void {
     for (let channel = 0; channel < channels; channel++) {
-      const { sum, squares } = planes.sums(channel);
+      const { sum, squares } = pixels.sums(channel);
       const mean = sum / planeLength;
       means[channel] = mean;
       variances[channel] = squares / planeLength - mean * mean;
@@ -109,7 +124,8 @@ export function createTransform(shape: readonly [number, number, number], prepro
   }
 
   /** Contrast about each channel's mean, then `brightness` added, then standardization: one scale and shift for each channel. */
-  function standardize(contrast: number, brightness: number, output: Float32Array, offset: number): void {
+  function standardize(pixels: AffinePlanes, contrast: number, brightness: number, output: Float32Array, offset: number): void {
+    measure(pixels);
     let imageMean = 0;
     let deviation = 1;
     if (standardization.type === 'image') {
@@ -131,7 +147,7 @@ export function createTransform(shape: readonly [number, number, number], prepro
       scales[channel] = contrast / deviation;
       shifts[channel] = (means[channel]! * (1 - contrast) + brightness - mean) / deviation;
     }
-    planes.writeAffine(scales, shifts, output, offset);
+    pixels.writeAffine(scales, shifts, output, offset);
   }
 
   /** Sets the square of `side` around (centreRow, centreColumn) to zero. */
@@ -151,12 +167,14 @@ export function createTransform(shape: readonly [number, number, number], prepro
   function evaluation(images: Uint8Array, position: number, view: EvaluationView, output: Float32Array, offset: number): void {
     place(centreY - view.shift[0], centreX - view.shift[1], view.mirror);
     gather(images, position);
-    standardize(1, 0, output, offset);
+    standardize(planes, 1, 0, output, offset);
   }
 
   function training(images: Uint8Array, position: number, keys: AugmentationKeys, output: Float32Array, offset: number): void {
     if (augmentation === undefined) {
-      evaluation(images, position, plainView, output, offset);
+      place(centreY, centreX, false);
+      gather(images, position);
+      standardize(changed?.change(uint32(keys.own, position)) ?? planes, 1, 0, output, offset);
       return;
     }
     const { translate, randomCrop, flip, brightness, contrast, cutout } = augmentation;
@@ -174,7 +192,7 @@ export function createTransform(shape: readonly [number, number, number], prepro
 
     place(top, left, mirror);
     gather(images, position);
-    standardize(factor, added, output, offset);
+    standardize(changed?.change(uint32(keys.own, position)) ?? planes, factor, added, output, offset);
     if (cutout > 0) {
       const centreRow = integer(keys.cutoutY, position, inputHeight);
       const centreColumn = integer(keys.cutoutX, position, inputWidth);
@@ -183,6 +201,45 @@ export function createTransform(shape: readonly [number, number, number], prepro
   }
 
   return { inputLength, training, evaluation };
+}
+
+type AffinePlanes = Pick<PixelPlanes, 'sums' | 'writeAffine'>;
+
+/** The pixels that were gathered as numbers of any size, once a function of the user's has changed them. */
+function createChangedPlanes(
+  planes: PixelPlanes,
+  [channels, height, width]: readonly [number, number, number],
+  own: ApplyAugmentation,
+): { change(key: number): AffinePlanes } {
+  const length = height * width;
+  const pixels = new Float32Array(channels * length);
+  const ones = new Float64Array(channels).fill(1);
+  const zeros = new Float64Array(channels);
+  const step = createPixelStep(own, [channels, height, width]);
+  const result: AffinePlanes = {
+    sums(channel) {
+      let sum = 0;
+      let squares = 0;
+      for (let i = channel * length; i < (channel + 1) * length; i++) {
+        sum += pixels[i]!;
+        squares += pixels[i]! * pixels[i]!;
+      }
+      return { sum, squares };
+    },
+    writeAffine(scales, shifts, output, offset) {
+      for (let channel = 0; channel < channels; channel++) {
+        const end = (channel + 1) * length;
+        for (let i = channel * length; i < end; i++) output[offset + i] = pixels[i]! * scales[channel]! + shifts[channel]!;
+      }
+    },
+  };
+  return {
+    change(key) {
+      planes.writeAffine(ones, zeros, pixels, 0);
+      step(pixels, key);
+      return result;
+    },
+  };
 }
 
 /** Mirrors a coordinate at the first and last of `length` pixels, which are not repeated: -1 is 1, `length` is `length - 2`. */

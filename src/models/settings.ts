@@ -70,56 +70,67 @@ export function number(
   return { type: 'number', default: defaultValue, summary, min, max };
 }
 
+/** What has settings. */
+export type OwnerKind = 'model' | 'augmentation';
+
 /**
  * Checks settings as a model declares them.
  *
  * @throws ConfigurationError naming the setting whose name, type or default is not allowed
  */
-export function requireSettings(model: string, settings: Settings): void {
+export function requireSettings(owner: string, settings: Settings, kind: OwnerKind = 'model'): void {
   for (const [name, setting] of Object.entries(settings)) {
     if (!/^[A-Za-z]\w*(\.\w+)*$/.test(name)) {
       throw new ConfigurationError(
-        `the name of a setting (=${showValue(name)}) of model "${model}" must be words of letters and digits, joined by dots: conv1.filters`,
+        `the name of a setting (=${showValue(name)}) of ${kind} "${owner}" must be words of letters and digits, joined by dots: conv1.filters`,
       );
     }
     const { type } = Object(setting) as Partial<Setting>;
     if (type === undefined || !types.includes(type)) {
       throw new ConfigurationError(
-        `setting ${name} (=${showValue(setting)}) of model "${model}" must be made with flag, count, number or choice`,
+        `setting ${name} (=${showValue(setting)}) of ${kind} "${owner}" must be made with flag, count, number or choice`,
       );
     }
     if (isAllowed(setting, setting.default)) continue;
     throw new ConfigurationError(
-      `the default of setting ${name} (=${showValue(setting.default)}) of model "${model}" must be ${describeAllowed(setting)}`,
+      `the default of setting ${name} (=${showValue(setting.default)}) of ${kind} "${owner}" must be ${describeAllowed(setting)}`,
     );
   }
 }
 
 const types: readonly string[] = ['boolean', 'integer', 'number', 'choice'] satisfies readonly Setting['type'][];
 
+/** The keys of a configuration that name the owner and give its settings. */
+const keysOf = {
+  model: { names: 'model', group: 'modelSettings' },
+  augmentation: { names: 'augmentWith', group: 'augmentWithSettings' },
+} as const;
+
 /**
- * Fills in the defaults. Throws ConfigurationError for a name that `model` does not have and for a value out of range.
+ * Fills in the defaults. Throws ConfigurationError for a name that the owner does not have and for a value out of range.
  */
 export function resolveSettings<S extends Settings>(
-  model: string,
+  owner: string,
   settings: S,
   given: Readonly<Record<string, unknown>>,
+  kind: OwnerKind = 'model',
 ): Resolved<S> {
+  const { group, names: ownerKey } = keysOf[kind];
   const resolved: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(settings)) resolved[name] = setting.default;
   for (const [name, value] of Object.entries(given)) {
     const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
     if (setting === undefined) {
       const names = Object.keys(settings);
-      throw new ConfigurationError(`model "${model}" has no setting "${name}".${didYouMean(name, names)}`, {
-        key: `modelSettings.${name}`,
-        otherKeys: ['model'],
+      throw new ConfigurationError(`${kind} "${owner}" has no setting "${name}".${didYouMean(name, names)}`, {
+        key: `${group}.${name}`,
+        otherKeys: [ownerKey],
         fix: `Its settings are: ${names.join(', ')}`,
       });
     }
     if (!isAllowed(setting, value)) {
-      throw new ConfigurationError(`${name} (=${showValue(value)}) must be ${describeAllowed(setting)} for model "${model}"`, {
-        key: `modelSettings.${name}`,
+      throw new ConfigurationError(`${name} (=${showValue(value)}) must be ${describeAllowed(setting)} for ${kind} "${owner}"`, {
+        key: `${group}.${name}`,
       });
     }
     resolved[name] = value;
@@ -157,7 +168,9 @@ export function describeAllowed(setting: Setting): string {
       const { type, min, max, below } = setting;
       const kind = type === 'integer' ? 'an integer' : 'a number';
       if (below !== undefined) return `${kind} in [${min}, ${below})`;
-      return max === undefined ? `${kind} of at least ${min}` : `${kind} in [${min}, ${max}]`;
+      const isBounded = max !== undefined && max < Number.MAX_VALUE;
+      if (!isBounded && min === -Number.MAX_VALUE) return kind;
+      return isBounded ? `${kind} in [${min}, ${max}]` : `${kind} of at least ${min}`;
     }
     default:
       return setting satisfies never;

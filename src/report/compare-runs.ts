@@ -1,4 +1,5 @@
 /** The same report for runs that belong to no study: repetitions (runs that differ in their seed only) are put together. */
+import { isAbsolute } from 'node:path';
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import type { Contrast } from '../study/contrast.ts';
 import { estimateEffects } from '../study/effects.ts';
@@ -105,7 +106,8 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
         : []),
     ],
   };
-  return withShownDatasets(data, [first.dataset]);
+  const augmentations = all.map(({ config }) => config.augmentWith).filter(isAbsolute);
+  return withShownDatasets(data, [first.dataset, ...new Set(augmentations)]);
 }
 
 function isOtherwiseScheduled(run: Run, { schedule }: TrainingConfig): boolean {

@@ -131,6 +131,7 @@ function sumConfusions(matrices: readonly (readonly (readonly number[])[])[]): n
 /** Keys of no interest to what was trained. */
 const operational = new Set([
   'networkChecksum',
+  'augmentationChecksum',
   'seed',
   'threads',
   'evalEvery',
@@ -156,6 +157,9 @@ function defaultSettings(config: TrainingConfig): TrainingConfig['modelSettings'
   return resolveSettings(config.model, modelOfConfig(config).settings, {});
 }
 
+/** What the keys in a group begin with, where that is shorter. */
+const shortGroups: Readonly<Record<string, string>> = { modelSettings: 'model', augmentWithSettings: 'augmentWith' };
+
 /** A configuration as dotted keys with their values as text. */
 export function flatten(config: TrainingConfig): Record<string, string> {
   const flat: Record<string, string> = {};
@@ -164,7 +168,7 @@ export function flatten(config: TrainingConfig): Record<string, string> {
       for (const [inner, each] of Object.entries(value)) add(`${key}.${inner}`, each);
     } else flat[key] = typeof value === 'string' ? value : JSON.stringify(value);
   };
-  for (const [key, value] of Object.entries(config)) add(key === 'modelSettings' ? 'model' : key, value);
+  for (const [key, value] of Object.entries(config)) add(shortGroups[key] ?? key, value);
   return flat;
 }
 

@@ -20,7 +20,7 @@ export interface RunChoices {
 }
 
 /** Told by others of the choices, or by the list itself. */
-const implied: ReadonlySet<string> = new Set(['steps', 'epochs', 'teacherChecksum']);
+const implied: ReadonlySet<string> = new Set(['steps', 'epochs', 'teacherChecksum', 'augmentationChecksum']);
 
 /** Tells the choices of many runs: what a recipe says is resolved once, as that takes longer than reading a configuration. */
 export function createChooser(): (config: TrainingConfig) => RunChoices {

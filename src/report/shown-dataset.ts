@@ -1,7 +1,8 @@
-import { basename } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 
-/** A data set as a report names it: of a folder of images the name alone, as where it lies is nobody else's business. */
+/** A data set as a report names it: of a folder of images, or a file of code, the name alone, as where it lies is nobody else's business. */
 export function shownDataset(name: string): string {
+  if (isAbsolute(name)) return basename(name);
   const [kind, ...rest] = name.split(':');
   return rest.length === 0 ? name : `${kind}:${basename(rest.join(':'))}`;
 }
@@ -9,7 +10,7 @@ export function shownDataset(name: string): string {
 /**
  * What is reported, with every mention of a data set as `shownDataset` says it: in configurations, command lines and the text of a study.
  *
- * @param names of the data sets, as runs and studies name them
+ * @param names of the data sets and augmentations, as runs and studies name them
  */
 export function withShownDatasets<T>(reported: T, names: readonly string[]): T {
   if (typeof reported === 'string') {

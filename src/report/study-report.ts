@@ -1,4 +1,5 @@
 /** The report of a study, from its state and the folders of its runs. */
+import { isAbsolute } from 'node:path';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import { readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { estimateEffects, type Outcome } from '../study/effects.ts';
@@ -92,7 +93,8 @@ export function gatherStudy(state: StudyState, runsFolder: string, models: Study
     notes: notesOf(plan, variants, state, environments),
     costNotes: [],
   };
-  return withShownDatasets(data, [state.dataset.name, file.source.dataset]);
+  const augmentations = plan.runs.map(({ config }) => config.augmentWith).filter(isAbsolute);
+  return withShownDatasets(data, [state.dataset.name, file.source.dataset, ...new Set(augmentations)]);
 }
 
 /** What the study decided on a run that is not finished. */

@@ -12,7 +12,9 @@ const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => k
 export const identityFormat = `ablate-identity-3 ${digestOf([[...ignored], configKeys])}`;
 
 /** What counts only with a teacher; its checksum is known when a training starts, and its name stands for it. */
-function isRelevant(key: string, { teacher }: TrainingConfig): boolean {
+function isRelevant(key: string, { teacher, augmentationChecksum }: TrainingConfig): boolean {
+  // Where its file lies says nothing of an augmentation whose code is known.
+  if (key === 'augmentWith') return augmentationChecksum === '';
   if (key === 'teacherWeight' || key === 'teacherTemperature') return teacher !== 'none';
   return key !== 'teacherChecksum';
 }

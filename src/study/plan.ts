@@ -10,8 +10,10 @@ import {
 } from '../train/classifier.ts';
 import { fullKey, resolveWith } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
+import { keysOfFile } from '../train/own-augmentation.ts';
 import { settleLength } from '../train/run-length.ts';
-import { recordOfModelFile } from '../user/recorded-file.ts';
+import type { LoadedAugmentation } from '../user/augmentation-file.ts';
+import { recordOfAugmentationFile, recordOfModelFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
@@ -141,15 +143,31 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
     const classifier = createClassifier(config, facts, model.definition);
     const { inputSize } = classifier.preprocessing;
     // As the trainer records it, which knows the images.
-    const complete = { ...config, inputSize, networkChecksum: networkChecksum(classifier.network) };
+    const own = augmentationOf(config, models);
+    const keys = own && keysOfFile(own, config);
+    const complete = { ...config, ...keys, inputSize, networkChecksum: networkChecksum(classifier.network) };
     const quantization = withFiles ? quantizationOf(changes) : undefined;
     if (quantization !== undefined) checkSingleView(complete);
-    const records = { ...recordOfClassifier(classifier), ...recordOfModelFile(model.file) };
+    const files = { ...recordOfModelFile(model.file), ...recordOfAugmentationFile(own?.file) };
+    const records = { ...recordOfClassifier(classifier), ...files };
     return { complete, classifier, records, quantization };
   };
   const { complete, classifier, records, quantization } = resolveChanges(file, variant.changes, resolve);
   const config = withStudyDefaults(complete, variant.changes, design);
   return { variant: variant.name, seed, config, identity: runIdentity(config), classifier, records, quantization };
+}
+
+function augmentationOf({ augmentWith }: TrainingConfig, { augmentation }: StudyModels): LoadedAugmentation | undefined {
+  if (augmentWith === 'none') return undefined;
+  const loaded = augmentation?.(augmentWith);
+  if (loaded !== undefined) return loaded;
+  throw new ConfigurationError(
+    `augmentWith (=${augmentWith}) must be none, or a file of code that ends in .ts, .js, .mts or .mjs`,
+    {
+      key: 'augmentWith',
+      fix: 'a program loads it: planStudy(file, facts, await loadStudyModels(file))',
+    },
+  );
 }
 
 /** A seed changes nothing else of what is planned. */

@@ -3,13 +3,19 @@ import { dirname } from 'node:path';
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition, modelNames } from '../models/registry.ts';
 import { isCodeFile, type LoadFileOptions } from '../user/load-file.ts';
+import { loadAugmentation, type LoadedAugmentation } from '../user/augmentation-file.ts';
 import { loadModel, type LoadedModel } from '../user/model-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import type { StudyFile } from './study-file.ts';
 
-/** Finds a model by what a study calls it. Throws ConfigurationError if there is none. */
-export type StudyModels = (name: string) => LoadedModel;
+/** The code of a study: what it names as models, and the files that it names as augmentations. */
+export interface StudyModels {
+  /** Finds a model by what a study calls it. Throws ConfigurationError if there is none. */
+  (name: string): LoadedModel;
+  /** By what the study calls it; undefined for one that was not loaded. */
+  readonly augmentation?: (name: string) => LoadedAugmentation | undefined;
+}
 
 /** For studies without files of code. */
 export const labModels: StudyModels = (name) => ({ definition: modelDefinition(name), file: undefined });
@@ -26,31 +32,43 @@ export function studyModels(...definitions: readonly ModelDefinition[]): StudyMo
 }
 
 /**
- * Loads the files of code that a study names as models, relative to its own folder.
+ * Loads the files of code that a study names as models or augmentations, relative to its own folder.
  *
  * @throws ConfigurationError naming the line of the study file
  */
 export async function loadStudyModels(file: StudyFile, options: LoadFileOptions = {}): Promise<StudyModels> {
-  const loaded = new Map<string, LoadedModel>();
-  for (const { name, at } of filesNamed(file.source, [])) {
+  const given = { folder: dirname(file.path), ...options };
+  const models = await loadNamed(file, ['model', 'models'], (name) => loadModel(name, given));
+  const augmentations = await loadNamed(file, ['augmentWith'], (name) => loadAugmentation(name, given));
+  const find = (name: string): LoadedModel => models.get(name) ?? labModels(name);
+  return Object.assign(find, { augmentation: (name: string) => augmentations.get(name) });
+}
+
+/** What each file of code becomes that is the value of one of the keys, or in a list of such a name. */
+async function loadNamed<T>(
+  file: StudyFile,
+  keys: readonly string[],
+  load: (name: string) => Promise<T>,
+): Promise<ReadonlyMap<string, T>> {
+  const loaded = new Map<string, T>();
+  for (const { name, at } of filesNamed(file.source, keys, [])) {
     if (loaded.has(name)) continue;
     try {
-      loaded.set(name, await loadModel(name, { folder: dirname(file.path), ...options }));
+      loaded.set(name, await load(name));
     } catch (error) {
       if (!(error instanceof AblateError)) throw error;
       throw file.error(at, error.message, error.fix);
     }
   }
-  return (name) => loaded.get(name) ?? labModels(name);
+  return loaded;
 }
 
-/** Of the keys `model` wherever they are, and of the list `models`. */
-function filesNamed(value: unknown, at: Path): { readonly name: string; readonly at: Path }[] {
+function filesNamed(value: unknown, keys: readonly string[], at: Path): { readonly name: string; readonly at: Path }[] {
   if (typeof value === 'string') {
-    const isModel = at.at(-1) === 'model' || at.at(-2) === 'models';
-    return isModel && isCodeFile(value) ? [{ name: value, at }] : [];
+    const isNamed = keys.includes(String(at.at(-1))) || keys.includes(String(at.at(-2)));
+    return isNamed && isCodeFile(value) ? [{ name: value, at }] : [];
   }
   if (typeof value !== 'object' || value === null) return [];
   const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
-  return entries.flatMap(([key, inner]) => filesNamed(inner, [...at, key]));
+  return entries.flatMap(([key, inner]) => filesNamed(inner, keys, [...at, key]));
 }

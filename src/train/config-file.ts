@@ -1,6 +1,7 @@
 /** Files of configuration keys, for `--config`: YAML that somebody wrote, or the config.json of a run. */
 import { dirname, resolve } from 'node:path';
 import type { ModelDefinition } from '../models/model.ts';
+import { isCodeFile } from '../user/load-file.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { parseYaml, readText, type YamlFile } from '../util/yaml-file.ts';
@@ -31,7 +32,10 @@ export function readConfigFile(path: string): ConfigFile {
       fix: 'write one in each line, for example learningRate: 0.05',
     });
   }
-  const keys = value as ConfigOverrides;
+  const { augmentWith } = value as ConfigOverrides;
+  const isFile = typeof augmentWith === 'string' && isCodeFile(augmentWith);
+  // A file that is named here lies beside this one, whoever reads it.
+  const keys = isFile ? { ...value, augmentWith: resolve(dirname(path), augmentWith) } : (value as ConfigOverrides);
   for (const key of Object.keys(keys)) {
     if (keys[key] === null)
       throw new ConfigurationError(`${file.where([key])}: ${key} has no value`, { key, fix: 'give one, or leave the key out' });

@@ -140,6 +140,12 @@ export const trainingConfigSchema = z.strictObject({
   /** Whether training images are changed at random as `augmentation` says. */
   augment: flag,
   augmentation: augmentationSchema.prefault({}),
+  /** A file with the user's own augmentation, or the name of one that a program gives; `none` is without. `augment` says nothing of it. */
+  augmentWith: name.default('none'),
+  /** Its settings by dotted name, all filled in when training starts. */
+  augmentWithSettings: z.record(z.string(), z.union([z.boolean(), z.number(), z.string()])).default({}),
+  /** SHA-256 of its code, filled in when training starts: a run is not continued with another one. */
+  augmentationChecksum: z.string('a SHA-256 in hexadecimal digits').default(''),
   /** Of the network's input in pixels: images are cropped to it. `full` is the whole image, `crop` three quarters of each of its sides. */
   inputSize: z.union(
     [count, z.tuple([count, count]).readonly(), z.enum(['full', 'crop'])],

@@ -4,6 +4,7 @@
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition, modelNames } from '../models/registry.ts';
 import { choice, flag, number, resolveSettings, type Setting } from '../models/settings.ts';
+import type { AugmentationDefinition } from '../user/augmentation.ts';
 import { defaultThreads } from '../util/cpu.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { parseSize } from '../util/image-size.ts';
@@ -21,7 +22,7 @@ import { defaultRecipe, recipeByName } from './recipes/registry.ts';
  * The complete configuration of a run.
  *
  * @param layers what the user gave, the strongest last: a study file's keys, then the flags. `model` is the name of one of the lab's, or
- *   what `defineModel` has returned
+ *   what `defineModel` has returned; `augmentWith` a file, or what `defineAugmentation` has returned, which `train` is also given
  * @throws ConfigurationError naming the key, its value and what is allowed
  *
  * @example
@@ -29,9 +30,18 @@ import { defaultRecipe, recipeByName } from './recipes/registry.ts';
  */
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TrainingConfig {
   const model = lastOf(layers, 'model');
-  if (!isDefinition(model)) return resolveWith(modelDefinition, ...layers);
-  const named = layers.map((layer) => (layer['model'] === undefined ? layer : { ...layer, model: model.name }));
-  return resolveWith(() => model, ...named);
+  const named = layers.map(withAugmentationName);
+  if (!isDefinition(model)) return resolveWith(modelDefinition, ...named);
+  return resolveWith(
+    () => model,
+    ...named.map((layer) => (layer['model'] === undefined ? layer : { ...layer, model: model.name })),
+  );
+}
+
+function withAugmentationName(layer: ConfigOverrides): ConfigOverrides {
+  const { augmentWith } = layer;
+  const { apply, name } = Object(augmentWith) as Partial<AugmentationDefinition>;
+  return typeof apply === 'function' ? { ...layer, augmentWith: name } : layer;
 }
 
 function isDefinition(model: unknown): model is ModelDefinition {
@@ -55,6 +65,7 @@ export function resolveWith(find: FindModel, ...layers: readonly ConfigOverrides
     model: definition.name,
     recipe: recipe.name,
     threads: merged['threads'] ?? defaultThreads(),
+    ...ownAugmentation(given),
     modelSettings: resolveSettings(definition.name, definition.settings, (merged['modelSettings'] ?? {}) as ConfigOverrides),
     weightDecay: withValueOf2017(merged['weightDecay'], definition.weightDecay2017),
     epochs: epochsOf(given),
@@ -82,6 +93,20 @@ function epochsOf(given: readonly Keys[]): unknown {
 function readSize(given: unknown): unknown {
   if (typeof given === 'string') return parseSize(given) ?? given;
   return Array.isArray(given) && given.length === 2 && given[0] === given[1] ? (given as unknown[])[0] : given;
+}
+
+/** Settings are of one augmentation: where a layer names another, those of the layers before it count no more. */
+function ownAugmentation(layers: readonly Keys[]): Keys {
+  let current: unknown;
+  let values: unknown[] = [];
+  for (const { augmentWith, augmentWithSettings } of layers) {
+    if (augmentWith !== undefined && augmentWith !== current) values = [];
+    current = augmentWith ?? current;
+    if (augmentWithSettings !== undefined) values.push(augmentWithSettings);
+  }
+  // What is no group is refused where all keys are checked.
+  const wrong = values.find((value) => Object(value) !== value);
+  return { augmentWithSettings: wrong ?? Object.fromEntries(values.flatMap((value) => Object.entries(value as Keys))) };
 }
 
 /**
@@ -140,6 +165,14 @@ export function checkConfig(complete: unknown): TrainingConfig {
       { key: 'learningRateScaling.type', otherKeys: ['optimizer.decoupled'] },
     );
   }
+  const [setting] = Object.keys(config.augmentWithSettings);
+  if (setting !== undefined && config.augmentWith === 'none') {
+    throw new ConfigurationError(`augmentWith (=none) must be the file that has the setting ${setting}`, {
+      key: 'augmentWith',
+      otherKeys: ['augmentWithSettings'],
+      fix: 'augmentWith: ./augment.ts, or --augment-with augment.ts',
+    });
+  }
   if (pruning.type !== 'none' && config.epochs === 'none' && steps % pruning.rounds !== 0) {
     throw new ConfigurationError(`steps (=${steps}) must be a multiple of pruning.rounds (=${pruning.rounds})`, {
       key: 'steps',
@@ -187,6 +220,7 @@ function lastOf(layers: readonly ConfigOverrides[], key: string): unknown {
  */
 export function fullKey(name: string): string {
   const [head = ''] = name.split('.', 1);
+  if (name.startsWith('augmentWith.')) return name.replace('augmentWith', 'augmentWithSettings');
   if (name === 'model' || (head !== 'model' && configKeys.includes(head))) return name;
   return `modelSettings.${name.replace(/^model\./, '')}`;
 }

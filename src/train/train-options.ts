@@ -5,6 +5,8 @@ import type { Engine } from '../engine/engine.ts';
 import type { Network } from '../nn/network.ts';
 import type { Run } from '../runs/run-folder.ts';
 import type { Safetensors } from '../runs/safetensors.ts';
+import type { AugmentationDefinition } from '../user/augmentation.ts';
+import type { LoadedAugmentation } from '../user/augmentation-file.ts';
 import type { Classifier, ImageShape } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import type { SavedModel } from './saved-model.ts';
@@ -31,6 +33,11 @@ export interface TrainOptions {
   readonly classifier?: Classifier;
   /** Weights to start a new run from, in place of those that the configuration names as `init`. */
   readonly initialWeights?: NamedWeights;
+  /**
+   * The own augmentation that the configuration names: loaded from its file, which else `train` does, or a program's, which runs in the program's own thread. One process
+   * loads a file for all.
+   */
+  readonly augmentation?: LoadedAugmentation | AugmentationDefinition;
   /** Whether to compare the gradients of the network's custom layers with central differences first. */
   readonly checkGradients?: boolean;
   /** The processes that train together; default this one alone. */

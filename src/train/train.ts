@@ -12,6 +12,7 @@ import { runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
 import { ConfigurationError, messageOf } from '../util/errors.ts';
 import { initializeParameters } from './initialize.ts';
+import { ownAugmentationOf } from './own-augmentation.ts';
 import { finalEvaluation } from './resume.ts';
 import type { RecordedEvaluation } from './recorded-evaluation.ts';
 import { openRecorder, silentRecorder } from './run-recorder.ts';
@@ -52,7 +53,8 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   const known = JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))) as RecordedEvaluation | null;
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);
   const teacherModel = readTeacher(options);
-  const training = prepareTraining(options, collective, teacherModel);
+  const own = await ownAugmentationOf(options, collective);
+  const training = prepareTraining(options, collective, teacherModel, own);
   const { config, classifier } = training;
   if (options.checkGradients === true) checkGradients(training);
   const plan = engine.compileTraining(classifier.network, {

@@ -1,10 +1,12 @@
 /** The steps of a training, from where it stands to its last, an abort or a failure: batches, updates, evaluations, checkpoints and records. */
 import { fromFirst } from '../cluster/agreement.ts';
+import type { Batch } from '../data/batch.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
 import { trainingPreprocessing } from './classifier.ts';
 import { letEventsIn } from './events.ts';
 import { layerNorms } from './layer-norms.ts';
+import { nextPatiently } from './own-augmentation.ts';
 import { createRunEvaluation } from './run-evaluation.ts';
 import type { TrainResult } from './train-options.ts';
 import type { TrainingUnderWay } from './training-start.ts';
@@ -12,7 +14,7 @@ import type { TrainingUnderWay } from './training-start.ts';
 /** Returns at the last step, or where the signal stopped it; both are saved. */
 export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainResult, 'saved'>> {
   const { training, plan, trainer, run, recorder } = underWay;
-  const { config, dataset, classifier, collective, signal, hooks = {} } = training;
+  const { config, dataset, classifier, collective, signal, own, hooks = {} } = training;
   const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
   const started = performance.now();
   const loader = createTrainingLoader({
@@ -24,6 +26,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     firstStep: trainer.step,
     rank: collective.rank,
     worldSize: collective.worldSize,
+    augmentation: own?.loader,
   });
   const evaluation = createRunEvaluation(underWay);
   const evaluatedImages = splitOf(dataset, config.val ? 'val' : 'test', config.val).count;
@@ -50,6 +53,21 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     savedAt = performance.now();
   };
 
+  /** Undefined if the user's own augmentation never ended, and the signal was aborted. */
+  const nextBatch = async (): Promise<Batch | undefined> => {
+    if (own === undefined) return await loader.next();
+    try {
+      // Processes that train together stop together.
+      const onNotice = hooks.onNotice?.bind(hooks);
+      const patient = { name: own.name, signal: collective.worldSize === 1 ? signal : undefined, ...(onNotice && { onNotice }) };
+      return await nextPatiently(loader, patient);
+    } catch (error) {
+      // It is not the fault of what has been trained.
+      if (trainer.step > firstStep) save(false);
+      throw error;
+    }
+  };
+
   const evaluationIsDue = () => evalEvery > 0 && trainer.step % evalEvery === 0 && trainer.step < steps;
   try {
     // One that the interruption fell into is made up for.
@@ -62,7 +80,8 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     }
     while (trainer.step < steps && !stop) {
       const before = performance.now();
-      const batch = (await loader.next())!;
+      const batch = await nextBatch();
+      if (batch === undefined) break;
       if (trainer.step === firstStep)
         recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
       const learningRate = trainer.learningRate();

@@ -23,6 +23,7 @@ import {
 } from './classifier.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
 import { withItsMasks } from './masks.ts';
+import type { OwnAugmentation } from './own-augmentation.ts';
 import { resumePoint } from './resume.ts';
 import type { RunRecorder } from './run-recorder.ts';
 import { findWeights, readSavedModel, type SavedModel } from './saved-model.ts';
@@ -36,6 +37,7 @@ export interface Training extends TrainOptions {
   readonly config: TrainOptions['config'];
   readonly classifier: Classifier;
   readonly collective: Collective;
+  readonly own: OwnAugmentation | undefined;
 }
 
 /** A training that is set up. */
@@ -53,18 +55,24 @@ export interface TrainingUnderWay {
  *
  * @throws ConfigurationError or DataError for what does not fit together
  */
-export function prepareTraining(options: TrainOptions, collective: Collective, teacher: SavedModel | undefined): Training {
+export function prepareTraining(
+  options: TrainOptions,
+  collective: Collective,
+  teacher: SavedModel | undefined,
+  own: OwnAugmentation | undefined,
+): Training {
   const { dataset } = options;
   const classifier = classifierToTrain(options, collective);
   const config = {
     ...options.config,
+    ...own?.keys,
     inputSize: classifier.preprocessing.inputSize,
     networkChecksum: networkChecksum(classifier.network),
     teacherChecksum: teacher === undefined ? '' : teacherChecksum(teacher),
   };
   requireFits(classifier, dataset, `the network ${classifier.network.name}`);
   checkPreprocessing(dataset.shape, trainingPreprocessing(classifier, config));
-  return { ...options, config, classifier, collective };
+  return { ...options, config, classifier, collective, own };
 }
 
 /** A run goes on with the network it was started with; only process 0 needs to see its folder. */
@@ -134,8 +142,9 @@ export function preparePruning(options: Training, plan: TrainingPlan, trainer: T
 }
 
 export function newRun(options: Training, runsFolder: string, files: Readonly<Record<string, unknown>> = {}): Run {
-  const { config, classifier } = options;
-  return createRun(runsFolder, config.model, config, environmentOf(options), { ...recordOfClassifier(classifier), ...files });
+  const { config, classifier, own } = options;
+  const records = { ...recordOfClassifier(classifier), ...own?.records, ...files };
+  return createRun(runsFolder, config.model, config, environmentOf(options), records);
 }
 
 export function environmentOf({ engine, libraries = {} }: Pick<Training, 'engine' | 'libraries'>): EnvironmentRecord {

@@ -6,10 +6,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { buildSync, type BuildFailure, type Message } from 'esbuild';
-import { AblateError, ConfigurationError, messageOf } from '../util/errors.ts';
+import { type AblateError, ConfigurationError, messageOf } from '../util/errors.ts';
+import { importText, placesInTraces } from '../util/import-text.ts';
 import { readTextFile } from '../util/regular-file.ts';
 
 export interface UserFile {
@@ -23,6 +24,8 @@ export interface UserFile {
   readonly code: string;
   /** Of the file and all files that it imports, in the order of their names: in hexadecimal digits. */
   readonly sha256: string;
+  /** Of the code, as JSON. */
+  readonly sourceMap: string;
   /** Makes an error that its code has thrown one for the user: with its name, and the line where that is known. */
   explain(error: unknown): ConfigurationError;
 }
@@ -32,6 +35,10 @@ export interface LoadFileOptions {
   readonly folder?: string;
   /** Whether to say on stderr which file is being loaded, if that takes long. Default false. */
   readonly saysWhenSlow?: boolean;
+  /** The module that the file imports as `ablate`: it becomes part of the code, which then runs anywhere. Default the whole library, as it runs here. */
+  readonly library?: string | undefined;
+  /** What such a file looks like, for the error where it exports nothing. Default a network. */
+  readonly example?: string;
 }
 
 /** Whether a name is that of a file of code and not, say, of a model. */
@@ -44,40 +51,36 @@ export function isCodeFile(name: string): boolean {
  *
  * @throws DataError if there is no such file; ConfigurationError, with file and line, if it cannot be compiled, throws, or has no default export
  */
-export async function loadFile(name: string, { folder = '', saysWhenSlow = false }: LoadFileOptions = {}): Promise<UserFile> {
+export async function loadFile(name: string, options: LoadFileOptions = {}): Promise<UserFile> {
+  const { folder = '', saysWhenSlow = false, library, example = 'export default defineModel({ ... })' } = options;
   const path = resolve(folder, name);
   // Before it is compiled: whether it is there, and a file of sensible size.
   readTextFile(path);
-  const bundle = bundleOf(path, name);
-  const { code, sha256 } = bundle;
-  const explain = (error: unknown): ConfigurationError => explained(error, name, placeOf(error, bundle, path));
+  const { code, sourceMap, sha256 } = bundleOf(path, name, library);
+  const explain = (error: unknown): ConfigurationError => explainError(error, { name, path, sourceMap });
   const value = await whileWatched(saysWhenSlow ? name : undefined, () => run(code, explain));
   if (value === undefined) {
-    throw new ConfigurationError(`${name} has no default export`, { fix: 'export default defineModel({ ... })' });
+    throw new ConfigurationError(`${name} has no default export`, { fix: example });
   }
-  return { name, path, value, code, sha256, explain };
+  return { name, path, value, code, sourceMap, sha256, explain };
 }
 
 /** The checksum that `loadFile` would give, without running the file. Throws what it throws. */
-export function checksumOfFile(path: string): string {
-  return bundleOf(path, path).sha256;
+export function checksumOfFile(path: string, library?: string): string {
+  return bundleOf(path, path, library).sha256;
 }
 
-function explained(error: unknown, name: string, place: string): ConfigurationError {
-  const fix = error instanceof AblateError ? error.fix : undefined;
+/** As `UserFile.explain`, of what is known of a file elsewhere: in another process, say. */
+export function explainError(error: unknown, file: Pick<UserFile, 'name' | 'path' | 'sourceMap'>): ConfigurationError {
+  const { name } = file;
+  const place = placeOf(error, file);
+  // Code that the library is a part of has its errors too.
+  const { fix } = Object(error) as Partial<AblateError>;
   const key = error instanceof ConfigurationError ? error.key : undefined;
   return new ConfigurationError(`${name}${place}: ${messageOf(error)}`, { cause: error, fix, key });
 }
 
-interface Bundle {
-  readonly code: string;
-  readonly map: SourceMap;
-  /** What the paths in the map are relative to. */
-  readonly folder: string;
-  readonly sha256: string;
-}
-
-function bundleOf(path: string, name: string): Bundle {
+function bundleOf(path: string, name: string, library?: string): Pick<UserFile, 'code' | 'sourceMap' | 'sha256'> {
   const folder = dirname(path);
   try {
     const { outputFiles, metafile } = buildSync({
@@ -87,7 +90,7 @@ function bundleOf(path: string, name: string): Bundle {
       outfile: join(folder, 'bundle.mjs'),
       write: false,
       bundle: true,
-      external: ['ablate'],
+      ...(library === undefined ? { external: ['ablate'] } : { alias: { ablate: library } }),
       format: 'esm',
       platform: 'node',
       target: 'node20',
@@ -98,8 +101,9 @@ function bundleOf(path: string, name: string): Bundle {
     const [map, code] = ['.map', '.mjs'].map((suffix) => outputFiles.find((file) => file.path.endsWith(suffix))!.text);
     const sources = Object.keys(metafile.inputs)
       .sort()
-      .map((source) => resolve(folder, source));
-    return { code: code!, map: new SourceMap(JSON.parse(map!) as SourceMapPayload), folder, sha256: checksumOf(sources) };
+      .map((source) => resolve(folder, source))
+      .filter((source) => library === undefined || !source.startsWith(ownFolder()));
+    return { code: code!, sourceMap: map!, sha256: checksumOf(sources) };
   } catch (error) {
     const [problem] = (error as Partial<BuildFailure>).errors ?? [];
     if (problem === undefined) throw error;
@@ -119,7 +123,6 @@ function placeIn({ location }: Message, folder: string, path: string, name: stri
   return `${file === path ? name : relative('', file)}:${location.line}`;
 }
 
-/** From memory: nothing is left behind where the code never ends and the process is killed. */
 async function run(code: string, explain: (error: unknown) => Error): Promise<unknown> {
   const ablate = JSON.stringify(ownAddress());
   const linked = code.replace(
@@ -127,17 +130,10 @@ async function run(code: string, explain: (error: unknown) => Error): Promise<un
     (_, before: string) => `${before}${ablate};`,
   );
   try {
-    const { default: value } = (await import(`${addressPrefix}${base64(linked)}`)) as { readonly default?: unknown };
-    return value;
+    return (await importText(linked)).default;
   } catch (error) {
     throw explain(error);
   }
-}
-
-const addressPrefix = 'data:text/javascript;base64,';
-
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
 }
 
 /** Of the library, as the very modules that run now. */
@@ -146,12 +142,19 @@ function ownAddress(): string {
   return new URL(`../index.${extension}`, import.meta.url).href;
 }
 
+/** Where the modules of this program are. */
+function ownFolder(): string {
+  return fileURLToPath(new URL('../', import.meta.url));
+}
+
 /** `:12`, the line of the user's file that an error comes from; nothing if it is not in the trace. */
-function placeOf(error: unknown, { map, folder }: Bundle, path: string): string {
+function placeOf(error: unknown, { path, sourceMap }: Pick<UserFile, 'path' | 'sourceMap'>): string {
   const trace = error instanceof Error ? (error.stack ?? '') : '';
-  for (const [, line, column] of trace.matchAll(/data:text\/javascript;base64,[\w+/=]*:(\d+):(\d+)/g)) {
+  const map = new SourceMap(JSON.parse(sourceMap) as SourceMapPayload);
+  for (const [, line, column] of trace.matchAll(placesInTraces)) {
     const entry = map.findEntry(Number(line) - 1, Number(column) - 1);
-    if ('originalSource' in entry && resolve(folder, entry.originalSource) === path) return `:${entry.originalLine + 1}`;
+    const isOwn = 'originalSource' in entry && resolve(dirname(path), entry.originalSource) === path;
+    if (isOwn) return `:${entry.originalLine + 1}`;
   }
   return '';
 }

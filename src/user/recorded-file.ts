@@ -1,4 +1,4 @@
-/** What a run keeps of the file of code that its model was written in: a copy of all that ran, and a checksum. */
+/** What a run keeps of the files of code that its model and its augmentation were written in: a copy of all that ran, and a checksum. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -6,16 +6,29 @@ import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { readTextFile } from '../util/regular-file.ts';
 import { checksumOfFile, type UserFile } from './load-file.ts';
 
-const recordName = 'model-file.json';
-const copyName = 'model.mjs';
+const names = {
+  model: { record: 'model-file.json', copy: 'model.mjs' },
+  augmentation: { record: 'augmentation-file.json', copy: 'augmentation.mjs' },
+} as const;
+
+type Kind = keyof typeof names;
 
 const schema = z.object({ path: z.string(), sha256: z.string() });
 
 /** For the records that a new run has from its beginning; none for one of the lab's own models. */
 export function recordOfModelFile(file: UserFile | undefined): Readonly<Record<string, unknown>> {
+  return recordOf('model', file);
+}
+
+/** For the records that a new run has from its beginning; none for a run without such a file. */
+export function recordOfAugmentationFile(file: UserFile | undefined): Readonly<Record<string, unknown>> {
+  return recordOf('augmentation', file);
+}
+
+function recordOf(kind: Kind, file: UserFile | undefined): Readonly<Record<string, unknown>> {
   if (file === undefined) return {};
   const { path, sha256, code } = file;
-  return { [recordName]: { path, sha256 }, [copyName]: code };
+  return { [names[kind].record]: { path, sha256 }, [names[kind].copy]: code };
 }
 
 /**
@@ -25,18 +38,46 @@ export function recordOfModelFile(file: UserFile | undefined): Readonly<Record<s
  * @throws ConfigurationError if the file has changed; DataError if the record is damaged
  */
 export function requireSameModelFile(run: { readonly path: string }): void {
-  const record = join(run.path, recordName);
-  if (!existsSync(record)) return;
-  const { path, sha256 } = readRecord(record);
-  if (!existsSync(path) || checksumOfFile(path) === sha256) return;
+  const recorded = readRecord('model', run);
+  if (recorded === undefined) return;
+  requireSame(recorded, run, 'a run is not continued with another network', checksumOfFile);
+}
+
+/**
+ * Where the code of a run's augmentation is: the file that it was started with, or where that is gone the run's own copy.
+ *
+ * @returns undefined if the run has no such file
+ * @throws ConfigurationError if the file has changed; DataError if the record is damaged
+ */
+export function recordedAugmentationFile(run: { readonly path: string }, library: string): string | undefined {
+  const recorded = readRecord('augmentation', run);
+  if (recorded === undefined) return undefined;
+  const reason = 'a run is not continued with another augmentation; --init starts a new one from its weights';
+  requireSame(recorded, run, reason, (path) => checksumOfFile(path, library));
+  return existsSync(recorded.path) ? recorded.path : recorded.copy;
+}
+
+interface RecordedFile extends z.output<typeof schema> {
+  readonly copy: string;
+}
+
+function requireSame(
+  { path, sha256, copy }: RecordedFile,
+  run: { readonly path: string },
+  reason: string,
+  checksum: (path: string) => string,
+): void {
+  if (!existsSync(path) || checksum(path) === sha256) return;
   throw new ConfigurationError(`${path} has changed since the run ${run.path} was started with it`, {
-    fix: `restore it, or start a new run: a run is not continued with another network (its own copy is ${join(run.path, copyName)})`,
+    fix: `restore it, or start a new run: ${reason} (its own copy is ${copy})`,
   });
 }
 
-function readRecord(path: string): z.output<typeof schema> {
+function readRecord(kind: Kind, run: { readonly path: string }): RecordedFile | undefined {
+  const path = join(run.path, names[kind].record);
+  if (!existsSync(path)) return undefined;
   try {
-    return schema.parse(JSON.parse(readTextFile(path)));
+    return { ...schema.parse(JSON.parse(readTextFile(path))), copy: join(run.path, names[kind].copy) };
   } catch (error) {
     throw new DataError(`${path} is damaged: ${messageOf(error)}`, { cause: error });
   }

@@ -4,7 +4,7 @@ import { readTextFile } from '../util/regular-file.ts';
 import { join } from 'node:path';
 
 /**
- * @param kind `model`: the name of a file in `templates/`
+ * @param kind `model` or `augmentation`: the name of a file in `templates/`
  * @param names what `FILE` and `NAME` in it become
  */
 export function readTemplate(kind: string, { file, name }: { readonly file: string; readonly name: string }): string {

@@ -14,6 +14,10 @@ interface Options {
 /** What can be begun, with what to do next. */
 const kinds = {
   model: { summary: 'a network, in TypeScript', next: (file: string) => `npx ablate train ${file} --recipe modern` },
+  augmentation: {
+    summary: 'what is done to training images, in TypeScript',
+    next: (file: string) => `npx ablate train tuto --augment-with ${file}`,
+  },
 } as const;
 
 type Kind = keyof typeof kinds;
@@ -46,11 +50,11 @@ async function writeNew(given: string, file: string, { force, json }: Options): 
   else print(`wrote ${file}; try it: ${next}`);
 }
 
-/** `my-net` of `nets/my-net.ts`: what the model, and the folder of its runs, is called. */
+/** `my-net` of `nets/my-net.ts`: what the model (and the folder of its runs) or the augmentation is called. */
 function nameOf(file: string): string {
   const name = basename(file)
     .replace(/\.m?ts$/, '')
     .replace(/[^A-Za-z0-9_-]/g, '-')
     .replace(/^[^A-Za-z0-9]+/, '');
-  return name === '' ? 'net' : name;
+  return name === '' ? 'mine' : name;
 }

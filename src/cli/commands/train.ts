@@ -1,10 +1,11 @@
-import { dirname } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { firstOfMachineFirst, fromFirst, requireAgreement } from '../../cluster/agreement.ts';
 import type { Collective } from '../../cluster/collective.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.ts';
 import type { ConfigFile } from '../../train/config-file.ts';
+import type { LoadedAugmentation } from '../../user/augmentation-file.ts';
 import type { LoadedModel } from '../../user/model-file.ts';
 import { requireEngineChoice } from '../../engine/registry.ts';
 import type { TrainResult } from '../../train/train-options.ts';
@@ -35,6 +36,7 @@ interface Options extends DataOptions, EngineOption, UiOption {
   readonly init?: string;
   readonly teacher?: string;
   readonly augment: boolean;
+  readonly augmentWith?: string;
   readonly ema: boolean;
   readonly val?: true;
   readonly checkGradients?: true;
@@ -75,6 +77,7 @@ export function addTrainCommand(program: Command): void {
     )
     .option('--check-gradients', 'before training, compare the gradients of custom layers with central differences')
     .option('--no-augment', 'train on the whole images, unchanged')
+    .option('--augment-with <file>', 'also change training images by code of your own (ablate new augmentation augment.ts)')
     .option('--no-ema', 'without moving averages of the weights')
     .option('--init <run|file>', 'start from the weights of a run or a safetensors file; pruned weights stay pruned')
     .option(
@@ -108,6 +111,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   const loaded = await modelToTrain(model, options, file);
   const resume = collective.rank === 0 ? await runToResume(loaded?.definition.name ?? model, options) : undefined;
   const asked = await sharedConfig(collective, loaded, options, resume, { file, overrides });
+  const augmentation = collective.rank === 0 && resume === undefined ? await ownAugmentation(asked) : undefined;
   if (await isFinished(collective, resume, asked)) {
     if (resume !== undefined) await printFinished(resume, asked, options);
     return;
@@ -138,6 +142,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
         dataset,
         collective,
         record: resume === undefined ? { runsFolder, files: recordOfModelFile(loaded?.file) } : { resume },
+        ...(augmentation && { augmentation }),
         ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
         libraries,
         signal,
@@ -197,6 +202,14 @@ interface Asked {
   readonly overrides: ConfigOverrides;
 }
 
+/** Before images are read: what is wrong with it is said at once. */
+async function ownAugmentation({ augmentWith }: TrainingConfig): Promise<LoadedAugmentation | undefined> {
+  if (augmentWith === 'none') return undefined;
+  const { loadAugmentation } = await import('../../user/augmentation-file.ts');
+  const fromHere = relative('', augmentWith);
+  return await loadAugmentation(fromHere.startsWith('..') ? augmentWith : fromHere, { saysWhenSlow: true });
+}
+
 /** The configuration of process 0, after a check that all were asked for the same; each process has its own number of threads. */
 async function sharedConfig(
   collective: Collective,
@@ -236,17 +249,20 @@ async function sharedConfig(
 /** The configuration keys that the flags change. A key may be given by its flag or with --set, not both. */
 function overridesOf(options: Options): ConfigOverrides {
   const { data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery } = options;
-  const { init, teacher, epochs } = options;
+  const { init, teacher, epochs, augmentWith } = options;
   const flags = {
     ...{ dataset: data, recipe, steps, batchSize, learningRate, seed, precision, threads, val, evalEvery, saveEvery, logEvery },
-    ...{ init, teacher, epochs },
+    ...{ init, teacher, epochs, augmentWith },
     augment: options.augment ? undefined : false,
     movingAverage: options.ema ? undefined : false,
   };
   const given: ConfigOverrides = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const twice = Object.keys(options.set).find((key) => Object.hasOwn(given, key));
   if (twice !== undefined) throw new ConfigurationError(`${twice} is given twice: by its flag and with --set`, { key: twice });
-  return { ...given, ...options.set };
+  const all = { ...given, ...options.set };
+  const file = all['augmentWith'];
+  // As it is recorded: a run can be continued from anywhere.
+  return typeof file === 'string' && file.includes('.') ? { ...all, augmentWith: resolve(file) } : all;
 }
 
 async function runToResume(model: string | undefined, options: Options): Promise<Run | undefined> {
