@@ -1,0 +1,361 @@
+/** Trainings on the WebGPU engine: whole networks beside float64, the loss in all its forms, arithmetic on arrays, and what is refused. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/webgpu/interface.ts';
+import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
+import { runBackward, runForward } from '../src/engine/reference/execute.ts';
+import { ownBatch } from '../src/engine/reference/layer.ts';
+import { buildModel } from '../src/models/registry.ts';
+import { NetworkBuilder, type Network } from '../src/nn/network.ts';
+import { sizeOf } from '../src/nn/shape.ts';
+import { integer, normal, streamKey } from '../src/util/random.ts';
+import { caseParameters, relativeError } from './layer-cases.ts';
+import { loadGpu, noWebgpu } from './load-webgpu.ts';
+import { skippable } from './skippable.ts';
+
+const tolerance = 1e-4;
+const seed = 5;
+
+const gpu = await loadGpu();
+const whyNot = gpu === undefined ? noWebgpu : undefined;
+
+function normals(length: number, purpose: string, step = 0): Float32Array {
+  const key = streamKey(seed, purpose, step);
+  return Float32Array.from({ length }, (_, i) => normal(key, i));
+}
+
+function labelsOf(count: number, classes: number, step: number): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, i) => integer(streamKey(seed, 'labels', step), i, classes));
+}
+
+/**
+ * The loss and its gradient in float64, straight from the formulas: sum over k of q_k (log sum_j exp(z_j) - z_k), of the target distributions q, and of the
+ * teacher's with both at a temperature.
+ */
+function plainLoss(logits: ArrayLike<number>, targets: Targets, options: LossOptions, teacher?: ArrayLike<number>) {
+  const { labels, mixed } = targets;
+  const classes = logits.length / labels.length;
+  const { labelSmoothing = 0, wholeBatchSize = labels.length, distillation } = options;
+  const { weight = 0, temperature = 1 } = distillation ?? {};
+  const gradient = new Float64Array(logits.length);
+  let loss = 0;
+  const softmax = (values: ArrayLike<number>, n: number, scale: number) => {
+    const row = Array.from({ length: classes }, (_, k) => Math.exp(values[n * classes + k]! / scale));
+    const sum = row.reduce((total, value) => total + value, 0);
+    return row.map((value) => value / sum);
+  };
+  labels.forEach((label, n) => {
+    const p = softmax(logits, n, 1);
+    const [soft, taught] = [softmax(logits, n, temperature), teacher && softmax(teacher, n, temperature)];
+    for (let k = 0; k < classes; k++) {
+      const share = mixed?.share ?? 0;
+      const hit = (k === label ? 1 - share : 0) + (mixed !== undefined && k === mixed.labels[n] ? share : 0);
+      const q = (1 - labelSmoothing) * hit + labelSmoothing / classes;
+      const learned = taught === undefined ? 0 : temperature ** 2 * taught[k]! * Math.log(taught[k]! / soft[k]!);
+      const pull = taught === undefined ? 0 : temperature * (soft[k]! - taught[k]!);
+      loss += ((1 - weight) * -q * Math.log(p[k]!) + weight * learned) / wholeBatchSize;
+      gradient[n * classes + k] = ((1 - weight) * (p[k]! - q) + weight * pull) / wholeBatchSize;
+    }
+  });
+  return { loss, gradient };
+}
+
+interface Trained {
+  readonly losses: readonly number[];
+  readonly parameters: ReadonlyMap<string, ArrayLike<number>>;
+}
+
+interface Training {
+  readonly network: Network;
+  readonly batchSize: number;
+  readonly steps: number;
+  readonly rate: number;
+}
+
+const loss: LossOptions = { labelSmoothing: 0.1 };
+
+async function trainOnDevice(plan: TrainingPlan, { network, batchSize, steps, rate }: Training): Promise<Trained> {
+  const { parameters: arena, vectorMath } = plan;
+  const initial = caseParameters(network);
+  for (const entry of arena.entries) await arena.write(entry, initial.get(entry.spec.name)!, arena.values);
+  const learned = arena.values.part(0, arena.trainableLength);
+  const descend = vectorMath.multiplyAdd(arena.gradients, [learned], learned);
+  for (let step = 0; step < steps; step++) {
+    plan.bindInput(normals(batchSize * sizeOf(network.inputShape), 'input', step));
+    plan.forward({ seed, step });
+    plan.computeLoss({ labels: labelsOf(batchSize, network.outputShape[0]!, step) });
+    plan.backward();
+    descend([-rate, 1]);
+  }
+  const losses = [...(await plan.takeLosses())];
+  const read = arena.entries.map(async (entry) => [entry.spec.name, await arena.read(entry, arena.values)] as const);
+  return { losses, parameters: new Map(await Promise.all(read)) };
+}
+
+function trainPlainly({ network, batchSize, steps, rate }: Training): Trained {
+  const parameters = new Map([...caseParameters(network)].map(([name, values]) => [name, Float64Array.from(values)]));
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    const input = Float64Array.from(normals(batchSize * sizeOf(network.inputShape), 'input', step));
+    const mode = { training: true, draws: { seed, step }, sharedBatch: ownBatch } as const;
+    const activations = runForward(network, batchSize, parameters, input, mode);
+    const labels = labelsOf(batchSize, network.outputShape[0]!, step);
+    const result = plainLoss(activations.tensors.get(network.output)!, { labels }, loss);
+    losses.push(result.loss);
+    const gradients = runBackward(network, activations, parameters, result.gradient, mode).parameters;
+    for (const { name, kind } of network.parameters) {
+      if (kind !== 'trainable') continue;
+      const [values, gradient] = [parameters.get(name)!, gradients.get(name)!];
+      for (let i = 0; i < values.length; i++) values[i]! -= rate * gradient[i]!;
+    }
+  }
+  return { losses, parameters };
+}
+
+describe.skipIf(whyNot)(skippable('trainings on the WebGPU engine', whyNot), () => {
+  const engine = createWebgpuEngine(gpu!, {});
+  afterAll(() => engine.dispose());
+
+  // With few filters, so that float64 in plain loops finishes.
+  const filters = (count: number, ...names: readonly string[]) =>
+    Object.fromEntries(names.map((name) => [`${name}.filters`, count]));
+  const nin = filters(16, 'conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'conv6', 'conv7', 'conv8');
+  test.each<[model: string, input: number, settings: Record<string, unknown>]>([
+    ['tuto', 8, { ...filters(16, 'conv1', 'conv2'), 'dense1.features': 32, 'dense2.features': 16 }],
+    ['squeeze1', 8, {}],
+    ['nin2', 8, nin],
+    ['resnet20', 8, filters(8, 'conv1', 'stage1', 'stage2', 'stage3')],
+    ['air94', 32, filters(8, 'group1', 'group2', 'group3')],
+  ])('20 steps of %s', async (model, input, settings) => {
+    const batchSize = 2;
+    const training = { network: buildModel(model, { input, settings }), batchSize, steps: 20, rate: 0.002 };
+    const plan = await engine.compileTraining(training.network, { batchSize, loss });
+    const [actual, expected] = [await trainOnDevice(plan, training), trainPlainly(training)];
+    expect(relativeError(actual.losses, expected.losses)).toBeLessThan(tolerance);
+    const wrong = [...expected.parameters].filter(
+      ([name, values]) => !(relativeError(actual.parameters.get(name)!, values, 0.1) < tolerance),
+    );
+    expect(wrong.map(([name]) => name)).toEqual([]);
+    plan.dispose();
+  });
+});
+
+/** [5] -> dense to 4. */
+function small(): Network {
+  const b = new NetworkBuilder('small', [5]);
+  return b.build(b.dense('d', b.input, { features: 4 }));
+}
+
+describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => {
+  const network = small();
+  const batchSize = 3;
+  let device: Awaited<ReturnType<typeof loadGpu>>;
+  const open = async () => createWebgpuEngine((device ??= await loadGpu())!, {});
+  afterAll(() => device?.dispose());
+
+  test.each<[name: string, options: LossOptions, share: number | undefined]>([
+    ['labels', {}, undefined],
+    ['smoothed labels, of a part of a batch', { labelSmoothing: 0.2, wholeBatchSize: 7 }, undefined],
+    ['mixed labels', { labelSmoothing: 0.1 }, 0.3],
+    ["a teacher's logits", { labelSmoothing: 0.1, distillation: { weight: 0.7, temperature: 3 } }, undefined],
+  ])('has the loss of %s, and its gradient', async (_, options, share) => {
+    const engine = await open();
+    const plan = await engine.compileTraining(network, { batchSize, loss: options });
+    const teacher = await engine.compileInference(network, { batchSize });
+    const taught = options.distillation !== undefined;
+    const [logits, teacherLogits] = [normals(12, 'logits'), normals(12, 'teacher')];
+    await teacher.output.write(teacherLogits);
+    await plan.output.write(logits);
+    const targets: Targets = {
+      labels: labelsOf(batchSize, 4, 0),
+      ...(share !== undefined && { mixed: { labels: labelsOf(batchSize, 4, 1), share } }),
+      ...(taught && { teacherLogits: teacher.output }),
+    };
+    plan.computeLoss(targets);
+    plan.computeLoss(targets);
+    const expected = plainLoss(logits, targets, options, taught ? teacherLogits : undefined);
+    const losses = await plan.takeLosses();
+    expect(relativeError(losses, [expected.loss, expected.loss])).toBeLessThan(1e-6);
+    expect(relativeError(await plan.outputGradient.read(), expected.gradient)).toBeLessThan(1e-5);
+    expect(await plan.takeLosses()).toEqual(new Float64Array(0));
+    plan.dispose();
+    teacher.dispose();
+  });
+
+  test.each([Infinity, -Infinity, NaN])('has no loss for a logit of %s', async (value) => {
+    const plan = await (await open()).compileTraining(network, { batchSize });
+    await plan.output.write(normals(12, 'logits').fill(value, 7, 8));
+    plan.computeLoss({ labels: Uint8Array.of(0, 1, 2) });
+    expect([...(await plan.takeLosses())]).toEqual([NaN]);
+    plan.dispose();
+  });
+
+  test.each([
+    ['whole arrays', 0, 256],
+    ['parts at odd places', 5, 42],
+  ])('does arithmetic on %s', async (_, start, end) => {
+    const plan = await (await open()).compileTraining(network, { batchSize });
+    const { parameters: arena, vectorMath: math } = plan;
+    const length = arena.trainableLength;
+    const values = (purpose: string) => normals(length, purpose);
+    const array = async (purpose: string): Promise<DeviceArray> => {
+      const made = arena.allocate();
+      await made.write(values(purpose));
+      return made;
+    };
+    const last = Math.min(end, length);
+    /** Runs on an own copy of y and compares the part with `expected`, and the rest with what it was. */
+    const check = async (
+      name: string,
+      run: (x: DeviceArray, z: DeviceArray, y: DeviceArray) => void,
+      f: (x: number, z: number, y: number) => number,
+    ) => {
+      const [x, z, y] = [await array('x'), await array('z'), await array('y')];
+      run(x.part(start, last), z.part(start, last), y.part(start, last));
+      const [xs, zs, ys] = [values('x'), values('z'), values('y')];
+      const expected = ys.map((value, i) => (i >= start && i < last ? f(xs[i]!, zs[i]!, value) : value));
+      expect(relativeError(await y.read(), expected), name).toBeLessThan(1e-6);
+    };
+    await check(
+      'multiplyAdd',
+      (x, z, y) => math.multiplyAdd(x, [z, y], y)([0.5, 2, -3]),
+      (x, z, y) => ((x * 0.5 + z) * 2 + y) * -3,
+    );
+    await check(
+      'multiplyAdd of one',
+      (x, _z, y) => math.multiplyAdd(x, [], y)([0.25]),
+      (x) => x * 0.25,
+    );
+    await check(
+      'approach',
+      (x, _z, y) => math.approach(x, y)(0.3),
+      (x, _z, y) => y + 0.3 * (x - y),
+    );
+    await check(
+      'multiply',
+      (x, _z, y) => math.multiply(x, y)(),
+      (x, _z, y) => x * y,
+    );
+    await check(
+      'copy',
+      (x, _z, y) => math.copy(x, y)(),
+      (x) => x,
+    );
+    await check(
+      'fill',
+      (_x, _z, y) => math.fill(y)(-2.5),
+      () => -2.5,
+    );
+    await check(
+      'approachSquare',
+      (x, _z, y) => math.approachSquare(x, y)(0.1),
+      (x, _z, y) => y + 0.1 * (x * x - y),
+    );
+    await check(
+      'addOverRoot',
+      (x, z, y) => {
+        math.multiply(z, z)();
+        math.addOverRoot(x, z, y)({ scale: 2, epsilon: 0.01, step: -0.1, keep: 0.9 });
+      },
+      (x, z, y) => 0.9 * y - (0.1 * x) / (Math.sqrt(2 * z * z) + 0.01),
+    );
+    const mask = arena.allocate();
+    await mask.write(new Float32Array(length).map((_, i) => i % 2));
+    const y = arena.allocate();
+    await y.write(new Float32Array(length).fill(-1).fill(NaN, start, start + 1));
+    math.clearWhere(mask.part(start, last), y.part(start, last))();
+    const cleared = await y.read();
+    for (let i = 0; i < length; i++)
+      expect(cleared[i]).toEqual(i >= start && i < last && i % 2 === 0 ? 0 : i === start ? NaN : -1);
+
+    const [x, z] = [await array('x'), await array('z')];
+    const sums = math.sumsOfSquares([x.part(start, last), x.part(3, 3), z]);
+    const squares = (list: Float32Array) => list.reduce((sum, value) => sum + value * value, 0);
+    const expected = [squares(values('x').slice(start, last)), 0, squares(values('z'))];
+    expect(relativeError(await sums(), expected)).toBeLessThan(1e-5);
+    const isFinite = math.allFinite(x.part(start, last));
+    expect(await isFinite()).toBe(true);
+    await x.part(last - 1, last).write(Float32Array.of(-Infinity));
+    expect(await isFinite()).toBe(false);
+    plan.dispose();
+  });
+
+  test('the same training makes the same bits', async () => {
+    const engine = await open();
+    const training = { network, batchSize, steps: 4, rate: 0.1 };
+    const run = async () => {
+      const plan = await engine.compileTraining(network, { batchSize, loss });
+      const trained = await trainOnDevice(plan, training);
+      plan.dispose();
+      return trained;
+    };
+    expect(await run()).toEqual(await run());
+  });
+
+  test('reads its input from shared memory, and what it is when it is asked to run', async () => {
+    const plan = await (await open()).compileInference(network, { batchSize });
+    for (const entry of plan.parameters.entries) {
+      await plan.parameters.write(
+        entry,
+        new Float32Array(sizeOf(entry.spec.shape)).fill(entry.spec.role === 'weight' ? 1 : 0.5),
+        plan.parameters.values,
+      );
+    }
+    const shared = new Float32Array(new SharedArrayBuffer(4 * 15)).fill(2);
+    plan.bindInput(shared);
+    plan.forward();
+    shared.fill(7);
+    expect([...(await plan.output.read())]).toEqual(new Array(12).fill(10.5));
+    plan.forward();
+    expect([...(await plan.output.read())]).toEqual(new Array(12).fill(35.5));
+    plan.dispose();
+  });
+
+  test.each<[name: string, change: object, message: RegExp]>([
+    ['bf16', { precision: 'bf16' }, /precision \(="bf16"\) must be "f32" on the engine webgpu/],
+    ['no batch', { batchSize: 0 }, /batchSize \(=0\) must be a positive integer/],
+    [
+      'several processes',
+      { sharedBatch: { processes: 2, sum: () => undefined } },
+      /a training in 2 processes needs an engine other than webgpu/,
+    ],
+    [
+      'a batch that no device has memory for',
+      { batchSize: 2 ** 30 },
+      /network "small" with a batch of 1073741824 takes more memory than there is/,
+    ],
+  ])('is refused for %s', async (_, change, message) => {
+    const refused = (await open()).compileTraining(network, { batchSize, ...change });
+    await expect(refused).rejects.toThrow(message);
+    await expect(refused).rejects.toMatchObject({ exitCode: 2 });
+  });
+
+  test('is of no use once the device has been given back', async () => {
+    const own = (await loadGpu())!;
+    const plan = await createWebgpuEngine(own, {}).compileInference(network, { batchSize });
+    own.dispose();
+    await expect(plan.output.read()).rejects.toThrow('the device has been given back');
+    expect(own.isOpen).toBe(false);
+  });
+
+  test('says that its device was lost', async () => {
+    const own = (await loadGpu())!;
+    const plan = await createWebgpuEngine(own, {}).compileInference(network, { batchSize });
+    own.device.destroy();
+    await own.device.lost;
+    await expect(plan.output.read()).rejects.toThrow(/WebGPU on .*: the device was lost/);
+    own.dispose();
+  });
+});
+
+test.skipIf(whyNot)(skippable('trainings with forced garbage collections end by themselves', whyNot), () => {
+  // The script runs hundreds; see its comment.
+  const script = fileURLToPath(new URL('../scripts/webgpu-lifetimes.mjs', import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, '4'], { encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({
+    status: 0,
+    stdout: '4 trainings of 20 steps in 1 processes, 0 ended badly\n',
+    stderr: '',
+  });
+});
