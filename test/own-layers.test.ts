@@ -192,6 +192,9 @@ describe('a file with a custom layer, by the command line', () => {
     const evaluated = await ablate('eval', 'net/1', '--model', 'net.ts', '--json');
     expect(evaluated.code, evaluated.stderr).toBe(0);
     expect(JSON.parse(evaluated.stdout)).toMatchObject({ model: 'net', step: 6, images: 32 });
+    const watched = await ablate('eval', 'net/1', '--watch', '--model', 'net.ts', '--json');
+    expect(watched.code, watched.stderr).toBe(0);
+    expect((JSON.parse(watched.stdout) as { step: number }[]).at(-1)).toMatchObject({ model: 'net', step: 6, images: 32 });
     const without = await ablate('eval', 'net/1');
     expect(without.code).toBe(2);
     expect(without.stderr).toContain('layer "threshold" is the custom layer "softThreshold", whose functions are not here');
@@ -213,5 +216,19 @@ describe('a file with a custom layer, by the command line', () => {
       /^error: layer "threshold" \(custom layer "softThreshold"\): the gradient of its input is \S+ at \[\d, \d, \d+, \d+\], and central differences of its forward are \S+$/m,
     );
     expect(existsSync(join(folder, 'runs/wrong'))).toBe(false);
+  });
+
+  test('what its functions throw is told with the file and the line', { timeout: 60_000 }, async () => {
+    writeNet('thrower', (code) => code.replace('dx![i] = dy[i]!;', 'throw new Error("no gradient");'));
+    const line =
+      1 +
+      readFileSync(join(folder, 'thrower.ts'), 'utf8')
+        .split('\n')
+        .findIndex((text) => text.includes('no gradient'));
+    const { code, stderr } = await ablate('train', 'thrower.ts', ...training);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      `error: layer "threshold" (custom layer "softThreshold"): its backward threw thrower.ts:${line}: no gradient`,
+    );
   });
 });

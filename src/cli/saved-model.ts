@@ -1,8 +1,7 @@
 /** Weights named on the command line: those of a run, or of a file. */
 import type { Command } from 'commander';
-import type { ModelDefinition } from '../models/model.ts';
 import type { Run } from '../runs/run-folder.ts';
-import type { SavedModel } from '../train/saved-model.ts';
+import type { SavedModel, TrainedModelOptions } from '../train/saved-model.ts';
 import { weightsKinds, type WeightsKind } from '../train/weights.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { EngineOption } from './engine.ts';
@@ -56,14 +55,15 @@ export async function readReference(
   { runsDir, model, set = {} }: ReferenceOptions,
 ): Promise<{ readonly saved: SavedModel; readonly run: Run | undefined }> {
   const { readTrainedModel } = await import('../train/saved-model.ts');
-  const definition = model === undefined ? undefined : await ownModel(model);
-  const given = { ...(model !== undefined && { model: definition?.name ?? model }), ...set };
-  return readTrainedModel(reference, { runsFolder: runsDir, given, definition });
+  const { given = {}, definition } = model === undefined ? {} : await givenModel(model);
+  return readTrainedModel(reference, { runsFolder: runsDir, given: { ...given, ...set }, definition });
 }
 
-/** Undefined for one of the lab's own. */
-async function ownModel(model: string): Promise<ModelDefinition | undefined> {
+/** What `--model` says: the model's name, and of a file its definition. */
+export async function givenModel(model: string): Promise<Pick<TrainedModelOptions, 'given' | 'definition'>> {
   const { isCodeFile } = await import('../user/load-file.ts');
   const { loadModel } = await import('../user/model-file.ts');
-  return isCodeFile(model) ? (await loadModel(model, { saysWhenSlow: true })).definition : undefined;
+  if (!isCodeFile(model)) return { given: { model } };
+  const { definition } = await loadModel(model, { saysWhenSlow: true });
+  return { given: { model: definition.name }, definition };
 }

@@ -10,7 +10,7 @@ import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { requireFits } from './classifier.ts';
 import { createEvaluator, type Evaluator, type OnImage } from './evaluate.ts';
-import { classifierFor, readSavedModel, type SavedModel } from './saved-model.ts';
+import { classifierFor, readSavedModel, type SavedModel, type TrainedModelOptions } from './saved-model.ts';
 import type { Evaluation } from './tally.ts';
 import type { TtaLevel } from './test-time-augmentation.ts';
 import { loadWeights, preferredWeights, type WeightsKind } from './weights.ts';
@@ -59,7 +59,7 @@ export async function evaluateSaved(saved: SavedModel, options: SavedEvaluationO
   }
 }
 
-export interface WatchOptions extends SavedEvaluationOptions {
+export interface WatchOptions extends SavedEvaluationOptions, Pick<TrainedModelOptions, 'given' | 'definition'> {
   readonly onEvaluation?: ((evaluation: SavedEvaluation) => void) | undefined;
   /** How often a new checkpoint is looked for; default 1000. */
   readonly pollMs?: number;
@@ -73,7 +73,7 @@ export interface WatchOptions extends SavedEvaluationOptions {
  * @throws DataError if the run has no checkpoint, and is not being trained; and what `evaluateSaved` throws
  */
 export async function watchRun(run: Run, options: WatchOptions): Promise<SavedEvaluation[]> {
-  const { signal, onEvaluation, pollMs = 1000 } = options;
+  const { signal, onEvaluation, pollMs = 1000, given, definition } = options;
   const evaluations: SavedEvaluation[] = [];
   let evaluator: Evaluator | undefined;
   let evaluatedStep = -1;
@@ -84,7 +84,7 @@ export async function watchRun(run: Run, options: WatchOptions): Promise<SavedEv
       const next = listCheckpoints(run).find(({ step }) => step > evaluatedStep);
       if (next !== undefined) {
         evaluatedStep = next.step;
-        const saved = unlessRemoved(next.path, () => readSavedModel(next.path, {}));
+        const saved = unlessRemoved(next.path, () => readSavedModel(next.path, given, definition));
         if (saved === undefined) continue;
         const evaluation = await evaluateWith((evaluator ??= compile(saved, options)), saved, options);
         if (evaluation === undefined) break;

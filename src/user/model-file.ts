@@ -1,6 +1,8 @@
 /** Models by a name of the lab's or by a file of the user's, which is written exactly as the lab's own are. */
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition, modelNames } from '../models/registry.ts';
+import type { CustomLayers } from '../nn/custom.ts';
+import { withCustomLayers } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { isCodeFile, loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
 
@@ -26,13 +28,35 @@ export async function loadModel(reference: string, options: LoadFileOptions = {}
       ...definition,
       build(...given) {
         try {
-          return definition.build(...given);
+          const network = definition.build(...given);
+          return withCustomLayers(network, network.customLayers && explained(network.customLayers, file));
         } catch (error) {
           throw file.explain(error);
         }
       },
     },
   };
+}
+
+/** Layers of the user's own whose errors, while they compute, have the file's name and line too. */
+function explained(layers: CustomLayers, file: UserFile): CustomLayers {
+  const guarded = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      throw file.explain(error);
+    }
+  };
+  return new Map(
+    [...layers].map(([name, layer]) => [
+      name,
+      {
+        ...layer,
+        forward: (given) => guarded(() => layer.forward(given)),
+        backward: (given) => guarded(() => layer.backward(given)),
+      },
+    ]),
+  );
 }
 
 const fix = 'export default defineModel({ name, settings, layers }), as ablate new model writes it';

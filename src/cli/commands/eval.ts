@@ -19,7 +19,7 @@ import { claimMistakesFile, type MistakesFile } from '../mistakes-file.ts';
 import { jsonOption, oneOf, parseAssignment, integer, parseThreads, runsDirOption, type Assignments } from '../options.ts';
 import { forceOption } from '../output-file.ts';
 import { note, print, printTable, printJson, styles } from '../output.ts';
-import { readReference } from '../saved-model.ts';
+import { givenModel, readReference } from '../saved-model.ts';
 
 interface Options extends DataOptions, EngineOption {
   readonly model?: string;
@@ -121,19 +121,24 @@ async function watch(reference: string, options: Options): Promise<void> {
       fix: 'leave one of them out',
     });
   }
-  if (options.model !== undefined || Object.keys(options.set).length > 0) {
-    throw new ConfigurationError('--model and --set are not for a run, which says itself what it trains', {
-      fix: 'leave them out',
-    });
+  if (Object.keys(options.set).length > 0) {
+    throw new ConfigurationError('--set is not for a run, which says itself what it trains', { fix: 'leave it out' });
   }
   const { findRun } = await import('../../runs/run-folder.ts');
   const { recordedConfig } = await import('../../train/resume.ts');
   const { watchRun } = await import('../../train/saved-evaluation.ts');
   const run = findRun(options.runsDir, reference);
+  // For the functions of custom layers, which no checkpoint has.
+  const given = options.model === undefined ? {} : await givenModel(options.model);
   const how = await evaluationOptions(recordedConfig(run).dataset, options);
   const tell = options.json === true ? note : print;
   await interruptible('stopping', async (signal) => {
-    const evaluations = await watchRun(run, { ...how, signal, onEvaluation: (evaluation) => tell(summarize(evaluation)) });
+    const evaluations = await watchRun(run, {
+      ...how,
+      ...given,
+      signal,
+      onEvaluation: (evaluation) => tell(summarize(evaluation)),
+    });
     if (options.json === true) printJson(evaluations);
     if (signal.aborted) throw new Interruption('the evaluation was stopped');
   });

@@ -74,7 +74,7 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
   const { buildModel } = await import('../../models/registry.ts');
   const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
   const { networkTable } = await import('../../nn/table.ts');
-  const { definition } = await loaded(model);
+  const { definition, file } = await loaded(model);
   const input = options.input ?? definition.defaultInputSize;
   const network = buildModel(definition, { input, settings: modelSettings(options.set) });
   const parameters = countParameters(network.parameters);
@@ -90,7 +90,7 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
   else {
     print(networkTable(network));
     print(
-      `${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image of ${input}x${input} pixels${otherInput(options, input)}`,
+      `${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image of ${input}x${input} pixels${otherInput(options, input, file === undefined)}`,
     );
     for (const line of device === undefined ? [] : deviceLines(device)) print(line);
   }
@@ -108,10 +108,10 @@ async function loaded(model: string): Promise<LoadedModel> {
 }
 
 /** Models were published with images of different sizes: without `--input` that must be seen, or they are compared wrongly. */
-function otherInput({ input }: InfoOptions, used: number): string {
+function otherInput({ input }: InfoOptions, used: number, isPublished: boolean): string {
   if (input !== undefined) return '';
   const other = used === 24 ? 32 : 24;
-  return `, as it was published; --input ${other} counts for ${other}x${other}`;
+  return `${isPublished ? ', as it was published' : ''}; --input ${other} counts for ${other}x${other}`;
 }
 
 /** The settings as `ablate train --set` takes them: `lrn=false` or `model.lrn=false`. */
