@@ -131,15 +131,17 @@ interface OpenPage {
 interface Look {
   readonly width?: number;
   readonly colorScheme?: 'light' | 'dark';
+  /** Of a server that lets runs be stopped. */
+  readonly token?: string;
 }
 
 /** Starts a server for a folder, opens a place of its page, and looks for what must never be: errors, and requests to anywhere else. */
 async function withPage(
   path: string,
   work: (open: OpenPage) => Promise<void>,
-  { width = 1280, colorScheme = 'light' }: Look = {},
+  { width = 1280, colorScheme = 'light', token }: Look = {},
 ) {
-  server = await startUi({ runsFolder: runs, port: 0, clientFolder });
+  server = await startUi({ runsFolder: runs, port: 0, clientFolder, token });
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
@@ -445,6 +447,29 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
         writeFileSync(join(path, 'metrics.jsonl'), metricsLine(100, { 'train/loss': 2 }));
         await expect.poll(async () => (await lastOf())[0], { timeout: 10_000 }).toBe('100');
       });
+    });
+
+    test('a run is stopped from the page that was opened with the token, which does not stay in the address', async () => {
+      const child = spawn('sleep', ['60']);
+      const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
+      const status = { status: 'running', ...thisProcess(), pid: child.pid, startTicks: undefined };
+      const path = recordRun(runs, { number: 1, share: 0.5, status });
+      mkdirSync(join(path, 'lock'));
+      writeFileSync(join(path, 'lock', `held.${child.pid}..token.${thisProcess().host}`), '');
+      const token = 'f00d'.repeat(8);
+      await withPage(
+        `run/tuto%2F1?token=${token}`,
+        async ({ page }) => {
+          await page.getByRole('button', { name: 'Stop', exact: true }).click();
+          expect(page.url()).not.toContain(token);
+          expect(child.exitCode ?? child.signalCode).toBeNull();
+          await page.getByRole('button', { name: 'Stop tuto/1' }).click();
+          expect(await ended).toBe('SIGTERM');
+          await page.locator('.title .state.interrupted').waitFor();
+          expect(await page.getByRole('button', { name: 'Stop' }).count()).toBe(0);
+        },
+        { token },
+      );
     });
 
     test('a server that is gone is told, and one that is there again is followed', async () => {

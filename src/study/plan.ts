@@ -53,8 +53,9 @@ export interface StudyPlan {
   readonly notes: readonly string[];
 }
 
-/** Steps between evaluations where a study does not say: enough for a curve. */
+/** Where a study does not say: enough for curves. */
 const evaluationsPerRun = 10;
+const fewestRecords = 50;
 
 /**
  * @throws ConfigurationError naming the line of the study file, for what no run could be trained with, and for changes that change
@@ -197,15 +198,16 @@ function checkReferences({ init, teacher, pruning }: TrainingConfig): void {
 }
 
 /**
- * Keys that change nothing of what is trained, for runs that nobody watches, unless the study says otherwise: enough evaluations for a
- * curve, or one at every round of a search that stops early; at most a minute lost to an interruption; little on the disk.
+ * Keys that change nothing of what is trained, for runs that nobody watches, unless the study says otherwise: enough records and evaluations
+ * for curves, or one at every round of a search that stops early; at most a minute lost to an interruption; little on the disk.
  */
 function withStudyDefaults(config: TrainingConfig, changes: readonly Change[], { halving }: Design): TrainingConfig {
   const evalEvery =
     halving === undefined
       ? Math.max(1, Math.ceil(config.steps / evaluationsPerRun))
       : roundLength(config.steps, halving.factor, halving.rounds);
-  const defaults = { evalEvery, saveEverySeconds: 60, keepCheckpoints: 1 };
+  const logEvery = Math.max(1, Math.min(config.logEvery, Math.ceil(config.steps / fewestRecords)));
+  const defaults = { evalEvery, logEvery, saveEverySeconds: 60, keepCheckpoints: 1 };
   const given = new Set(changes.flatMap(({ overrides }) => Object.keys(overrides)));
   if (halving !== undefined) given.delete('evalEvery');
   return { ...config, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !given.has(key))) };

@@ -50,7 +50,7 @@ seeds: [1, 2, 3]
     const config = (variant: string) => planned.runs.find((run) => run.variant === variant)!.config;
     expect(config('no-augmentation')).toMatchObject({ augment: false, inputSize: 32, seed: 1, dataset: 'cifar10' });
     expect(config('no-lrn').modelSettings).toMatchObject({ lrn: false });
-    expect(config('learning-rate: 0.2')).toMatchObject({ learningRate: 0.2, steps: 10_000, evalEvery: 1000 });
+    expect(config('learning-rate: 0.2')).toMatchObject({ learningRate: 0.2, steps: 10_000, evalEvery: 1000, logEvery: 50 });
     expect(config('alex4').model).toBe('alex4');
     expect(planned.design.contrasts.map(({ reference }) => reference)).toEqual(Array(5).fill('baseline'));
   });
@@ -190,6 +190,8 @@ seeds: [1, 2, 3]
       ),
     );
     expect(other.runs.map(({ identity }) => identity)).toEqual(planned.runs.map(({ identity }) => identity));
+    // Of 1,000 steps.
+    expect(planned.runs[0]!.config).toMatchObject({ logEvery: 20, evalEvery: 100, keepCheckpoints: 1 });
     expect(other.runs[0]!.config).toMatchObject({ logEvery: 7, evalEvery: 3, keepCheckpoints: 9 });
   });
 });
