@@ -21,7 +21,7 @@ import { describeEnvironment } from '../src/runs/environment.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
 import { createClassifier, trainingPreprocessing } from '../src/train/classifier.ts';
-import { createTrainer } from '../src/train/trainer.ts';
+import { createTrainer, trainingOptions } from '../src/train/trainer.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { percentile } from '../src/util/percentile.ts';
 
@@ -78,8 +78,8 @@ async function measure({ model, batchSize, threads, overlap, gradientPrecision }
   const { network } = classifier;
   const preprocessing = trainingPreprocessing(classifier, config);
   const partSize = batchSize / collective.worldSize;
-  const plan = createOnednnEngine({ threads }).compileTraining(network, { batchSize: partSize });
-  initializeParameters(plan.parameters, config.seed, config.initializer);
+  const plan = await createOnednnEngine({ threads }).compileTraining(network, trainingOptions(config, collective));
+  await initializeParameters(plan.parameters, config.seed, config.initializer);
   const backwardTimes: number[] = [];
   const trainer = createTrainer(
     {
@@ -101,7 +101,8 @@ async function measure({ model, batchSize, threads, overlap, gradientPrecision }
   let waitMs = 0;
   for (let step = 0; step < warmUp + steps; step++) {
     const before = performance.now();
-    trainer.train((await loader.next())!, false);
+    await trainer.train((await loader.next())!, false);
+    await trainer.losses();
     times.push(performance.now() - before);
     const { 'train/gradientWaitMs': waited = 0 } = collective.metrics(1);
     if (step >= warmUp) waitMs += waited;

@@ -27,7 +27,7 @@ import { encodeSafetensors, type Tensor } from '../src/runs/safetensors.ts';
 import { createClassifier, trainingPreprocessing } from '../src/train/classifier.ts';
 import { decayedParameters } from '../src/train/optimizers/segments.ts';
 import { recordedConfig } from '../src/train/resume.ts';
-import { createTrainer, DivergenceError } from '../src/train/trainer.ts';
+import { createTrainer, DivergenceError, trainingOptions } from '../src/train/trainer.ts';
 import { tensorsOf } from '../src/train/weights.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 
@@ -59,7 +59,7 @@ const classifier = createClassifier(config, dataset);
 const { network } = classifier;
 const preprocessing = trainingPreprocessing(classifier, config);
 const { inputSize } = preprocessing;
-const plan = engine.compileTraining(network, { batchSize: config.batchSize });
+const plan = await engine.compileTraining(network, trainingOptions(config, singleProcess));
 const { parameters: arena } = plan;
 const trainer = createTrainer(plan, config, singleProcess);
 const latest = latestCheckpoint(run);
@@ -67,8 +67,8 @@ if (latest === undefined) throw new Error(`${runName(run)} has no checkpoint`);
 const checkpoint = loadCheckpoint(latest.path);
 
 /** Trains from the checkpoint until the loss explodes or `until`, the last step to take. */
-async function replay(until: number, onBatch?: (inputs: Float32Array, labels: Labels) => void): Promise<Step[]> {
-  trainer.restore(checkpoint.tensors, checkpoint.step, runName(run));
+async function replay(until: number, onBatch?: (inputs: Float32Array, labels: Labels) => Promise<void>): Promise<Step[]> {
+  await trainer.restore(checkpoint.tensors, checkpoint.step, runName(run));
   const loader = createTrainingLoader({
     images: splitOf(dataset, 'train', config.val),
     shape: dataset.shape,
@@ -81,25 +81,25 @@ async function replay(until: number, onBatch?: (inputs: Float32Array, labels: La
   try {
     while (trainer.step < until) {
       const batch = (await loader.next())!;
-      onBatch?.(batch.inputs, batch.labels);
-      const { loss } = trainer.train(batch, false);
-      steps.push({ step: trainer.step, loss, gradientNorm: Math.hypot(...parameterNorms()) });
+      await onBatch?.(batch.inputs, batch.labels);
+      await trainer.train(batch, false);
+      const [loss] = await trainer.losses();
+      steps.push({ step: trainer.step, loss: loss!, gradientNorm: Math.hypot(...(await parameterNorms())) });
     }
   } catch (error) {
     if (!(error instanceof DivergenceError)) throw error;
-    steps.push({ step: error.step, loss: Infinity, gradientNorm: Math.hypot(...parameterNorms()) });
+    steps.push({ step: error.step, loss: Infinity, gradientNorm: Math.hypot(...(await parameterNorms())) });
   } finally {
     await loader.dispose();
   }
   return steps;
 }
 
-function parameterNorms(): number[] {
-  return arena.entries.map(({ offset, length }) => {
-    let sum = 0;
-    for (const value of arena.gradients.subarray(offset, offset + length)) sum += value * value;
-    return Math.sqrt(sum);
-  });
+async function parameterNorms(): Promise<number[]> {
+  const gradients = arena.entries
+    .filter(({ spec }) => spec.kind !== 'statistic')
+    .map(({ offset, length }) => arena.gradients.part(offset, offset + length));
+  return [...(await plan.vectorMath.sumsOfSquares(gradients)())].map(Math.sqrt);
 }
 
 const steps = await replay(config.steps);
@@ -108,9 +108,9 @@ const from = exploded - last;
 let weights = new Map<string, Tensor>();
 const inputs = new Float32Array(last * plan.input.length);
 const labels = new Float32Array(last * config.batchSize);
-await replay(exploded, (batchInputs, batchLabels) => {
+await replay(exploded, async (batchInputs, batchLabels) => {
   if (trainer.step < from) return;
-  if (trainer.step === from) weights = new Map(tensorsOf(arena, arena.values, ''));
+  if (trainer.step === from) weights = new Map(await tensorsOf(arena, arena.values, ''));
   inputs.set(batchInputs, (trainer.step - from) * batchInputs.length);
   labels.set(batchLabels, (trainer.step - from) * batchLabels.length);
 });

@@ -58,10 +58,10 @@ async function trained(steps: number): Promise<{ ms: number; residentMegabytes: 
 }
 
 const network = buildModel(options.model, { input: 24 });
-const plan = engine.compileTraining(network, { batchSize: 128 });
-initializeParameters(plan.parameters, 1, { type: 'model' });
+const plan = await engine.compileTraining(network, { batchSize: 128 });
+await initializeParameters(plan.parameters, 1, { type: 'model' });
 plan.input.fill(0.5);
-plan.outputGradient.fill(1e-4);
+await plan.outputGradient.write(new Float32Array(plan.outputGradient.length).fill(1e-4));
 
 /** Median milliseconds of forward and backward and nothing else. */
 function bare(steps: number): number {

@@ -43,9 +43,9 @@ async function hashesOf(model: string): Promise<Entry> {
     record: { runsFolder },
     hooks: { onStart: (start) => (network = start.network) },
   });
-  const plan = engine.compileInference(network!, { batchSize: 1 });
-  initializeParameters(plan.parameters, config.seed, config.initializer);
-  const first = tensorsOf(plan.parameters, plan.parameters.values, '');
+  const plan = await engine.compileInference(network!, { batchSize: 1 });
+  await initializeParameters(plan.parameters, config.seed, config.initializer);
+  const first = await tensorsOf(plan.parameters, plan.parameters.values, '');
   plan.dispose();
   const { path: checkpoint } = latestCheckpoint(run!)!;
   return {

@@ -8,7 +8,6 @@ import { buildModel, modelNames } from '../src/models/registry.ts';
 import { NetworkBuilder } from '../src/nn/network.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
-import { softmaxCrossEntropy } from '../src/train/loss.ts';
 import { createSgd } from '../src/train/optimizers/sgd.ts';
 import { normal, streamKey } from '../src/util/random.ts';
 import { compareEngines, disagreements } from './compare-engines.ts';
@@ -41,8 +40,8 @@ function only(errors: Readonly<Record<string, number>>, wanted: (name: string) =
 }
 
 describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyNot), () => {
-  test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
-    const errors = compareEngines(bf16, referenceEngine, layerCase);
+  test.each(allLayerCases)('%s: %s', async (_kind, _name, layerCase) => {
+    const errors = await compareEngines(bf16, referenceEngine, layerCase);
     const isGradient = (name: string): boolean => name.startsWith('gradient');
     expect(
       disagreements(
@@ -53,28 +52,31 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
     expect(disagreements(only(errors, isGradient), gradientTolerance)).toEqual({});
   });
 
-  test.each(modelNames())('model %s compiles for training and inference', (name) => {
+  test.each(modelNames())('model %s compiles for training and inference', async (name) => {
     const network = buildModel(name, { input: 24 });
-    for (const plan of [bf16.compileTraining(network, { batchSize: 2 }), bf16.compileInference(network, { batchSize: 2 })]) {
+    for (const plan of [
+      await bf16.compileTraining(network, { batchSize: 2 }),
+      await bf16.compileInference(network, { batchSize: 2 }),
+    ]) {
       expect(plan.precision).toBe('bf16');
       plan.dispose();
     }
   });
 
-  test('a first convolution and its pool, a part of a large batch at a time', () => {
+  test('a first convolution and its pool, a part of a large batch at a time', async () => {
     const layerCase = caseByParts(128);
-    expect(disagreements(compareEngines(bf16, onednn!, layerCase), outputTolerance)).toEqual({});
-    const plan = onednn!.compileTraining(layerCase.network, { batchSize: layerCase.batchSize, precision: 'bf16' });
+    expect(disagreements(await compareEngines(bf16, onednn!, layerCase), outputTolerance)).toEqual({});
+    const plan = await onednn!.compileTraining(layerCase.network, { batchSize: layerCase.batchSize, precision: 'bf16' });
     expect(kernelsOf(plan, 'c')).toHaveLength(2 * 4);
     plan.dispose();
   });
 
-  test('a layer for which bf16 has only general kernels stays in float32', () => {
+  test('a layer for which bf16 has only general kernels stays in float32', async () => {
     const b = new NetworkBuilder('mixed', [3, 16, 16]);
     const odd = b.conv('odd', b.input, { kernel: 3, filters: 10, activation: 'relu' });
     const whole = b.conv('whole', odd, { kernel: 3, filters: 32, activation: 'relu' });
     const network = b.build(b.dense('logits', whole, { features: 10 }));
-    const plan = onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
+    const plan = await onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
     // oneDNN has no bf16 gradient of an image's weights for 10 filters.
     expect(kernelsOf(plan, 'odd').filter((name) => /bf16|gemm|ref/.test(name))).toEqual([]);
     expect(kernelsOf(plan, 'whole').filter((name) => name.includes('bf16'))).toHaveLength(3);
@@ -83,18 +85,18 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
 
   test.skipIf(whyNotVersion2)(
     skippable("a layer for which Winograd's float32 kernels are faster takes them", whyNotVersion2),
-    () => {
+    async () => {
       const b = new NetworkBuilder('wide', [3, 16, 16]);
       const wide = b.conv('wide', b.conv('stem', b.input, { kernel: 1, filters: 128 }), { kernel: 3, filters: 128 });
       const network = b.build(b.dense('logits', b.conv('narrow', wide, { kernel: 3, filters: 16 }), { features: 10 }));
-      const plan = onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
+      const plan = await onednn!.compileTraining(network, { batchSize: 8, precision: 'bf16' });
       expect(kernelsOf(plan, 'wide').map((name) => name.includes('wino'))).toEqual([true, true, true]);
       expect(kernelsOf(plan, 'narrow').map((name) => name.includes('bf16'))).toEqual([true, true, true]);
       plan.dispose();
     },
   );
 
-  test('a small network learns 32 images by heart', () => {
+  test('a small network learns 32 images by heart', async () => {
     const b = new NetworkBuilder('small', [3, 8, 8]);
     const features = b.maxPool('pool', b.conv('conv', b.input, { kernel: 3, filters: 16, activation: 'relu' }), {
       kernel: 3,
@@ -103,8 +105,8 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
     const network = b.build(
       b.dense('logits', b.dense('dense', features, { features: 32, activation: 'relu' }), { features: 10 }),
     );
-    const plan = bf16.compileTraining(network, { batchSize: 32 });
-    initializeParameters(plan.parameters, 1, { type: 'model' });
+    const plan = await bf16.compileTraining(network, { batchSize: 32 });
+    await initializeParameters(plan.parameters, 1, { type: 'model' });
     const key = streamKey(1, 'images');
     plan.input.forEach((_, i) => (plan.input[i] = normal(key, i)));
     const labels = Uint8Array.from({ length: 32 }, (_, i) => i % 10);
@@ -115,7 +117,8 @@ describe.skipIf(whyNot)(skippable('bf16 agrees with the float32 reference', whyN
     let loss = Infinity;
     for (let step = 0; step < 200; step++) {
       plan.forward({ seed: 1, step });
-      loss = softmaxCrossEntropy(plan.output, labels, 0, plan.outputGradient);
+      plan.computeLoss({ labels });
+      [loss] = (await plan.takeLosses()) as unknown as [number];
       plan.backward();
       optimizer.step(0.02, step, 200);
     }

@@ -19,62 +19,64 @@ export interface RunOptions {
 }
 
 /** One training step and one inference of a case. */
-export function runCase(engine: Engine, layerCase: LayerCase, options: RunOptions): Results {
-  return new Map([...runTraining(engine, layerCase, options), ...runInference(engine, layerCase, options)]);
+export async function runCase(engine: Engine, layerCase: LayerCase, options: RunOptions): Promise<Results> {
+  return new Map([...(await runTraining(engine, layerCase, options)), ...(await runInference(engine, layerCase, options))]);
 }
 
-function runTraining(engine: Engine, layerCase: LayerCase, { warmUp }: RunOptions): Results {
+async function runTraining(engine: Engine, layerCase: LayerCase, { warmUp }: RunOptions): Promise<Results> {
   const { network, batchSize } = layerCase;
-  const plan = engine.compileTraining(network, { batchSize });
+  const plan = await engine.compileTraining(network, { batchSize });
   try {
-    fill(plan, layerCase);
+    await fill(plan, layerCase);
     if (warmUp) {
       plan.forward({ seed: caseSeed, step: caseStep - 1 });
-      plan.outputGradient.fill(1);
+      await plan.outputGradient.write(new Float32Array(plan.outputGradient.length).fill(1));
       plan.backward();
-      fill(plan, layerCase);
+      await fill(plan, layerCase);
     }
     plan.forward({ seed: caseSeed, step: caseStep });
-    plan.outputGradient.set(caseOutputGradient(layerCase));
+    await plan.outputGradient.write(caseOutputGradient(layerCase));
     plan.backward();
-    return new Map([['output in training', plan.output.slice()], ...readParameters(plan.parameters)]);
+    return new Map([['output in training', await plan.output.read()], ...(await readParameters(plan.parameters))]);
   } finally {
     plan.dispose();
   }
 }
 
-function readParameters(arena: ParameterArena): [string, Float32Array][] {
-  return arena.entries.map((entry) => {
-    const { name, kind } = entry.spec;
-    if (kind === 'statistic') return [name, arena.read(entry, arena.values)];
-    return [`gradient of ${name}`, arena.read(entry, arena.gradients)];
-  });
+async function readParameters(arena: ParameterArena): Promise<[string, Float32Array][]> {
+  return await Promise.all(
+    arena.entries.map(async (entry) => {
+      const { name, kind } = entry.spec;
+      if (kind === 'statistic') return [name, await arena.read(entry, arena.values)];
+      return [`gradient of ${name}`, await arena.read(entry, arena.gradients)];
+    }),
+  );
 }
 
-function runInference(engine: Engine, layerCase: LayerCase, { warmUp }: RunOptions): Results {
+async function runInference(engine: Engine, layerCase: LayerCase, { warmUp }: RunOptions): Promise<Results> {
   const { network, batchSize } = layerCase;
-  const plan = engine.compileInference(network, { batchSize });
+  const plan = await engine.compileInference(network, { batchSize });
   try {
-    fill(plan, layerCase);
+    await fill(plan, layerCase);
     if (warmUp) plan.forward();
     plan.forward();
-    return new Map([['output at inference', plan.output.slice()]]);
+    return new Map([['output at inference', await plan.output.read()]]);
   } finally {
     plan.dispose();
   }
 }
 
-function fill(plan: TrainingPlan | InferencePlan, layerCase: LayerCase): void {
+async function fill(plan: TrainingPlan | InferencePlan, layerCase: LayerCase): Promise<void> {
   const { parameters: arena } = plan;
   const values = caseParameters(layerCase.network);
-  for (const entry of arena.entries) arena.write(entry, values.get(entry.spec.name)!, arena.values);
+  for (const entry of arena.entries) await arena.write(entry, values.get(entry.spec.name)!, arena.values);
   plan.input.set(caseInput(layerCase));
 }
 
 /** The relative error of `engine` against `oracle` by result: training output, gradients, running statistics, inference output. */
-export function compareEngines(engine: Engine, oracle: Engine, layerCase: LayerCase): Record<string, number> {
-  const actual = runCase(engine, layerCase, { warmUp: true });
-  const expected = runCase(oracle, layerCase, { warmUp: false });
+export async function compareEngines(engine: Engine, oracle: Engine, layerCase: LayerCase): Promise<Record<string, number>> {
+  const actual = await runCase(engine, layerCase, { warmUp: true });
+  const expected = await runCase(oracle, layerCase, { warmUp: false });
   return Object.fromEntries(
     [...expected].map(([what, values]) => [what, relativeError(actual.get(what) ?? [], values, leastOf(what, expected))]),
   );

@@ -35,11 +35,12 @@ export async function compareWithEngine({ frozen, engine, dataset, limit, batchS
   const { metadata, weights, classifier } = frozen;
   const { classes } = classifier;
   const transform = createTransform(dataset.shape, classifier.preprocessing);
-  const plan = engine.compileInference(classifier.network, { batchSize });
+  const plan = await engine.compileInference(classifier.network, { batchSize });
   const session = await openSession(frozen.encode(null), metadata.model);
   try {
-    loadInto(plan.parameters, plan.parameters.values, weights, '', metadata.model);
+    await loadInto(plan.parameters, plan.parameters.values, weights, '', metadata.model);
     const tally = createTally(dataset.classes);
+    const frozenLogits: Float32Array[] = [];
     let start = 0;
     let difference = 0;
     let differentLabels = 0;
@@ -50,22 +51,24 @@ export async function compareWithEngine({ frozen, engine, dataset, limit, batchS
       split: 'test',
       batchSize,
       limit,
-      onLogits(logits) {
-        const { images, labels } = dataset.test;
-        for (let n = 0; n < batchSize; n++) {
-          transform.evaluation(images, start + n, plainView, plan.input, n * transform.inputLength);
-        }
-        plan.forward();
-        difference = Math.max(difference, relativeDifference(plan.output, logits));
-        for (let n = 0; n < batchSize; n++) {
-          const own = plan.output.subarray(n * classes.length, (n + 1) * classes.length);
-          const other = logits.subarray(n * classes.length, (n + 1) * classes.length);
-          tally.add(labels[start + n]!, own);
-          if (largest(own) !== largest(other)) differentLabels++;
-        }
-        start += batchSize;
-      },
+      onLogits: (logits) => frozenLogits.push(logits.slice()),
     });
+    const { images, labels } = dataset.test;
+    for (const logits of frozenLogits) {
+      for (let n = 0; n < batchSize; n++) {
+        transform.evaluation(images, start + n, plainView, plan.input, n * transform.inputLength);
+      }
+      plan.forward();
+      const said = await plan.output.read();
+      difference = Math.max(difference, relativeDifference(said, logits));
+      for (let n = 0; n < batchSize; n++) {
+        const own = said.subarray(n * classes.length, (n + 1) * classes.length);
+        const other = logits.subarray(n * classes.length, (n + 1) * classes.length);
+        tally.add(labels[start + n]!, own);
+        if (largest(own) !== largest(other)) differentLabels++;
+      }
+      start += batchSize;
+    }
     return {
       images: start,
       relativeDifference: difference,

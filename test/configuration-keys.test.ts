@@ -324,9 +324,9 @@ async function trainOn(config: TrainingConfig): Promise<Outcome> {
   };
   const engine: Engine = {
     ...referenceEngine,
-    compileTraining(network, options) {
+    async compileTraining(network, options) {
       asked.push(options.sharedBatch !== undefined);
-      return referenceEngine.compileTraining(network, options);
+      return await referenceEngine.compileTraining(network, options);
     },
   };
   try {

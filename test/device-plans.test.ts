@@ -47,22 +47,23 @@ describe.each(deviceCases)('$name', (each) => {
     const { network, preprocessing } = each.trained.classifier;
     const { side, classes, weights } = each;
     const count = 32;
-    const float = referenceEngine.compileInference(network, { batchSize: count });
-    loadInto(float.parameters, float.parameters.values, weights, '', 'weights');
+    const float = await referenceEngine.compileInference(network, { batchSize: count });
+    await loadInto(float.parameters, float.parameters.values, weights, '', 'weights');
     const { images } = deviceImages(side, count, 2);
     const transform = createTransform([3, side, side], preprocessing);
     for (let i = 0; i < count; i++) transform.evaluation(images, i, plainView, float.input, i * transform.inputLength);
     float.forward();
+    const output = await float.output.read();
     const twin = createTwin(plan);
     const { scale, zeroPoint } = plan.output;
     const logits = new Int8Array(classes);
     let squares = 0;
     let errors = 0;
-    const mean = float.output.reduce((sum, value) => sum + value, 0) / float.output.length;
+    const mean = output.reduce((sum, value) => sum + value, 0) / output.length;
     pixels(side, count).forEach((image, i) => {
       twin.run(image, logits);
       logits.forEach((logit, k) => {
-        const exact = float.output[i * classes + k]!;
+        const exact = output[i * classes + k]!;
         errors += ((logit - zeroPoint) * scale - exact) ** 2;
         squares += (exact - mean) ** 2;
       });

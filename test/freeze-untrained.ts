@@ -24,10 +24,10 @@ export async function freezeUntrained(
   const config = resolveConfig({ inputSize: modelDefinition(keys.model).defaultInputSize, ...keys });
   const sides = sidesOf(inputSizeFor(config.inputSize, [32, 32]));
   const classifier = createClassifier(config, { shape: [3, ...sides], classes });
-  const plan = engine.compileInference(classifier.network, { batchSize: 1 });
+  const plan = await engine.compileInference(classifier.network, { batchSize: 1 });
   try {
-    initializeParameters(plan.parameters, config.seed, config.initializer);
-    const tensors = tensorsOf(plan.parameters, plan.parameters.values, '');
+    await initializeParameters(plan.parameters, config.seed, config.initializer);
+    const tensors = await tensorsOf(plan.parameters, plan.parameters.values, '');
     const file = { tensors, metadata: { model: config.model } };
     const saved = { path: `an untrained ${config.model}`, file, config, step: 0, classifier };
     return await freeze({ saved, weights: 'raw', engine });

@@ -20,14 +20,18 @@ function encodeNetwork(network: Network, weights: ReadonlyMap<string, NamedTenso
   return encodeModel({ producerName: 'test', producerVersion: '1', docString: '', graph, metadata: {} });
 }
 
-function expectedOutput({ network, batchSize }: LayerCase, parameters: ReadonlyMap<string, Float32Array>, input: Float32Array) {
-  const plan = referenceEngine.compileInference(network, { batchSize });
+async function expectedOutput(
+  { network, batchSize }: LayerCase,
+  parameters: ReadonlyMap<string, Float32Array>,
+  input: Float32Array,
+) {
+  const plan = await referenceEngine.compileInference(network, { batchSize });
   for (const entry of plan.parameters.entries) {
-    plan.parameters.write(entry, parameters.get(entry.spec.name)!, plan.parameters.values);
+    await plan.parameters.write(entry, parameters.get(entry.spec.name)!, plan.parameters.values);
   }
   plan.input.set(input);
   plan.forward();
-  return plan.output.slice();
+  return await plan.output.read();
 }
 
 /** Custom layers have no form in ONNX, and are refused. */
@@ -44,6 +48,8 @@ describe.each(writtenCases)('%s', (_, name, layerCase) => {
     const session = await InferenceSession.create(encodeNetwork(network, weights), { intraOpNumThreads: 1 });
     const results = await session.run({ x: new Tensor('float32', input, [batchSize, ...network.inputShape]) });
     await session.release();
-    expect(relativeError(results['y']!.data as Float32Array, expectedOutput(layerCase, parameters, input))).toBeLessThan(1e-5);
+    expect(relativeError(results['y']!.data as Float32Array, await expectedOutput(layerCase, parameters, input))).toBeLessThan(
+      1e-5,
+    );
   });
 });

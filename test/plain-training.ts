@@ -8,9 +8,10 @@ import { inputSizeFor, sidesOf } from '../src/util/image-size.ts';
 import { createFill } from '../src/data/fill.ts';
 import type { Standardization } from '../src/data/preprocessing.ts';
 import { splitOf } from '../src/data/image-set.ts';
-import type { TrainingPlan } from '../src/engine/engine.ts';
-import { referenceEngine } from '../src/engine/reference/engine.ts';
+import { runBackward, runForward } from '../src/engine/reference/execute.ts';
+import { ownBatch } from '../src/engine/reference/layer.ts';
 import { buildModel } from '../src/models/registry.ts';
+import type { Network } from '../src/nn/network.ts';
 import type { Initializer, ParameterSpec } from '../src/nn/parameter.ts';
 import { initialValues } from '../src/nn/parameter.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
@@ -45,7 +46,6 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     input: [dataset.shape[0], height, width],
     classes: dataset.classes.length,
   });
-  const plan = referenceEngine.compileTraining(network, { batchSize: config.batchSize });
   const specs = network.parameters;
   const trained = specs.filter(({ kind }) => kind === 'trainable');
   const prunable = trained.filter(({ role }) => role === 'weight');
@@ -103,7 +103,7 @@ export function plainTraining(config: TrainingConfig, dataset: Dataset, options:
     const targets = [...batch.labels].map((label, n) =>
       dataset.classes.map((_, k) => (label === k ? 1 - part : 0) + (batch.mixed.labels[n] === k ? part : 0)),
     );
-    const { loss, gradients } = gradientsOf(plan, w, { inputs: batch.inputs, targets }, config, step, options.teacher);
+    const { loss, gradients } = gradientsOf(network, w, { inputs: batch.inputs, targets }, config, step, options.teacher);
     const learningRate = rateOf(config, t, length);
     const decayOfAverage = averageDecay(config, t);
     for (const spec of trained) {
@@ -248,23 +248,23 @@ function firstValuesOf(spec: ParameterSpec, { initializer, seed }: TrainingConfi
 
 /** The mean loss of a batch and its gradients by parameter; running statistics move on in `w`. */
 function gradientsOf(
-  plan: TrainingPlan,
+  network: Network,
   w: Values,
   { inputs, targets }: { readonly inputs: Float32Array; readonly targets: readonly (readonly number[])[] },
   { seed, labelSmoothing, teacherWeight, teacherTemperature }: TrainingConfig,
   step: number,
   teacher: PlainOptions['teacher'],
 ): { loss: number; gradients: Values } {
-  const { parameters: arena, output, outputGradient } = plan;
-  for (const entry of arena.entries) arena.write(entry, Float32Array.from(w.get(entry.spec.name)!), arena.values);
-  plan.bindInput(inputs);
-  plan.forward({ seed, step, firstExample: 0 });
   const examples = targets.length;
+  const mode = { training: true, draws: { seed, step, firstExample: 0 }, sharedBatch: ownBatch } as const;
+  const activations = runForward(network, examples, w, Float64Array.from(inputs), mode);
+  const output = activations.tensors.get(network.output)!;
+  const outputGradient = new Float64Array(output.length);
   const classes = output.length / examples;
   const teacherLogits = teacher?.(inputs).slice();
   let loss = 0;
   for (let n = 0; n < examples; n++) {
-    const row = (logits: Float32Array, temperature: number) =>
+    const row = (logits: Float32Array | Float64Array, temperature: number) =>
       softmax([...logits.subarray(n * classes, (n + 1) * classes)].map((logit) => logit / temperature));
     const p = row(output, 1);
     const taught = teacherLogits && { q: row(teacherLogits, teacherTemperature), p: row(output, teacherTemperature) };
@@ -280,14 +280,8 @@ function gradientsOf(
       outputGradient[n * classes + k] = gradient / examples;
     }
   }
-  plan.backward();
-  for (const entry of arena.entries) {
-    if (entry.spec.kind === 'statistic') w.set(entry.spec.name, Float64Array.from(arena.read(entry, arena.values)));
-  }
-  const gradients = new Map(
-    arena.entries.map((entry) => [entry.spec.name, Float64Array.from(arena.read(entry, arena.gradients))]),
-  );
-  return { loss, gradients };
+  const { parameters } = runBackward(network, activations, w, outputGradient, mode);
+  return { loss, gradients: new Map(parameters) };
 }
 
 function softmax(z: readonly number[]): number[] {

@@ -138,7 +138,7 @@ test('calibration and the measuring of layers read training images only', async 
 
 async function evaluate(dataset: Dataset, split: SplitName): Promise<Evaluation> {
   const { config } = model;
-  const evaluator = createEvaluator({
+  const evaluator = await createEvaluator({
     engine,
     classifier: model.classifier!,
     dataset,
@@ -147,7 +147,7 @@ async function evaluate(dataset: Dataset, split: SplitName): Promise<Evaluation>
     batchSize: 4,
   });
   try {
-    loadWeights(evaluator.parameters, model.file, { kind: 'raw', model: config.model, source: model.path });
+    await loadWeights(evaluator.parameters, model.file, { kind: 'raw', model: config.model, source: model.path });
     return (await evaluator.run())!;
   } finally {
     await evaluator.dispose();

@@ -101,18 +101,18 @@ export function recordPredictions(path: string, dataset: Dataset): void {
 }
 
 /** Adds a checkpoint with first values. */
-export function recordCheckpoint(path: string, step: number): void {
+export async function recordCheckpoint(path: string, step: number): Promise<void> {
   const run = openRun(path);
   const config = checkConfig(readConfig(run));
   const classifier = recordedClassifier(run)!;
-  const plan = referenceEngine.compileInference(classifier.network, { batchSize: 1 });
-  initializeParameters(plan.parameters, step, config.initializer);
+  const plan = await referenceEngine.compileInference(classifier.network, { batchSize: 1 });
+  await initializeParameters(plan.parameters, step, config.initializer);
   const metadata = {
     model: config.model,
     config: JSON.stringify(config),
     classifier: JSON.stringify(encodeClassifier(classifier)),
   };
-  saveCheckpoint(run, { step, tensors: tensorsOf(plan.parameters, plan.parameters.values, ''), metadata });
+  saveCheckpoint(run, { step, tensors: await tensorsOf(plan.parameters, plan.parameters.values, ''), metadata });
 }
 
 /** A line of metrics.jsonl. */

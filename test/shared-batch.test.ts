@@ -1,5 +1,6 @@
 /** What processes that train together need of an engine: gradients that are final early, and batch statistics of them all. */
 import { describe, expect, test } from 'vitest';
+import { change, fill } from './arrays.ts';
 import type { Engine, SharedBatch } from '../src/engine/engine.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
@@ -31,32 +32,32 @@ function sharing(engine: Engine, sharedBatch: SharedBatch): Engine {
 describe.each(engines)('on the %s engine', (_, engine) => {
   test.each(
     layerCases.batchNorm.filter(({ batchSize }) => batchSize > 1).map((layerCase) => [layerCase.name, layerCase] as const),
-  )('%s, with the statistics of two processes that have the same images', (_name, layerCase) => {
-    expect(disagreements(compareEngines(sharing(engine, twin), referenceEngine, layerCase), 1e-4)).toEqual({});
+  )('%s, with the statistics of two processes that have the same images', async (_name, layerCase) => {
+    expect(disagreements(await compareEngines(sharing(engine, twin), referenceEngine, layerCase), 1e-4)).toEqual({});
   });
 
-  test('statistics of another process count', () => {
+  test('statistics of another process count', async () => {
     const [layerCase] = layerCases.batchNorm;
     const other: SharedBatch = { processes: 2, sum: (values) => values.fill(1) };
-    expect(disagreements(compareEngines(sharing(engine, other), referenceEngine, layerCase!), 1e-2)).not.toEqual({});
+    expect(disagreements(await compareEngines(sharing(engine, other), referenceEngine, layerCase!), 1e-2)).not.toEqual({});
   });
 
-  test.each(['tuto', 'squeeze1'])('gradients of %s are final from where the backward pass says they are', (model) => {
-    const plan = engine.compileTraining(buildModel(model, { input: 12 }), { batchSize: 2 });
-    initializeParameters(plan.parameters, 1, { type: 'model' });
+  test.each(['tuto', 'squeeze1'])('gradients of %s are final from where the backward pass says they are', async (model) => {
+    const plan = await engine.compileTraining(buildModel(model, { input: 12 }), { batchSize: 2 });
+    await initializeParameters(plan.parameters, 1, { type: 'model' });
     plan.input.forEach((_value, i) => (plan.input[i] = Math.sin(i)));
     plan.forward({ seed: 1, step: 0 });
-    plan.outputGradient.forEach((_value, i) => (plan.outputGradient[i] = Math.cos(i)));
+    await change(plan.outputGradient, (_, i) => Math.cos(i));
     const { gradients, trainableLength } = plan.parameters;
-    gradients.fill(123);
-    const seen: { readonly finalFrom: number; readonly values: Float32Array }[] = [];
+    await fill(gradients, 123);
+    const seen: { readonly finalFrom: number; readonly values: Promise<Float32Array> }[] = [];
     plan.backward((finalFrom) => {
       if (finalFrom < (seen.at(-1)?.finalFrom ?? Infinity))
-        seen.push({ finalFrom, values: gradients.slice(finalFrom, trainableLength) });
+        seen.push({ finalFrom, values: gradients.part(finalFrom, trainableLength).read() });
     });
     expect(seen.at(-1)!.finalFrom).toBe(0);
     for (const { finalFrom, values } of seen)
-      expect(bytes(values).equals(bytes(gradients.subarray(finalFrom, trainableLength)))).toBe(true);
+      expect(bytes(await values).equals(bytes(await gradients.part(finalFrom, trainableLength).read()))).toBe(true);
   });
 });
 
@@ -64,8 +65,10 @@ const whyNot = probeOnednn().ok ? undefined : noOnednn;
 
 test.skipIf(whyNot)(
   skippable('with oneDNN they become final layer by layer, which lets their sum begin before the pass ends', whyNot),
-  () => {
-    const plan = createOnednnEngine({ threads: 2 }).compileTraining(buildModel('squeeze1', { input: 12 }), { batchSize: 2 });
+  async () => {
+    const plan = await createOnednnEngine({ threads: 2 }).compileTraining(buildModel('squeeze1', { input: 12 }), {
+      batchSize: 2,
+    });
     plan.forward({ seed: 1, step: 0 });
     const borders = new Set<number>();
     plan.backward((finalFrom) => borders.add(finalFrom));

@@ -13,17 +13,17 @@ const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
 const dataset = generateSynthetic();
 
 /** A run with a checkpoint and predictions, of images that can be had anywhere. */
-function recordWhole(number: number, fingerprint: string): void {
+async function recordWhole(number: number, fingerprint: string): Promise<void> {
   const small = { 'conv1.filters': 4, 'conv2.filters': 4, 'dense1.features': 8, 'dense2.features': 8 };
   const { classes } = dataset;
   const path = recordRun(join(folder, 'runs'), { number, classes, overrides: { ...small, dataset: 'synthetic' } });
-  recordCheckpoint(path, 1000);
+  await recordCheckpoint(path, 1000);
   recordPredictions(path, { ...dataset, fingerprint });
 }
 
-beforeAll(() => {
-  recordWhole(1, dataset.fingerprint);
-  recordWhole(2, 'other images');
+beforeAll(async () => {
+  await recordWhole(1, dataset.fingerprint);
+  await recordWhole(2, 'other images');
   recordRun(join(folder, 'runs'), { number: 3 });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -50,12 +50,12 @@ async function accuracyOfOneView(name: string): Promise<number> {
   const path = `${root}/trained_models/${name}.safetensors`;
   const { config, file, classifier } = readSavedModel(path, {});
   const dataset = await loadCifar10();
-  const evaluator = createEvaluator({
+  const evaluator = await createEvaluator({
     ...{ engine: engine!, classifier: classifier!, dataset },
     ...{ split: 'test', useVal: config.val, batchSize: 100, tta: 'none' },
   });
   try {
-    loadWeights(evaluator.parameters, file, { kind: preferredWeights(file), model: config.model, source: path });
+    await loadWeights(evaluator.parameters, file, { kind: preferredWeights(file), model: config.model, source: path });
     return (await evaluator.run())!.accuracy;
   } finally {
     await evaluator.dispose();

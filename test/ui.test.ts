@@ -34,7 +34,7 @@ beforeAll(async () => {
   if (browserPath === undefined) return;
   const configFile = fileURLToPath(new URL('../src/web/ui/vite.config.ts', import.meta.url));
   await build({ configFile, logLevel: 'error', build: { outDir: clientFolder } });
-  recordFolder(given);
+  await recordFolder(given);
   browser = await chromium.launch({ executablePath: browserPath, args: browserFlags });
 });
 afterAll(async () => {
@@ -47,7 +47,7 @@ beforeEach(() => {
 });
 
 /** A study of three variants and three seeds, the last two of its runs not finished, and three runs of other models. */
-function recordFolder(root: string): void {
+async function recordFolder(root: string): Promise<void> {
   const common = { steps: 200, evalEvery: 20, saveEverySeconds: 60, keepCheckpoints: 1 };
   const variants = { baseline: {}, 'no augmentation': { augment: false, inputSize: 24 }, 'no LRN': { lrn: false } };
   const states = [1, 2, 3].flatMap((seed, i) =>
@@ -87,11 +87,11 @@ function recordFolder(root: string): void {
     ...{ model: 'squeeze1', number: 1, accuracy: 0.9, classes: synthetic.classes },
     overrides: { recipe: 'modern', dataset: 'synthetic' },
   });
-  recordDetails(squeeze);
+  await recordDetails(squeeze);
 }
 
 /** An evaluation and two checkpoints. */
-function recordDetails(path: string): void {
+async function recordDetails(path: string): Promise<void> {
   const { classes, fingerprint, test: images } = synthetic;
   const confusion = classes.map(() => classes.map(() => 0));
   images.labels.forEach((label, image) => {
@@ -118,7 +118,7 @@ function recordDetails(path: string): void {
       datasetFingerprint: fingerprint,
     }),
   );
-  for (const step of [500, 1000]) recordCheckpoint(path, step);
+  for (const step of [500, 1000]) await recordCheckpoint(path, step);
   recordPredictions(path, synthetic);
 }
 

@@ -7,7 +7,7 @@ export class CommunicationError extends AblateError {}
  * What the processes of one training do together. Every process makes the same calls in the same order; one process alone is the
  * implementation `singleProcess`, so nothing that trains has to ask how many there are.
  *
- * Calls return when the work is done, without giving the event loop a turn: processes that train together wait for each other for
+ * Calls return when the work is done (those that return a promise at its end), without giving the event loop a turn: processes that train together wait for each other for
  * milliseconds, and whatever is asked of them meanwhile (a signal) can wait as long.
  */
 export interface Collective {
@@ -21,9 +21,11 @@ export interface Collective {
   /** Replaces every element by its sum over the processes, the same bits everywhere. */
   sum(values: Numbers): void;
   /** A sum of one buffer that is done again and again, while the process computes. Every process must make its sums in the same order. */
-  backgroundSum(buffer: Numbers, options?: BackgroundSumOptions): BackgroundSum;
+  backgroundSum(buffer: Numbers | Stageable, options?: BackgroundSumOptions): BackgroundSum;
   /** Replaces the bytes of every process by those of process 0. */
   broadcast(bytes: Uint8Array): void;
+  /** Replaces the elements of every process's array by those of process 0. */
+  broadcastArray(array: Stageable): Promise<void>;
   /**
    * Returns when every process has called it.
    *
@@ -41,6 +43,20 @@ export interface Collective {
 
 export type Numbers = Float32Array | Float64Array;
 
+/** An array that may lie elsewhere than in this process's memory: an engine's. */
+export interface Stageable {
+  stage(): Staged;
+}
+
+/** Where such an array comes to be summed or sent. */
+export interface Staged {
+  readonly host: Float32Array;
+  /** Whether `host` is the array itself, in which numbers are as soon as they are computed; otherwise they are brought and taken back. */
+  readonly direct: boolean;
+  fetch(): Promise<void>;
+  store(): Promise<void>;
+}
+
 export interface BackgroundSumOptions {
   /** Where the buffer may be cut, ascending; by default nowhere. Parts are summed as they become final, the last first. */
   readonly boundaries?: readonly number[];
@@ -54,11 +70,12 @@ export interface BackgroundSum {
    * elements must not be touched until `finish` has returned.
    */
   advance(finalFrom: number): void;
-  /** Returns when the whole buffer is summed. The next `advance` begins anew. */
-  finish(): void;
+  /** Resolves when the whole buffer is summed. The next `advance` begins anew. */
+  finish(): Promise<void>;
 }
 
-const alreadySummed: BackgroundSum = { advance: () => undefined, finish: () => undefined };
+const nothing = Promise.resolve();
+const alreadySummed: BackgroundSum = { advance: () => undefined, finish: () => nothing };
 
 /** One process: its values are the sum, and there is nobody to wait for. */
 export const singleProcess: Collective = {
@@ -69,6 +86,7 @@ export const singleProcess: Collective = {
   sum: () => undefined,
   backgroundSum: () => alreadySummed,
   broadcast: () => undefined,
+  broadcastArray: () => nothing,
   barrier: () => undefined,
   metrics: () => ({}),
   dispose: () => undefined,

@@ -20,10 +20,10 @@ test('a file of the same weights agrees with the plan, on images that are larger
   const { metadata, classifier, encode, weights } = await freezeUntrained(referenceEngine, small);
   const { config } = metadata;
   const { network, preprocessing } = classifier;
-  const plan = referenceEngine.compileInference(network, { batchSize: 3 });
+  const plan = await referenceEngine.compileInference(network, { batchSize: 3 });
   try {
-    initializeParameters(plan.parameters, config.seed, config.initializer);
-    expect(tensorsOf(plan.parameters, plan.parameters.values, '')).toEqual(weights);
+    await initializeParameters(plan.parameters, config.seed, config.initializer);
+    expect(await tensorsOf(plan.parameters, plan.parameters.values, '')).toEqual(weights);
     expect(await differenceFromPlan(encode(null), plan, preprocessing)).toBeLessThan(1e-5);
     // Three images, none like another, none of one colour, each standardized over all its pixels.
     const length = 3 * 9 * 9;
@@ -35,7 +35,7 @@ test('a file of the same weights agrees with the plan, on images that are larger
     }
     expect(images[0]).not.toEqual(images[1]);
     expect(images[1]).not.toEqual(images[2]);
-    initializeParameters(plan.parameters, config.seed + 1, config.initializer);
+    await initializeParameters(plan.parameters, config.seed + 1, config.initializer);
     expect(await differenceFromPlan(encode(null), plan, preprocessing)).toBeGreaterThan(0.01);
   } finally {
     plan.dispose();

@@ -40,7 +40,7 @@ export async function differenceFromPlan(bytes: Uint8Array, plan: InferencePlan,
   try {
     const pixels = toInterleaved(images, count, height, width, channels);
     const { logits } = await session.run({ pixels, count, height, width });
-    return relativeDifference(plan.output, logits);
+    return relativeDifference(await plan.output.read(), logits);
   } finally {
     await session.dispose();
   }

@@ -65,10 +65,10 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
     weights: kind,
     accuracy: options.accuracy ?? null,
   });
-  const plan = engine.compileInference(network, { batchSize: comparedImages });
+  const plan = await engine.compileInference(network, { batchSize: comparedImages });
   try {
-    loadWeights(plan.parameters, file, { kind, model: config.model, source: saved.path });
-    const weights = tensorsOf(plan.parameters, plan.parameters.values, '');
+    await loadWeights(plan.parameters, file, { kind, model: config.model, source: saved.path });
+    const weights = await tensorsOf(plan.parameters, plan.parameters.values, '');
     const encode = (accuracy: FrozenAccuracy | null) => encodeFrozen(classifier, weights, { ...metadata, accuracy });
     await requireAgreement(encode(null), plan, preprocessing);
     return { metadata, classifier, weights, encode };

@@ -1,6 +1,9 @@
 /**
- * What an engine is: it compiles a network for a batch size into a plan that runs forward and backward. The engine decides
- * layouts, kernels and memory; everything outside it sees NCHW float32 and named parameters in plain layout.
+ * What an engine is: it compiles a network for a batch size into a plan that runs forward and backward. The engine decides layouts, kernels,
+ * memory and where things are computed; everything outside it sees NCHW float32 and named parameters in plain layout.
+ *
+ * Its arrays are opaque: `read` and `write` are the only ways to their elements, and are awaited. All else (forward, loss, backward,
+ * arithmetic on arrays) is enqueued, in order: an engine may do it at once or later. An error of what was enqueued may come at the next await.
  */
 import type { Network } from '../nn/network.ts';
 import type { ParameterSpec } from '../nn/parameter.ts';
@@ -11,8 +14,38 @@ export interface CompileOptions {
   /** Examples per batch, a positive integer. */
   readonly batchSize: number;
   readonly precision?: Precision;
-  /** In training: batch normalization over the batches of all processes that train together. Default: over this plan's own batch. */
+}
+
+export interface TrainingOptions extends CompileOptions {
+  /** The loss that is minimized. Default: plain cross-entropy, its mean over this plan's batch. */
+  readonly loss?: LossOptions;
+  /** Batch normalization over the batches of all processes that train together. Default: over this plan's own batch. */
   readonly sharedBatch?: SharedBatch;
+}
+
+/** The loss of a training; loss.ts has the formulas. */
+export interface LossOptions {
+  /** In [0, 1); default 0. */
+  readonly labelSmoothing?: number;
+  /** N of the mean over the batch, if this plan's examples are a part of a larger one. Default: the plan's batch size. */
+  readonly wholeBatchSize?: number;
+  /** The part of a teacher, whose logits each loss is then given. */
+  readonly distillation?: {
+    /** Of the teacher's part, in [0, 1]. */
+    readonly weight: number;
+    /** Above 0. */
+    readonly temperature: number;
+  };
+}
+
+/** What the examples of a batch should be. */
+export interface Targets {
+  /** `[N]`, class indices. */
+  readonly labels: Uint8Array | Uint16Array;
+  /** Of examples mixed in pairs: a label is (1 - share) times the own one plus share times the other's. */
+  readonly mixed?: { readonly labels: Uint8Array | Uint16Array; readonly share: number } | undefined;
+  /** `[N, classes]`: the output of a plan of the same engine. */
+  readonly teacherLogits?: DeviceArray | undefined;
 }
 
 /** The batch of a step when it is divided among processes, each with an equal part. */
@@ -32,9 +65,9 @@ export interface Engine {
   /** Versions of the libraries that compute, by name, for the record. */
   readonly versions: Readonly<Record<string, string>>;
   /** Forward, backward and gradients. */
-  compileTraining(network: Network, options: CompileOptions): TrainingPlan;
+  compileTraining(network: Network, options: TrainingOptions): Promise<TrainingPlan>;
   /** Forward only: no state for a backward pass, dropout gone, running statistics used, memory reused. */
-  compileInference(network: Network, options: CompileOptions): InferencePlan;
+  compileInference(network: Network, options: CompileOptions): Promise<InferencePlan>;
   /** Releases the device, once no plan needs it any more. */
   dispose(): void;
 }
@@ -58,18 +91,47 @@ export interface ForwardOptions {
   readonly firstExample?: number;
 }
 
+/** An array of float32 on the engine's device. Only arrays of one engine may meet. */
+export interface DeviceArray {
+  /** Name of its engine. */
+  readonly engine: string;
+  readonly length: number;
+  /** Elements `start` to before `end`, in the same memory. */
+  part(start: number, end: number): DeviceArray;
+  /** Its elements after all that was enqueued before, in an array of the caller's own. */
+  read(): Promise<Float32Array>;
+  /** Overwrites all elements, after all that was enqueued before. */
+  write(values: Float32Array): Promise<void>;
+  /** Host memory for what others than the engine do to the array. */
+  stage(): Staging;
+}
+
+/** Where an array's elements lie on the host for a while. */
+export interface Staging {
+  readonly host: Float32Array;
+  /** Whether `host` is the array itself: then nothing needs to be fetched or stored, and what is computed is there at once. */
+  readonly direct: boolean;
+  /** Brings the array's elements into `host`. */
+  fetch(): Promise<void>;
+  /** Brings what is in `host` back into the array. */
+  store(): Promise<void>;
+}
+
 interface Plan {
   readonly network: Network;
   readonly batchSize: number;
   readonly precision: Precision;
   /** All parameters, in the engine's layout. */
   readonly parameters: ParameterArena;
-  /** The input batch `[N, C, H, W]`; write it, or bind another buffer. */
+  /** The input batch `[N, C, H, W]`, in memory of the host; write it, or bind another buffer. */
   readonly input: Float32Array;
-  /** Reads the input from `buffer` from now on (same size, may be shared memory); nothing is copied. */
+  /**
+   * Takes the input from `buffer` from now on (same size, may be shared memory). It must not change before the call that ends a step has
+   * returned: `forward` of an inference plan, `backward` of a training plan.
+   */
   bindInput(buffer: Float32Array): void;
-  /** The network's output `[N, classes]`, plain, valid after `forward` until the next. */
-  readonly output: Float32Array;
+  /** The network's output `[N, classes]`, plain, of the last `forward`. */
+  readonly output: DeviceArray;
   /** Bytes held by the plan: activations, gradients, parameters, scratch. */
   readonly memoryBytes: number;
   /** Releases native resources. The plan and its arrays must not be used afterwards. */
@@ -81,12 +143,23 @@ export interface InferencePlan extends Plan {
 }
 
 export interface TrainingPlan extends Plan {
+  /** If there is one, it is awaited before each `forward`: for weights that something beside the engine changes for the step. */
+  prepareStep?(): Promise<void>;
   /** Runs the network with dropout and batch statistics; updates running statistics. */
   forward(options: ForwardOptions): void;
+  /** Between `forward` and `backward`: the loss of the output, and its gradient into `outputGradient`. */
+  computeLoss(targets: Targets): void;
+  /**
+   * The losses since the last call, in the order of their `computeLoss`: each the examples' sum divided by `wholeBatchSize`. Waits until they are
+   * computed, and is to be called after `stepsInFlight` steps at the latest.
+   */
+  takeLosses(): Promise<Float64Array>;
+  /** Steps that may be enqueued before anything is waited for: 1 where work is done when it is asked for. */
+  readonly stepsInFlight: number;
   /** For optimizers and averages. */
   readonly vectorMath: VectorMath;
-  /** d loss / d output `[N, classes]`; write it between `forward` and `backward`. */
-  readonly outputGradient: Float32Array;
+  /** d loss / d output `[N, classes]`, plain: what `computeLoss` writes. */
+  readonly outputGradient: DeviceArray;
   /**
    * Fills `parameters.gradients` (overwritten, not accumulated). Call after `forward` on the same input.
    *
@@ -102,30 +175,36 @@ export interface TrainingPlan extends Plan {
  */
 export interface VectorMath {
   /** y = (((x * factors[0] + addends[0]) * factors[1] + addends[1]) ...) * factors.at(-1): one factor more than addends. */
-  readonly multiplyAdd: (
-    x: Float32Array,
-    addends: readonly Float32Array[],
-    y: Float32Array,
-  ) => (factors: readonly number[]) => void;
-  /** y = y + share * (x - y): y goes the given share of the way to x. */
-  readonly approach: (x: Float32Array, y: Float32Array) => (share: number) => void;
+  readonly multiplyAdd: (x: DeviceArray, addends: readonly DeviceArray[], y: DeviceArray) => (factors: readonly number[]) => void;
+  /** y = y + share * (x - y): y goes the given share of the way to x. Rounded after `each` operation, or `once`, from float64 where the device has it. */
+  readonly approach: (x: DeviceArray, y: DeviceArray, rounded?: 'each' | 'once') => (share: number) => void;
   /** y = x * y, element by element; no factor. */
-  readonly multiply: (x: Float32Array, y: Float32Array) => () => void;
+  readonly multiply: (x: DeviceArray, y: DeviceArray) => () => void;
   /** y = y + share * (x * x - y): y goes the given share of the way, less than the whole, to the squares of x. */
-  readonly approachSquare: (x: Float32Array, y: Float32Array) => (share: number) => void;
+  readonly approachSquare: (x: DeviceArray, y: DeviceArray) => (share: number) => void;
   /** y = keep * y + step * x / (sqrt(scale * squares) + epsilon): x in units of its own size, which `squares` has. */
-  readonly addOverRoot: (x: Float32Array, squares: Float32Array, y: Float32Array) => (factors: OverRoot) => void;
+  readonly addOverRoot: (x: DeviceArray, squares: DeviceArray, y: DeviceArray) => (factors: OverRoot) => void;
   /** c = alpha * op(a) op(b) + beta * c, with matrices that lie row by row; op transposes where the shape says so. */
   readonly product: (
-    a: Float32Array,
-    b: Float32Array,
-    c: Float32Array,
+    a: DeviceArray,
+    b: DeviceArray,
+    c: DeviceArray,
     shape: ProductShape,
   ) => (alpha: number, beta: number) => void;
   /** y = x * norm / (sqrt(sum of x * x) + epsilon) */
-  readonly scaleToNorm: (x: Float32Array, y: Float32Array) => (norm: number, epsilon: number) => void;
-  /** A zeroed array for what is no parameter. */
-  readonly allocate: (length: number) => Float32Array;
+  readonly scaleToNorm: (x: DeviceArray, y: DeviceArray) => (norm: number, epsilon: number) => void;
+  /** A zeroed array of its own, for what is in no arena's layout. */
+  readonly allocate: (length: number) => DeviceArray;
+  /** y = x */
+  readonly copy: (x: DeviceArray, y: DeviceArray) => () => void;
+  /** Every element of y is the value. */
+  readonly fill: (y: DeviceArray) => (value: number) => void;
+  /** y = 0 where mask is 0, whatever it was. */
+  readonly clearWhere: (mask: DeviceArray, y: DeviceArray) => () => void;
+  /** The sum of the squares of each array, from float64 where the device has it. */
+  readonly sumsOfSquares: (arrays: readonly DeviceArray[]) => () => Promise<Float64Array>;
+  /** Whether all elements are finite. */
+  readonly allFinite: (x: DeviceArray) => () => Promise<boolean>;
 }
 
 /** Of a matrix product: c is `[rows, columns]`, op(a) `[rows, inner]`, op(b) `[inner, columns]`. */
@@ -170,17 +249,17 @@ export interface ParameterArena {
   readonly length: number;
   /** Trainable and frozen parameters lie in [0, trainableLength), statistics in [trainableLength, length). */
   readonly trainableLength: number;
-  readonly values: Float32Array;
+  readonly values: DeviceArray;
   /** Empty in inference plans. */
-  readonly gradients: Float32Array;
+  readonly gradients: DeviceArray;
   /** A zeroed array in the arena's layout. */
-  allocate(): Float32Array;
+  allocate(): DeviceArray;
   /** Copies one parameter from an array in the arena's layout into one of its elements alone, in plain layout, whenever it is called. */
-  unpack(entry: ArenaEntry, from: Float32Array, plain: Float32Array): () => void;
+  unpack(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void;
   /** The other way round. */
-  pack(entry: ArenaEntry, plain: Float32Array, into: Float32Array): () => void;
-  /** One parameter in plain layout, read from an array in the arena's layout. */
-  read(entry: ArenaEntry, from: Float32Array): Float32Array;
+  pack(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void;
+  /** One parameter in plain layout, from an array in the arena's layout. */
+  read(entry: ArenaEntry, from: DeviceArray): Promise<Float32Array>;
   /** Writes a parameter given in plain layout into an array in the arena's layout. */
-  write(entry: ArenaEntry, plain: Float32Array, into: Float32Array): void;
+  write(entry: ArenaEntry, plain: Float32Array, into: DeviceArray): Promise<void>;
 }

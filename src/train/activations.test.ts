@@ -20,48 +20,49 @@ const shape = [3, 32, 32] as const;
 const classifier = createClassifier(config, { shape, classes: ['a', 'b', 'c'] });
 const image = Uint8Array.from({ length: 3 * 32 * 32 }, (_, i) => (i * 37) % 256);
 
-function weights(prefix = '') {
-  const plan = referenceEngine.compileInference(classifier.network, { batchSize: 1 });
-  initializeParameters(plan.parameters, 3, config.initializer);
-  const raw = tensorsOf(plan.parameters, plan.parameters.values, '');
+async function weights(prefix = '') {
+  const plan = await referenceEngine.compileInference(classifier.network, { batchSize: 1 });
+  await initializeParameters(plan.parameters, 3, config.initializer);
+  const raw = await tensorsOf(plan.parameters, plan.parameters.values, '');
   const tensors =
     prefix === ''
       ? raw
       : new Map([
           ...raw,
-          ...tensorsOf(
-            plan.parameters,
-            plan.parameters.values.map((v) => 2 * v),
-            prefix,
+          ...[...raw].map(
+            ([name, { shape: own, data }]) => [prefix + name, { shape: own, data: data.map((v) => 2 * v) }] as const,
           ),
         ]);
   return { tensors, metadata: { model: 'tuto' } };
 }
 
-test('what every layer makes of an image ends in what the engine says of it', () => {
-  const file = weights();
+test('what every layer makes of an image ends in what the engine says of it', async () => {
+  const file = await weights();
   const { layers, probabilities } = activationsOf(classifier, file, image, 'weights');
   expect(layers.map(({ name }) => name)).toEqual(['input', ...classifier.network.layers.map(({ name }) => name)]);
   for (const { shape: each, values } of layers)
     expect(values).toHaveLength(each.reduce((product, extent) => product * extent, 1));
-  const plan = referenceEngine.compileInference(classifier.network, { batchSize: 1 });
-  loadWeights(plan.parameters, file, { kind: 'raw', model: 'tuto', source: 'weights' });
+  const plan = await referenceEngine.compileInference(classifier.network, { batchSize: 1 });
+  await loadWeights(plan.parameters, file, { kind: 'raw', model: 'tuto', source: 'weights' });
   createTransform(shape, classifier.preprocessing).evaluation(image, 0, plainView, plan.input, 0);
   plan.forward();
-  layers.at(-1)!.values.forEach((value, i) => expect(value).toBeCloseTo(plan.output[i]!, 5));
+  const output = await plan.output.read();
+  layers.at(-1)!.values.forEach((value, i) => expect(value).toBeCloseTo(output[i]!, 5));
   expect(layers[0]!.values.every((value, i) => value === plan.input[i])).toBe(true);
   expect(probabilities.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 9);
   const best = probabilities.indexOf(Math.max(...probabilities));
-  expect(plan.output.indexOf(Math.max(...plan.output))).toBe(best);
+  expect(output.indexOf(Math.max(...output))).toBe(best);
 });
 
-test('moving averages are used where there are any', () => {
-  const [raw, average] = [weights(), weights('ema.')].map((file) => activationsOf(classifier, file, image, 'weights'));
+test('moving averages are used where there are any', async () => {
+  const [raw, average] = [await weights(), await weights('ema.')].map((file) =>
+    activationsOf(classifier, file, image, 'weights'),
+  );
   expect(average!.layers[1]!.values).not.toEqual(raw!.layers[1]!.values);
 });
 
-test('weights of another network are refused', () => {
-  const file = weights();
+test('weights of another network are refused', async () => {
+  const file = await weights();
   file.tensors.delete('conv1.weight');
   expect(() => activationsOf(classifier, file, image, 'some.safetensors')).toThrow(DataError);
   expect(() => activationsOf(classifier, file, image, 'some.safetensors')).toThrow(

@@ -51,9 +51,9 @@ function clocked(seen: unknown[]): OnednnEngine {
     ...referenceEngine,
     threads: 1,
     libraryVersion: 'none',
-    compileTraining(network, options) {
+    async compileTraining(network, options) {
       seen.push(options);
-      const plan = referenceEngine.compileTraining(network, options);
+      const plan = await referenceEngine.compileTraining(network, options);
       let step = 0;
       const forward = plan.forward.bind(plan);
       const backward = plan.backward.bind(plan);
@@ -120,15 +120,16 @@ test('times of steps without those that warm up, rates, and where the time goes'
   expect(result.gflops).toBeCloseTo((2 * multiplyAdds * 4) / 0.045 / 1e9, 12);
   expect(result.memoryBytes).toBeGreaterThan(4 * 2 * (56 + 57 + 65 + 24)); // Values and gradients of four layers.
   expect(result.residentBytes).toBeGreaterThan(1e7);
-  expect(seen).toEqual([{ batchSize: 4, precision: 'f32' }, 'disposed of']);
+  const loss = { labelSmoothing: 0, wholeBatchSize: 4 };
+  expect(seen).toEqual([{ batchSize: 4, precision: 'f32', loss }, 'disposed of']);
 });
 
-test('what a step computes for each layer, in either direction', () => {
+test('what a step computes for each layer, in either direction', async () => {
   clock = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => clock);
   const seen: unknown[] = [];
   const { network } = createClassifier(resolveConfig(tiny), dataset);
-  const times = timeLayers({ engine: clocked(seen), network, batchSize: 2, repetitions: 3 });
+  const times = await timeLayers({ engine: clocked(seen), network, batchSize: 2, repetitions: 3 });
   expect(times.map(({ layer }) => layer)).toEqual(network.layers.map(({ name }) => name));
   expect(times.filter(({ forwardMs: forward, backwardMs }) => forward + backwardMs > 0)).toEqual([
     { layer: 'conv1', forwardMs: 2, backwardMs: 0 },
@@ -138,7 +139,7 @@ test('what a step computes for each layer, in either direction', () => {
     { layer: 'logits', forwardMs: 0, backwardMs: 12 },
   ]);
   expect(seen).toEqual([{ batchSize: 2 }, 'disposed of']);
-  expect(() => timeLayers({ engine: referenceEngine, network, batchSize: 2, repetitions: 1 })).toThrow(
+  await expect(timeLayers({ engine: referenceEngine, network, batchSize: 2, repetitions: 1 })).rejects.toThrow(
     'engine (=reference) has no operations that can be timed one by one',
   );
 });

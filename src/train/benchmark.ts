@@ -14,9 +14,8 @@ import { uniform } from '../util/random.ts';
 import { createClassifier, trainingPreprocessing, type Classifier } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
-import { softmaxCrossEntropy } from './loss.ts';
 import { createOptimizer } from './optimizers/registry.ts';
-import { createTrainer } from './trainer.ts';
+import { createTrainer, trainingOptions } from './trainer.ts';
 
 export interface TrainingBenchmarkOptions {
   /** One whose operations can be timed one by one: oneDNN's. */
@@ -80,15 +79,15 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
   const classifier = options.classifier ?? createClassifier(config, dataset);
   const { network } = classifier;
   const preprocessing = trainingPreprocessing(classifier, config);
-  const { batchSize, precision, seed } = config;
-  const plan = engine.compileTraining(network, { batchSize, precision });
+  const { batchSize, seed } = config;
+  const plan = await engine.compileTraining(network, trainingOptions(config, singleProcess));
   try {
     requireProfiled(plan, engine);
   } catch (error) {
     plan.dispose();
     throw error;
   }
-  initializeParameters(plan.parameters, seed, config.initializer);
+  await initializeParameters(plan.parameters, seed, config.initializer);
   const trainer = createTrainer(plan, config, singleProcess);
   const images = splitOf(dataset, 'train', config.val);
   const loader = createTrainingLoader({ images, shape: dataset.shape, preprocessing, batchSize, seed, firstStep: 0 });
@@ -99,15 +98,15 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
       if (i === warmUpSteps) waitBefore = loader.waitMs;
       const before = performance.now();
       const batch = (await loader.next())!;
-      trainer.train(batch, false);
+      await trainer.train(batch, false);
+      await trainer.losses();
       if (i >= warmUpSteps) stepMs.push(performance.now() - before);
     }
     const inputWait = (loader.waitMs - waitBefore) / steps;
     const labels = (await loader.next())!.labels.slice();
     const layers = timeOperations(network, plan, repetitions, seed);
-    const lossTimes = repeat(repetitions, () =>
-      softmaxCrossEntropy(plan.output, labels, config.labelSmoothing, plan.outputGradient),
-    );
+    const lossTimes = repeat(repetitions, () => plan.computeLoss({ labels }));
+    await plan.takeLosses();
     const loss = percentile(lossTimes, 0.5);
     const optimizer = percentile(timeOptimizer(plan, config, repetitions), 0.5);
     const msPerStep = { median: percentile(stepMs, 0.5), min: percentile(stepMs, 0), p95: percentile(stepMs, 0.95) };
@@ -154,14 +153,14 @@ export interface LayerTimesOptions {
  *
  * @throws ConfigurationError if the engine's operations cannot be timed
  */
-export function timeLayers({ engine, network, batchSize, repetitions }: LayerTimesOptions): LayerTime[] {
-  const plan = engine.compileTraining(network, { batchSize });
+export async function timeLayers({ engine, network, batchSize, repetitions }: LayerTimesOptions): Promise<LayerTime[]> {
+  const plan = await engine.compileTraining(network, { batchSize });
   try {
     requireProfiled(plan, engine);
     const seed = 1;
     for (let i = 0; i < plan.input.length; i++) plan.input[i] = uniform(seed, i) - 0.5;
     for (const entry of plan.parameters.entries) {
-      plan.parameters.write(entry, initialValues(entry.spec, seed), plan.parameters.values);
+      await plan.parameters.write(entry, initialValues(entry.spec, seed), plan.parameters.values);
     }
     const { forwardOperations, backwardOperations } = plan;
     const ofLayers = (operations: readonly Operation[]) => {

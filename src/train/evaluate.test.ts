@@ -17,24 +17,24 @@ const { classes, shape: imageShape } = dataset;
 const classifier = { network, preprocessing, classes, imageShape };
 const options = { classifier, dataset, split: 'test', useVal: false, batchSize: 2 } as const;
 
-test('the network is compiled before threads are started, and let go where they cannot be', () => {
+test('the network is compiled before threads are started, and let go where they cannot be', async () => {
   const failing: Engine = {
     ...referenceEngine,
     compileInference() {
       throw new Error('it does not compile');
     },
   };
-  expect(() => createEvaluator({ ...options, engine: failing })).toThrow('it does not compile');
+  await expect(createEvaluator({ ...options, engine: failing })).rejects.toThrow('it does not compile');
 
   let compiled = 0;
   const counting: Engine = {
     ...referenceEngine,
-    compileInference(...args) {
+    async compileInference(...args) {
       compiled++;
-      return { ...referenceEngine.compileInference(...args), dispose: () => compiled-- };
+      return { ...(await referenceEngine.compileInference(...args)), dispose: () => compiled-- };
     },
   };
-  expect(() => createEvaluator({ ...options, engine: counting })).toThrow('inputSize (=7)');
+  await expect(createEvaluator({ ...options, engine: counting })).rejects.toThrow('inputSize (=7)');
   expect(compiled).toBe(0);
 });
 
@@ -45,15 +45,15 @@ describe('an evaluation', () => {
   const seen = { inputSize: 5, standardization: { type: 'channel', mean: [0, 0, 0], deviation: [1, 1, 1] } } as const;
   const weight = (class_: number, position: number) => Math.sin(1 + 7 * class_ + position);
 
-  function evaluatorOf(more: Partial<EvaluatorOptions> = {}) {
-    const evaluator = createEvaluator({
+  async function evaluatorOf(more: Partial<EvaluatorOptions> = {}) {
+    const evaluator = await createEvaluator({
       ...{ engine: referenceEngine, dataset: images, split: 'test', useVal: false, batchSize: 3 },
       classifier: { network: linear, preprocessing: seen, classes, imageShape },
       ...more,
     });
     const [entry] = evaluator.parameters.entries;
     const plain = Float32Array.from({ length: 4 * 75 }, (_, i) => weight(Math.floor(i / 75), i % 75));
-    evaluator.parameters.write(entry!, plain, evaluator.parameters.values);
+    await evaluator.parameters.write(entry!, plain, evaluator.parameters.values);
     return evaluator;
   }
 
@@ -115,7 +115,7 @@ describe('an evaluation', () => {
   ] as ['none' | 'mirror' | 'mirror+shift', [boolean, number, number][]][])(
     'averages the views of %s over every image once, and again',
     async (tta, views) => {
-      const evaluator = evaluatorOf({ tta });
+      const evaluator = await evaluatorOf({ tta });
       const first = await evaluator.run();
       expect(first).toMatchObject({ split: 'test', tta, ...expected(images.test, views) });
       expect(await evaluator.run()).toMatchObject({ loss: first!.loss, accuracy: first!.accuracy, images: 7 });
@@ -124,7 +124,7 @@ describe('an evaluation', () => {
   );
 
   test('is of the split that is asked for, and of one view unless told otherwise', async () => {
-    const evaluator = evaluatorOf({ split: 'val', useVal: true });
+    const evaluator = await evaluatorOf({ split: 'val', useVal: true });
     const last = { ...images.train, ...sliceImages(images.train, 18, 20) };
     expect(await evaluator.run()).toMatchObject({ split: 'val', tta: 'none', ...expected(last, [[false, 0, 1]]) });
     await evaluator.dispose();
@@ -140,7 +140,7 @@ describe('an evaluation', () => {
         worldSize: 3,
         sum: (values: Numbers) => sums.push(values.slice() as Float64Array),
       };
-      const evaluator = evaluatorOf({ collective });
+      const evaluator = await evaluatorOf({ collective });
       const seen: number[] = [];
       const evaluation = (await evaluator.run(undefined, (image, label) => {
         expect(label).toBe(images.test.labels[image]);
@@ -161,19 +161,21 @@ describe('an evaluation', () => {
       await evaluator.dispose();
     }
     expect(counted).toEqual([2, 2, 3]);
-    expect(() => evaluatorOf({ collective: { ...singleProcess, worldSize: 8 } })).toThrow(
+    await expect(evaluatorOf({ collective: { ...singleProcess, worldSize: 8 } })).rejects.toThrow(
       '7 images to evaluate are too few for 8 processes',
     );
-    await evaluatorOf({ collective: { ...singleProcess, worldSize: 7 } }).dispose();
+    await (await evaluatorOf({ collective: { ...singleProcess, worldSize: 7 } })).dispose();
   });
 
   test('is stopped by a signal here, or by another process', async () => {
     const controller = new AbortController();
-    const stopped = evaluatorOf();
+    const stopped = await evaluatorOf();
     controller.abort();
     expect(await stopped.run(controller.signal)).toBeUndefined();
     await stopped.dispose();
-    const asked = evaluatorOf({ collective: { ...singleProcess, sum: (values) => (values[0]! += values.length === 1 ? 1 : 0) } });
+    const asked = await evaluatorOf({
+      collective: { ...singleProcess, sum: (values) => (values[0]! += values.length === 1 ? 1 : 0) },
+    });
     expect(await asked.run()).toBeUndefined();
     await asked.dispose();
   });
@@ -182,13 +184,13 @@ describe('an evaluation', () => {
     const asked: unknown[] = [];
     const engine: Engine = {
       ...referenceEngine,
-      compileInference(compiled, compileOptions) {
+      async compileInference(compiled, compileOptions) {
         asked.push(compileOptions);
-        return referenceEngine.compileInference(compiled, { ...compileOptions, precision: 'f32' });
+        return await referenceEngine.compileInference(compiled, { ...compileOptions, precision: 'f32' });
       },
     };
-    await evaluatorOf({ engine }).dispose();
-    await evaluatorOf({ engine, precision: 'bf16' }).dispose();
+    await (await evaluatorOf({ engine })).dispose();
+    await (await evaluatorOf({ engine, precision: 'bf16' })).dispose();
     expect(asked).toEqual([
       { batchSize: 3, precision: 'f32' },
       { batchSize: 3, precision: 'bf16' },

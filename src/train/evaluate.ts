@@ -44,7 +44,7 @@ export interface Evaluator {
 
 export type OnImage = (image: number, label: number, logits: Float32Array) => void;
 
-export function createEvaluator({
+export async function createEvaluator({
   engine,
   classifier: { network, preprocessing },
   dataset,
@@ -54,12 +54,12 @@ export function createEvaluator({
   tta = 'none',
   precision = 'f32',
   collective = singleProcess,
-}: EvaluatorOptions): Evaluator {
+}: EvaluatorOptions): Promise<Evaluator> {
   const { images, first } = partOf(splitOf(dataset, split, useVal), collective);
   const batchSize = Math.min(largestBatch, images.count);
   const views = viewsOf(tta);
   // Before the loaders: where it fails, no thread has been started.
-  const plan = engine.compileInference(network, { batchSize, precision });
+  const plan = await engine.compileInference(network, { batchSize, precision });
   let loaders: readonly BatchLoader[];
   try {
     // One for each view, all at the same batch.
@@ -83,7 +83,8 @@ export function createEvaluator({
       if (batch === undefined) continue;
       plan.bindInput(batch.inputs);
       plan.forward();
-      for (let k = 0; k < mean.length; k++) mean[k] = mean[k]! + weight * plan.output[k]!;
+      const logits = await plan.output.read();
+      for (let k = 0; k < mean.length; k++) mean[k] = mean[k]! + weight * logits[k]!;
     }
     return batch;
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { ArenaEntry } from '../engine/engine.ts';
 import { createPlainArena } from '../engine/reference/arena.ts';
 import { NetworkBuilder } from '../nn/network.ts';
 import { initialValues } from '../nn/parameter.ts';
@@ -9,27 +10,28 @@ const whitened = b.conv('first', b.input, { kernel: 2, filters: 24, frozen: true
 const second = b.batchNorm('norm', b.conv('second', whitened, { kernel: 3, filters: 30 }));
 const network = b.build(b.dense('logits', second, { features: 4, initializer: { type: 'heNormal' } }));
 
-function valuesOf(seed: number, override: Parameters<typeof initializeParameters>[2]): Map<string, Float32Array> {
+async function valuesOf(seed: number, override: Parameters<typeof initializeParameters>[2]): Promise<Map<string, Float32Array>> {
   const arena = createPlainArena(network.parameters, { gradients: false });
-  initializeParameters(arena, seed, override);
-  return new Map(arena.entries.map((entry) => [entry.spec.name, arena.read(entry, arena.values)]));
+  await initializeParameters(arena, seed, override);
+  const read = async (entry: ArenaEntry) => [entry.spec.name, await arena.read(entry, arena.values)] as const;
+  return new Map(await Promise.all(arena.entries.map(read)));
 }
 
 const spec = (name: string) => network.parameters.find((one) => one.name === name)!;
 
-test('each parameter has what its layer says, from the seed', () => {
-  const values = valuesOf(5, { type: 'model' });
+test('each parameter has what its layer says, from the seed', async () => {
+  const values = await valuesOf(5, { type: 'model' });
   for (const one of network.parameters) expect(values.get(one.name)).toEqual(initialValues(one, 5));
   expect(values.get('norm.scale')!.every((value) => value === 1)).toBe(true);
   expect(values.get('second.bias')!.every((value) => value === 0)).toBe(true);
-  expect(valuesOf(6, { type: 'model' }).get('second.weight')).not.toEqual(values.get('second.weight'));
+  expect((await valuesOf(6, { type: 'model' })).get('second.weight')).not.toEqual(values.get('second.weight'));
 });
 
 test.each(['xavierTruncatedNormal', 'heNormal', 'xavierUniform', 'uniformFanIn', 'dirac'] as const)(
   '%s is for weights that are trained; all others are as without it',
-  (type) => {
-    const plain = valuesOf(5, { type: 'model' });
-    const values = valuesOf(5, { type });
+  async (type) => {
+    const plain = await valuesOf(5, { type: 'model' });
+    const values = await valuesOf(5, { type });
     for (const [name, array] of values) {
       const dense = name === 'logits.weight';
       if (!dense && name !== 'second.weight') expect(array, name).toEqual(plain.get(name));

@@ -3,9 +3,13 @@ import { initialValues, type Initializer, type ParameterSpec } from '../nn/param
 import type { TrainingConfig } from './config-schema.ts';
 
 /** Fills the arena with the first values of every parameter, a function of the seed and the parameters' names. */
-export function initializeParameters(arena: ParameterArena, seed: number, override: TrainingConfig['initializer']): void {
+export async function initializeParameters(
+  arena: ParameterArena,
+  seed: number,
+  override: TrainingConfig['initializer'],
+): Promise<void> {
   for (const entry of arena.entries) {
-    arena.write(entry, initialValues(entry.spec, seed, initializerOf(entry.spec, override)), arena.values);
+    await arena.write(entry, initialValues(entry.spec, seed, initializerOf(entry.spec, override)), arena.values);
   }
 }
 

@@ -18,8 +18,8 @@ const engines: readonly (readonly [string, () => Engine])[] = [
   ['oneDNN', () => createOnednnEngine({ threads: 1 })],
 ];
 
-test.each(engines)('the norms of each layer with weights, whatever the layout: %s', (_, engine) => {
-  const plan = engine().compileTraining(network(), { batchSize: 2 });
+test.each(engines)('the norms of each layer with weights, whatever the layout: %s', async (_, engine) => {
+  const plan = await engine().compileTraining(network(), { batchSize: 2 });
   const { parameters } = plan;
   try {
     const expected: Record<string, number> = {};
@@ -27,14 +27,14 @@ test.each(engines)('the norms of each layer with weights, whatever the layout: %
       const size = entry.spec.shape.reduce((product, extent) => product * extent, 1);
       const first = entry.offset % 7;
       const of = (sign: number) => Float32Array.from({ length: size }, (__, i) => sign * (first + (i % 5)));
-      parameters.write(entry, of(1), parameters.values);
-      if (entry.spec.kind === 'trainable') parameters.write(entry, of(-2), parameters.gradients);
+      await parameters.write(entry, of(1), parameters.values);
+      if (entry.spec.kind === 'trainable') await parameters.write(entry, of(-2), parameters.gradients);
       if (!['conv1.weight', 'logits.weight'].includes(entry.spec.name)) continue;
       const norm = Math.hypot(...of(1));
       expected[`weightNorm/${entry.spec.layer}`] = norm;
       expected[`gradientNorm/${entry.spec.layer}`] = 2 * norm;
     }
-    const found = layerNorms(parameters);
+    const found = await layerNorms(plan);
     expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort());
     for (const [key, norm] of Object.entries(expected)) expect(Math.abs(found[key]! / norm - 1), key).toBeLessThan(1e-4);
   } finally {

@@ -1,5 +1,5 @@
 /** How large the weights of each layer are, and their gradients: what a person looks at who wonders why a network does not learn. */
-import type { ArenaEntry, ParameterArena } from '../engine/engine.ts';
+import type { DeviceArray, TrainingPlan } from '../engine/engine.ts';
 import type { Metrics } from '../runs/metrics.ts';
 
 /** Records are many, and curves of norms need no more. */
@@ -10,21 +10,14 @@ const digits = 5;
  * the step that was taken last: `weightNorm/<layer>` and `gradientNorm/<layer>`. One pass over both arrays, to be called when a record is
  * written. The padding of blocked layouts is zero.
  */
-export function layerNorms({ entries, values, gradients }: ParameterArena): Metrics {
-  const layers = new Map<string, ArenaEntry[]>();
-  for (const entry of entries) {
-    const { kind, shape, layer } = entry.spec;
-    if (kind === 'trainable' && shape.length > 1) layers.set(layer, [...(layers.get(layer) ?? []), entry]);
-  }
-  const norms = (name: string, array: Float32Array) =>
-    [...layers].map(([layer, of]): [string, number] => [`${name}/${layer}`, normOf(of, array)]);
-  return Object.fromEntries([...norms('weightNorm', values), ...norms('gradientNorm', gradients)]);
-}
-
-function normOf(entries: readonly ArenaEntry[], array: Float32Array): number {
-  let sum = 0;
-  for (const { offset, length } of entries) {
-    for (let i = offset; i < offset + length; i++) sum += array[i]! * array[i]!;
-  }
-  return Number(Math.sqrt(sum).toPrecision(digits));
+export async function layerNorms({ parameters, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Promise<Metrics> {
+  const { entries, values, gradients } = parameters;
+  const measured = entries.filter(({ spec: { kind, shape } }) => kind === 'trainable' && shape.length > 1);
+  const norms = async (name: string, array: DeviceArray): Promise<[string, number][]> => {
+    const sums = await vectorMath.sumsOfSquares(measured.map(({ offset, length }) => array.part(offset, offset + length)))();
+    const byLayer = new Map<string, number>();
+    measured.forEach(({ spec: { layer } }, i) => byLayer.set(layer, (byLayer.get(layer) ?? 0) + sums[i]!));
+    return [...byLayer].map(([layer, sum]) => [`${name}/${layer}`, Number(Math.sqrt(sum).toPrecision(digits))]);
+  };
+  return Object.fromEntries([...(await norms('weightNorm', values)), ...(await norms('gradientNorm', gradients))]);
 }

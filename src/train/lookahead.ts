@@ -7,7 +7,7 @@
  * The form, with a decay that grows, is that of hlb-CIFAR10 and airbench94. It covers all parameters and the running statistics of batch
  * normalization alike; momentum is left as it is.
  */
-import type { ParameterArena } from '../engine/engine.ts';
+import type { DeviceArray, TrainingPlan } from '../engine/engine.ts';
 
 export interface LookaheadOptions {
   /** Steps between updates. */
@@ -20,7 +20,7 @@ export interface LookaheadOptions {
 
 export interface Lookahead {
   /** The slow weights in the arena's layout: part of a checkpoint. */
-  readonly slow: Float32Array;
+  readonly slow: DeviceArray;
   /** To be called after every step, with the number of steps taken and the length of the run. */
   update(step: number, steps: number): void;
 }
@@ -29,21 +29,20 @@ export interface Lookahead {
 export const lookaheadSlot = 'lookahead';
 
 /** The slow weights start at the parameters that the arena has now. */
-export function createLookahead(arena: ParameterArena, { every, decay, power }: LookaheadOptions): Lookahead {
+export function createLookahead(
+  { parameters: arena, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>,
+  { every, decay, power }: LookaheadOptions,
+): Lookahead {
   const { values } = arena;
   const slow = arena.allocate();
-  slow.set(values);
+  vectorMath.copy(values, slow)();
+  const follow = vectorMath.approach(values, slow, 'once');
+  const goOn = vectorMath.copy(slow, values);
   return {
     slow,
     update(step, steps) {
-      if (step % every === 0) {
-        const share = 1 - decay * (step / steps) ** power;
-        for (let i = 0; i < values.length; i++) {
-          const old = slow[i]!;
-          values[i] = slow[i] = old + share * (values[i]! - old);
-        }
-      }
-      if (step === steps) values.set(slow);
+      if (step % every === 0) follow(1 - decay * (step / steps) ** power);
+      if (step % every === 0 || step === steps) goOn();
     },
   };
 }

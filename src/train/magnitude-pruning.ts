@@ -2,7 +2,7 @@
  * Iterative magnitude pruning (Han et al., 2015): round by round the weights of least magnitude become zero, and the others are trained on.
  * Only the choice of the weights is here; the trainer makes the rounds, masks.ts holds what was chosen.
  */
-import type { ParameterArena } from '../engine/engine.ts';
+import type { DeviceArray, ParameterArena } from '../engine/engine.ts';
 import { sizeOf } from '../nn/shape.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
@@ -120,12 +120,18 @@ function zeroCount(sparsity: number, group: readonly Size[]): number {
  * @param prunedAlready whether each weight of the arena is pruned at the start, by mask in the arena's layout
  * @throws ConfigurationError if it cannot
  */
-export function requirePrunable(arena: ParameterArena, pruning: MagnitudePruning, prunedAlready: Float32Array | undefined): void {
-  const weights = prunableEntries(arena).map((entry) => ({
-    name: entry.spec.name,
-    length: sizeOf(entry.spec.shape),
-    zeros: prunedAlready === undefined ? 0 : zerosIn(arena.read(entry, prunedAlready)),
-  }));
+export async function requirePrunable(
+  arena: ParameterArena,
+  pruning: MagnitudePruning,
+  prunedAlready: DeviceArray | undefined,
+): Promise<void> {
+  const weights = await Promise.all(
+    prunableEntries(arena).map(async (entry) => ({
+      name: entry.spec.name,
+      length: sizeOf(entry.spec.shape),
+      zeros: prunedAlready === undefined ? 0 : zerosIn(await arena.read(entry, prunedAlready)),
+    })),
+  );
   requireSparsity(weights, pruning);
 }
 

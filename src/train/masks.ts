@@ -3,7 +3,7 @@
  * layers. Weights, momentum, averages and slow weights that are zero stay zero when their gradient is, so holding a mask takes one pass over
  * the gradients each step.
  */
-import type { ArenaEntry, ParameterArena, TrainingPlan } from '../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, ParameterArena, TrainingPlan } from '../engine/engine.ts';
 import { sizeOf } from '../nn/shape.ts';
 import { checkpointFormat, checkpointWeights } from '../runs/checkpoint.ts';
 import type { Safetensors, Tensor } from '../runs/safetensors.ts';
@@ -15,11 +15,11 @@ export const maskPrefix = 'mask.';
 
 export interface Masks {
   /** In the arena's layout: 0 for pruned weights (and padding), 1 for all other parameters. */
-  readonly values: Float32Array;
+  readonly values: DeviceArray;
   /** Sets the gradients of pruned weights to zero. To be called before each update of the weights. */
   maskGradients(): void;
   /** Sets the elements of pruned weights to zero, in an array of the arena's layout. */
-  clear(array: Float32Array): void;
+  clear(array: DeviceArray): void;
 }
 
 /** The parameters that may be pruned: the trainable weights of convolutions and dense layers. */
@@ -77,18 +77,19 @@ export function withMasks(weights: ReadonlyMap<string, Tensor>, masks: ReadonlyM
 }
 
 /** Masks of a plan's weights, none of them pruned yet: write them into `values`. */
-export function createMasks({ parameters: arena, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Masks {
+export async function createMasks({
+  parameters: arena,
+  vectorMath,
+}: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Promise<Masks> {
   const values = arena.allocate();
   for (const entry of arena.entries) {
-    if (entry.spec.kind !== 'statistic') arena.write(entry, new Float32Array(sizeOf(entry.spec.shape)).fill(1), values);
+    if (entry.spec.kind !== 'statistic') await arena.write(entry, new Float32Array(sizeOf(entry.spec.shape)).fill(1), values);
   }
-  const length = arena.trainableLength;
+  const weights = (array: DeviceArray) => array.part(0, arena.trainableLength);
   return {
     values,
-    maskGradients: vectorMath.multiply(values.subarray(0, length), arena.gradients.subarray(0, length)),
-    clear(array) {
-      // Not a product, which would make -0 of what is negative.
-      for (let i = 0; i < length; i++) if (values[i] === 0) array[i] = 0;
-    },
+    maskGradients: vectorMath.multiply(weights(values), weights(arena.gradients)),
+    // Not a product, which would make -0 of what is negative.
+    clear: (array) => vectorMath.clearWhere(weights(values), weights(array))(),
   };
 }

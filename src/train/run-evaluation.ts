@@ -38,7 +38,7 @@ export function createRunEvaluation({
       for (const weights of weightsKinds) {
         const values = trainer.weights(weights);
         if (values === undefined) continue;
-        evaluator ??= createEvaluator({
+        evaluator ??= await createEvaluator({
           engine,
           classifier,
           dataset,
@@ -48,7 +48,7 @@ export function createRunEvaluation({
           tta: config.tta,
           collective,
         });
-        copyParameters(plan.parameters, values, evaluator.parameters);
+        await copyParameters(plan.parameters, values, evaluator.parameters);
         // The first kind of weights is the one that counts.
         const evaluation = await evaluator.run(signal, evaluations.length === 0 ? predictions.add : undefined);
         if (evaluation === undefined) return false;

@@ -56,8 +56,8 @@ afterEach(() => vi.restoreAllMocks());
 function clocked(asked: unknown[] = []): Engine {
   return {
     ...referenceEngine,
-    compileTraining(network, options) {
-      const plan = referenceEngine.compileTraining(network, options);
+    async compileTraining(network, options) {
+      const plan = await referenceEngine.compileTraining(network, options);
       const forward = plan.forward.bind(plan);
       plan.forward = (draws) => {
         clock += 10 * (draws.step + 1);
@@ -67,9 +67,9 @@ function clocked(asked: unknown[] = []): Engine {
       asked.push(['training', options.batchSize, options.precision]);
       return plan;
     },
-    compileInference(network, options) {
+    async compileInference(network, options) {
       asked.push(['inference', options.batchSize, options.precision]);
-      const plan = referenceEngine.compileInference(network, options);
+      const plan = await referenceEngine.compileInference(network, options);
       const forward = plan.forward.bind(plan);
       plan.forward = () => {
         clock += 5;
@@ -276,9 +276,9 @@ test('processes see one part each of the batch that one alone sees, and share wh
     let shared: SharedBatch | undefined;
     const engine: Engine = {
       ...referenceEngine,
-      compileTraining(network, options) {
+      async compileTraining(network, options) {
         shared = options.sharedBatch;
-        const plan = referenceEngine.compileTraining(network, options);
+        const plan = await referenceEngine.compileTraining(network, options);
         const bindInput = plan.bindInput.bind(plan);
         plan.bindInput = (buffer) => {
           inputs.push(buffer.slice());

@@ -18,39 +18,39 @@ const config = resolveConfig({
   'dense1.features': 2,
 });
 const network = buildModel('tuto', { settings: config.modelSettings, input: 8 });
-const plan = referenceEngine.compileTraining(network, { batchSize: 1 });
+const plan = await referenceEngine.compileTraining(network, { batchSize: 1 });
 
 /** What a process trains. */
 type Training = readonly [TrainingConfig, typeof dataset, TrainingPlan];
 
 /** Has process 1 of two check that it trains what process 0 does. */
-function check(first: Training, second: Training): void {
+async function check(first: Training, second: Training): Promise<void> {
   const sent: Uint8Array[] = [];
-  requireSameTraining({ ...singleProcess, broadcast: (bytes) => sent.push(bytes.slice()) }, ...first);
+  await requireSameTraining({ ...singleProcess, broadcast: (bytes) => sent.push(bytes.slice()) }, ...first);
   const collective: Collective = { ...singleProcess, rank: 1, worldSize: 2, broadcast: (bytes) => bytes.set(sent.shift()!) };
-  requireSameTraining(collective, ...second);
+  await requireSameTraining(collective, ...second);
 }
 
-function errorOf(second: Training): unknown {
+async function errorOf(second: Training): Promise<unknown> {
   try {
-    check([config, dataset, plan], second);
+    await check([config, dataset, plan], second);
   } catch (error) {
     return error;
   }
   return undefined;
 }
 
-test('processes with the same configuration, images and layout agree; each may have its own threads', () => {
-  expect(errorOf([config, dataset, plan])).toBeUndefined();
-  expect(errorOf([{ ...config, threads: 7 }, dataset, plan])).toBeUndefined();
+test('processes with the same configuration, images and layout agree; each may have its own threads', async () => {
+  expect(await errorOf([config, dataset, plan])).toBeUndefined();
+  expect(await errorOf([{ ...config, threads: 7 }, dataset, plan])).toBeUndefined();
 });
 
-test('what differs is named, with what to do', () => {
-  expect(errorOf([{ ...config, seed: 2 }, dataset, plan])).toMatchObject({
+test('what differs is named, with what to do', async () => {
+  expect(await errorOf([{ ...config, seed: 2 }, dataset, plan])).toMatchObject({
     message: 'processes that train together must agree: process 1 differs from process 0 in the configuration',
     fix: 'Give all of them the same options',
   });
-  expect(errorOf([config, { ...dataset, fingerprint: 'other' }, plan])).toMatchObject({
+  expect(await errorOf([config, { ...dataset, fingerprint: 'other' }, plan])).toMatchObject({
     message: 'processes that train together must agree: process 1 differs from process 0 in the images of noise',
     fix: 'Give every machine the same data: ablate data verify checks CIFAR-10',
   });
@@ -60,14 +60,14 @@ test('what differs is named, with what to do', () => {
     ...plan,
     parameters: {
       ...parameters,
-      write(entry, plain, into) {
+      async write(entry, plain, into) {
         const elsewhere = plain.slice();
         if (entry.spec.name === 'conv2.weight') elsewhere.reverse();
-        parameters.write(entry, elsewhere, into);
+        await parameters.write(entry, elsewhere, into);
       },
     },
   };
-  expect(errorOf([config, dataset, swapped])).toMatchObject({
+  expect(await errorOf([config, dataset, swapped])).toMatchObject({
     message:
       'processes that train together must agree: process 1 differs from process 0 in the layout of the parameters, which the processor and the version of oneDNN decide',
     fix: 'Use machines with the same kind of processor and the same libdnnl',

@@ -10,7 +10,12 @@ import type { TrainingConfig } from './config-schema.ts';
  *
  * @throws ConfigurationError on every process if not; it says which process differs in what
  */
-export function requireSameTraining(collective: Collective, config: TrainingConfig, dataset: Dataset, plan: TrainingPlan): void {
+export async function requireSameTraining(
+  collective: Collective,
+  config: TrainingConfig,
+  dataset: Dataset,
+  plan: TrainingPlan,
+): Promise<void> {
   // Each machine may have its own number of cores.
   const shared = { ...config, threads: 0 };
   requireAgreement(collective, 'the configuration', JSON.stringify(shared), 'Give all of them the same options');
@@ -23,17 +28,17 @@ export function requireSameTraining(collective: Collective, config: TrainingConf
   requireAgreement(
     collective,
     'the layout of the parameters, which the processor and the version of oneDNN decide',
-    layoutOf(plan.parameters),
+    await layoutOf(plan.parameters),
     'Use machines with the same kind of processor and the same libdnnl',
   );
 }
 
 /** Bytes that two arenas share only if they hold each parameter in the same place and order. */
-function layoutOf(parameters: ParameterArena): Uint8Array {
+async function layoutOf(parameters: ParameterArena): Promise<Uint8Array> {
   const arena = parameters.allocate();
   for (const entry of parameters.entries) {
     const places = Float32Array.from({ length: sizeOf(entry.spec.shape) }, (_, i) => entry.offset + i + 1);
-    parameters.write(entry, places, arena);
+    await parameters.write(entry, places, arena);
   }
-  return new Uint8Array(arena.buffer, arena.byteOffset, arena.byteLength);
+  return new Uint8Array((await arena.read()).buffer);
 }

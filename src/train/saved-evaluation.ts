@@ -51,7 +51,7 @@ export interface SavedEvaluation extends Evaluation {
  * @throws ConfigurationError if the data set is not for the classifier, or has no such split; DataError if the weights do not fit it
  */
 export async function evaluateSaved(saved: SavedModel, options: SavedEvaluationOptions): Promise<SavedEvaluation | undefined> {
-  const evaluator = compile(saved, options);
+  const evaluator = await compile(saved, options);
   try {
     return await evaluateWith(evaluator, saved, options);
   } finally {
@@ -86,7 +86,7 @@ export async function watchRun(run: Run, options: WatchOptions): Promise<SavedEv
         evaluatedStep = next.step;
         const saved = unlessRemoved(next.path, () => readSavedModel(next.path, given, definition));
         if (saved === undefined) continue;
-        const evaluation = await evaluateWith((evaluator ??= compile(saved, options)), saved, options);
+        const evaluation = await evaluateWith((evaluator ??= await compile(saved, options)), saved, options);
         if (evaluation === undefined) break;
         evaluations.push(evaluation);
         onEvaluation?.(evaluation);
@@ -105,11 +105,11 @@ export async function watchRun(run: Run, options: WatchOptions): Promise<SavedEv
   return evaluations;
 }
 
-function compile(saved: SavedModel, options: SavedEvaluationOptions): Evaluator {
+async function compile(saved: SavedModel, options: SavedEvaluationOptions): Promise<Evaluator> {
   const { engine, dataset, split = 'test', tta = saved.config.tta, precision = 'f32', batchSize = 100 } = options;
   const classifier = classifierFor(saved, dataset);
   requireFits(classifier, dataset, saved.path);
-  return createEvaluator({ engine, classifier, dataset, split, useVal: saved.config.val, tta, precision, batchSize });
+  return await createEvaluator({ engine, classifier, dataset, split, useVal: saved.config.val, tta, precision, batchSize });
 }
 
 async function evaluateWith(
@@ -117,7 +117,7 @@ async function evaluateWith(
   { file, path, config: { model }, step }: SavedModel,
   { weights = preferredWeights(file), precision = 'f32', signal, onImage }: SavedEvaluationOptions,
 ): Promise<SavedEvaluation | undefined> {
-  loadWeights(evaluator.parameters, file, { kind: weights, model, source: path });
+  await loadWeights(evaluator.parameters, file, { kind: weights, model, source: path });
   const evaluation = await evaluator.run(signal, onImage);
   return evaluation && { model, weights, precision, step: step ?? null, file: path, ...evaluation };
 }

@@ -1,6 +1,6 @@
 /** The network whose outputs a training learns beside the labels: distillation (Hinton et al., 2015). */
 import type { Dataset } from '../data/dataset.ts';
-import type { Engine, Precision } from '../engine/engine.ts';
+import type { DeviceArray, Engine, Precision } from '../engine/engine.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { formatSize, sizeAsGiven } from '../util/image-size.ts';
@@ -15,7 +15,7 @@ export interface Teacher {
    * @param inputs `[N, C, H, W]`, N the batch size it was made for
    * @returns `[N, classes]`
    */
-  logits(inputs: Float32Array): Float32Array;
+  logits(inputs: Float32Array): DeviceArray;
   dispose(): void;
 }
 
@@ -34,13 +34,17 @@ export interface TeacherOptions {
  *
  * @throws ConfigurationError if it tells other classes apart or sees images prepared in another way; DataError if its weights do not fit
  */
-export function createTeacher({ saved, engine, dataset, student, batchSize, precision }: TeacherOptions): Teacher {
+export async function createTeacher({ saved, engine, dataset, student, batchSize, precision }: TeacherOptions): Promise<Teacher> {
   const { config, file, path } = saved;
   const classifier = classifierFor(saved, dataset);
   requireSameTask(classifier, student, dataset, `the teacher ${path}`);
-  const plan = engine.compileInference(classifier.network, { batchSize, precision });
+  const plan = await engine.compileInference(classifier.network, { batchSize, precision });
   try {
-    loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source: `the teacher ${path}` });
+    await loadWeights(plan.parameters, file, {
+      kind: preferredWeights(file),
+      model: config.model,
+      source: `the teacher ${path}`,
+    });
   } catch (error) {
     plan.dispose();
     throw error;

@@ -10,7 +10,7 @@ import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { writeEnvironment } from '../runs/environment.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
-import { ConfigurationError, messageOf } from '../util/errors.ts';
+import { messageOf } from '../util/errors.ts';
 import { initializeParameters } from './initialize.ts';
 import { ownAugmentationOf } from './own-augmentation.ts';
 import { finalEvaluation } from './resume.ts';
@@ -21,7 +21,7 @@ import { requireSameTraining } from './same-training.ts';
 import { readSavedModel } from './saved-model.ts';
 import { createTeacher, type Teacher } from './teacher.ts';
 import type { TrainOptions, TrainResult, WeightsEvaluation } from './train-options.ts';
-import { createTrainer, DivergenceError } from './trainer.ts';
+import { createTrainer, DivergenceError, trainingOptions } from './trainer.ts';
 import { runSteps } from './training-loop.ts';
 import {
   checkGradients,
@@ -57,18 +57,13 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   const training = prepareTraining(options, collective, teacherModel, own);
   const { config, classifier } = training;
   if (options.checkGradients === true) checkGradients(training);
-  const plan = engine.compileTraining(classifier.network, {
-    batchSize: localBatchSize(config.batchSize, collective.worldSize),
-    precision: config.precision,
-    ...(config.syncBatchNorm && {
-      sharedBatch: { processes: collective.worldSize, sum: (values) => collective.sum(values) },
-    }),
-  });
+  const plan = await engine.compileTraining(classifier.network, trainingOptions(config, collective));
   let teacher: Teacher | undefined;
   try {
     const { batchSize } = plan;
     const { precision } = config;
-    teacher = teacherModel && createTeacher({ saved: teacherModel, engine, dataset, student: classifier, batchSize, precision });
+    teacher =
+      teacherModel && (await createTeacher({ saved: teacherModel, engine, dataset, student: classifier, batchSize, precision }));
     return await trainPlan(training, plan, teacher);
   } finally {
     teacher?.dispose();
@@ -95,35 +90,35 @@ function finishedBefore(run: Run | undefined, evaluation: WeightsEvaluation): Tr
 async function trainPlan(training: Training, plan: TrainingPlan, teacher: Teacher | undefined): Promise<TrainResult> {
   const { config, classifier, collective, dataset, record } = training;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
-  requireSameTraining(collective, config, dataset, plan);
-  initializeParameters(plan.parameters, config.seed, config.initializer);
-  whitenFirstLayers(plan.parameters, splitOf(dataset, 'train', config.val), dataset.shape, classifier.preprocessing);
+  await requireSameTraining(collective, config, dataset, plan);
+  await initializeParameters(plan.parameters, config.seed, config.initializer);
+  await whitenFirstLayers(plan.parameters, splitOf(dataset, 'train', config.val), dataset.shape, classifier.preprocessing);
   const resumesFrom = resume && latestCheckpoint(resume);
   // The others get their parameters from process 0.
   const startsHere = collective.rank === 0 && resumesFrom === undefined;
   const init = startsHere ? weightsToStartFrom(training) : undefined;
   if (init !== undefined) {
     const { file, path: source } = init;
-    loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source });
+    await loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source });
   }
   const trainer = createTrainer(plan, config, collective, teacher);
-  if (init !== undefined) trainer.takeMasks(init.file.tensors, init.path);
-  if (startsHere) preparePruning(training, plan, trainer);
+  if (init !== undefined) await trainer.takeMasks(init.file.tensors, init.path);
+  if (startsHere) await preparePruning(training, plan, trainer);
   if (collective.rank !== 0 || record === undefined) {
-    trainer.synchronize();
+    await trainer.synchronize();
     return await resultOf({ training, plan, trainer, run: undefined, recorder: silentRecorder });
   }
   const run = 'resume' in record ? record.resume : newRun(training, record.runsFolder, record.files);
   const lock = lockRun(run);
   try {
-    const restored = resume !== undefined && restoreLatest(run, trainer, training);
-    trainer.synchronize();
+    const restored = resume !== undefined && (await restoreLatest(run, trainer, training));
+    await trainer.synchronize();
     // A run that was only prepared, or died before its first checkpoint, starts here and now.
     if (resume !== undefined && !restored) writeEnvironment(run, environmentOf(training));
     const recorder = openRecorder(run, config, metadataOf(training), resume === undefined ? undefined : trainer.step);
     try {
       // What it started from may be gone or different later.
-      if (init !== undefined) recorder.save(trainer.step, trainer.state(), false);
+      if (init !== undefined) recorder.save(trainer.step, await trainer.state(), false);
       const result = await resultOf({ training, plan, trainer, run, recorder });
       recorder.end(result.status, result.step);
       return result;
@@ -148,7 +143,7 @@ async function resultOf(underWay: TrainingUnderWay): Promise<TrainResult> {
   const result = await runSteps(underWay);
   const path = run === undefined ? `the trained ${classifier.network.name}` : runName(run);
   // What a checkpoint of this step says, so that it does not matter whether the weights come from here or from there.
-  const file = { tensors: trainer.state(), metadata: { ...metadataOf(training), step: String(result.step) } };
+  const file = { tensors: await trainer.state(), metadata: { ...metadataOf(training), step: String(result.step) } };
   return { ...result, saved: { path, file, config, step: result.step, classifier } };
 }
 
@@ -157,9 +152,4 @@ function explainDivergence(error: unknown, run: Run): unknown {
   const latest = latestCheckpoint(run);
   const kept = latest === undefined ? 'no checkpoint had been saved' : `the checkpoint of step ${latest.step} is kept`;
   return new DivergenceError(error.what, error.step, `; ${kept} in ${runName(run)}`);
-}
-
-function localBatchSize(batchSize: number, worldSize: number): number {
-  if (batchSize % worldSize === 0) return batchSize / worldSize;
-  throw new ConfigurationError(`batchSize (=${batchSize}) must be a multiple of the ${worldSize} processes that train together`);
 }

@@ -1,19 +1,21 @@
 /** Trainers against the formulas of test/plain-training.ts, which are written independently: a deterministic error shows, too. */
 import { describe, expect, test } from 'vitest';
+import { change } from '../../test/arrays.ts';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import { plainTraining, type PlainStep } from '../../test/plain-training.ts';
-import { singleProcess, type Collective } from '../cluster/collective.ts';
+import { singleProcess, type Collective, type Numbers, type Stageable } from '../cluster/collective.ts';
 import type { Batch } from '../data/batch.ts';
 import { createFill } from '../data/fill.ts';
 import { splitOf } from '../data/image-set.ts';
-import type { ForwardOptions, TrainingPlan } from '../engine/engine.ts';
+import type { DeviceArray, ForwardOptions, TrainingPlan } from '../engine/engine.ts';
+import { newArray } from '../engine/reference/array.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { createClassifier, trainingPreprocessing } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import type { Teacher } from './teacher.ts';
-import { createTrainer, DivergenceError, type Trainer } from './trainer.ts';
+import { createTrainer, DivergenceError, trainingOptions, type Trainer } from './trainer.ts';
 
 const dataset = noiseDataset(8, { train: 10, test: 4 });
 
@@ -40,13 +42,16 @@ interface Made {
 }
 
 /** A trainer on the reference engine, with the batches that its data loader would give it. */
-function make(config: TrainingConfig, more: { teacher?: Teacher; collective?: Collective; batchSize?: number } = {}): Made {
+async function make(
+  config: TrainingConfig,
+  more: { teacher?: Teacher; collective?: Collective; batchSize?: number } = {},
+): Promise<Made> {
   const { collective = singleProcess, batchSize = config.batchSize } = more;
   const classifier = createClassifier(config, dataset);
   const { network } = classifier;
   const preprocessing = trainingPreprocessing(classifier, config);
-  const plan = referenceEngine.compileTraining(network, { batchSize });
-  initializeParameters(plan.parameters, config.seed, config.initializer);
+  const plan = await referenceEngine.compileTraining(network, { ...trainingOptions(config, singleProcess), batchSize });
+  await initializeParameters(plan.parameters, config.seed, config.initializer);
   const { rank, worldSize } = collective;
   const fill = createFill({
     images: splitOf(dataset, 'train', config.val),
@@ -70,8 +75,8 @@ function make(config: TrainingConfig, more: { teacher?: Teacher; collective?: Co
 }
 
 /** That float32 arrays are those of the formulas, to what rounding leaves. */
-function expectTensors(trainer: Trainer, expected: PlainStep): void {
-  const state = trainer.state();
+async function expectTensors(trainer: Trainer, expected: PlainStep): Promise<void> {
+  const state = await trainer.state();
   expect([...state.keys()].sort()).toEqual([...expected.tensors.keys()].sort());
   for (const [name, { data }] of state) {
     const values = expected.tensors.get(name)!;
@@ -81,16 +86,23 @@ function expectTensors(trainer: Trainer, expected: PlainStep): void {
   }
 }
 
-function follow({ config, trainer, batch }: Made, expected: readonly PlainStep[], from = 0): void {
+async function takeStep(trainer: Trainer, batch: Batch): Promise<{ readonly loss: number; readonly stop: boolean }> {
+  const stop = await trainer.train(batch, false);
+  const [loss, ...more] = await trainer.losses();
+  expect(more).toEqual([]);
+  return { loss: loss!, stop };
+}
+
+async function follow({ config, trainer, batch }: Made, expected: readonly PlainStep[], from = 0): Promise<void> {
   for (let step = from; step < config.steps; step++) {
     expect(trainer.step).toBe(step);
     expect(trainer.learningRate()).toBeCloseTo(expected[step]!.learningRate, 9);
-    const { loss, stop } = trainer.train(batch(step), false);
+    const { loss, stop } = await takeStep(trainer, batch(step));
     expect(stop).toBe(false);
     expect(Math.abs(loss / expected[step]!.loss - 1)).toBeLessThan(1e-5);
     const decay = expected[step]!.weightDecayLoss;
-    expect(Math.abs(trainer.weightDecayLoss() - decay)).toBeLessThanOrEqual(1e-5 * decay);
-    expectTensors(trainer, expected[step]!);
+    expect(Math.abs((await trainer.weightDecayLoss()) - decay)).toBeLessThanOrEqual(1e-5 * decay);
+    await expectTensors(trainer, expected[step]!);
   }
 }
 
@@ -170,157 +182,201 @@ function scaled(): ConfigOverrides {
 }
 
 describe('is what the formulas say', () => {
-  test.each(cases)('%s', (_, overrides) => {
+  test.each(cases)('%s', async (_, overrides) => {
     const config = resolveConfig(tiny, overrides);
-    follow(make(config), plainTraining(config, dataset));
+    await follow(await make(config), plainTraining(config, dataset));
   });
 
-  test.each(cases)('taken up from what was saved in between: %s', (_, overrides) => {
+  test.each(cases)('taken up from what was saved in between: %s', async (_, overrides) => {
     const config = resolveConfig(tiny, overrides);
     const expected = plainTraining(config, dataset);
-    const first = make(config);
-    for (let step = 0; step < 4; step++) first.trainer.train(first.batch(step), false);
-    const second = make(config);
-    second.trainer.restore(first.trainer.state(), 4, 'the first');
-    expectTensors(second.trainer, expected[3]!);
-    follow(second, expected, 4);
+    const first = await make(config);
+    for (let step = 0; step < 4; step++) await first.trainer.train(first.batch(step), false);
+    const second = await make(config);
+    await second.trainer.restore(await first.trainer.state(), 4, 'the first');
+    await expectTensors(second.trainer, expected[3]!);
+    await follow(second, expected, 4);
   });
 
   test.each([
     [0.3, 1],
     [0.8, 3],
-  ])('a teacher of weight %f at temperature %f', (teacherWeight, teacherTemperature) => {
+  ])('a teacher of weight %f at temperature %f', async (teacherWeight, teacherTemperature) => {
     const given = { labelSmoothing: 0.1, 'augmentation.cutmix': teacherTemperature - 1 };
-    const config = { ...resolveConfig(tiny, given), teacherWeight, teacherTemperature };
+    const config = { ...resolveConfig(tiny, given), teacher: 'another', teacherWeight, teacherTemperature };
     const logits = (inputs: Float32Array): Float32Array => Float32Array.from({ length: 16 }, (_, i) => 3 * inputs[7 * i]!);
-    const made = make(config, { teacher: { logits, dispose: () => undefined } });
-    follow(made, plainTraining(config, dataset, { teacher: logits }));
+    const made = await make(config, { teacher: teacherSaying(logits) });
+    await follow(made, plainTraining(config, dataset, { teacher: logits }));
   });
 
-  test('weights that pruning goes back to', () => {
+  test('weights that pruning goes back to', async () => {
     const config = resolveConfig(tiny, { ...pruning, ...momentum, 'pruning.rewind': 'tuto/1' });
-    const origin = make(resolveConfig(tiny, { seed: 9 })).trainer.state();
+    const origin = await (await make(resolveConfig(tiny, { seed: 9 }))).trainer.state();
     const rewindTo = new Map([...origin].map(([name, { data }]) => [name, data]));
-    const made = make(config);
-    made.trainer.takeRewind(origin, 'the origin');
-    follow(made, plainTraining(config, dataset, { rewindTo }));
+    const made = await make(config);
+    await made.trainer.takeRewind(origin, 'the origin');
+    await follow(made, plainTraining(config, dataset, { rewindTo }));
   });
 
-  test.each(['heNormal', 'xavierUniform', 'uniformFanIn', 'dirac', 'truncatedNormal'])('first values: %s', (initializer) => {
-    const config = resolveConfig(tiny, { initializer, steps: 2 });
-    follow(make(config), plainTraining(config, dataset));
-  });
+  test.each(['heNormal', 'xavierUniform', 'uniformFanIn', 'dirac', 'truncatedNormal'])(
+    'first values: %s',
+    async (initializer) => {
+      const config = resolveConfig(tiny, { initializer, steps: 2 });
+      await follow(await make(config), plainTraining(config, dataset));
+    },
+  );
 });
 
+/** A teacher with the logits that a function gives. */
+function teacherSaying(logits: (inputs: Float32Array) => Float32Array): Teacher {
+  return {
+    logits(inputs) {
+      const values = logits(inputs);
+      const array = newArray(values.length);
+      // On the host it is written at once.
+      void array.write(values);
+      return array;
+    },
+    dispose: () => undefined,
+  };
+}
+
 /** One of two processes: what the other one adds to a sum is said beforehand. */
-function halfOf(rank: number, other: (buffer: Float32Array | Float64Array) => ArrayLike<number> | undefined): Collective {
+function halfOf(rank: number, other: (numbers: Numbers) => ArrayLike<number> | undefined): Collective {
+  const add = (numbers: Numbers): void => {
+    const theirs = other(numbers) ?? [];
+    for (let i = 0; i < theirs.length; i++) numbers[i]! += theirs[i]!;
+  };
   return {
     ...singleProcess,
     rank,
     worldSize: 2,
-    backgroundSum: (buffer) => ({
-      advance: () => undefined,
-      finish() {
-        const theirs = other(buffer) ?? [];
-        for (let i = 0; i < theirs.length; i++) buffer[i]! += theirs[i]!;
-      },
-    }),
+    sum: add,
+    backgroundSum: (buffer) => ({ advance: () => undefined, finish: () => inHostMemory(buffer, add) }),
   };
+}
+
+/** Does something to numbers, wherever they are. */
+async function inHostMemory(buffer: Numbers | Stageable, work: (numbers: Numbers) => void): Promise<void> {
+  if (!('stage' in buffer)) {
+    work(buffer);
+    return;
+  }
+  const staged = buffer.stage();
+  await staged.fetch();
+  work(staged.host);
+  await staged.store();
+}
+
+/** Processes that send each other everything by one function of bytes. */
+function broadcasting(broadcast: (bytes: Uint8Array) => void): Collective {
+  const bytesOf = ({ buffer, byteOffset, byteLength }: Numbers) => new Uint8Array(buffer, byteOffset, byteLength);
+  return {
+    ...singleProcess,
+    broadcast,
+    broadcastArray: (array) => inHostMemory(array, (numbers) => broadcast(bytesOf(numbers))),
+  };
+}
+
+function elementsOf(array: DeviceArray | undefined): Promise<Float32Array> | undefined {
+  return array?.read();
 }
 
 describe('one of two processes', () => {
   const config = resolveConfig(tiny, { 'dense.dropout': 0.5, augment: false, inputSize: 6, labelSmoothing: 0.1 });
 
-  test('gives its part of the gradient of the mean loss, with its own dropout masks', () => {
-    const whole = make(config);
-    const { loss } = whole.trainer.train(whole.batch(0), false);
-    const parts = [0, 1].map((rank) => {
-      const drawn: ForwardOptions[] = [];
-      const made = make(config, { batchSize: 2, collective: halfOf(rank, () => undefined) });
-      const forward = made.plan.forward.bind(made.plan);
-      made.plan.forward = (draws) => {
-        drawn.push(draws);
-        forward(draws);
-      };
-      const result = made.trainer.train(made.batch(0), false);
-      expect(drawn).toEqual([{ seed: config.seed, step: 0, firstExample: 2 * rank }]);
-      return { loss: result.loss, gradients: made.plan.parameters.gradients.slice() };
-    });
+  test('gives its part of the gradient of the mean loss, with its own dropout masks', async () => {
+    const whole = await make(config);
+    const { loss } = await takeStep(whole.trainer, whole.batch(0));
+    const parts = await Promise.all(
+      [0, 1].map(async (rank) => {
+        const drawn: ForwardOptions[] = [];
+        const made = await make(config, { batchSize: 2, collective: halfOf(rank, () => undefined) });
+        const forward = made.plan.forward.bind(made.plan);
+        made.plan.forward = (draws) => {
+          drawn.push(draws);
+          forward(draws);
+        };
+        const result = await takeStep(made.trainer, made.batch(0));
+        expect(drawn).toEqual([{ seed: config.seed, step: 0, firstExample: 2 * rank }]);
+        return { loss: result.loss, gradients: await made.plan.parameters.gradients.read() };
+      }),
+    );
     expect(parts[0]!.loss + parts[1]!.loss).toBeCloseTo(loss, 6);
-    whole.plan.parameters.gradients.forEach((gradient, i) => {
+    (await whole.plan.parameters.gradients.read()).forEach((gradient, i) => {
       expect(parts[0]!.gradients[i]! + parts[1]!.gradients[i]!).toBeCloseTo(gradient, 6);
     });
   });
 
-  test('with the sums of both takes the step of one process alone; statistics are the mean of theirs', () => {
+  test('with the sums of both takes the step of one process alone; statistics are the mean of theirs', async () => {
     const normalized = resolveConfig(tiny, { batchNorm: true, augment: false, inputSize: 6, movingAverage: true });
     // Both processes see the same two images, so that their batch normalization is that of both together.
-    const made = make(normalized, { batchSize: 2, collective: halfOf(1, (buffer) => buffer.slice()) });
-    const alone = make({ ...normalized, batchSize: 2 }, { batchSize: 2 });
+    const made = await make(normalized, { batchSize: 2, collective: halfOf(1, (buffer) => buffer.slice()) });
+    const alone = await make({ ...normalized, batchSize: 2 }, { batchSize: 2 });
     for (let step = 0; step < 3; step++) {
       const batch = alone.batch(step);
-      const result = made.trainer.train(batch, false);
-      expect(result.loss).toBeCloseTo(alone.trainer.train(batch, false).loss, 6);
+      const { loss } = await takeStep(made.trainer, batch);
+      expect(loss).toBeCloseTo((await takeStep(alone.trainer, batch)).loss, 6);
     }
-    const expected = alone.trainer.state();
-    for (const [name, { data }] of made.trainer.state()) {
+    const expected = await alone.trainer.state();
+    for (const [name, { data }] of await made.trainer.state()) {
       data.forEach((value, i) => expect(value, name).toBeCloseTo(expected.get(name)!.data[i]!, 5));
     }
   });
 
-  test('stops when the other is asked to, and says so to it', () => {
-    const asks = (mine: boolean, theirs: number): [boolean, number] => {
+  test('stops when the other is asked to, and says so to it', async () => {
+    const asks = async (mine: boolean, theirs: number): Promise<[boolean, number]> => {
       let told = 0;
-      const listen = (buffer: Float32Array | Float64Array): number[] | undefined => {
-        if (!(buffer instanceof Float64Array)) return undefined;
-        told = buffer[1]!;
-        return [0, theirs];
+      const listen = (numbers: Numbers): number[] | undefined => {
+        if (!(numbers instanceof Float64Array)) return undefined;
+        told = numbers[0]!;
+        return [theirs];
       };
-      const made = make(config, { batchSize: 2, collective: halfOf(0, listen) });
-      return [made.trainer.train(made.batch(0), mine).stop, told];
+      const made = await make(config, { batchSize: 2, collective: halfOf(0, listen) });
+      return [await made.trainer.train(made.batch(0), mine), told];
     };
-    expect(asks(false, 0)).toEqual([false, 0]);
-    expect(asks(true, 0)).toEqual([true, 1]);
-    expect(asks(false, 1)).toEqual([true, 0]);
-    expect(asks(true, 1)).toEqual([true, 1]);
+    expect(await asks(false, 0)).toEqual([false, 0]);
+    expect(await asks(true, 0)).toEqual([true, 1]);
+    expect(await asks(false, 1)).toEqual([true, 0]);
+    expect(await asks(true, 1)).toEqual([true, 1]);
   });
 
-  test('announces gradients by layer and in the precision of the configuration', () => {
+  test('announces gradients by layer and in the precision of the configuration', async () => {
     const sums: { length: number; options: unknown }[] = [];
     const collective: Collective = {
       ...singleProcess,
       backgroundSum(buffer, options) {
-        sums.push({ length: buffer.length, options });
+        sums.push({ length: 'stage' in buffer ? buffer.stage().host.length : buffer.length, options });
         return singleProcess.backgroundSum(buffer);
       },
     };
-    const { plan } = make({ ...config, gradientPrecision: 'bf16' }, { collective });
+    const { plan } = await make({ ...config, gradientPrecision: 'bf16' }, { collective });
     const boundaries = plan.parameters.entries.map(({ offset }) => offset);
     expect(sums).toEqual([
-      { length: 2, options: undefined },
+      { length: 1, options: undefined },
       { length: 0, options: undefined },
       { length: plan.parameters.trainableLength, options: { boundaries, precision: 'bf16' } },
     ]);
   });
 
-  test('gets the whole state of process 0', () => {
+  test('gets the whole state of process 0', async () => {
     const overrides = { ...pruning, ...momentum, lookahead: true, 'lookahead.every': 2, 'pruning.rewind': 'tuto/1' };
-    const { trainer: first, batch } = make(resolveConfig(tiny, overrides));
-    for (let step = 0; step < 4; step++) first.train(batch(step), false);
+    const { trainer: first, batch } = await make(resolveConfig(tiny, overrides));
+    for (let step = 0; step < 4; step++) await first.train(batch(step), false);
     const sent: Uint8Array[] = [];
-    const sender = make(resolveConfig(tiny, overrides), {
-      collective: { ...singleProcess, broadcast: (bytes) => sent.push(bytes.slice()) },
+    const sender = await make(resolveConfig(tiny, overrides), {
+      collective: broadcasting((bytes) => sent.push(bytes.slice())),
     });
-    sender.trainer.restore(first.state(), 4, 'the first');
-    sender.trainer.synchronize();
-    const receiver = make(resolveConfig(tiny, { ...overrides, seed: 5 }), {
-      collective: { ...singleProcess, broadcast: (bytes) => bytes.set(sent.shift()!) },
+    await sender.trainer.restore(await first.state(), 4, 'the first');
+    await sender.trainer.synchronize();
+    const receiver = await make(resolveConfig(tiny, { ...overrides, seed: 5 }), {
+      collective: broadcasting((bytes) => bytes.set(sent.shift()!)),
     });
-    receiver.trainer.synchronize();
+    await receiver.trainer.synchronize();
     expect(sent).toEqual([]);
     expect(receiver.trainer.step).toBe(4);
-    expect(receiver.trainer.state()).toEqual(first.state());
-    expect(receiver.trainer.masks()).toEqual(first.masks());
+    expect(await receiver.trainer.state()).toEqual(await first.state());
+    expect(await elementsOf(receiver.trainer.masks())).toEqual(await elementsOf(first.masks()));
   });
 });
 
@@ -329,45 +385,51 @@ describe('stops a training that is lost', () => {
     ['no number', NaN, 'the loss is NaN'],
     ['without bound', Infinity, 'the loss is NaN'],
     ['beyond hope', 2e7, /the loss is \d/],
-  ])('with a loss that is %s, before the weights change', (_, bias, message) => {
-    const { trainer, plan, batch } = make(resolveConfig(tiny));
-    trainer.train(batch(0), false);
+  ])('with a loss that is %s, whenever it is looked at', async (_, bias, message) => {
+    const { trainer, plan, batch } = await make(resolveConfig(tiny));
+    await trainer.train(batch(0), false);
     const entry = plan.parameters.entries.find(({ spec }) => spec.name === 'logits.bias')!;
-    plan.parameters.write(entry, Float32Array.of(bias, 0, 0, 0), plan.parameters.values);
-    const before = plan.parameters.values.slice();
-    let failure: unknown;
-    try {
-      trainer.train(batch(1), false);
-    } catch (error) {
-      failure = error;
-    }
+    await plan.parameters.write(entry, Float32Array.of(bias, 0, 0, 0), plan.parameters.values);
+    await trainer.train(batch(1), false);
+    await trainer.train(batch(2), false);
+    const failure: unknown = await trainer.losses().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(DivergenceError);
     expect((failure as DivergenceError).message).toMatch(message);
     expect((failure as DivergenceError).message).toMatch(/^training diverged: .* at step 2$/);
     expect((failure as DivergenceError).fix).toBe('Lower the learning rate, or give the schedule a warm-up');
     expect((failure as DivergenceError).step).toBe(2);
-    expect(plan.parameters.values).toEqual(before);
     expect(trainer.step).toBe(1);
   });
 
-  test('with a loss just below what is hopeless it goes on', () => {
-    const { trainer, plan, batch } = make(resolveConfig(tiny));
-    const entry = plan.parameters.entries.find(({ spec }) => spec.name === 'logits.bias')!;
-    plan.parameters.write(entry, Float32Array.of(9e5, 0, 0, 0), plan.parameters.values);
-    expect(trainer.train(batch(0), false).loss).toBeGreaterThan(1e5);
+  test('losses are told once, each in its turn', async () => {
+    const config = resolveConfig(tiny);
+    const { trainer, batch } = await make(config);
+    const expected = plainTraining(config, dataset).map(({ loss }) => expect.closeTo(loss, 4) as number);
+    for (let step = 0; step < 3; step++) await trainer.train(batch(step), false);
+    expect([...(await trainer.losses())]).toEqual(expected.slice(0, 3));
+    await trainer.train(batch(3), false);
+    expect([...(await trainer.losses())]).toEqual([expected[3]]);
+    expect([...(await trainer.losses())]).toEqual([]);
   });
 
-  test('with a parameter that is not finite, when it would be saved', () => {
-    const { trainer, plan } = make(resolveConfig(tiny));
-    plan.parameters.values[3] = Infinity;
-    expect(() => trainer.state()).toThrow('training diverged: a parameter is not finite at step 0');
+  test('with a loss just below what is hopeless it goes on', async () => {
+    const { trainer, plan, batch } = await make(resolveConfig(tiny));
+    const entry = plan.parameters.entries.find(({ spec }) => spec.name === 'logits.bias')!;
+    await plan.parameters.write(entry, Float32Array.of(9e5, 0, 0, 0), plan.parameters.values);
+    expect((await takeStep(trainer, batch(0))).loss).toBeGreaterThan(1e5);
+  });
+
+  test('with a parameter that is not finite, when it would be saved', async () => {
+    const { trainer, plan } = await make(resolveConfig(tiny));
+    await change(plan.parameters.values, (value, i) => (i === 3 ? Infinity : value));
+    await expect(trainer.state()).rejects.toThrow('training diverged: a parameter is not finite at step 0');
   });
 });
 
-test('the weights to evaluate: as trained, and averages where they are kept', () => {
-  const { trainer, plan, batch } = make(resolveConfig(tiny));
-  trainer.train(batch(0), false);
+test('the weights to evaluate: as trained, and averages where they are kept', async () => {
+  const { trainer, plan, batch } = await make(resolveConfig(tiny));
+  await trainer.train(batch(0), false);
   expect(trainer.weights('raw')).toBe(plan.parameters.values);
-  expect(trainer.weights('ema')).not.toEqual(plan.parameters.values);
-  expect(make(resolveConfig(tiny, { movingAverage: false })).trainer.weights('ema')).toBeUndefined();
+  expect(await elementsOf(trainer.weights('ema'))).not.toEqual(await plan.parameters.values.read());
+  expect((await make(resolveConfig(tiny, { movingAverage: false }))).trainer.weights('ema')).toBeUndefined();
 });

@@ -4,12 +4,11 @@
  */
 import type { Batch } from '../data/batch.ts';
 import type { Collective } from '../cluster/collective.ts';
-import type { ArenaEntry, TrainingPlan } from '../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, TrainingOptions, TrainingPlan } from '../engine/engine.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
 import type { Tensor } from '../runs/safetensors.ts';
-import { AblateError } from '../util/errors.ts';
+import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
-import { addDistillation, softmaxCrossEntropy, weightDecayLoss } from './loss.ts';
 import { createLookahead, lookaheadSlot } from './lookahead.ts';
 import { magnitudeMasks, sparsityOfRound } from './magnitude-pruning.ts';
 import { createMasks, hasMasks, maskPrefix, prunableEntries, requireMasks, type Masks } from './masks.ts';
@@ -19,6 +18,7 @@ import { createOptimizer } from './optimizers/registry.ts';
 import { trainableEntries } from './optimizers/segments.ts';
 import { learningRateAt, scaledLearningRate } from './schedules.ts';
 import type { Teacher } from './teacher.ts';
+import { createWeightDecayLoss } from './weight-decay-loss.ts';
 import { averagePrefix, loadInto, slotPrefix, tensorsOf, type WeightsKind } from './weights.ts';
 
 /**
@@ -43,39 +43,39 @@ export class DivergenceError extends AblateError {
   }
 }
 
-export interface StepResult {
-  /** Mean loss of the batch (of all processes), label smoothing and the teacher's part included, before the update. */
-  readonly loss: number;
-  /** Whether any process asked to stop: all must stop after this step. */
-  readonly stop: boolean;
-}
-
 export interface Trainer {
   /** Steps taken. */
   readonly step: number;
   /**
-   * Trains on one batch of the plan's size. Throws DivergenceError if the loss explodes: the optimizer has not stepped then, but running
-   * statistics have moved on and weights may have been pruned, so the trainer is of no further use.
+   * Trains on one batch of the plan's size, which must stay as it is until the promise has resolved. The step is enqueued: its loss is told
+   * by `losses`, which is to be called after the plan's `stepsInFlight` steps at the latest.
+   *
+   * @returns whether any process asked to stop: all must stop after this step
    */
-  train(batch: Batch, stopRequested: boolean): StepResult;
+  train(batch: Batch, stopRequested: boolean): Promise<boolean>;
+  /**
+   * The mean losses of the steps since the last call, of all processes: label smoothing and the teacher's part included, before the update. Throws
+   * DivergenceError if one of them is beyond hope: the trainer is of no further use then.
+   */
+  losses(): Promise<Float64Array>;
   /** The learning rate of the next step, for the gradient of the mean loss. */
   learningRate(): number;
   /** The weight-decay term of the loss at the current parameters; 0 for decoupled decay. */
-  weightDecayLoss(): number;
+  weightDecayLoss(): Promise<number>;
   /** The weights to evaluate, in the layout of the plan's arena; undefined for averages where none are kept. */
-  weights(kind: WeightsKind): Float32Array | undefined;
+  weights(kind: WeightsKind): DeviceArray | undefined;
   /** Everything a checkpoint must hold, in plain layout. Throws DivergenceError if a parameter is not finite. */
-  state(): Map<string, Tensor>;
+  state(): Promise<Map<string, Tensor>>;
   /** Continues from such a state. Throws DataError if it does not fit the network and configuration. */
-  restore(state: ReadonlyMap<string, Tensor>, step: number, source: string): void;
+  restore(state: ReadonlyMap<string, Tensor>, step: number, source: string): Promise<void>;
   /** Which weights are pruned, in the layout of the plan's arena (0 for pruned ones); undefined if none ever was. */
-  masks(): Float32Array | undefined;
+  masks(): DeviceArray | undefined;
   /** Takes over the masks in a checkpoint's tensors, if there are any: weights pruned there are zero from now on. Throws DataError. */
-  takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void;
+  takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): Promise<void>;
   /** Takes the weights in a checkpoint's tensors, as trained, for those that pruning goes back to. Throws DataError. */
-  takeRewind(tensors: ReadonlyMap<string, Tensor>, source: string): void;
+  takeRewind(tensors: ReadonlyMap<string, Tensor>, source: string): Promise<void>;
   /** Makes the state of every process that of process 0. */
-  synchronize(): void;
+  synchronize(): Promise<void>;
 }
 
 /** An array of state beside the parameters: saved, restored, told to the other processes and pruned with them. */
@@ -83,7 +83,7 @@ interface Slot {
   /** Of its tensors in a checkpoint. */
   readonly prefix: string;
   /** In the arena's layout. */
-  readonly values: Float32Array;
+  readonly values: DeviceArray;
   /** The parameters that it has values for. */
   readonly entries: readonly ArenaEntry[];
   /** Where a round of pruning starts over: at the weights, at zero, or `kept` as it is, pruned weights too. */
@@ -94,6 +94,27 @@ interface Slot {
 const rewindSlot = 'rewind';
 
 /**
+ * What a plan is compiled for, so that this process can train its part of each batch.
+ *
+ * @throws ConfigurationError if the batch cannot be divided among the processes
+ */
+export function trainingOptions(config: TrainingConfig, collective: Collective): TrainingOptions {
+  const { batchSize, precision, labelSmoothing, teacher, teacherWeight: weight, teacherTemperature: temperature } = config;
+  const { worldSize } = collective;
+  if (batchSize % worldSize !== 0) {
+    throw new ConfigurationError(
+      `batchSize (=${batchSize}) must be a multiple of the ${worldSize} processes that train together`,
+    );
+  }
+  return {
+    batchSize: batchSize / worldSize,
+    precision,
+    loss: { labelSmoothing, wholeBatchSize: batchSize, ...(teacher !== 'none' && { distillation: { weight, temperature } }) },
+    ...(config.syncBatchNorm && { sharedBatch: { processes: worldSize, sum: (values) => collective.sum(values) } }),
+  };
+}
+
+/**
  * A trainer at step 0, with the parameters that the plan has now, at which the moving average and the slow weights start.
  *
  * Each process computes the gradient of its part of the batch, divided by the whole batch's size, so that their sum over the processes
@@ -101,14 +122,14 @@ const rewindSlot = 'rewind';
  *
  * With pruning, the first step of each round begins by pruning: from equal weights every process prunes the same ones.
  *
+ * @param plan compiled with `trainingOptions`
  * @param teacher made for batches of the plan's size, if the configuration has one
  */
 export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collective: Collective, teacher?: Teacher): Trainer {
-  const { parameters: arena, batchSize } = plan;
-  const { seed, labelSmoothing, movingAverage, pruning, teacherWeight, teacherTemperature } = config;
-  const average = movingAverage.type === 'none' ? undefined : arena.allocate();
-  average?.set(arena.values);
-  const lookahead = config.lookahead.type === 'none' ? undefined : createLookahead(arena, config.lookahead);
+  const { parameters: arena, batchSize, vectorMath } = plan;
+  const { seed, movingAverage, pruning } = config;
+  const average = movingAverage.type === 'none' ? undefined : copyOf(arena.values, plan);
+  const lookahead = config.lookahead.type === 'none' ? undefined : createLookahead(plan, config.lookahead);
   const optimizer = createOptimizer({ plan, rules: config }, config.optimizer);
   const { batchSize: wholeBatchSize, learningRateScaling } = config;
   const roundSteps = pruning.type === 'none' ? config.steps : config.steps / pruning.rounds;
@@ -118,10 +139,12 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
   const meanLossRate = { learningRate: meanLossLearningRate(config), batchSize: wholeBatchSize, steps };
   const prunable = prunableEntries(arena);
   let masks: Masks | undefined;
-  const rewind = startsOver && pruning.rewind !== 'rate' ? arena.allocate() : undefined;
-  rewind?.set(arena.values);
-  const statistics = arena.values.subarray(arena.trainableLength, arena.length);
-  const followWeights = average && plan.vectorMath.approach(arena.values, average);
+  const rewind = startsOver && pruning.rewind !== 'rate' ? copyOf(arena.values, plan) : undefined;
+  const statistics = arena.values.part(arena.trainableLength, arena.length);
+  const scaleStatistics = vectorMath.multiplyAdd(statistics, [], statistics);
+  const followWeights = average && vectorMath.approach(arena.values, average);
+  const weightDecayLoss = createWeightDecayLoss(optimizer.decayed, plan);
+  const allFinite = vectorMath.allFinite(arena.values);
   const { entries } = arena;
   const slots: Slot[] = [];
   if (average !== undefined) slots.push({ prefix: averagePrefix, values: average, entries, startsOver: 'weights' });
@@ -132,11 +155,11 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     slots.push({ prefix: slotPrefix(lookaheadSlot), values: lookahead.slow, entries, startsOver: 'weights' });
   }
   if (rewind !== undefined) slots.push({ prefix: slotPrefix(rewindSlot), values: rewind, entries, startsOver: 'kept' });
-  /** What processes tell each other each step: their share of the loss, and whether they were asked to stop. */
-  const shared = new Float64Array(new ArrayBuffer(16));
-  const sharedSum = collective.backgroundSum(shared);
+  /** Whether processes were asked to stop, which they tell each other each step. */
+  const stopRequests = new Float64Array(new ArrayBuffer(8));
+  const stopSum = collective.backgroundSum(stopRequests);
   const statisticsSum = collective.backgroundSum(statistics);
-  const gradientsSum = collective.backgroundSum(arena.gradients.subarray(0, arena.trainableLength), {
+  const gradientsSum = collective.backgroundSum(arena.gradients.part(0, arena.trainableLength), {
     boundaries: arena.entries.map(({ offset }) => offset),
     precision: config.gradientPrecision,
   });
@@ -157,21 +180,24 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     return learningRateAt(config.schedule, peak, scheduled, part);
   };
 
-  function prune(): void {
+  async function prune(): Promise<void> {
     if (pruning.type === 'none') return;
-    const weights = prunable.map((entry) => ({
-      name: entry.spec.name,
-      values: arena.read(entry, arena.values),
-      ...(masks !== undefined && { mask: arena.read(entry, masks.values) }),
-    }));
+    const known = masks;
+    const weights = await Promise.all(
+      prunable.map(async (entry) => ({
+        name: entry.spec.name,
+        values: await arena.read(entry, arena.values),
+        ...(known !== undefined && { mask: await arena.read(entry, known.values) }),
+      })),
+    );
     const chosen = magnitudeMasks(weights, sparsityOfRound(pruning, step / roundSteps), pruning.scope);
-    masks ??= createMasks(plan);
-    for (const entry of prunable) arena.write(entry, chosen.get(entry.spec.name)!, masks.values);
-    if (rewind !== undefined) arena.values.set(rewind);
+    masks ??= await createMasks(plan);
+    for (const entry of prunable) await arena.write(entry, chosen.get(entry.spec.name)!, masks.values);
+    if (rewind !== undefined) vectorMath.copy(rewind, arena.values)();
     if (startsOver) {
       for (const { values, startsOver: from } of slots) {
-        if (from === 'weights') values.set(arena.values);
-        if (from === 'zero') values.fill(0);
+        if (from === 'weights') vectorMath.copy(arena.values, values)();
+        if (from === 'zero') vectorMath.fill(values)(0);
       }
     }
     clearPruned();
@@ -182,11 +208,11 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     for (const { values, startsOver: from } of slots) if (from !== 'kept') masks?.clear(values);
   }
 
-  function takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): void {
+  async function takeMasks(tensors: ReadonlyMap<string, Tensor>, source: string): Promise<void> {
     if (!hasMasks(tensors)) return;
     requireMasks(tensors, source);
-    masks ??= createMasks(plan);
-    loadInto(arena, masks.values, tensors, maskPrefix, source, prunable);
+    masks ??= await createMasks(plan);
+    await loadInto(arena, masks.values, tensors, maskPrefix, source, prunable);
     clearPruned();
   }
 
@@ -195,91 +221,86 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       return step;
     },
 
-    train(batch, stopRequested) {
-      if (step % roundSteps === 0) prune();
+    async train(batch, stopRequested) {
+      if (step % roundSteps === 0) await prune();
       plan.bindInput(batch.inputs);
+      await plan.prepareStep?.();
       plan.forward({ seed, step, firstExample });
-      const wholeBatch = batchSize * collective.worldSize;
-      const { output, outputGradient } = plan;
-      let ownLoss = softmaxCrossEntropy(output, batch.labels, labelSmoothing, outputGradient, wholeBatch, batch.mixed);
-      if (teacher !== undefined) {
-        const distillation = {
-          weight: teacherWeight,
-          temperature: teacherTemperature,
-          teacherLogits: teacher.logits(batch.inputs),
-        };
-        ownLoss = addDistillation(output, ownLoss, distillation, outputGradient, batchSize, wholeBatch);
-      }
-      shared[0] = ownLoss;
-      shared[1] = stopRequested ? 1 : 0;
-      sharedSum.advance(0);
+      const { labels, mixed } = batch;
+      plan.computeLoss({ labels, mixed, teacherLogits: teacher?.logits(batch.inputs) });
+      stopRequests[0] = stopRequested ? 1 : 0;
+      stopSum.advance(0);
       statisticsSum.advance(0);
       plan.backward(gradientsSum.advance);
-      sharedSum.finish();
-      statisticsSum.finish();
-      gradientsSum.finish();
-      const [loss, stopRequests] = shared as unknown as readonly [number, number];
-      if (!(loss < hopelessLoss)) throw new DivergenceError(`the loss is ${Number(loss.toPrecision(3))}`, step + 1);
+      await stopSum.finish();
+      await statisticsSum.finish();
+      await gradientsSum.finish();
       masks?.maskGradients();
       const scheduled = step % steps;
       const averageDecay = movingAverage.type === 'none' ? 0 : averageDecayAt(movingAverage, scheduled);
       optimizer.step(learningRate(), scheduled, steps, earlyLearningRate());
       if (optimizer.mixesWeights === true) masks?.clear(arena.values);
-      divide(statistics, collective.worldSize);
+      if (collective.worldSize > 1) scaleStatistics([1 / collective.worldSize]);
       followWeights?.(1 - averageDecay);
       step++;
       lookahead?.update(scheduled + 1, steps);
-      return { loss, stop: stopRequests > 0 };
+      return stopRequests[0] > 0;
+    },
+
+    async losses() {
+      const losses = await plan.takeLosses();
+      collective.sum(losses);
+      const hopeless = losses.findIndex((loss) => !(loss < hopelessLoss));
+      if (hopeless < 0) return losses;
+      // What was enqueued behind it is of no use.
+      step += hopeless - losses.length;
+      throw new DivergenceError(`the loss is ${Number(losses[hopeless]!.toPrecision(3))}`, step + 1);
     },
 
     learningRate,
-    weightDecayLoss: () => weightDecayLoss(optimizer.decayed, arena.values),
+    weightDecayLoss,
     weights: (kind) => (kind === 'raw' ? arena.values : average),
     masks: () => masks?.values,
     takeMasks,
 
-    takeRewind(tensors, source) {
-      if (rewind !== undefined) loadInto(arena, rewind, checkpointWeights({ tensors }, 'raw', source), '', source);
+    async takeRewind(tensors, source) {
+      if (rewind !== undefined) await loadInto(arena, rewind, checkpointWeights({ tensors }, 'raw', source), '', source);
     },
 
-    state() {
-      if (!allFinite(arena.values)) throw new DivergenceError('a parameter is not finite', step);
-      const tensors = tensorsOf(arena, arena.values, '');
-      for (const slot of slots) merge(tensors, tensorsOf(arena, slot.values, slot.prefix, slot.entries));
-      if (masks !== undefined) merge(tensors, tensorsOf(arena, masks.values, maskPrefix, prunable));
+    async state() {
+      if (!(await allFinite())) throw new DivergenceError('a parameter is not finite', step);
+      const tensors = await tensorsOf(arena, arena.values, '');
+      for (const slot of slots) merge(tensors, await tensorsOf(arena, slot.values, slot.prefix, slot.entries));
+      if (masks !== undefined) merge(tensors, await tensorsOf(arena, masks.values, maskPrefix, prunable));
       return tensors;
     },
 
-    restore(state, restoredStep, source) {
-      loadInto(arena, arena.values, state, '', source);
-      for (const slot of slots) loadInto(arena, slot.values, state, slot.prefix, source, slot.entries);
-      takeMasks(state, source);
+    async restore(state, restoredStep, source) {
+      await loadInto(arena, arena.values, state, '', source);
+      for (const slot of slots) await loadInto(arena, slot.values, state, slot.prefix, source, slot.entries);
+      await takeMasks(state, source);
       step = restoredStep;
     },
 
-    synchronize() {
-      const broadcast = (array: Float32Array | Float64Array): void =>
-        collective.broadcast(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    async synchronize() {
       const known = Float64Array.of(step, masks === undefined ? 0 : 1);
-      for (const array of [arena.values, ...slots.map(({ values }) => values), known]) broadcast(array);
+      for (const array of [arena.values, ...slots.map(({ values }) => values)]) await collective.broadcastArray(array);
+      collective.broadcast(new Uint8Array(known.buffer));
       const [taken, masked] = known as unknown as readonly [number, number];
       step = taken;
       if (masked === 0) return;
-      masks ??= createMasks(plan);
-      broadcast(masks.values);
+      masks ??= await createMasks(plan);
+      await collective.broadcastArray(masks.values);
     },
   };
 }
 
+function copyOf(array: DeviceArray, { parameters, vectorMath }: TrainingPlan): DeviceArray {
+  const copy = parameters.allocate();
+  vectorMath.copy(array, copy)();
+  return copy;
+}
+
 function merge(into: Map<string, Tensor>, from: ReadonlyMap<string, Tensor>): void {
   for (const [name, tensor] of from) into.set(name, tensor);
-}
-
-function divide(values: Float32Array, divisor: number): void {
-  for (let i = 0; i < values.length; i++) values[i] = values[i]! / divisor;
-}
-
-function allFinite(values: Float32Array): boolean {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return false;
-  return true;
 }

@@ -45,9 +45,26 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
   let savedAt = performance.now();
   let savedStep = -1;
 
-  const save = (final: boolean): void => {
+  /** Steps whose losses are not known yet: they may still be computed. */
+  let underway = 0;
+
+  /** Waits for the steps that are under way: what is evaluated or saved has not diverged. */
+  const finishSteps = async (): Promise<Float64Array> => {
+    underway = 0;
+    return await trainer.losses();
+  };
+
+  const tell = (losses: Float64Array): void => {
+    const imagesPerSecond = (1000 * windowSteps * batchSize) / windowMs;
+    losses.forEach((loss, i) => {
+      windowLoss += loss;
+      hooks.onStep?.({ step: trainer.step - losses.length + 1 + i, loss, imagesPerSecond });
+    });
+  };
+
+  const save = async (final: boolean): Promise<void> => {
     if (savedStep === trainer.step) return;
-    recorder.save(trainer.step, trainer.state(), final);
+    recorder.save(trainer.step, await trainer.state(), final);
     hooks.onSave?.(trainer.step);
     savedStep = trainer.step;
     savedAt = performance.now();
@@ -85,38 +102,42 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
       if (trainer.step === firstStep)
         recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
       const learningRate = trainer.learningRate();
-      const result = trainer.train(batch, signal?.aborted === true);
-      windowMs += performance.now() - before;
-      windowLoss += result.loss;
-      windowSteps++;
-      stop = result.stop;
+      stop = await trainer.train(batch, signal?.aborted === true);
       const { step } = trainer;
-      const imagesPerSecond = (1000 * windowSteps * batchSize) / windowMs;
-      hooks.onStep?.({ step, loss: result.loss, imagesPerSecond });
+      const logDue = step % logEvery === 0 || step === steps || stop;
+      const saveDue = saveEvery > 0 && step % saveEvery === 0;
+      windowSteps++;
+      underway++;
+      const mustWait = underway >= plan.stepsInFlight || logDue || saveDue || evaluationIsDue();
+      const losses = mustWait ? await finishSteps() : undefined;
+      windowMs += performance.now() - before;
+      if (losses !== undefined) tell(losses);
 
-      if (step % logEvery === 0 || step === steps || stop) {
+      if (logDue) {
         trainLoss = windowLoss / windowSteps;
         recorder.metrics(step, {
           'train/loss': trainLoss,
-          'train/weightDecayLoss': trainer.weightDecayLoss(),
+          'train/weightDecayLoss': await trainer.weightDecayLoss(),
           'train/learningRate': learningRate,
-          'train/imagesPerSecond': imagesPerSecond,
+          'train/imagesPerSecond': (1000 * windowSteps * batchSize) / windowMs,
           ...collective.metrics(windowSteps),
-          ...(collective.rank === 0 && layerNorms(plan.parameters)),
+          ...(collective.rank === 0 && (await layerNorms(plan))),
         });
         steppingMs += windowMs;
         windowLoss = windowSteps = windowMs = 0;
       }
       recorder.alive(step);
       if (evaluationIsDue() && !stop) stop = !(await evaluation.run());
-      const saveDue = saveEvery > 0 && step % saveEvery === 0;
       const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
-      if ((saveDue || timeToSave) && step < steps) save(false);
+      if ((saveDue || timeToSave) && step < steps) {
+        if (underway > 0) tell(await finishSteps());
+        await save(false);
+      }
       await letEventsIn();
     }
     const done = trainer.step >= steps;
     // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
-    save(done);
+    await save(done);
     // A run that ended between its last evaluation and the record of its end has only that left to do.
     const evaluated = firstStep === steps && evaluation.takeRecorded();
     const finished = evaluated || (done && (await evaluation.run()));

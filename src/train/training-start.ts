@@ -132,13 +132,13 @@ export function readTeacher(options: TrainOptions): SavedModel | undefined {
 }
 
 /** Checks that the network can be pruned as the configuration says, and reads the weights that pruning goes back to. */
-export function preparePruning(options: Training, plan: TrainingPlan, trainer: Trainer): void {
+export async function preparePruning(options: Training, plan: TrainingPlan, trainer: Trainer): Promise<void> {
   const { pruning } = options.config;
   if (pruning.type === 'none') return;
-  requirePrunable(plan.parameters, pruning, trainer.masks());
+  await requirePrunable(plan.parameters, pruning, trainer.masks());
   if (pruning.rewind === 'none' || pruning.rewind === 'rate') return;
   const { file, path } = readNamed(pruning.rewind, options);
-  trainer.takeRewind(file.tensors, path);
+  await trainer.takeRewind(file.tensors, path);
 }
 
 export function newRun(options: Training, runsFolder: string, files: Readonly<Record<string, unknown>> = {}): Run {
@@ -164,7 +164,7 @@ export function metadataOf({ config, classifier, dataset }: Training): Readonly<
 }
 
 /** Restores the newest checkpoint. A run that has none yet starts over: then false. */
-export function restoreLatest(run: Run, trainer: Trainer, { config, dataset, hooks = {} }: Training): boolean {
+export async function restoreLatest(run: Run, trainer: Trainer, { config, dataset, hooks = {} }: Training): Promise<boolean> {
   const { checkpoint, notice } = resumePoint(run);
   if (notice !== undefined) hooks.onNotice?.(notice);
   if (checkpoint === undefined) return false;
@@ -177,6 +177,6 @@ export function restoreLatest(run: Run, trainer: Trainer, { config, dataset, hoo
   if (step > config.steps) {
     throw new ConfigurationError(`steps (=${config.steps}) must be at least ${step}: that many ${runName(run)} has taken`);
   }
-  trainer.restore(tensors, step, path);
+  await trainer.restore(tensors, step, path);
   return true;
 }

@@ -3,7 +3,7 @@
  * its moving average under `ema.<name>` and optimizer state under `opt.<slot>.<name>`; none of it depends on engine or batch size.
  */
 import { createHash } from 'node:crypto';
-import type { ArenaEntry, ParameterArena } from '../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, ParameterArena } from '../engine/engine.ts';
 import type { ParameterSpec } from '../nn/parameter.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
 import { checkpointWeights } from '../runs/checkpoint.ts';
@@ -23,13 +23,15 @@ export function slotPrefix(slot: string): string {
 }
 
 /** Named tensors of the given arena-shaped array, copied into plain layout. */
-export function tensorsOf(
+export async function tensorsOf(
   arena: ParameterArena,
-  from: Float32Array,
+  from: DeviceArray,
   prefix: string,
   entries: readonly ArenaEntry[] = arena.entries,
-): Map<string, Tensor> {
-  return new Map(entries.map((entry) => [prefix + entry.spec.name, { shape: entry.spec.shape, data: arena.read(entry, from) }]));
+): Promise<Map<string, Tensor>> {
+  const tensorOf = async (entry: ArenaEntry) =>
+    [prefix + entry.spec.name, { shape: entry.spec.shape, data: await arena.read(entry, from) }] as const;
+  return new Map(await Promise.all(entries.map(tensorOf)));
 }
 
 /**
@@ -38,17 +40,17 @@ export function tensorsOf(
  * @param source what to call the tensors' origin in errors, usually a path
  * @throws DataError naming the tensors that are missing or have another shape
  */
-export function loadInto(
+export async function loadInto(
   arena: ParameterArena,
-  into: Float32Array,
+  into: DeviceArray,
   tensors: ReadonlyMap<string, Tensor>,
   prefix: string,
   source: string,
   entries: readonly ArenaEntry[] = arena.entries,
-): void {
+): Promise<void> {
   const specs = entries.map(({ spec }) => spec);
   requireShapes(specs, tensors, source, prefix);
-  for (const entry of entries) arena.write(entry, tensors.get(prefix + entry.spec.name)!.data, into);
+  for (const entry of entries) await arena.write(entry, tensors.get(prefix + entry.spec.name)!.data, into);
 }
 
 /**
@@ -75,8 +77,8 @@ export function requireShapes(
 }
 
 /** Copies parameters from one arena to another, of another engine or batch size, through plain layout. */
-export function copyParameters(from: ParameterArena, values: Float32Array, to: ParameterArena): void {
-  loadInto(to, to.values, tensorsOf(from, values, ''), '', 'the network being trained');
+export async function copyParameters(from: ParameterArena, values: DeviceArray, to: ParameterArena): Promise<void> {
+  await loadInto(to, to.values, await tensorsOf(from, values, ''), '', 'the network being trained');
 }
 
 export interface LoadWeightsOptions {
@@ -93,7 +95,11 @@ export interface LoadWeightsOptions {
  * @throws DataError if the file is of another model, has no moving averages where those are asked for, lacks a parameter, has one the network
  *   does not have, or one of another shape
  */
-export function loadWeights(arena: ParameterArena, file: Safetensors, { kind, model, source }: LoadWeightsOptions): void {
+export async function loadWeights(
+  arena: ParameterArena,
+  file: Safetensors,
+  { kind, model, source }: LoadWeightsOptions,
+): Promise<void> {
   const found = modelOf(file);
   if (found !== undefined && found !== model)
     throw new DataError(`${source} is of model ${found}, not ${model}`, { fix: `Use it with model ${found}, or other weights` });
@@ -101,7 +107,7 @@ export function loadWeights(arena: ParameterArena, file: Safetensors, { kind, mo
   const known = new Set(arena.entries.map((entry) => entry.spec.name));
   const extra = [...tensors.keys()].filter((name) => !known.has(name));
   if (extra.length > 0) throw new DataError(`${source} does not fit the network, which has no ${listed(extra)}`);
-  loadInto(arena, arena.values, tensors, '', source);
+  await loadInto(arena, arena.values, tensors, '', source);
 }
 
 /** The weights a file has: `ema` if there are moving averages, for which training keeps them. */

@@ -19,11 +19,11 @@ test('moments of patches, by hand', () => {
   expect([...patchMoments(tiny, [1, 2, 2], plain, [1, 2], 1)]).toEqual([2, 3, 3, 5].map((v) => expect.closeTo(v, 5) as number));
 });
 
-test('whitened patches have the identity as their second moments, each axis has both signs', () => {
+test('whitened patches have the identity as their second moments, each axis has both signs', async () => {
   const arena = createPlainArena(buildModel('air94').parameters, { gradients: false });
-  whitenFirstLayers(arena, images, shape, preprocessing);
+  await whitenFirstLayers(arena, images, shape, preprocessing);
   const entry = arena.entries.find(({ spec }) => spec.name === 'whitening.weight')!;
-  const weights = arena.read(entry, arena.values);
+  const weights = await arena.read(entry, arena.values);
   const moments = patchMoments(images, shape, preprocessing, [2, 2], 5000);
   // F moments F' is what the moments of the filters' outputs are.
   const row = (i: number) => weights.subarray(12 * i, 12 * (i + 1));
@@ -41,7 +41,7 @@ test('whitened patches have the identity as their second moments, each axis has 
   expect(outputMoment(0, 0)).toBeGreaterThan(0.999);
   expect(outputMoment(5, 5)).toBeGreaterThan(0.9);
   // The other parameters are as they were.
-  expect(arena.values.filter((value) => value !== 0)).toHaveLength(24 * 12);
+  expect((await arena.values.read()).filter((value) => value !== 0)).toHaveLength(24 * 12);
 });
 
 test('epsilon keeps an axis without variance finite', () => {

@@ -17,18 +17,18 @@ import { symmetricEigen } from '../util/symmetric-eigen.ts';
  * @param images the training images, of `shape` `[C, H, W]`
  * @param preprocessing as the network sees them; augmentation is left out
  */
-export function whitenFirstLayers(
+export async function whitenFirstLayers(
   arena: ParameterArena,
   images: ImageSet,
   shape: readonly [number, number, number],
   preprocessing: Preprocessing,
-): void {
+): Promise<void> {
   for (const entry of arena.entries) {
     const { initializer, shape: weightShape } = entry.spec;
     if (initializer.type !== 'whitening') continue;
     const [filters, channels, height, width] = weightShape as readonly [number, number, number, number];
     const moments = patchMoments(images, shape, preprocessing, [height, width], initializer.examples);
-    arena.write(entry, whiteningFilters(moments, channels * height * width, filters, initializer.epsilon), arena.values);
+    await arena.write(entry, whiteningFilters(moments, channels * height * width, filters, initializer.epsilon), arena.values);
   }
 }
 

@@ -3,7 +3,7 @@
  * others. No thread of its own: a thread that drives MPI would take a core from the computation.
  */
 import { fromBf16, toBf16 } from '../../util/bf16.ts';
-import type { BackgroundSum, Numbers } from '../collective.ts';
+import type { Numbers } from '../collective.ts';
 import type { Communicator, Operation } from './mpi.ts';
 
 /** Elements `start` to before `end` of a buffer. */
@@ -37,6 +37,12 @@ export function cutIntoParts(length: number, boundaries: readonly number[], mini
   return parts;
 }
 
+/** The sum of a buffer in this process's memory: as `BackgroundSum`, but `finish` returns when it is done. */
+export interface PartedSum {
+  advance(finalFrom: number): void;
+  finish(): void;
+}
+
 /**
  * @param sums of the parts, in the order in which they become final
  * @param overlap false begins all of them in `finish`, to measure what overlapping brings
@@ -46,7 +52,7 @@ export function createBackgroundSum(
   sums: readonly PartSum[],
   overlap: boolean,
   complete: (operations: readonly Operation[]) => void,
-): BackgroundSum {
+): PartedSum {
   let begun = 0;
   let done = 0;
   const beginFrom = (finalFrom: number): void => {

@@ -1,7 +1,7 @@
 /** The processes that mpirun, mpiexec or srun started together, as a Collective. */
 import { environmentVariable } from '../../util/env.ts';
 import { AblateError, ConfigurationError } from '../../util/errors.ts';
-import type { Collective, Numbers } from '../collective.ts';
+import type { Collective, Numbers, Stageable } from '../collective.ts';
 import type { Launch } from '../launch.ts';
 import { bf16Sums, createBackgroundSum, cutIntoParts, plainSums } from './background-sum.ts';
 import { loadMpi } from './library.ts';
@@ -42,6 +42,7 @@ export function joinProcesses(
 
   const complete = (operations: readonly Operation[], what: string, patience = patienceSeconds): void =>
     mpi.complete(operations, what, patience);
+  const broadcast = (bytes: Uint8Array): void => complete([world.broadcast(bytes)], 'a broadcast');
 
   return {
     version: mpi.version,
@@ -50,18 +51,37 @@ export function joinProcesses(
     localRank: machine.rank,
     localSize: machine.size,
     sum: (values) => complete([world.sum(values)], 'a sum'),
-    backgroundSum(buffer: Numbers, { boundaries = [], precision = 'f32' } = {}) {
-      const parts = cutIntoParts(buffer.length, boundaries, partElements);
+    backgroundSum(buffer: Numbers | Stageable, { boundaries = [], precision = 'f32' } = {}) {
+      const staged = 'stage' in buffer ? buffer.stage() : undefined;
+      const numbers = staged?.host ?? (buffer as Numbers);
+      const parts = cutIntoParts(numbers.length, boundaries, partElements);
       const communicator = world.duplicate();
-      const rounded = precision === 'bf16' && buffer instanceof Float32Array;
-      const sums = rounded ? bf16Sums(communicator, buffer, parts) : plainSums(communicator, buffer, parts);
-      return createBackgroundSum(sums, overlap, (operations) => {
+      const rounded = precision === 'bf16' && numbers instanceof Float32Array;
+      const sums = rounded ? bf16Sums(communicator, numbers, parts) : plainSums(communicator, numbers, parts);
+      // What has to be brought here first is not final while the step is computed.
+      const overlaps = overlap && staged?.direct !== false;
+      const sum = createBackgroundSum(sums, overlaps, (operations) => {
         const before = performance.now();
         complete(operations, 'the sum of the gradients');
         waiting.ms += performance.now() - before;
       });
+      return {
+        advance: sum.advance,
+        async finish() {
+          await staged?.fetch();
+          sum.finish();
+          await staged?.store();
+        },
+      };
     },
-    broadcast: (bytes) => complete([world.broadcast(bytes)], 'a broadcast'),
+    broadcast,
+    async broadcastArray(array) {
+      const staged = array.stage();
+      const { buffer, byteOffset, byteLength } = staged.host;
+      await staged.fetch();
+      broadcast(new Uint8Array(buffer, byteOffset, byteLength));
+      await staged.store();
+    },
     barrier: (patience) => complete([world.barrier()], 'a meeting of all processes', patience),
     metrics(steps) {
       const waitMs = waiting.ms / steps;

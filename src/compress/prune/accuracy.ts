@@ -23,7 +23,7 @@ export interface AccuracyOptions {
 /** Evaluates weights on all test images, or on the validation images. Undefined if it was stopped. */
 export async function measureAccuracy(options: AccuracyOptions): Promise<Evaluation | undefined> {
   const { engine, classifier, tensors, config, dataset, signal } = options;
-  const evaluator = createEvaluator({
+  const evaluator = await createEvaluator({
     engine,
     classifier,
     dataset,
@@ -33,7 +33,7 @@ export async function measureAccuracy(options: AccuracyOptions): Promise<Evaluat
     tta: config.tta,
   });
   try {
-    loadInto(evaluator.parameters, evaluator.parameters.values, tensors, '', 'the pruned network');
+    await loadInto(evaluator.parameters, evaluator.parameters.values, tensors, '', 'the pruned network');
     return await evaluator.run(signal);
   } finally {
     await evaluator.dispose();

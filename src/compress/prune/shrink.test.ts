@@ -25,14 +25,14 @@ function trainedWeights(network: Network): Map<string, Tensor> {
   );
 }
 
-function logitsOf(network: Network, weights: ReadonlyMap<string, Tensor>): Float32Array {
-  const plan = referenceEngine.compileInference(network, { batchSize: 2 });
+async function logitsOf(network: Network, weights: ReadonlyMap<string, Tensor>): Promise<Float32Array> {
+  const plan = await referenceEngine.compileInference(network, { batchSize: 2 });
   const key = streamKey(2, 'images');
   plan.input.forEach((_, i) => (plan.input[i] = normal(key, i)));
   for (const entry of plan.parameters.entries)
-    plan.parameters.write(entry, weights.get(entry.spec.name)!.data, plan.parameters.values);
+    await plan.parameters.write(entry, weights.get(entry.spec.name)!.data, plan.parameters.values);
   plan.forward();
-  return plan.output.slice();
+  return await plan.output.read();
 }
 
 /** The whole network, in which nothing reads the removed channels. */
@@ -100,7 +100,7 @@ const cases: [name: string, model: string, settings: Record<string, boolean | nu
 
 describe('the shrunk network computes what the whole one does without the removed channels', () => {
   for (const scope of ['layer', 'global'] as const) {
-    test.each(cases)(`${scope}: %s`, (_, model, given) => {
+    test.each(cases)(`${scope}: %s`, async (_, model, given) => {
       // As small as it can be for the model's pools.
       const side = model === 'air94' ? 16 : 8;
       const network = buildModel(model, { input: side, settings: given });
@@ -112,10 +112,10 @@ describe('the shrunk network computes what the whole one does without the remove
       const shrunkWeights = shrinkWeights(network, channels, weights, removed);
       for (const { name, shape } of shrunk.parameters) expect([name, shrunkWeights.get(name)!.shape]).toEqual([name, shape]);
       expect(countParameters(shrunk.parameters)).toBeLessThan(0.9 * countParameters(network.parameters));
-      const expected = logitsOf(network, withMaskedReaders(network, weights, removed));
-      const whole = logitsOf(network, weights);
+      const expected = await logitsOf(network, withMaskedReaders(network, weights, removed));
+      const whole = await logitsOf(network, weights);
       const largest = Math.max(...expected.map(Math.abs));
-      const logits = logitsOf(shrunk, shrunkWeights);
+      const logits = await logitsOf(shrunk, shrunkWeights);
       logits.forEach((logit, i) => expect(Math.abs(logit - expected[i]!) / largest).toBeLessThan(1e-5));
       // What was removed counted for something.
       expect(Math.max(...whole.map((logit, i) => Math.abs(logit - expected[i]!))) / largest).toBeGreaterThan(0.01);

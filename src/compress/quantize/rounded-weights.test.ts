@@ -18,33 +18,37 @@ function network() {
 const draw = (name: string, length: number) => Float32Array.from({ length }, (_, i) => normal(streamKey(1, name), i));
 
 /** One forward and backward pass. `change` is applied to the weights of layers before. */
-function run(plan: TrainingPlan, change: (weights: Float32Array, channels: number) => Float32Array) {
+async function run(plan: TrainingPlan, change: (weights: Float32Array, channels: number) => Float32Array) {
   const { parameters: arena } = plan;
   for (const entry of arena.entries.filter(({ spec }) => spec.kind === 'trainable')) {
     const values = draw(entry.spec.name, entry.length);
-    arena.write(entry, entry.spec.role === 'weight' ? change(values, entry.spec.shape[0]!) : values, arena.values);
+    await arena.write(entry, entry.spec.role === 'weight' ? change(values, entry.spec.shape[0]!) : values, arena.values);
   }
-  const before = arena.values.slice();
+  const before = await arena.values.read();
   plan.input.set(draw('input', plan.input.length));
+  await plan.prepareStep?.();
   plan.forward({ seed: 1, step: 0 });
-  const during = arena.values.slice();
-  plan.outputGradient.set(draw('gradient', plan.outputGradient.length));
+  const during = await arena.values.read();
+  await plan.outputGradient.write(draw('gradient', plan.outputGradient.length));
   plan.backward();
-  const statistics = arena.values.slice(arena.trainableLength);
+  const statistics = await arena.values.part(arena.trainableLength, arena.length).read();
   return {
     before,
     during,
-    after: arena.values.slice(),
-    output: plan.output.slice(),
-    gradients: arena.gradients.slice(),
+    after: await arena.values.read(),
+    output: await plan.output.read(),
+    gradients: await arena.gradients.read(),
     statistics,
   };
 }
 
-test('forward and backward see rounded weights, the optimizer the exact ones with their gradients', () => {
+test('forward and backward see rounded weights, the optimizer the exact ones with their gradients', async () => {
   const options = { batchSize: 2 };
-  const rounded = run(withRoundedWeights(referenceEngine, 7).compileTraining(network(), options), (weights) => weights);
-  const expected = run(referenceEngine.compileTraining(network(), options), (weights, channels) =>
+  const rounded = await run(
+    await withRoundedWeights(referenceEngine, 7).compileTraining(network(), options),
+    (weights) => weights,
+  );
+  const expected = await run(await referenceEngine.compileTraining(network(), options), (weights, channels) =>
     roundToBits(weights, channels, 7),
   );
   expect(rounded.during).not.toEqual(rounded.before);

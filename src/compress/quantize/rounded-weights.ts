@@ -1,5 +1,5 @@
 /** An engine that trains with the weights that quantization will leave of them. */
-import type { Engine, ParameterArena, TrainingPlan } from '../../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, Engine, TrainingPlan } from '../../engine/engine.ts';
 import { quantizeWeights, type WeightBits } from '../../deploy/integers/weights.ts';
 
 /**
@@ -11,26 +11,28 @@ import { quantizeWeights, type WeightBits } from '../../deploy/integers/weights.
 export function withRoundedWeights(engine: Engine, bits: WeightBits): Engine {
   return {
     ...engine,
-    compileTraining: (network, options) => trainRounded(engine.compileTraining(network, options), bits),
+    compileTraining: async (network, options) => trainRounded(await engine.compileTraining(network, options), bits),
   };
 }
 
 function trainRounded(plan: TrainingPlan, bits: WeightBits): TrainingPlan {
-  const { parameters: arena } = plan;
+  const { parameters: arena, vectorMath } = plan;
   const weights = arena.entries.filter(({ spec }) => spec.role === 'weight');
   const exact = arena.allocate();
-  const changed: Pick<TrainingPlan, 'forward' | 'backward'> = {
-    forward(options) {
+  const part = (array: DeviceArray, { offset, length }: ArenaEntry) => array.part(offset, offset + length);
+  const keep = weights.map((entry) => vectorMath.copy(part(arena.values, entry), part(exact, entry)));
+  const putBack = weights.map((entry) => vectorMath.copy(part(exact, entry), part(arena.values, entry)));
+  const changed: Required<Pick<TrainingPlan, 'prepareStep' | 'backward'>> = {
+    async prepareStep() {
+      keep.forEach((copy) => copy());
       for (const entry of weights) {
-        copyPart(arena.values, exact, entry);
-        const rounded = roundToBits(arena.read(entry, arena.values), entry.spec.shape[0]!, bits);
-        arena.write(entry, rounded, arena.values);
+        const rounded = roundToBits(await arena.read(entry, arena.values), entry.spec.shape[0]!, bits);
+        await arena.write(entry, rounded, arena.values);
       }
-      plan.forward(options);
     },
     backward(onGradients) {
       plan.backward(onGradients);
-      for (const entry of weights) copyPart(exact, arena.values, entry);
+      putBack.forEach((copy) => copy());
     },
   };
   // All else is the plan's own, with the plan as its `this`: it may have private state.
@@ -41,10 +43,6 @@ function trainRounded(plan: TrainingPlan, bits: WeightBits): TrainingPlan {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
-}
-
-function copyPart(from: Float32Array, to: Float32Array, { offset, length }: ParameterArena['entries'][number]): void {
-  to.set(from.subarray(offset, offset + length), offset);
 }
 
 /** The values for which the stored integers stand. */

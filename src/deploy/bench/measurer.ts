@@ -13,7 +13,7 @@ import type { CompetitorSettings, Measurement, MeasureRequest } from './competit
 type RunBatch = () => void | Promise<void>;
 
 /** Prepares for batches of a size; what was prepared before is released. */
-type Prepare = (batchSize: number) => RunBatch;
+type Prepare = (batchSize: number) => Promise<RunBatch>;
 
 /** Where the time comes from, in milliseconds, and how the engine is opened. */
 export interface Surroundings {
@@ -35,7 +35,7 @@ export function createMeasurer(
   let prepared: { readonly batchSize: number; readonly run: RunBatch } | undefined;
   return async ({ batchSize, milliseconds, minimumRuns }) => {
     prepare ??= await (settings.runtime === 'ablate' ? openAblate(settings, open) : openOnnxRuntime(settings));
-    if (prepared?.batchSize !== batchSize) prepared = { batchSize, run: prepare(batchSize) };
+    if (prepared?.batchSize !== batchSize) prepared = { batchSize, run: await prepare(batchSize) };
     const { run } = prepared;
     await repeat(run, warmUp.milliseconds, warmUp.runs, now);
     const timesMs = await repeat(run, milliseconds, minimumRuns, now);
@@ -61,9 +61,9 @@ async function openOnnxRuntime({ path, threads }: CompetitorSettings): Promise<P
   const session = await openSession(bytes, path, { threads });
   return (count) => {
     const batch = { pixels: randomBytes(count * height * width * channels), count, height, width };
-    return async () => {
+    return Promise.resolve(async () => {
       await session.run(batch);
-    };
+    });
   };
 }
 
@@ -81,17 +81,18 @@ async function openAblate(
   const engine = await open({ engine: choice, threads });
   const transform = createTransform(shape, preprocessing);
   let dispose = (): void => undefined;
-  return (batchSize) => {
+  return async (batchSize) => {
     dispose();
-    const plan = engine.compileInference(network, { batchSize });
+    const plan = await engine.compileInference(network, { batchSize });
     dispose = () => {
       plan.dispose();
     };
-    initializeParameters(plan.parameters, config.seed, config.initializer);
+    await initializeParameters(plan.parameters, config.seed, config.initializer);
     const images = randomBytes(batchSize * shape[0] * shape[1] * shape[2]);
-    return () => {
+    return async () => {
       for (let i = 0; i < batchSize; i++) transform.evaluation(images, i, plainView, plan.input, i * transform.inputLength);
       plan.forward();
+      await plan.output.read();
     };
   };
 }

@@ -1,5 +1,6 @@
 /** The flat arrays in which all parameters and all gradients of a plan lie, each parameter in the layout its kernels want. */
-import type { ArenaEntry, ParameterArena } from '../engine.ts';
+import type { ArenaEntry, DeviceArray, ParameterArena } from '../engine.ts';
+import { arrayOf, valuesOf } from './array.ts';
 import type { PlacedParameter } from './context.ts';
 import type { Dnnl, MemoryDescriptor } from './dnnl.ts';
 import { alignment, alignUp } from './memory-planner.ts';
@@ -33,19 +34,21 @@ export function createArena(dnnl: Dnnl, placed: readonly PlacedParameter[], trai
     places.map(({ parameter }, i) => [entries[i]!.spec.name, layoutConversion(dnnl, parameter.descriptor)]),
   );
   const conversionOf = (entry: ArenaEntry): LayoutConversion => conversions.get(entry.spec.name)!;
-  const part = (entry: ArenaEntry, array: Float32Array): Float32Array =>
-    array.subarray(entry.offset, entry.offset + entry.length);
+  const part = (entry: ArenaEntry, array: DeviceArray): Float32Array =>
+    valuesOf(array).subarray(entry.offset, entry.offset + entry.length);
   return {
     entries,
     length,
     trainableLength: trainableBytes / 4,
-    values: asFloat32(values),
-    gradients: asFloat32(gradients),
-    allocate: () => asFloat32(allocateAligned(bytes, alignment)),
-    unpack: (entry, from, plain) => conversionOf(entry).unpack(part(entry, from), plain),
-    pack: (entry, plain, into) => conversionOf(entry).pack(plain, part(entry, into)),
-    read: (entry, from) => conversionOf(entry).toPlain(part(entry, from)),
-    write: (entry, plain, into) => {
+    values: arrayOf(values),
+    gradients: arrayOf(gradients),
+    allocate: () => arrayOf(allocateAligned(bytes, alignment)),
+    unpack: (entry, from, plain) => conversionOf(entry).unpack(part(entry, from), valuesOf(plain)),
+    pack: (entry, plain, into) => conversionOf(entry).pack(valuesOf(plain), part(entry, into)),
+    // eslint-disable-next-line @typescript-eslint/require-await -- an error rejects
+    read: async (entry, from) => conversionOf(entry).toPlain(part(entry, from)),
+    // eslint-disable-next-line @typescript-eslint/require-await -- an error rejects
+    write: async (entry, plain, into) => {
       conversionOf(entry).fromPlain(plain, part(entry, into));
     },
   };

@@ -2,9 +2,10 @@
 import type { Layer, LayerKind, LayerOf } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
 import { sizeOf } from '../../nn/shape.ts';
-import type { ParameterArena } from '../engine.ts';
+import type { DeviceArray, ParameterArena } from '../engine.ts';
 import { analyse, type NetworkAnalysis } from './analysis.ts';
 import { createArena } from './arena.ts';
+import { arrayOf } from './array.ts';
 import { LoweringContext, type CompileSettings, type Lowered, type Lowering } from './context.ts';
 import type { Dnnl } from './dnnl.ts';
 import { lowerActivation, lowerDropout, lowerScale } from './lowerings/activation.ts';
@@ -48,8 +49,8 @@ export interface CompiledNetwork {
   readonly finalFrom: readonly number[];
   readonly parameters: ParameterArena;
   readonly input: Float32Array;
-  readonly output: Float32Array;
-  readonly outputGradient: Float32Array;
+  readonly output: DeviceArray;
+  readonly outputGradient: DeviceArray;
   readonly bindInput: (bytes: Uint8Array) => void;
   readonly memoryBytes: number;
 }
@@ -84,7 +85,7 @@ export function compileNetwork(dnnl: Dnnl, described: Network, settings: Compile
 
   const parameters = createArena(dnnl, inNetworkOrder(network, context), training);
   const { operations, memoryBytes } = program.finish((bytes) => {
-    settings.requireMemory?.(bytes + parameters.values.byteLength + parameters.gradients.byteLength + inputBytes.byteLength);
+    settings.requireMemory?.(bytes + 4 * parameters.values.length + 4 * parameters.gradients.length + inputBytes.byteLength);
   });
   const persistentBytes = [inputBytes, outputBytes, outputGradientBytes].reduce((sum, bytes) => sum + bytes.byteLength, 0);
   return {
@@ -93,12 +94,12 @@ export function compileNetwork(dnnl: Dnnl, described: Network, settings: Compile
     finalFrom: finalFrom(program, context, parameters, forwardLength),
     parameters,
     input: asFloat32(inputBytes),
-    output: asFloat32(outputBytes),
-    outputGradient: asFloat32(outputGradientBytes),
+    output: arrayOf(outputBytes),
+    outputGradient: arrayOf(outputGradientBytes),
     bindInput: (bytes) => {
       program.bind(input, bytes);
     },
-    memoryBytes: memoryBytes + persistentBytes + parameters.values.byteLength + parameters.gradients.byteLength,
+    memoryBytes: memoryBytes + persistentBytes + 4 * parameters.values.length + 4 * parameters.gradients.length,
   };
 }
 

@@ -5,7 +5,20 @@ import { leastBytes } from '../../nn/memory.ts';
 import { requireMemory, requireThreads } from '../../util/limits.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { requireFunctions } from '../custom-layer.ts';
-import type { CompileOptions, Engine, ForwardOptions, InferencePlan, Precision, TrainingPlan } from '../engine.ts';
+import { batchLoss } from '../loss.ts';
+import type {
+  CompileOptions,
+  Engine,
+  ForwardOptions,
+  InferencePlan,
+  LossOptions,
+  Precision,
+  Targets,
+  TrainingOptions,
+  TrainingPlan,
+  VectorMath,
+} from '../engine.ts';
+import { valuesOf } from './array.ts';
 import { compileNetwork, type CompiledNetwork } from './compile.ts';
 import { loadLibrary } from './native.ts';
 import { probeOnednn, type OnednnProbe } from './probe.ts';
@@ -26,8 +39,8 @@ export interface ProfiledPlan {
 
 export interface OnednnEngine extends Engine {
   readonly libraryVersion: string;
-  compileTraining(network: Network, options: CompileOptions): TrainingPlan & ProfiledPlan;
-  compileInference(network: Network, options: CompileOptions): InferencePlan & ProfiledPlan;
+  compileTraining(network: Network, options: TrainingOptions): Promise<TrainingPlan & ProfiledPlan>;
+  compileInference(network: Network, options: CompileOptions): Promise<InferencePlan & ProfiledPlan>;
 }
 
 /**
@@ -42,7 +55,10 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
   const probe = probeOnednn();
   const libraryVersion = probe.version ?? 'unknown';
 
-  const compile = (network: Network, { batchSize, precision = 'f32', sharedBatch }: CompileOptions, training: boolean) => {
+  // Rejects, as it does where kernels are compiled in the background.
+  // eslint-disable-next-line @typescript-eslint/require-await
+  const compile = async (network: Network, options: TrainingOptions, training: boolean) => {
+    const { batchSize, precision = 'f32', sharedBatch, loss = {} } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ConfigurationError(`batch size (=${String(batchSize)}) must be a positive integer`);
     }
@@ -62,13 +78,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
         sharedBatch,
         requireMemory: needs,
       });
-      return {
-        ...planOf(network, batchSize, precision, compiled),
-        vectorMath: createVectorMath(dnnl),
-        dispose: () => {
-          dnnl.dispose();
-        },
-      };
+      return planOf({ network, batchSize, precision, loss, compiled, vectorMath: createVectorMath(dnnl) }, () => dnnl.dispose());
     } catch (error) {
       dnnl.dispose();
       throw error;
@@ -102,9 +112,21 @@ export function supportsBf16(isa: string): boolean {
 
 const noRandomness: ForwardOptions = { seed: 0, step: 0 };
 
-function planOf(network: Network, batchSize: number, precision: Precision, compiled: CompiledNetwork) {
-  const { forward, backward, finalFrom, input } = compiled;
+interface PlanParts {
+  readonly network: Network;
+  readonly batchSize: number;
+  readonly precision: Precision;
+  readonly loss: LossOptions;
+  readonly compiled: CompiledNetwork;
+  readonly vectorMath: VectorMath;
+}
+
+function planOf(parts: PlanParts, dispose: () => void): TrainingPlan & InferencePlan & ProfiledPlan {
+  const { network, batchSize, precision, loss, compiled, vectorMath } = parts;
+  const { forward, backward, finalFrom, input, output, outputGradient } = compiled;
+  const [logits, logitsGradient] = [valuesOf(output), valuesOf(outputGradient)];
   let bound: Float32Array = input;
+  let losses: number[] = [];
   return {
     network,
     batchSize,
@@ -113,11 +135,13 @@ function planOf(network: Network, batchSize: number, precision: Precision, compi
     get input() {
       return bound;
     },
-    output: compiled.output,
-    outputGradient: compiled.outputGradient,
+    output,
+    outputGradient,
     memoryBytes: compiled.memoryBytes,
     forwardOperations: forward,
     backwardOperations: backward,
+    vectorMath,
+    stepsInFlight: 1,
     bindInput(buffer: Float32Array) {
       if (buffer === bound) return;
       compiled.bindInput(new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength));
@@ -126,11 +150,21 @@ function planOf(network: Network, batchSize: number, precision: Precision, compi
     forward(options: ForwardOptions = noRandomness) {
       for (const operation of forward) operation.run(options);
     },
+    computeLoss({ teacherLogits, ...targets }: Targets) {
+      const hostTargets = { ...targets, teacherLogits: teacherLogits && valuesOf(teacherLogits) };
+      losses.push(batchLoss(logits, hostTargets, loss, logitsGradient));
+    },
+    takeLosses() {
+      const taken = Float64Array.from(losses);
+      losses = [];
+      return Promise.resolve(taken);
+    },
     backward(onProgress?: (finalFrom: number) => void) {
       backward.forEach((operation, i) => {
         operation.run(noRandomness);
         onProgress?.(finalFrom[i]!);
       });
     },
+    dispose,
   };
 }

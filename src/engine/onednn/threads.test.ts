@@ -2,22 +2,22 @@
 import { expect, test } from 'vitest';
 import { skippable } from '../../../test/skippable.ts';
 import { NetworkBuilder } from '../../nn/network.ts';
+import type { TrainingPlan } from '../engine.ts';
 import { createOnednnEngine } from './engine.ts';
 import { loadLibrary } from './native.ts';
 import { probeEngine, probeOnednn } from './probe.ts';
 
 const whyNot = probeOnednn().ok ? undefined : 'there is no oneDNN library';
 
-test.skipIf(whyNot)(skippable('every engine of a process computes with the threads that it was asked for', whyNot), () => {
+test.skipIf(whyNot)(skippable('every engine of a process computes with the threads that it was asked for', whyNot), async () => {
   const b = new NetworkBuilder('small', [3, 8, 8]);
   const network = b.build(b.dense('logits', b.conv('c', b.input, { filters: 8, kernel: 3 }), { features: 2 }));
   const threadsNow = loadLibrary().library.func('int omp_get_max_threads()') as () => number;
-  const plans = [2, 1, 3].map((threads) => {
-    const engine = createOnednnEngine({ threads });
-    const plan = engine.compileTraining(network, { batchSize: 2 });
+  const plans: { readonly threads: number; readonly plan: TrainingPlan }[] = [];
+  for (const threads of [2, 1, 3]) {
+    plans.push({ threads, plan: await createOnednnEngine({ threads }).compileTraining(network, { batchSize: 2 }) });
     expect(threadsNow()).toBe(threads);
-    return { threads, plan };
-  });
+  }
   for (let turn = 0; turn < 2; turn++) {
     for (const { threads, plan } of plans) {
       plan.forward({ seed: 1, step: turn });

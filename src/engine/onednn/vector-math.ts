@@ -1,6 +1,8 @@
 /** Arithmetic on whole arrays with oneDNN's vectorized, multi-threaded binary kernels: what an optimizer step is made of. */
-import type { VectorMath } from '../engine.ts';
+import type { DeviceArray, VectorMath } from '../engine.ts';
+import { arrayOf, valuesOf } from './array.ts';
 import type { ArgumentName, BinaryAlgorithm, Dnnl, Memory, PostOperation } from './dnnl.ts';
+import { alignment } from './memory-planner.ts';
 import { allocateAligned } from './native.ts';
 import { asFloat32 } from './program.ts';
 import { requireMatrices } from '../matrices.ts';
@@ -74,33 +76,39 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
 
   return {
     multiplyAdd: (x, addends, y) => {
-      const rest = addends.flatMap((addend) => [plus(addend), scaled]);
-      return operation('multiply', x, 'factor', y, rest);
+      const rest = addends.flatMap((addend) => [plus(valuesOf(addend)), scaled]);
+      return operation('multiply', valuesOf(x), 'factor', valuesOf(y), rest);
     },
-    approach: (x, y) => {
-      const run = operation('subtract', x, y, y, [scaled, plus(y)]);
+    approach: (x, y, rounded = 'each') => {
+      const [xs, ys] = sameLength(x, y);
+      if (rounded === 'once') {
+        return (share) => {
+          for (let i = 0; i < ys.length; i++) ys[i] = ys[i]! + share * (xs[i]! - ys[i]!);
+        };
+      }
+      const run = operation('subtract', xs, ys, ys, [scaled, plus(ys)]);
       return (share) => {
         run([share]);
       };
     },
     multiply: (x, y) => {
-      const run = operation('multiply', x, y, y, []);
+      const run = operation('multiply', valuesOf(x), valuesOf(y), valuesOf(y), []);
       return () => {
         run([]);
       };
     },
     // ((x * x) * (share / (1 - share)) + y) * (1 - share)
     approachSquare: (x, y) => {
-      const run = operation('multiply', x, x, y, [scaled, plus(y), scaled]);
+      const run = operation('multiply', valuesOf(x), valuesOf(x), valuesOf(y), [scaled, plus(valuesOf(y)), scaled]);
       return (share) => {
         run([share / (1 - share), 1 - share]);
       };
     },
     // (x * (step / keep) / (sqrt(squares * scale) + epsilon) + y) * keep
     addOverRoot: (x, squares, y) => {
-      const divided: Further = { algorithm: 'multiply', operand: x };
-      const rest: Further[] = ['squareRoot', plus('factor'), 'reciprocal', divided, scaled, plus(y), scaled];
-      const run = operation('multiply', squares, 'factor', y, rest);
+      const divided: Further = { algorithm: 'multiply', operand: valuesOf(x) };
+      const rest: Further[] = ['squareRoot', plus('factor'), 'reciprocal', divided, scaled, plus(valuesOf(y)), scaled];
+      const run = operation('multiply', valuesOf(squares), 'factor', valuesOf(y), rest);
       return ({ scale, epsilon, step, keep }) => {
         // So little of y that nothing of it is seen in the sum.
         const kept = keep === 0 ? 1e-20 : keep;
@@ -109,19 +117,61 @@ export function createVectorMath(dnnl: Dnnl): VectorMath {
     },
     product: (a, b, c, shape) => {
       requireMatrices(a, b, c, shape);
+      const matrices = { a: valuesOf(a), b: valuesOf(b), c: valuesOf(c) };
       const { transposeA = false, transposeB = false } = shape;
       return (alpha, beta) => {
-        dnnl.multiplyMatrices({ a, b, c }, shape, { a: transposeA, b: transposeB }, { alpha, beta });
+        dnnl.multiplyMatrices(matrices, shape, { a: transposeA, b: transposeB }, { alpha, beta });
       };
     },
     scaleToNorm: (x, y) => {
-      const scale = operation('multiply', x, 'factor', y, []);
+      const xs = valuesOf(x);
+      const scale = operation('multiply', xs, 'factor', valuesOf(y), []);
       return (norm, epsilon) => {
-        let squares = 0;
-        for (let i = 0; i < x.length; i++) squares += x[i]! * x[i]!;
-        scale([norm / (Math.sqrt(squares) + epsilon)]);
+        scale([norm / (Math.sqrt(sumOfSquares(xs)) + epsilon)]);
       };
     },
-    allocate: (length) => asFloat32(allocateAligned(4 * length, scalarBytes)),
+    allocate: (length) => arrayOf(allocateAligned(4 * length, alignment)),
+    copy: (x, y) => {
+      const [xs, ys] = sameLength(x, y);
+      return () => {
+        ys.set(xs);
+      };
+    },
+    fill: (y) => {
+      const ys = valuesOf(y);
+      return (value) => {
+        ys.fill(value);
+      };
+    },
+    clearWhere: (mask, y) => {
+      const [masks, ys] = sameLength(mask, y);
+      return () => {
+        for (let i = 0; i < ys.length; i++) if (masks[i] === 0) ys[i] = 0;
+      };
+    },
+    sumsOfSquares: (arrays) => {
+      const all = arrays.map(valuesOf);
+      return () => Promise.resolve(Float64Array.from(all, sumOfSquares));
+    },
+    allFinite: (x) => {
+      const xs = valuesOf(x);
+      return () => Promise.resolve(allFinite(xs));
+    },
   };
+}
+
+function sumOfSquares(values: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  return sum;
+}
+
+function allFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return false;
+  return true;
+}
+
+function sameLength(x: DeviceArray, y: DeviceArray): readonly [Float32Array, Float32Array] {
+  if (x.length !== y.length) throw new Error(`arrays of ${x.length} and ${y.length} elements must be of the same length`);
+  return [valuesOf(x), valuesOf(y)];
 }

@@ -1,6 +1,8 @@
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { formatShape, sizeOf } from '../../nn/shape.ts';
 import type { ArenaEntry, ParameterArena } from '../engine.ts';
+import { newArray, valuesOf } from './array.ts';
+import { vectorMath } from './vector-math.ts';
 
 /** An arena in which every parameter lies in plain layout, without padding: trainable and frozen ones first, then the statistics. */
 export function createPlainArena(parameters: readonly ParameterSpec[], options: { readonly gradients: boolean }): ParameterArena {
@@ -17,21 +19,18 @@ export function createPlainArena(parameters: readonly ParameterSpec[], options: 
     entries,
     length,
     trainableLength,
-    values: new Float32Array(length),
-    gradients: new Float32Array(options.gradients ? length : 0),
-    allocate: () => new Float32Array(length),
-    unpack: (entry, from, plain) => () => {
-      plain.set(from.subarray(entry.offset, entry.offset + entry.length));
-    },
-    pack: (entry, plain, into) => () => {
-      into.set(plain, entry.offset);
-    },
-    read: (entry, from) => from.slice(entry.offset, entry.offset + entry.length),
-    write({ spec, offset, length: expected }, plain, into) {
+    values: newArray(length),
+    gradients: newArray(options.gradients ? length : 0),
+    allocate: () => newArray(length),
+    unpack: (entry, from, plain) => vectorMath.copy(from.part(entry.offset, entry.offset + entry.length), plain),
+    pack: (entry, plain, into) => vectorMath.copy(plain, into.part(entry.offset, entry.offset + entry.length)),
+    read: (entry, from) => from.part(entry.offset, entry.offset + entry.length).read(),
+    // eslint-disable-next-line @typescript-eslint/require-await -- what is wrong rejects, as it does on a device
+    async write({ spec, offset, length: expected }, plain, into) {
       if (plain.length !== expected) {
         throw new RangeError(`parameter "${spec.name}" ${formatShape(spec.shape)} has ${expected} elements, not ${plain.length}`);
       }
-      into.set(plain, offset);
+      valuesOf(into).set(plain, offset);
     },
   };
 }

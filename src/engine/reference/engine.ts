@@ -3,15 +3,21 @@ import { sizeOf } from '../../nn/shape.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import type {
   CompileOptions,
+  DeviceArray,
   Engine,
   ForwardOptions,
   InferencePlan,
+  LossOptions,
   ParameterArena,
   SharedBatch,
+  Targets,
+  TrainingOptions,
   TrainingPlan,
 } from '../engine.ts';
 import { requireFunctions } from '../custom-layer.ts';
+import { batchLoss } from '../loss.ts';
 import { createPlainArena } from './arena.ts';
+import { newArray, valuesOf } from './array.ts';
 import { runBackward, runForward, type Activations, type NamedArrays } from './execute.ts';
 import { ownBatch, type TrainingMode } from './layer.ts';
 import { vectorMath } from './vector-math.ts';
@@ -26,8 +32,10 @@ export const referenceEngine: Engine = {
   threads: 1,
   versions: {},
   dispose: () => undefined,
-  compileTraining: (network, options) => new ReferenceTrainingPlan(network, options),
-  compileInference: (network, options) => new ReferenceInferencePlan(network, options),
+  // eslint-disable-next-line @typescript-eslint/require-await -- what is wrong rejects, as it does where kernels are compiled
+  compileTraining: async (network, options) => new ReferenceTrainingPlan(network, options),
+  // eslint-disable-next-line @typescript-eslint/require-await -- as above
+  compileInference: async (network, options) => new ReferenceInferencePlan(network, options),
 };
 
 /** What both plans hold: parameters, input and output. */
@@ -36,7 +44,7 @@ class ReferencePlan {
   readonly batchSize: number;
   readonly precision = 'f32';
   readonly parameters: ParameterArena;
-  readonly output: Float32Array;
+  readonly output: DeviceArray;
   #input: Float32Array;
 
   constructor(network: Network, { batchSize, precision = 'f32' }: CompileOptions, gradients: boolean) {
@@ -49,7 +57,7 @@ class ReferencePlan {
     this.batchSize = batchSize;
     this.parameters = createPlainArena(network.parameters, { gradients });
     this.#input = new Float32Array(batchSize * sizeOf(network.inputShape));
-    this.output = new Float32Array(batchSize * sizeOf(network.outputShape));
+    this.output = newArray(batchSize * sizeOf(network.outputShape));
   }
 
   get input(): Float32Array {
@@ -76,15 +84,18 @@ class ReferencePlan {
 
   /** The arena's values in float64, by name. */
   protected readParameters(): NamedArrays {
-    const { entries, values } = this.parameters;
-    return new Map(entries.map((entry) => [entry.spec.name, Float64Array.from(this.parameters.read(entry, values))]));
+    const { entries } = this.parameters;
+    const values = valuesOf(this.parameters.values);
+    return new Map(
+      entries.map(({ spec, offset, length }) => [spec.name, Float64Array.from(values.subarray(offset, offset + length))]),
+    );
   }
 
   /** Writes arrays by name into one in the arena's layout: those of the running statistics, or those of all other parameters. */
-  protected writeParameters(which: 'statistics' | 'others', from: NamedArrays, into: Float32Array): void {
+  protected writeParameters(which: 'statistics' | 'others', from: NamedArrays, into: DeviceArray): void {
     for (const entry of this.parameters.entries) {
       if ((entry.spec.kind === 'statistic') !== (which === 'statistics')) continue;
-      this.parameters.write(entry, Float32Array.from(from.get(entry.spec.name)!), into);
+      valuesOf(into).set(from.get(entry.spec.name)!, entry.offset);
     }
   }
 }
@@ -97,7 +108,7 @@ class ReferenceInferencePlan extends ReferencePlan implements InferencePlan {
   forward(): void {
     const input = Float64Array.from(this.input);
     const { tensors } = runForward(this.network, this.batchSize, this.readParameters(), input, { training: false });
-    this.output.set(tensors.get(this.network.output)!);
+    valuesOf(this.output).set(tensors.get(this.network.output)!);
   }
 }
 
@@ -109,15 +120,19 @@ interface ForwardPass {
 
 class ReferenceTrainingPlan extends ReferencePlan implements TrainingPlan {
   readonly vectorMath = vectorMath;
-  readonly outputGradient: Float32Array;
+  readonly outputGradient: DeviceArray;
+  readonly stepsInFlight = 1;
   readonly #sharedBatch: SharedBatch;
+  readonly #loss: LossOptions;
+  #losses: number[] = [];
   /** The last forward pass, for the backward pass that may follow. */
   #last: ForwardPass | undefined;
 
-  constructor(network: Network, options: CompileOptions) {
+  constructor(network: Network, options: TrainingOptions) {
     super(network, options, true);
     this.#sharedBatch = options.sharedBatch ?? ownBatch;
-    this.outputGradient = new Float32Array(this.output.length);
+    this.#loss = options.loss ?? {};
+    this.outputGradient = newArray(this.output.length);
   }
 
   override get memoryBytes(): number {
@@ -131,14 +146,25 @@ class ReferenceTrainingPlan extends ReferencePlan implements TrainingPlan {
     const mode = { training: true, draws, sharedBatch: this.#sharedBatch } as const;
     const activations = runForward(this.network, this.batchSize, parameters, input, mode);
     this.writeParameters('statistics', parameters, this.parameters.values);
-    this.output.set(activations.tensors.get(this.network.output)!);
+    valuesOf(this.output).set(activations.tensors.get(this.network.output)!);
     this.#last = { activations, parameters, mode };
+  }
+
+  computeLoss({ teacherLogits, ...targets }: Targets): void {
+    const hostTargets = { ...targets, teacherLogits: teacherLogits && valuesOf(teacherLogits) };
+    this.#losses.push(batchLoss(valuesOf(this.output), hostTargets, this.#loss, valuesOf(this.outputGradient)));
+  }
+
+  takeLosses(): Promise<Float64Array> {
+    const losses = Float64Array.from(this.#losses);
+    this.#losses = [];
+    return Promise.resolve(losses);
   }
 
   backward(onProgress?: (finalFrom: number) => void): void {
     if (this.#last === undefined) throw new Error('backward needs a forward pass before it');
     const { activations, parameters, mode } = this.#last;
-    const outputGradient = Float64Array.from(this.outputGradient);
+    const outputGradient = Float64Array.from(valuesOf(this.outputGradient));
     const gradients = runBackward(this.network, activations, parameters, outputGradient, mode);
     this.writeParameters('others', gradients.parameters, this.parameters.gradients);
     onProgress?.(0);

@@ -28,11 +28,11 @@ function specOf(role: 'weight' | 'bias', shape: readonly number[]): ParameterSpe
   };
 }
 
-test('twenty steps are those of PyTorch, with decay of the weights alone and a rate that falls', () => {
+test('twenty steps are those of PyTorch, with decay of the weights alone and a rate that falls', async () => {
   const arena = createPlainArena([specOf('weight', [4, 3]), specOf('bias', [4])], { gradients: true });
   const [weight, bias] = arena.entries as [(typeof arena.entries)[0], (typeof arena.entries)[0]];
-  arena.write(weight, series(12, 0.5), arena.values);
-  arena.write(bias, series(4, 1.5), arena.values);
+  await arena.write(weight, series(12, 0.5), arena.values);
+  await arena.write(bias, series(4, 1.5), arena.values);
   const rules = {
     weightDecay: { rule: 'decoupled', value: adamw.decay },
     learningRateMultipliers: { weight: 1, bias: 1, scale: 1, shift: 1 },
@@ -42,15 +42,15 @@ test('twenty steps are those of PyTorch, with decay of the weights alone and a r
   const [beta1, beta2] = adamw.betas;
   const optimizer = createAdamw({ plan: { parameters: arena, vectorMath }, rules }, { beta1, beta2, epsilon: adamw.epsilon });
   expect(adamw.steps).toHaveLength(20);
-  adamw.steps.forEach((expected, step) => {
-    arena.write(weight, series(12, 2 + step), arena.gradients);
-    arena.write(bias, series(4, 3 + step, 0.001), arena.gradients);
+  for (const [step, expected] of adamw.steps.entries()) {
+    await arena.write(weight, series(12, 2 + step), arena.gradients);
+    await arena.write(bias, series(4, 3 + step, 0.001), arena.gradients);
     optimizer.step(adamw.learningRate * (1 - step / 20), step, 20);
     for (const [entry, values] of [
       [weight, expected.weight],
       [bias, expected.bias],
     ] as const) {
-      arena.read(entry, arena.values).forEach((value, i) => expect(Math.abs(value - values[i]!)).toBeLessThan(1e-6));
+      (await arena.read(entry, arena.values)).forEach((value, i) => expect(Math.abs(value - values[i]!)).toBeLessThan(1e-6));
     }
-  });
+  }
 });

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { VectorMath } from '../../engine/engine.ts';
+import type { DeviceArray, VectorMath } from '../../engine/engine.ts';
 import { defineOptimizer, type Optimizer, type Updated } from './optimizer.ts';
 import { decayedParameters, segmentsOf, type Segment } from './segments.ts';
 
@@ -39,7 +39,7 @@ export function createAdamw({ plan, rules }: Updated, options: AdamwOptions): Op
   const first = arena.allocate();
   const second = arena.allocate();
   const updates = segmentsOf(arena, rules).map((segment) => {
-    const part = (array: Float32Array): Float32Array => array.subarray(segment.start, segment.end);
+    const part = (array: DeviceArray): DeviceArray => array.part(segment.start, segment.end);
     const arrays = { w: part(arena.values), g: part(arena.gradients), m: part(first), v: part(second) };
     return { segment, update: createUpdate(vectorMath, segment, options, arrays) };
   });
@@ -60,7 +60,7 @@ function createUpdate(
   { multiplyAdd, approach, approachSquare, addOverRoot }: VectorMath,
   { coupledDecay, decoupledDecay }: Segment,
   { beta1, beta2, epsilon }: AdamwOptions,
-  { w, g, m, v }: Readonly<Record<'w' | 'g' | 'm' | 'v', Float32Array>>,
+  { w, g, m, v }: Readonly<Record<'w' | 'g' | 'm' | 'v', DeviceArray>>,
 ): (rate: number, t: number) => void {
   const addDecay = coupledDecay > 0 ? multiplyAdd(w, [g], g) : undefined;
   const followGradient = approach(g, m);

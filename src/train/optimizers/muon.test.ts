@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { DeviceArray } from '../../engine/engine.ts';
 import { createPlainArena } from '../../engine/reference/arena.ts';
 import { vectorMath } from '../../engine/reference/vector-math.ts';
 import type { ParameterRole, ParameterSpec } from '../../nn/parameter.ts';
@@ -32,7 +33,7 @@ function specOf(name: Name, role: ParameterRole, shape: readonly number[]): Para
   };
 }
 
-test('eight steps are those of airbench94_muon.py in PyTorch', () => {
+test('eight steps are those of airbench94_muon.py in PyTorch', async () => {
   const specs = [
     specOf('wide', 'weight', [4, 2, 3, 3]),
     specOf('shift', 'shift', [6]),
@@ -40,10 +41,10 @@ test('eight steps are those of airbench94_muon.py in PyTorch', () => {
     specOf('head', 'weight', [2, 6]),
   ];
   const arena = createPlainArena(specs, { gradients: true });
-  const set = (into: Float32Array, values: Readonly<Record<Name, Float32Array>>): void => {
-    for (const entry of arena.entries) arena.write(entry, values[entry.spec.layer as Name], into);
+  const set = async (into: DeviceArray, values: Readonly<Record<Name, Float32Array>>): Promise<void> => {
+    for (const entry of arena.entries) await arena.write(entry, values[entry.spec.layer as Name], into);
   };
-  set(arena.values, { wide: series(72, 0.5), tall: series(24, 1.5), shift: series(6, 2.5), head: series(12, 3.5) });
+  await set(arena.values, { wide: series(72, 0.5), tall: series(24, 1.5), shift: series(6, 2.5), head: series(12, 3.5) });
   const { rates, momentum, otherMomentum } = muon;
   const rules = {
     weightDecay: { rule: 'independent', value: muon.decay },
@@ -55,18 +56,18 @@ test('eight steps are those of airbench94_muon.py in PyTorch', () => {
   const optimizer = createMuon({ plan: { parameters: arena, vectorMath }, rules }, options);
   expect(optimizer.decayed.map(({ entry }) => entry.spec.layer)).toEqual(['shift', 'head']);
   expect(muon.steps).toHaveLength(8);
-  muon.steps.forEach((expected, step) => {
-    set(arena.gradients, {
+  for (const [step, expected] of muon.steps.entries()) {
+    await set(arena.gradients, {
       ...{ wide: series(72, 4 + step), tall: series(24, 5 + step) },
       ...{ shift: series(6, 6 + step, 0.01), head: series(12, 7 + step, 0.01) },
     });
     optimizer.step(rates.filters * (1 - step / 8), step, 8);
     for (const entry of arena.entries) {
-      arena.read(entry, arena.values).forEach((value, i) => {
+      (await arena.read(entry, arena.values)).forEach((value, i) => {
         expect(Math.abs(value - expected[entry.spec.layer as Name][i]!), `${entry.spec.name} ${step}`).toBeLessThan(2e-5);
       });
     }
-  });
+  }
 });
 
 describe('orthogonalization', () => {
@@ -86,10 +87,12 @@ describe('orthogonalization', () => {
     [9, 5],
     [6, 6],
     [1, 7],
-  ])('of a %i x %i matrix keeps its singular vectors and brings its singular values near 1', (rows, columns) => {
-    const x = series(rows * columns, 0.7);
-    const before = x.slice();
-    createOrthogonalization(vectorMath, x, [rows, columns], 5)();
+  ])('of a %i x %i matrix keeps its singular vectors and brings its singular values near 1', async (rows, columns) => {
+    const before = series(rows * columns, 0.7);
+    const matrix = vectorMath.allocate(before.length);
+    await matrix.write(before);
+    createOrthogonalization(vectorMath, matrix, [rows, columns], 5)();
+    const x = await matrix.read();
     const side = Math.min(rows, columns);
     const { values } = symmetricEigen(gram(x, rows, columns), rows);
     for (const value of [...values].sort((a, b) => b - a).slice(0, side)) {
@@ -108,9 +111,9 @@ describe('orthogonalization', () => {
     }
   });
 
-  test('of nothing but zeros is nothing but zeros', () => {
-    const x = new Float32Array(6);
+  test('of nothing but zeros is nothing but zeros', async () => {
+    const x = vectorMath.allocate(6);
     createOrthogonalization(vectorMath, x, [2, 3], 3)();
-    expect([...x]).toEqual([0, 0, 0, 0, 0, 0]);
+    expect([...(await x.read())]).toEqual([0, 0, 0, 0, 0, 0]);
   });
 });

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { ArenaEntry, ParameterArena, VectorMath } from '../../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, ParameterArena, VectorMath } from '../../engine/engine.ts';
 import { defineOptimizer, type Optimizer, type Updated } from './optimizer.ts';
 import { rateMultiplier, trainableEntries, type UpdateRules } from './segments.ts';
 import { createSgd } from './sgd.ts';
@@ -76,12 +76,12 @@ function createFilterUpdate(
   arena: ParameterArena,
   math: VectorMath,
   entry: ArenaEntry,
-  velocity: Float32Array,
+  velocity: DeviceArray,
   { momentum, nesterov, iterations }: MuonOptions,
 ): (rate: number) => void {
   const [filters = 1, ...window] = entry.spec.shape;
   const inner = window.reduce((product, extent) => product * extent, 1);
-  const part = (array: Float32Array): Float32Array => array.subarray(entry.offset, entry.offset + entry.length);
+  const part = (array: DeviceArray): DeviceArray => array.part(entry.offset, entry.offset + entry.length);
   const [w, g, m] = [part(arena.values), part(arena.gradients), part(velocity)];
   const matrix = math.allocate(filters * inner);
   const roll = math.multiplyAdd(m, [g], m);
@@ -116,7 +116,7 @@ const coefficients = [3.4445, -4.775, 2.0315] as const;
  */
 export function createOrthogonalization(
   math: VectorMath,
-  x: Float32Array,
+  x: DeviceArray,
   [rows, columns]: readonly [number, number],
   iterations: number,
 ): () => void {

@@ -1,7 +1,7 @@
 /** What an optimizer is, and what it is made from. To add one: its file, and a line in registry.ts. */
 import type * as z from 'zod';
-import type { TrainingPlan } from '../../engine/engine.ts';
-import type { DecayedParameter } from '../loss.ts';
+import type { DeviceArray, TrainingPlan } from '../../engine/engine.ts';
+import type { DecayedParameter } from '../weight-decay-loss.ts';
 import type { UpdateRules } from './segments.ts';
 import type { WeightDecay } from './weight-decay.ts';
 
@@ -10,7 +10,7 @@ export interface Optimizer {
    * State beside the parameters, by name, each an array in the arena's layout that starts at zero. Saved in checkpoints as
    * `opt.<slot>.<parameter>`; where pruning starts over it is zero again.
    */
-  readonly slots: Readonly<Record<string, Float32Array>>;
+  readonly slots: Readonly<Record<string, DeviceArray>>;
   /** The parameters whose decay is a term of the loss. */
   readonly decayed: readonly DecayedParameter[];
   /** Whether the update of a weight depends on other weights, so that pruned ones must be cleared after it. */

@@ -14,7 +14,7 @@ import { createClassifier, trainingPreprocessing } from '../classifier.ts';
 import { resolveConfig } from '../config.ts';
 import type { ConfigOverrides } from '../config-schema.ts';
 import { initializeParameters } from '../initialize.ts';
-import { createTrainer, type Trainer } from '../trainer.ts';
+import { createTrainer, trainingOptions, type Trainer } from '../trainer.ts';
 import { optimizers, optimizerSchema } from './registry.ts';
 
 const dataset = noiseDataset(8, { train: 10, test: 4 });
@@ -24,11 +24,11 @@ const tiny: ConfigOverrides = {
 };
 
 /** A trainer with the batches that its data loader would give it. */
-function made(overrides: ConfigOverrides, { engine = referenceEngine, collective = singleProcess, batchSize = 4 } = {}) {
+async function made(overrides: ConfigOverrides, { engine = referenceEngine, collective = singleProcess, batchSize = 4 } = {}) {
   const config = resolveConfig(tiny, overrides);
   const classifier = createClassifier(config, dataset);
-  const plan = engine.compileTraining(classifier.network, { batchSize });
-  initializeParameters(plan.parameters, config.seed, config.initializer);
+  const plan = await engine.compileTraining(classifier.network, { ...trainingOptions(config, singleProcess), batchSize });
+  await initializeParameters(plan.parameters, config.seed, config.initializer);
   const trainer = createTrainer(plan, config, collective);
   const fill = createFill({
     images: splitOf(dataset, 'train', false),
@@ -42,13 +42,13 @@ function made(overrides: ConfigOverrides, { engine = referenceEngine, collective
     fill(trainer.step, batch);
     return batch;
   };
-  const train = (steps: number): void => {
-    for (let i = 0; i < steps; i++) trainer.train(nextBatch(), false);
+  const train = async (steps: number): Promise<void> => {
+    for (let i = 0; i < steps; i++) await trainer.train(nextBatch(), false);
   };
   return { config, trainer, nextBatch, train, dispose: () => plan.dispose() };
 }
 
-function distance(a: ReturnType<Trainer['state']>, b: ReadonlyMap<string, ArrayLike<number>>): number {
+function distance(a: Awaited<ReturnType<Trainer['state']>>, b: ReadonlyMap<string, ArrayLike<number>>): number {
   expect([...a.keys()].sort()).toEqual([...b.keys()].sort());
   return Math.max(
     ...[...a].map(([name, { data }]) => {
@@ -78,21 +78,21 @@ describe.each(types)('%s', (type) => {
     );
   });
 
-  test('taken up again, every bit is as if nothing had happened', () => {
-    const whole = made(chosen);
-    whole.train(6);
-    const first = made(chosen);
-    first.train(4);
-    const second = made({ ...chosen, seed: 1 });
-    second.trainer.restore(first.trainer.state(), 4, 'the first');
-    second.train(2);
-    expect(second.trainer.state()).toEqual(whole.trainer.state());
+  test('taken up again, every bit is as if nothing had happened', async () => {
+    const whole = await made(chosen);
+    await whole.train(6);
+    const first = await made(chosen);
+    await first.train(4);
+    const second = await made({ ...chosen, seed: 1 });
+    await second.trainer.restore(await first.trainer.state(), 4, 'the first');
+    await second.train(2);
+    expect(await second.trainer.state()).toEqual(await whole.trainer.state());
   });
 
-  test.each(['rate', 'none'])('pruned weights and all that belongs to them are zero (rewind: %s)', (rewind) => {
-    const { config, train, trainer } = made({ ...pruned, 'pruning.rewind': rewind });
-    train(6);
-    const state = trainer.state();
+  test.each(['rate', 'none'])('pruned weights and all that belongs to them are zero (rewind: %s)', async (rewind) => {
+    const { config, train, trainer } = await made({ ...pruned, 'pruning.rewind': rewind });
+    await train(6);
+    const state = await trainer.state();
     const masks = [...state].filter(([name]) => name.startsWith('mask.'));
     expect(masks).toHaveLength(5);
     let zeros = 0;
@@ -106,35 +106,39 @@ describe.each(types)('%s', (type) => {
     expect(distance(state, plainTraining(config, dataset).at(-1)!.tensors)).toBeLessThan(5e-5);
   });
 
-  test('of two processes that see the same, each takes the step of one alone', () => {
+  test('of two processes that see the same, each takes the step of one alone', async () => {
     const both: Collective = {
       ...singleProcess,
       worldSize: 2,
       backgroundSum: (buffer) => ({
         advance: () => undefined,
-        finish: () => {
-          buffer.forEach((value, i) => (buffer[i] = 2 * value));
+        finish: async () => {
+          const staged = 'stage' in buffer ? buffer.stage() : undefined;
+          await staged?.fetch();
+          const numbers = staged?.host ?? (buffer as Float64Array);
+          numbers.forEach((value, i) => (numbers[i] = 2 * value));
+          await staged?.store();
         },
       }),
     };
-    const process = made(chosen, { collective: both, batchSize: 2 });
-    const alone = made({ ...chosen, batchSize: 2 }, { batchSize: 2 });
+    const process = await made(chosen, { collective: both, batchSize: 2 });
+    const alone = await made({ ...chosen, batchSize: 2 }, { batchSize: 2 });
     for (let step = 0; step < 3; step++) {
       const batch = alone.nextBatch();
-      for (const { trainer } of [process, alone]) trainer.train(batch, false);
+      for (const { trainer } of [process, alone]) await trainer.train(batch, false);
     }
-    const expected = new Map([...alone.trainer.state()].map(([name, { data }]) => [name, data]));
-    expect(distance(process.trainer.state(), expected)).toBeLessThan(1e-5);
+    const expected = new Map([...(await alone.trainer.state())].map(([name, { data }]) => [name, data]));
+    expect(distance(await process.trainer.state(), expected)).toBeLessThan(1e-5);
   });
 
-  test.skipIf(whyNot)(skippable('oneDNN takes the steps of the reference engine', whyNot), () => {
-    const ends = ([referenceEngine, onednn!] as Engine[]).map((engine) => {
-      const run = made({ ...chosen, movingAverage: false }, { engine });
-      run.train(4);
-      const state = run.trainer.state();
+  test.skipIf(whyNot)(skippable('oneDNN takes the steps of the reference engine', whyNot), async () => {
+    const ends: Awaited<ReturnType<Trainer['state']>>[] = [];
+    for (const engine of [referenceEngine, onednn!] as Engine[]) {
+      const run = await made({ ...chosen, movingAverage: false }, { engine });
+      await run.train(4);
+      ends.push(await run.trainer.state());
       run.dispose();
-      return state;
-    });
+    }
     const other = new Map([...ends[1]!].map(([name, { data }]) => [name, data]));
     expect(distance(ends[0]!, other)).toBeLessThan(1e-3);
   });

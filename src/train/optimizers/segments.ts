@@ -4,7 +4,7 @@
  */
 import type { ArenaEntry, ParameterArena } from '../../engine/engine.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
-import type { DecayedParameter } from '../loss.ts';
+import type { DecayedParameter } from '../weight-decay-loss.ts';
 import { coupledDecay, decoupledDecay, type WeightDecay } from './weight-decay.ts';
 
 /** The keys of a configuration that decide how each parameter is updated, whatever the optimizer. */

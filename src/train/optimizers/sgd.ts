@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { ArenaEntry, VectorMath } from '../../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, VectorMath } from '../../engine/engine.ts';
 import { defineOptimizer, type Optimizer, type Updated } from './optimizer.ts';
 import { decayedParameters, segmentsOf, type Segment } from './segments.ts';
 
@@ -38,7 +38,7 @@ export function createSgd({ plan, rules }: Updated, options: SgdOptions, entries
   const { parameters: arena, vectorMath } = plan;
   const velocity = options.momentum > 0 ? arena.allocate() : undefined;
   const updates = segmentsOf(arena, rules, entries).map((segment) => {
-    const part = (array: Float32Array): Float32Array => array.subarray(segment.start, segment.end);
+    const part = (array: DeviceArray): DeviceArray => array.part(segment.start, segment.end);
     const arrays = { w: part(arena.values), g: part(arena.gradients), m: velocity && part(velocity) };
     return { segment, update: createUpdate(vectorMath, segment, options, arrays) };
   });
@@ -62,7 +62,7 @@ function createUpdate(
   { multiplyAdd }: VectorMath,
   { coupledDecay, decoupledDecay }: Segment,
   { momentum, nesterov }: SgdOptions,
-  { w, g, m }: { readonly w: Float32Array; readonly g: Float32Array; readonly m: Float32Array | undefined },
+  { w, g, m }: { readonly w: DeviceArray; readonly g: DeviceArray; readonly m: DeviceArray | undefined },
 ): (rate: number) => void {
   const decay = coupledDecay + decoupledDecay;
   if (m === undefined) {

@@ -90,7 +90,7 @@ async function timesOf({ run, batchSize: asked }: LayerTimesTask): Promise<Shown
   if (network === undefined) throw new DataError('the network of this run is not known');
   const batchSize = Math.min(asked, mostTimedImages);
   const engine = await openEngine({ threads: timedThreads });
-  const layers = timeLayers({ engine, network, batchSize, repetitions });
+  const layers = await timeLayers({ engine, network, batchSize, repetitions });
   return { batchSize, threads: timedThreads, processor: cpuInfo().model, layers };
 }
 

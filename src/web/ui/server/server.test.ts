@@ -441,7 +441,7 @@ describe('pictures', () => {
     const synthetic = generateSynthetic();
     const path = recordRun(runs, { number: 1, classes: synthetic.classes, overrides: { dataset: 'synthetic' } });
     recordPredictions(path, synthetic);
-    recordCheckpoint(path, 1000);
+    await recordCheckpoint(path, 1000);
     const other = recordRun(runs, { number: 2, classes: synthetic.classes, overrides: { dataset: 'synthetic' } });
     recordPredictions(other, { ...synthetic, fingerprint: 'other' });
     recordRun(runs, { number: 3 });

@@ -1,6 +1,30 @@
-import type { MixedLabels } from '../data/batch.ts';
-import type { Labels } from '../data/dataset.ts';
-import type { ArenaEntry } from '../engine/engine.ts';
+/** The loss of a batch and its gradient, on the host: what engines compute that have no device of their own, and the oracle of those that have. */
+import type { LossOptions, Targets } from './engine.ts';
+
+/** What the targets of a batch are, with the arrays of an engine on the host in place of its own. */
+export interface HostTargets extends Omit<Targets, 'teacherLogits'> {
+  /** `[n, K]` */
+  readonly teacherLogits?: Float32Array | undefined;
+}
+
+/**
+ * The whole loss of a plan's batch, as its options say.
+ *
+ * @param logits `[n, K]`
+ * @param gradient `[n, K]`, overwritten with d loss / d logits
+ * @returns the mean loss; of a part of a larger batch its share in the mean
+ */
+export function batchLoss(
+  logits: Float32Array,
+  { labels, mixed, teacherLogits }: HostTargets,
+  { labelSmoothing = 0, wholeBatchSize = labels.length, distillation }: LossOptions,
+  gradient: Float32Array,
+): number {
+  const loss = softmaxCrossEntropy(logits, labels, labelSmoothing, gradient, wholeBatchSize, mixed);
+  if (distillation === undefined) return loss;
+  if (teacherLogits === undefined) throw new Error('a loss with a teacher needs its logits');
+  return addDistillation(logits, loss, { ...distillation, teacherLogits }, gradient, labels.length, wholeBatchSize);
+}
 
 /**
  * Softmax cross-entropy with label smoothing (Szegedy et al., 2015), and its gradient.
@@ -22,11 +46,11 @@ import type { ArenaEntry } from '../engine/engine.ts';
  */
 export function softmaxCrossEntropy(
   logits: Float32Array,
-  labels: Labels,
+  labels: Targets['labels'],
   smoothing: number,
   gradient: Float32Array,
   batchSize = labels.length,
-  mixed?: MixedLabels,
+  mixed?: Targets['mixed'],
 ): number {
   const examples = labels.length;
   const classes = logits.length / examples;
@@ -119,26 +143,4 @@ function logSumExp(z: Float32Array, start: number, count: number, temperature: n
   let sum = 0;
   for (let i = start; i < start + count; i++) sum += Math.exp((z[i]! - maximum) / temperature);
   return Math.log(sum) + maximum / temperature;
-}
-
-/** A parameter's share in the weight-decay loss: `coefficient * sum(w * w) / 2`. */
-export interface DecayedParameter {
-  readonly entry: ArenaEntry;
-  readonly coefficient: number;
-}
-
-/**
- * The weight-decay term that a coupled rule adds to the loss: sum over parameters of coefficient * sum(w^2) / 2. Its gradient is
- * in the optimizer; this is for reports.
- *
- * @param values the arena's parameters (padding is zero, so it adds nothing)
- */
-export function weightDecayLoss(decayed: readonly DecayedParameter[], values: Float32Array): number {
-  let total = 0;
-  for (const { entry, coefficient } of decayed) {
-    let squares = 0;
-    for (let i = entry.offset; i < entry.offset + entry.length; i++) squares += values[i]! * values[i]!;
-    total += (coefficient * squares) / 2;
-  }
-  return total;
 }
