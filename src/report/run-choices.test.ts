@@ -61,7 +61,8 @@ test.each<ConfigOverrides>([
   { schedule: { type: 'step', milestones: [0.3, 0.6] }, movingAverage: false, weightDecay: { rule: 'coupled', value: 0.001 } },
   { model: 'squeeze1', recipe: 'modern', dataset: 'images:my pictures', 'model.batchNorm': false, init: 'tuto/1' },
 ])('the command of a run trains the same: %o', (overrides) => {
-  const config = resolveConfig({ model: 'tuto', ...overrides });
+  // As runs have it: in steps, whatever they were asked for in.
+  const config = resolveConfig({ model: 'tuto', steps: 1000, ...overrides });
   const command = trainingCommand(config, createChooser()(config));
   // As a shell divides it: words in quotes hold blanks.
   const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, inQuotes, plain]) => inQuotes ?? plain!);
