@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { singleProcess, type Collective } from '../src/cluster/collective.ts';
 import { detectLaunch } from '../src/cluster/launch.ts';
 import { joinProcesses } from '../src/cluster/mpi/collective.ts';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { createTrainingLoader } from '../src/data/loader.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';

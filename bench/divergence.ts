@@ -17,7 +17,7 @@ import { singleProcess } from '../src/cluster/collective.ts';
 import { splitOf } from '../src/data/image-set.ts';
 import { createTrainingLoader } from '../src/data/loader.ts';
 import type { Labels } from '../src/data/dataset.ts';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { sidesOf } from '../src/util/image-size.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';

@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createTrainingLoader } from '../src/data/loader.ts';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { splitOf } from '../src/data/image-set.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { resolveConfig } from '../src/train/config.ts';

@@ -15,7 +15,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFil
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { splitOf } from '../src/data/image-set.ts';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { buildPlan } from '../src/deploy/mcu/build.ts';
 import { codeFiles } from '../src/deploy/mcu/c/files.ts';

@@ -12,7 +12,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';

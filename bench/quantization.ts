@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { compareOnTest } from '../src/compress/quantize/compare.ts';
 import { quantize, type QuantizeOptions } from '../src/compress/quantize/quantize.ts';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { readFrozenFile } from '../src/deploy/frozen-model.ts';
 import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';

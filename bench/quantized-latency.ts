@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { quantize } from '../src/compress/quantize/quantize.ts';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { benchInference, type InferenceResult } from '../src/deploy/bench/bench-inference.ts';
 import { readFrozenFile } from '../src/deploy/frozen-model.ts';
 import { runtimeVersion } from '../src/deploy/onnx-runtime.ts';

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';

@@ -10,7 +10,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadDataset } from '../src/data/registry.ts';
+import { loadDataset } from '../src/user/dataset.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { modelNames } from '../src/models/registry.ts';
 import { countOperations, countParameters, type Network } from '../src/nn/network.ts';

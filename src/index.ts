@@ -54,7 +54,7 @@ export type { Shape } from './nn/shape.ts';
 export { networkTable } from './nn/table.ts';
 export { loadModel, type LoadedModel } from './user/model-file.ts';
 export type { LoadFileOptions, UserFile } from './user/load-file.ts';
-export { recordOfModelFile } from './user/recorded-file.ts';
+export { recordOfFile, type RecordedKind } from './user/recorded-file.ts';
 export type { WindowOptions } from './nn/checks.ts';
 
 // Images
@@ -66,8 +66,10 @@ export {
 } from './user/augmentation.ts';
 export { loadAugmentation, type LoadedAugmentation } from './user/augmentation-file.ts';
 export type { AugmentationImage, AugmentationRandom } from './data/own-augmentation.ts';
-export type { DataProgress, Dataset, ImageSet, OnDataProgress, SplitName } from './data/dataset.ts';
-export { loadDataset, type LoadOptions } from './data/registry.ts';
+export type { DataProgress, Dataset, ImageSet, Labels, OnDataProgress, SplitName } from './data/dataset.ts';
+export { loadDataset } from './user/dataset.ts';
+export type { LoadOptions } from './data/registry.ts';
+export { defineDataset, loadOwnDataset, type DatasetDefinition, type DatasetSource, type OwnImages } from './data/own-dataset.ts';
 export { generateSynthetic, type SyntheticOptions } from './data/synthetic.ts';
 export type { Preprocessing } from './data/preprocessing.ts';
 

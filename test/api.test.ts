@@ -40,6 +40,7 @@ const outcomes: Readonly<Record<string, (stdout: string) => void>> = {
     expect(existsSync(join(folder, 'net.onnx'))).toBe(true);
     expect(existsSync(join(folder, 'runs'))).toBe(false);
   },
+  'Images of your own': (stdout) => expect(stdout).toBe('[ 1, 4, 6 ] 80\n'),
   'Keep a run, watch it, stop it': (stdout) => {
     expect(stdout).toMatch(/^interrupted\nfinished 2\n$/);
     expect(existsSync(join(folder, 'runs/net/1/status.json'))).toBe(true);

@@ -45,7 +45,7 @@ const base: ConfigOverrides = {
   threads: 1,
 };
 
-const { steps: _, ...baseWithoutSteps } = base;
+const baseWithoutSteps: ConfigOverrides = { ...base, steps: undefined };
 
 const ownFile = join(runsFolder, 'brighter.ts');
 writeFileSync(

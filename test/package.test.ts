@@ -107,7 +107,9 @@ test('the package has all that it lists, and no sources or tests', async () => {
       entry,
     ).toBe(true);
   }
-  expect(packed).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'templates/model.ts']));
+  expect(packed).toEqual(
+    expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'templates/model.ts', 'templates/data.ts']),
+  );
   expect(packed.filter((path) => /(^(src|test|bench)\/|\.test\.)/.test(path))).toEqual([]);
 });
 

@@ -73,6 +73,7 @@ const commands: readonly string[] = [
   'info squeeze0',
   'doctor',
   'new model net.ts',
+  'new data data.ts',
   'info net.ts',
   'data show images:pictures',
   'train squeeze0 --data images:pictures --steps 2 --batch-size 4 --threads 1',

@@ -30,7 +30,7 @@ export function addDataOptions(command: Command, what = 'data set (default: what
 
 /** Loads the data set called `name`, saying so where the images are generated. `quiet` says nothing. */
 export async function loadImages(name: string, { dataDir, dataUrl }: SourceOptions, quiet = false): Promise<Dataset> {
-  const { loadDataset } = await import('../data/registry.ts');
+  const { loadDataset } = await import('../user/dataset.ts');
   const source = { ...(dataDir !== undefined && { dataDir }), ...(dataUrl !== undefined && { dataUrl }) };
   if (quiet) return await loadDataset(name, source);
   const dataset = await withDataProgress((onProgress) => loadDataset(name, { ...source, onProgress, onNote: note }));

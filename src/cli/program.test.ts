@@ -42,7 +42,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', '\u001b[31mtuto'], /there is no model "\\u001b\[31mtuto"/],
     [
       ['data', 'show', tmpdir()],
-      new RegExp(`one of cifar10, synthetic, images:<folder>\\.\nfor the pictures in that folder: images:${tmpdir()}\n`),
+      new RegExp(`one of cifar10, synthetic, images:<folder>, or a file \\(data\\.ts\\)\\.\nfor the pictures in that folder: images:${tmpdir()}\n`),
     ],
     ...['train', 'eval', 'prune', 'quantize', 'compress', 'study', 'bench train', 'bench infer'].map(
       (command) =>

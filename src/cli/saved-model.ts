@@ -4,6 +4,7 @@ import type { Run } from '../runs/run-folder.ts';
 import type { SavedModel, TrainedModelOptions } from '../train/saved-model.ts';
 import { weightsKinds, type WeightsKind } from '../train/weights.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { isCodeFile } from '../util/file-names.ts';
 import type { EngineOption } from './engine.ts';
 import { oneOf, parseAssignment, parseNames, type Assignments } from './options.ts';
 
@@ -61,7 +62,6 @@ export async function readReference(
 
 /** What `--model` says: the model's name, and of a file its definition. */
 export async function givenModel(model: string): Promise<Pick<TrainedModelOptions, 'given' | 'definition'>> {
-  const { isCodeFile } = await import('../user/load-file.ts');
   const { loadModel } = await import('../user/model-file.ts');
   if (!isCodeFile(model)) return { given: { model } };
   const { definition } = await loadModel(model, { saysWhenSlow: true });

@@ -26,6 +26,8 @@ export interface Dataset {
   readonly synthetic: boolean;
   /** sha256 over all images and labels, and what they were made with: two runs are comparable only if it is the same. */
   readonly fingerprint: string;
+  /** What a run keeps of where they came from, by the names of its records: the file of code that made them. */
+  readonly records?: Readonly<Record<string, unknown>>;
   readonly train: ImageSet;
   readonly test: ImageSet;
 }

@@ -9,7 +9,7 @@ import { ConfigurationError, DataError } from '../util/errors.ts';
 import { uint32 } from '../util/random.ts';
 import type { DataProgress, ImageSet } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
-import { loadDataset } from './registry.ts';
+import { loadNamedDataset as loadDataset } from './registry.ts';
 
 let folder: string;
 beforeEach(() => {

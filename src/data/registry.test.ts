@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
-import { loadDataset } from './registry.ts';
+import { loadNamedDataset as loadDataset } from './registry.ts';
 
 test('loads by name', async () => {
   expect(await loadDataset('synthetic')).toMatchObject({ name: 'synthetic', train: { count: 10_000 }, test: { count: 2000 } });
@@ -11,7 +11,9 @@ test.each(['cifar', 'CIFAR10', 'images', 'images:', 'synthetic:', 'cifar10:x', '
   async (name) => {
     const error = await loadDataset(name).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ConfigurationError);
-    expect((error as Error).message).toContain(`data set (=${name}) must be one of cifar10, synthetic, images:<folder>.`);
+    expect((error as Error).message).toContain(
+      `data set (=${name}) must be one of cifar10, synthetic, images:<folder>, or a file (data.ts).`,
+    );
   },
 );
 

@@ -100,7 +100,7 @@ const folderOptions = z.strictObject({
  *
  * @throws ConfigurationError for an unknown name or option; DataError if the data is missing or damaged
  */
-export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
+export async function loadNamedDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
   return { ...(await namedDataset(name).load(options)), name };
 }
 
@@ -126,7 +126,7 @@ function namedDataset(name: string): NamedDataset {
     const allowed = Object.values(kinds).map((each) => each.pattern);
     const isFolder = statIfReachable(name)?.isDirectory() === true;
     const suggestion = kind === undefined && !isFolder ? didYouMean(kindName, Object.keys(kinds)) : '';
-    throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}.${suggestion}`, {
+    throw new ConfigurationError(`data set (=${name}) must be one of ${allowed.join(', ')}, or a file (data.ts).${suggestion}`, {
       ...(isFolder && { fix: `for the pictures in that folder: ${quoted(`images:${name}`)}` }),
       ...(takesArgument && { fix: `say which folder: --data ${kind.pattern}` }),
     });

@@ -15,7 +15,7 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
-import { sharedRunName } from '../util/file-names.ts';
+import { isDatasetFile, sharedRunName } from '../util/file-names.ts';
 import { sidesOf, type ImageSize } from '../util/image-size.ts';
 import { check, damaged } from '../util/schema.ts';
 import { quantizationRecord } from './quantization.ts';
@@ -169,7 +169,7 @@ function withoutPaths({ config, run, accuracy, quantization, ...rest }: FrozenMe
 }
 
 function withoutFolder<T extends { readonly dataset: string }>(record: T): T {
-  return { ...record, dataset: record.dataset.split(':')[0]! };
+  return { ...record, dataset: isDatasetFile(record.dataset) ? 'file' : record.dataset.split(':')[0]! };
 }
 
 /** @param reference none, rate, the name of a run, or the path of a run or a file */

@@ -1,8 +1,9 @@
 import { basename, isAbsolute } from 'node:path';
+import { isDatasetFile } from '../util/file-names.ts';
 
 /** A data set as a report names it: of a folder of images, or a file of code, the name alone, as where it lies is nobody else's business. */
 export function shownDataset(name: string): string {
-  if (isAbsolute(name)) return basename(name);
+  if (isAbsolute(name) || isDatasetFile(name)) return basename(name);
   const [kind, ...rest] = name.split(':');
   return rest.length === 0 ? name : `${kind}:${basename(rest.join(':'))}`;
 }

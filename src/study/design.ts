@@ -2,7 +2,7 @@
  * From a study file to what is trained (variants) and what is asked of the results (contrasts).
  */
 import { modelDefinition } from '../models/registry.ts';
-import { isCodeFile } from '../user/load-file.ts';
+import { isCodeFile } from '../util/file-names.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
 import { describePath, type Path } from '../util/schema.ts';
 import { formatCount } from '../util/format.ts';

@@ -13,7 +13,7 @@ import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts'
 import { keysOfFile } from '../train/own-augmentation.ts';
 import { settleLength } from '../train/run-length.ts';
 import type { LoadedAugmentation } from '../user/augmentation-file.ts';
-import { recordOfAugmentationFile, recordOfModelFile } from '../user/recorded-file.ts';
+import { recordOfFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
@@ -149,8 +149,8 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
     const complete = { ...config, ...keys, inputSize, networkChecksum: networkChecksum(classifier.network) };
     const quantization = withFiles ? quantizationOf(changes) : undefined;
     if (quantization !== undefined) checkSingleView(complete);
-    const files = { ...recordOfModelFile(model.file), ...recordOfAugmentationFile(own?.file) };
-    const records = { ...recordOfClassifier(classifier), ...files };
+    const files = { ...recordOfFile('model', model.file), ...recordOfFile('augmentation', own?.file) };
+    const records = { ...recordOfClassifier(classifier), ...files, ...facts.records };
     return { complete, classifier, records, quantization };
   };
   const { complete, classifier, records, quantization } = resolveChanges(file, variant.changes, resolve);

@@ -2,10 +2,11 @@
 import { dirname } from 'node:path';
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition, modelNames } from '../models/registry.ts';
-import { isCodeFile, type LoadFileOptions } from '../user/load-file.ts';
+import type { LoadFileOptions } from '../user/load-file.ts';
 import { loadAugmentation, type LoadedAugmentation } from '../user/augmentation-file.ts';
 import { loadModel, type LoadedModel } from '../user/model-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
+import { isCodeFile } from '../util/file-names.ts';
 import type { Path } from '../util/schema.ts';
 import type { StudyFile } from './study-file.ts';
 

@@ -40,6 +40,8 @@ export type DatasetFacts = Pick<Dataset, 'shape' | 'classes'>;
 /** What must be known of them besides for the length of a training that depends on them. */
 export interface TrainingFacts extends DatasetFacts {
   readonly train: { readonly count: number };
+  /** What a run keeps of where the images came from. */
+  readonly records?: Dataset['records'];
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Files of configuration keys, for `--config`: YAML that somebody wrote, or the config.json of a run. */
 import { dirname, resolve } from 'node:path';
 import type { ModelDefinition } from '../models/model.ts';
-import { isCodeFile } from '../user/load-file.ts';
+import { isCodeFile } from '../util/file-names.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { parseYaml, readText, type YamlFile } from '../util/yaml-file.ts';

@@ -8,8 +8,9 @@ import type { LoaderAugmentation } from '../data/loader.ts';
 import { resolveSettings } from '../models/settings.ts';
 import type { AugmentationDefinition } from '../user/augmentation.ts';
 import { augmentationLibrary, loadAugmentation, type LoadedAugmentation } from '../user/augmentation-file.ts';
-import { explainError, isCodeFile, type UserFile } from '../user/load-file.ts';
-import { recordedAugmentationFile, recordOfAugmentationFile } from '../user/recorded-file.ts';
+import { explainError, type UserFile } from '../user/load-file.ts';
+import { isCodeFile } from '../util/file-names.ts';
+import { recordedAugmentationFile, recordOfFile } from '../user/recorded-file.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import type { TrainOptions } from './train-options.ts';
@@ -53,7 +54,7 @@ export async function ownAugmentationOf(options: TrainOptions, collective: Colle
       settings: keys.augmentWithSettings,
       explain: (error) => explainError(error, shared.file),
     },
-    records: recordOfAugmentationFile(file),
+    records: recordOfFile('augmentation', file),
   };
 }
 

@@ -108,7 +108,7 @@ async function trainPlan(training: Training, plan: TrainingPlan, teacher: Teache
     await trainer.synchronize();
     return await resultOf({ training, plan, trainer, run: undefined, recorder: silentRecorder });
   }
-  const run = 'resume' in record ? record.resume : newRun(training, record.runsFolder, record.files);
+  const run = 'resume' in record ? record.resume : newRun(training, record.runsFolder, { ...dataset.records, ...record.files });
   const lock = lockRun(run);
   try {
     const restored = resume !== undefined && (await restoreLatest(run, trainer, training));

@@ -2,7 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import { ConfigurationError } from '../util/errors.ts';
 import type { AugmentationDefinition } from './augmentation.ts';
-import { isCodeFile, loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
+import { isCodeFile } from '../util/file-names.ts';
+import { loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
 
 export interface LoadedAugmentation {
   readonly definition: AugmentationDefinition;

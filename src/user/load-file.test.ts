@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { ConfigurationError, DataError } from '../util/errors.ts';
-import { checksumOfFile, isCodeFile, loadFile } from './load-file.ts';
+import { isCodeFile, isDatasetFile } from '../util/file-names.ts';
+import { checksumOfFile, loadFile } from './load-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-load-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -26,6 +27,7 @@ async function thrownBy(name: string): Promise<unknown> {
 test('files of code are told from names of models', () => {
   for (const name of ['net.ts', './a/net.js', 'net.mjs', 'net.mts', '/x/y.cts']) expect(isCodeFile(name)).toBe(true);
   for (const name of ['tuto', 'net', 'net.onnx', 'net.d', 'ts', 'net.ts.bak']) expect(isCodeFile(name)).toBe(false);
+  expect(['data.ts', '/x/data.mjs', 'images:x.ts', 'cifar10'].map(isDatasetFile)).toEqual([true, true, false, false]);
 });
 
 test('a file is run with what it imports; what ran is one text', async () => {

@@ -41,11 +41,6 @@ export interface LoadFileOptions {
   readonly example?: string;
 }
 
-/** Whether a name is that of a file of code and not, say, of a model. */
-export function isCodeFile(name: string): boolean {
-  return /\.[cm]?[jt]s$/.test(name);
-}
-
 /**
  * Bundles a file, runs it, and returns its default export. The file imports ablate by its name, wherever it lies.
  *

@@ -4,7 +4,8 @@ import { modelDefinition, modelNames } from '../models/registry.ts';
 import type { CustomLayers } from '../nn/custom.ts';
 import { withCustomLayers } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { isCodeFile, loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
+import { isCodeFile } from '../util/file-names.ts';
+import { loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
 
 export interface LoadedModel {
   readonly definition: ModelDefinition;

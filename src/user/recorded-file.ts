@@ -1,4 +1,4 @@
-/** What a run keeps of the files of code that its model and its augmentation were written in: a copy of all that ran, and a checksum. */
+/** What a run keeps of the files of code that its model, its data and its augmentation were written in: a copy of all that ran, and a checksum. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -8,39 +8,35 @@ import { checksumOfFile, type UserFile } from './load-file.ts';
 
 const names = {
   model: { record: 'model-file.json', copy: 'model.mjs' },
+  data: { record: 'data-file.json', copy: 'data.mjs' },
   augmentation: { record: 'augmentation-file.json', copy: 'augmentation.mjs' },
 } as const;
 
-type Kind = keyof typeof names;
+export type RecordedKind = keyof typeof names;
 
 const schema = z.object({ path: z.string(), sha256: z.string() });
 
-/** For the records that a new run has from its beginning; none for one of the lab's own models. */
-export function recordOfModelFile(file: UserFile | undefined): Readonly<Record<string, unknown>> {
-  return recordOf('model', file);
-}
-
 /** For the records that a new run has from its beginning; none for a run without such a file. */
-export function recordOfAugmentationFile(file: UserFile | undefined): Readonly<Record<string, unknown>> {
-  return recordOf('augmentation', file);
-}
-
-function recordOf(kind: Kind, file: UserFile | undefined): Readonly<Record<string, unknown>> {
+export function recordOfFile(kind: RecordedKind, file: UserFile | undefined): Readonly<Record<string, unknown>> {
   if (file === undefined) return {};
   const { path, sha256, code } = file;
   return { [names[kind].record]: { path, sha256 }, [names[kind].copy]: code };
 }
 
 /**
- * Checks that the file of a run's model is as it was when the run was started. A file that is gone is no matter: the run has its network.
+ * Checks that the files of a run's model and data are as they were when the run was started. A model's that is gone is no matter: the run has its network.
  *
  * @param run where it is
- * @throws ConfigurationError if the file has changed; DataError if the record is damaged
+ * @throws ConfigurationError if a file has changed; DataError if a record is damaged
  */
-export function requireSameModelFile(run: { readonly path: string }): void {
-  const recorded = readRecord('model', run);
-  if (recorded === undefined) return;
-  requireSame(recorded, run, 'a run is not continued with another network', checksumOfFile);
+export function requireSameFiles(run: { readonly path: string }): void {
+  for (const [kind, another] of [
+    ['model', 'another network'],
+    ['data', 'other data'],
+  ] as const) {
+    const recorded = readRecord(kind, run);
+    if (recorded !== undefined) requireSame(recorded, run, `a run is not continued with ${another}`, checksumOfFile);
+  }
 }
 
 /**
@@ -73,7 +69,7 @@ function requireSame(
   });
 }
 
-function readRecord(kind: Kind, run: { readonly path: string }): RecordedFile | undefined {
+function readRecord(kind: RecordedKind, run: { readonly path: string }): RecordedFile | undefined {
   const path = join(run.path, names[kind].record);
   if (!existsSync(path)) return undefined;
   try {

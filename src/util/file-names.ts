@@ -8,6 +8,16 @@ export const weightsFileName = /\.safetensors(\.gz)?$/;
 /** A frozen file, which may be compressed. */
 export const frozenFileName = /\.onnx(\.gz)?$/;
 
+/** Whether a name is that of a file of code and not, say, of a model. */
+export function isCodeFile(name: string): boolean {
+  return /\.[cm]?[jt]s$/.test(name);
+}
+
+/** Whether a data set is told by a file of code, and not by a name of the lab's (`images:<folder>` may end alike). */
+export function isDatasetFile(name: string): boolean {
+  return isCodeFile(name) && !name.includes(':');
+}
+
 /** A run as files that are handed on name it. One that is not where runs are kept is known by its path here, of which others see the last part. */
 export function sharedRunName(name: string): string {
   return /^[^/]+\/\d+$/.test(name) ? name : basename(name);

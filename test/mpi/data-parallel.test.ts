@@ -120,10 +120,12 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     expect(rounded).toBeLessThan(bf16Tolerance);
   });
 
-  test('a network of the user goes on to the bit without its file', async () => {
+  test('a network of the user on own data goes on to the bit, without the file of the network', async () => {
     const written = await runCli(['new', 'model', 'own.ts'], { cwd: folder });
     expect(written.code, written.stderr).toBe(0);
-    const args = ['train', 'own.ts', ...common, '--set', 'filters=4', '--set', 'inputSize=8'];
+    const data = await runCli(['new', 'data', 'data.ts'], { cwd: folder });
+    expect(data.code, data.stderr).toBe(0);
+    const args = ['train', 'own.ts', ...common.with(1, './data.ts'), '--set', 'filters=4', '--set', 'inputSize=8'];
     const train = async (steps: string, runs: string) => {
       const { code, stderr } = await start(2, [...args, '--steps', steps, '--runs-dir', runs]).finished;
       expect(code, stderr).toBe(0);

@@ -10,7 +10,7 @@ import type { RangeMethod } from '../../deploy/integers/ranges.ts';
 import { preferredWeights } from '../../train/weights.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { frozenFileName } from '../../util/file-names.ts';
+import { frozenFileName, isDatasetFile } from '../../util/file-names.ts';
 import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { check } from '../../util/schema.ts';
 import { readRegularFile, statIfReachable } from '../../util/regular-file.ts';
@@ -89,7 +89,11 @@ async function exportNetwork(reference: string, options: Options): Promise<void>
   const outputs = await claimOutputs(reference, name, source, options);
   const dataset = await loadImages(options.data ?? source.dataset, options);
   const network = await calibrateAndMeasure(source, options, { range, dataset });
-  const lines = originLines({ ...origin, dataset: dataset.name.split(':')[0]! }, network, range);
+  const lines = originLines(
+    { ...origin, dataset: isDatasetFile(dataset.name) ? 'a file' : dataset.name.split(':')[0]! },
+    network,
+    range,
+  );
   const code = { name, plan: network.plan, memory: network.memory, classes: trained.classifier.classes, origin: lines };
   const { codeSize } = await import('../../deploy/mcu/code-size.ts');
   const { figuresOf } = await import('../../deploy/mcu/figures.ts');

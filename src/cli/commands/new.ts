@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { basename } from 'node:path';
 import { ConfigurationError } from '../../util/errors.ts';
+import { isCodeFile } from '../../util/file-names.ts';
 import { quoted } from '../../util/shell.ts';
 import { jsonOption } from '../options.ts';
 import { claimOutput, forceOption } from '../output-file.ts';
@@ -18,6 +19,7 @@ const kinds = {
     summary: 'what is done to training images, in TypeScript',
     next: (file: string) => `npx ablate train tuto --augment-with ${file}`,
   },
+  data: { summary: 'a data set, in TypeScript', next: (file: string) => `npx ablate train tuto --data ${file} --epochs 20` },
 } as const;
 
 type Kind = keyof typeof kinds;
@@ -28,7 +30,7 @@ export function addNewCommand(program: Command): void {
     .command('new')
     .description('write a file to start from, with comments, that works as it is')
     .argument('<kind>', `what: ${names.join(', ')}`)
-    .argument('<file>', 'where: net.ts')
+    .argument('<file>', 'where: net.ts, data.ts')
     .option(...forceOption)
     .option(...jsonOption)
     .action(writeNew);
@@ -38,7 +40,6 @@ async function writeNew(given: string, file: string, { force, json }: Options): 
   const known = Object.keys(kinds);
   if (!known.includes(given)) throw new ConfigurationError(`kind (=${given}) must be one of ${known.join(', ')}`);
   const kind = given as Kind;
-  const { isCodeFile } = await import('../../user/load-file.ts');
   if (!isCodeFile(file) || !/\.m?ts$/.test(file)) {
     throw new ConfigurationError(`file (=${file}) must end in .ts`, { fix: `ablate new ${kind} ${quoted(`${file}.ts`)}` });
   }

@@ -10,6 +10,7 @@ import type { LoadedModel } from '../../user/model-file.ts';
 import { requireEngineChoice } from '../../engine/registry.ts';
 import type { TrainResult } from '../../train/train-options.ts';
 import { ConfigurationError } from '../../util/errors.ts';
+import { isCodeFile } from '../../util/file-names.ts';
 import { quoted } from '../../util/shell.ts';
 import { formatCount, formatDuration } from '../../util/format.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
@@ -56,7 +57,7 @@ export function addTrainCommand(program: Command): void {
       '[model]',
       'name of a model (ablate info lists them), or a file of your own (ablate new model net.ts); may be left out with --resume <run>',
     );
-  addDataOptions(command, 'cifar10, synthetic or images:<folder> (default: cifar10)')
+  addDataOptions(command, 'cifar10, synthetic, images:<folder> or a file of your own (ablate new data data.ts); default: cifar10')
     .option('--recipe <name>', 'how to train: 2017, modern, airbench or airbench-muon (default: 2017)')
     .option('--config <file>', 'YAML with keys of the configuration, or the config.json of a run; other flags are stronger')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
@@ -132,7 +133,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   requireAgreement(collective, 'what computes', engine.name, 'Give all of them the same --engine');
   const { train } = await import('../../train/train.ts');
   const { createClassifier } = await import('../../train/classifier.ts');
-  const { recordOfModelFile } = await import('../../user/recorded-file.ts');
+  const { recordOfFile } = await import('../../user/recorded-file.ts');
   const { hooks, finish } = collective.rank === 0 ? trainingDisplay(config, collective, engine) : silentDisplay;
   const training = () =>
     interruptible('stopping after this step, and saving', (signal) =>
@@ -141,7 +142,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
         engine,
         dataset,
         collective,
-        record: resume === undefined ? { runsFolder, files: recordOfModelFile(loaded?.file) } : { resume },
+        record: resume === undefined ? { runsFolder, files: recordOfFile('model', loaded?.file) } : { resume },
         ...(augmentation && { augmentation }),
         ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
         libraries,
@@ -168,7 +169,6 @@ async function modelToTrain(
   { resume }: Options,
   file: ConfigFile | undefined,
 ): Promise<LoadedModel | undefined> {
-  const { isCodeFile } = await import('../../user/load-file.ts');
   if (resume !== undefined && (argument === undefined || !isCodeFile(argument))) return undefined;
   const { modelOfFile } = await import('../../train/config-file.ts');
   const model = argument ?? (file && modelOfFile(file, isCodeFile));
@@ -278,8 +278,8 @@ async function runToResume(model: string | undefined, options: Options): Promise
   }
   const { findRun, runName } = await import('../../runs/run-folder.ts');
   const run = findRun(options.runsDir, reference);
-  const { requireSameModelFile } = await import('../../user/recorded-file.ts');
-  requireSameModelFile(run);
+  const { requireSameFiles } = await import('../../user/recorded-file.ts');
+  requireSameFiles(run);
   if (model !== undefined && run.model !== model) {
     throw new ConfigurationError(`model (=${model}) must be ${run.model}, which ${runName(run)} trains`, {
       fix: 'leave the model out',

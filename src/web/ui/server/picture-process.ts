@@ -3,9 +3,10 @@
  * memory is given back when it ends. One task at a time.
  */
 import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 import type { Dataset, SplitName } from '../../../data/dataset.ts';
 import { splitOf } from '../../../data/image-set.ts';
-import { loadDataset } from '../../../data/registry.ts';
+import { loadNamedDataset } from '../../../data/registry.ts';
 import { mapsOf } from '../../../report/pictures/activation-sheet.ts';
 import { imageRaster, stacked } from '../../../report/pictures/rasters.ts';
 import { encodePng } from '../../../runs/png.ts';
@@ -15,6 +16,7 @@ import { recordedClassifier } from '../../../train/classifier.ts';
 import { readSavedModel } from '../../../train/saved-model.ts';
 import { cpuInfo } from '../../../util/cpu.ts';
 import { AblateError, DataError } from '../../../util/errors.ts';
+import { isDatasetFile } from '../../../util/file-names.ts';
 import type { ShownActivations, ShownLayerTimes } from '../protocol.ts';
 
 /** An image of a data set, and what is asked of it. */
@@ -46,9 +48,10 @@ let held: { readonly name: string; readonly dataset: Dataset } | undefined;
 
 async function work(task: PictureTask): Promise<string | ShownActivations> {
   const { dataset: name, dataDir, fingerprint, image } = task;
+  if (isDatasetFile(name)) throw new DataError(`the page runs no code: images of ${basename(name)} are not shown`);
   if (held?.name !== name) {
     // What is shown must come from this machine.
-    held = { name, dataset: await loadDataset(name, { download: false, ...(dataDir !== undefined && { dataDir }) }) };
+    held = { name, dataset: await loadNamedDataset(name, { download: false, ...(dataDir !== undefined && { dataDir }) }) };
   }
   const { dataset } = held;
   if (fingerprint !== undefined && fingerprint !== dataset.fingerprint) {
