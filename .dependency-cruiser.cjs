@@ -25,6 +25,9 @@ mayImport.cli = [...mayImport.web, 'web'];
 
 const tests = '\\.test\\.ts$';
 
+/** What only Node has, by any of its names. */
+const nodeModules = `^(node:)?(${require('node:module').builtinModules.join('|')})$`;
+
 /** Unit tests may build their cases from any folder; the program itself may not. */
 const folders = Object.entries(mayImport).map(([folder, allowed]) => ({
   name: `${folder}-imports`,
@@ -76,6 +79,21 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/engine/[^/]+$', pathNot: [tests, '^src/engine/registry\\.ts$'] },
       to: { path: '^src/engine/(onednn|reference|webgpu)/' },
+    },
+    {
+      name: 'host-arrays-within-engines',
+      comment: 'the elements of an array are for the engines that keep them on the host; all others read and write',
+      severity: 'error',
+      from: { path: '^(src|bench)/', pathNot: [tests, '^src/engine/(onednn|reference)/'] },
+      to: { path: '^src/engine/(host-array|onednn/array|reference/array)\\.ts$' },
+    },
+    {
+      name: 'engines-run-in-pages',
+      comment:
+        'networks, the interface and the reference engine need nothing of Node, directly or through others: a page can train',
+      severity: 'error',
+      from: { path: '^src/(nn/|engine/(reference/|[^/]+$))', pathNot: [tests, '^src/engine/registry\\.ts$'] },
+      to: { path: nodeModules, reachable: true },
     },
     owned('webgpu', '^src/engine/webgpu/'),
     owned('koffi', '^src/(engine/onednn|cluster/mpi)/'),

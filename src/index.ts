@@ -76,6 +76,7 @@ export type { Preprocessing } from './data/preprocessing.ts';
 // Engines
 export type {
   CompileOptions,
+  DeviceArray,
   Engine,
   InferencePlan,
   ParameterArena,
@@ -84,6 +85,12 @@ export type {
   SharedBatch,
   ArenaEntry,
   ForwardOptions,
+  LossOptions,
+  OverRoot,
+  ProductShape,
+  Staging,
+  Targets,
+  TrainingOptions,
   VectorMath,
 } from './engine/engine.ts';
 export {

@@ -159,6 +159,36 @@ describe('a run', () => {
     expect(seen[4]!.loss).not.toBe(seen[5]!.loss);
   });
 
+  test('waits for steps under way before it records, evaluates or saves, and tells of each all the same', async () => {
+    const trained = async (stepsInFlight: number) => {
+      const waits: number[] = [];
+      const engine: Engine = {
+        ...clocked(),
+        async compileTraining(network, options) {
+          const plan = await referenceEngine.compileTraining(network, options);
+          const takeLosses = plan.takeLosses.bind(plan);
+          plan.takeLosses = async () => {
+            const losses = await takeLosses();
+            waits.push(losses.length);
+            return losses;
+          };
+          return Object.assign(plan, { stepsInFlight });
+        },
+      };
+      const seen: (readonly [number, number])[] = [];
+      const hooks: TrainHooks = { onStep: ({ step, loss }) => seen.push([step, loss]) };
+      const overrides = { steps: 12, logEvery: 100, evalEvery: 5, saveEvery: 9 };
+      const { run, saved, trainLoss } = await start(overrides, { engine, hooks });
+      return { waits, seen, trainLoss, records: recordsOf(run).length, tensors: saved!.file.tensors };
+    };
+    const [one, many] = [await trained(1), await trained(3)];
+    expect(one.waits).toEqual(Array(12).fill(1));
+    // After 3 steps, then before the evaluation of step 5, after 3 more, at the save of step 9, at the evaluation of step 10, at the end.
+    expect(many.waits).toEqual([3, 2, 3, 1, 1, 2]);
+    expect(many.seen.map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect({ ...many, waits: [] }).toEqual({ ...one, waits: [] });
+  });
+
   test('tells of its start and of every step', async () => {
     const seen: unknown[] = [];
     const asked: unknown[] = [];

@@ -64,6 +64,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
 
   const save = async (final: boolean): Promise<void> => {
     if (savedStep === trainer.step) return;
+    if (underway > 0) tell(await finishSteps());
     recorder.save(trainer.step, await trainer.state(), final);
     hooks.onSave?.(trainer.step);
     savedStep = trainer.step;
@@ -80,7 +81,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
       return await nextPatiently(loader, patient);
     } catch (error) {
       // It is not the fault of what has been trained.
-      if (trainer.step > firstStep) save(false);
+      if (trainer.step > firstStep) await save(false);
       throw error;
     }
   };
@@ -130,7 +131,6 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
       if (evaluationIsDue() && !stop) stop = !(await evaluation.run());
       const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
       if ((saveDue || timeToSave) && step < steps) {
-        if (underway > 0) tell(await finishSteps());
         await save(false);
       }
       await letEventsIn();
