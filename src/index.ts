@@ -105,6 +105,7 @@ export {
 // Training
 export { createClassifier, type Classifier, type DatasetFacts, type ImageShape, type TrainingFacts } from './train/classifier.ts';
 export { loadConfig } from './train/config-file.ts';
+export type { Validated } from './train/validation-watch.ts';
 export { changeConfig, resolveConfig } from './train/config.ts';
 export type { ConfigOverrides, TrainingConfig } from './train/config-schema.ts';
 export { resumeConfig } from './train/resume.ts';
@@ -115,6 +116,7 @@ export type {
   TrainOptions,
   TrainProgress,
   TrainResult,
+  WhyStopped,
   TrainStart,
   WeightsEvaluation,
 } from './train/train-options.ts';

@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { Command, InvalidArgumentError } from 'commander';
-import { integer, oneOf, parseAssignment, parseBytes, parseLatency, parseNames, parseNumber, requireValues } from './options.ts';
+import {
+  integer,
+  oneOf,
+  parseAssignment,
+  parseBytes,
+  parseDuration,
+  parseLatency,
+  parseNames,
+  parseNumber,
+  requireValues,
+} from './options.ts';
 
 test('assignments are gathered by key, and the value may hold "="', () => {
   expect(parseAssignment('note=a=b', parseAssignment('lrn=false', {}))).toEqual({ lrn: false, note: 'a=b' });
@@ -131,4 +141,18 @@ describe('an empty value is refused', () => {
   test('and all others are not', () => {
     expect(check('a', 'b', ' ', '--flag', '-o', '0')).not.toThrow();
   });
+});
+
+test.each([
+  ['90s', 90],
+  ['30m', 1800],
+  ['2h', 7200],
+  ['1h30m', 5400],
+  ['1.5h 10s', 5410],
+])('%s is a time of %d seconds', (text, seconds) => {
+  expect(parseDuration(text)).toBe(seconds);
+});
+
+test.each(['', '5', '0s', '-1h', '2 days', '1m1h', 'h', '1e3s', 'Infinityh'])('%j is no time', (text) => {
+  expect(() => parseDuration(text)).toThrow('It must be a time above 0, for example 90s, 30m, 2h or 1h30m.');
 });

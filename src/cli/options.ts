@@ -51,6 +51,19 @@ export function parseBytes(text: string): number {
   return Math.round(value);
 }
 
+/** For options that take a time: `90s`, `30m`, `2h`, `1h30m`. Returns seconds. */
+export function parseDuration(text: string): number {
+  const parts = /^(?=.)(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$/.exec(text.replaceAll(' ', ''));
+  const [hours = 0, minutes = 0, seconds = 0] = ((parts ?? []).slice(1) as readonly (string | undefined)[]).map((part) =>
+    Number(part ?? 0),
+  );
+  const value = 3600 * hours + 60 * minutes + seconds;
+  if (parts === null || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError('It must be a time above 0, for example 90s, 30m, 2h or 1h30m.');
+  }
+  return value;
+}
+
 /** Milliseconds, and the microcontroller for which they hold, as it was written. */
 export interface Latency {
   readonly ms: number;

@@ -1,5 +1,5 @@
 /** Checkpoints: all that is needed to go on training, and the weights for everything else, in one safetensors file. */
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -84,6 +84,37 @@ export function saveCheckpoint(run: Run, checkpoint: Checkpoint, options: SaveOp
   writeFileAtomic(path, encodeSafetensors(checkpoint.tensors, metadata));
   if (keep !== undefined) prune(run, keep);
   return path;
+}
+
+/** The name of the best checkpoint, beside those named by their steps; also in references: `tuto/1@best`. */
+export const bestName = 'best';
+
+export interface BestCheckpoint extends CheckpointFile {
+  /** On the validation images, in [0, 1]. */
+  readonly accuracy: number;
+}
+
+function bestPath(run: Run): string {
+  return join(checkpointsFolder(run), `${bestName}.safetensors`);
+}
+
+/** Saves a checkpoint as the best on validation images, in place of the one before; whole or not at all. */
+export function saveBestCheckpoint(run: Run, { step, tensors, metadata }: Checkpoint, accuracy: number): void {
+  const said = { ...metadata, format: checkpointFormat, step: String(step), validationAccuracy: String(accuracy) };
+  makeFolder(checkpointsFolder(run));
+  writeFileAtomic(bestPath(run), encodeSafetensors(tensors, said));
+}
+
+/**
+ * The checkpoint that was the best on validation images; undefined where a run has none.
+ *
+ * @throws DataError if it is damaged
+ */
+export function bestCheckpoint(run: Run): BestCheckpoint | undefined {
+  const path = bestPath(run);
+  if (!existsSync(path)) return undefined;
+  const { step, validationAccuracy } = readSafetensorsMetadata(path);
+  return { path, step: Number(step), accuracy: Number(validationAccuracy) };
 }
 
 /**

@@ -143,7 +143,10 @@ test.each([
   [{ model: 'tuto', learningRate: -1 }, 'learningRate (=-1) must be a number above 0'],
   [{ model: 'tuto', learningRate: 'fast' }, 'learningRate (=fast) must be a number above 0'],
   [{ model: 'tuto', labelSmoothing: 1 }, 'labelSmoothing (=1) must be a number in [0, 1)'],
-  [{ model: 'tuto', schedule: 'exponential' }, 'schedule.type (=exponential) must be one of constant, step, linear, cosine, oneCycle, triangular'],
+  [
+    { model: 'tuto', schedule: 'exponential' },
+    'schedule.type (=exponential) must be one of constant, step, linear, cosine, oneCycle, triangular',
+  ],
   [{ model: 'tuto', schedule: 7 }, 'schedule (=7) must be one of constant, step, linear, cosine, oneCycle, triangular'],
   [{ model: 'tuto', lookahead: 'ahead' }, 'lookahead.type (=ahead) must be one of none, lookahead'],
   [{ model: 'tuto', tta: 'flip' }, 'tta (=flip) must be one of none, mirror, mirror+shift'],

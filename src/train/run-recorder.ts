@@ -3,7 +3,7 @@
  * processes only process 0 has a folder; the others record nothing, by the same interface.
  */
 import type { Batch } from '../data/batch.ts';
-import { latestCheckpoint, saveCheckpoint } from '../runs/checkpoint.ts';
+import { latestCheckpoint, saveBestCheckpoint, saveCheckpoint } from '../runs/checkpoint.ts';
 import { openEvents, type Hyperparameters } from '../runs/event-file.ts';
 import { imageGrid } from '../runs/image-grid.ts';
 import { openMetrics, readMetrics, type Metrics } from '../runs/metrics.ts';
@@ -29,6 +29,10 @@ export interface RunRecorder {
   recordedEvaluation(step: number): RecordedEvaluation | undefined;
   /** Saves a checkpoint; a final one is never pruned. */
   save(step: number, tensors: ReadonlyMap<string, Tensor>, final: boolean): void;
+  /** Keeps a checkpoint as the best by validation, in place of the one before. */
+  saveBest(step: number, tensors: ReadonlyMap<string, Tensor>, accuracy: number): void;
+  /** The evaluations that the metrics have, those before the run was continued too. */
+  evaluations(): readonly { readonly step: number; readonly accuracy: number }[];
   /** Reports that the run goes on, at most every few seconds. Cheap. */
   alive(step: number): void;
   /**
@@ -47,6 +51,8 @@ export const silentRecorder: RunRecorder = {
   hasEvaluation: () => false,
   recordedEvaluation: () => undefined,
   save: () => undefined,
+  saveBest: () => undefined,
+  evaluations: () => [],
   alive: () => undefined,
   end: () => undefined,
 };
@@ -118,6 +124,10 @@ export function openRecorder(
       saved = true;
       report('running', step);
     },
+    saveBest(step, tensors, accuracy) {
+      saveBestCheckpoint(run, { step, tensors, metadata }, accuracy);
+    },
+    evaluations: () => evaluations,
     alive(step) {
       if (performance.now() - reportedAt >= statusEveryMs) report('running', step);
     },

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
 import { withCustomLayers } from '../nn/network.ts';
-import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { bestCheckpoint, bestName, latestCheckpoint } from '../runs/checkpoint.ts';
 import { checkpointsFolder, findRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
@@ -39,10 +39,14 @@ export function classifierFor({ classifier, config, definition }: SavedModel, im
   return classifier ?? createClassifier(config, images, definition);
 }
 
+/** Behind the name of a run: its best checkpoint in place of its newest. */
+const bestSuffix = `@${bestName}`;
+
 /**
  * The file of weights that a reference names: a safetensors file (compressed with gzip or not), or the newest checkpoint of a run.
  *
- * @param reference the path of a file or of a run's folder, `<model>/<number>`, or `<model>` for its newest run
+ * @param reference the path of a file or of a run's folder, `<model>/<number>`, or `<model>` for its newest run; with `@best` the checkpoint that was
+ *   best on validation images in place of the newest
  * @param runsFolder the folder of all runs
  * @throws DataError if there is none, or it is a frozen file
  */
@@ -54,6 +58,14 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
   }
   if (existsSync(reference) && statSync(reference).isFile()) return { path: reference, run: undefined };
   if (weightsFileName.test(reference)) throw new DataError(`there is no file ${reference}`, { fix: 'check the path' });
+  if (reference.endsWith(bestSuffix)) {
+    const run = findRun(runsFolder, reference.slice(0, -bestSuffix.length));
+    const best = bestCheckpoint(run);
+    if (best !== undefined) return { path: best.path, run };
+    throw new DataError(`${runName(run)} has no checkpoint that is the best on validation images`, {
+      fix: `Trainings with --val keep one. ${runName(run)} alone is its newest`,
+    });
+  }
   const run = findRun(runsFolder, reference);
   const latest = latestCheckpoint(run);
   if (latest === undefined) throw withoutCheckpoint(run);
@@ -84,7 +96,9 @@ function withoutCheckpoint(run: Run): DataError {
 export function fixedReference(reference: string, runsFolder: string): string {
   if (reference === 'none') return reference;
   const { run } = findWeights(reference, runsFolder);
-  return reference === run?.model ? runName(run) : reference;
+  if (run === undefined) return reference;
+  if (reference === run.model) return runName(run);
+  return reference === run.model + bestSuffix ? runName(run) + bestSuffix : reference;
 }
 
 export interface TrainedModelOptions {

@@ -11,6 +11,7 @@ import type { Classifier, ImageShape } from './classifier.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import type { SavedModel } from './saved-model.ts';
 import type { Evaluation } from './tally.ts';
+import type { Validated } from './validation-watch.ts';
 import type { WeightsKind } from './weights.ts';
 
 export interface TrainOptions {
@@ -46,6 +47,10 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Versions of libraries beside the engine's, for the record. */
   readonly libraries?: Readonly<Record<string, string>>;
+  /** Stop after so many evaluations of validation images in a row that were no better than one before; needs the key `val`. */
+  readonly patience?: number;
+  /** Stop after the step that is under way when so many seconds have passed. */
+  readonly maxSeconds?: number;
   readonly hooks?: TrainHooks;
 }
 
@@ -95,8 +100,15 @@ export interface WeightsEvaluation extends Evaluation {
   readonly weights: WeightsKind;
 }
 
+/** Why a training ended: at its last step, for want of improvement, at its time limit, or because it was told to. */
+export type WhyStopped = 'steps' | 'patience' | 'time' | 'signal';
+
 export interface TrainResult {
+  /** `interrupted` before the last step, for whatever reason: the run can be continued. */
   readonly status: 'finished' | 'interrupted';
+  readonly stopped: WhyStopped;
+  /** With the key `val`: the evaluation of the best weights so far. A run keeps them as its `best` checkpoint. */
+  readonly best: Validated | undefined;
   readonly run: Run | undefined;
   /** Steps taken, those before a resume included. */
   readonly step: number;

@@ -6,7 +6,7 @@ import { fromFirst } from '../cluster/agreement.ts';
 import { CommunicationError, singleProcess } from '../cluster/collective.ts';
 import { splitOf, trainingCount } from '../data/image-set.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
-import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { bestCheckpoint, latestCheckpoint } from '../runs/checkpoint.ts';
 import { writeEnvironment } from '../runs/environment.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
@@ -20,7 +20,7 @@ import { settleLength } from './run-length.ts';
 import { requireSameTraining } from './same-training.ts';
 import { readSavedModel } from './saved-model.ts';
 import { createTeacher, type Teacher } from './teacher.ts';
-import type { TrainOptions, TrainResult, WeightsEvaluation } from './train-options.ts';
+import type { WhyStopped, TrainOptions, TrainResult, WeightsEvaluation } from './train-options.ts';
 import { createTrainer, DivergenceError, trainingOptions } from './trainer.ts';
 import { runSteps } from './training-loop.ts';
 import {
@@ -36,6 +36,7 @@ import {
   type Training,
   type TrainingUnderWay,
 } from './training-start.ts';
+import { requireLimits } from './validation-watch.ts';
 import { loadWeights, preferredWeights } from './weights.ts';
 import { whitenFirstLayers } from './whitening.ts';
 
@@ -56,6 +57,7 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   const own = await ownAugmentationOf(options, collective);
   const training = prepareTraining(options, collective, teacherModel, own);
   const { config, classifier } = training;
+  requireLimits(options, config);
   if (options.checkGradients === true) checkGradients(training);
   const plan = await engine.compileTraining(classifier.network, trainingOptions(config, collective));
   let teacher: Teacher | undefined;
@@ -77,6 +79,8 @@ function finishedBefore(run: Run | undefined, evaluation: WeightsEvaluation): Tr
   const saved = checkpoint && readSavedModel(checkpoint.path, {});
   return {
     status: 'finished',
+    stopped: 'steps',
+    best: run && bestCheckpoint(run),
     run,
     step,
     trainLoss: undefined,
@@ -120,7 +124,7 @@ async function trainPlan(training: Training, plan: TrainingPlan, teacher: Teache
       // What it started from may be gone or different later.
       if (init !== undefined) recorder.save(trainer.step, await trainer.state(), false);
       const result = await resultOf({ training, plan, trainer, run, recorder });
-      recorder.end(result.status, result.step);
+      recorder.end(result.status, result.step, reasons[result.stopped]);
       return result;
     } catch (error) {
       const explained = explainDivergence(error, run);
@@ -146,6 +150,14 @@ async function resultOf(underWay: TrainingUnderWay): Promise<TrainResult> {
   const file = { tensors: await trainer.state(), metadata: { ...metadataOf(training), step: String(result.step) } };
   return { ...result, saved: { path, file, config, step: result.step, classifier } };
 }
+
+/** What the record of a run that can be continued says of its end. */
+const reasons: Readonly<Record<WhyStopped, string | undefined>> = {
+  steps: undefined,
+  patience: 'no better on the validation images for as many evaluations as --patience allows',
+  time: 'the time that --max-time gives was over',
+  signal: undefined,
+};
 
 function explainDivergence(error: unknown, run: Run): unknown {
   if (!(error instanceof DivergenceError)) return error;

@@ -8,13 +8,14 @@ import { letEventsIn } from './events.ts';
 import { layerNorms } from './layer-norms.ts';
 import { nextPatiently } from './own-augmentation.ts';
 import { createRunEvaluation } from './run-evaluation.ts';
-import type { TrainResult } from './train-options.ts';
+import type { WhyStopped, TrainResult } from './train-options.ts';
 import type { TrainingUnderWay } from './training-start.ts';
+import { watchValidation, type Validated } from './validation-watch.ts';
 
-/** Returns at the last step, or where the signal stopped it; both are saved. */
+/** Returns at the last step, or where the signal or a limit stopped it; all are saved. */
 export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainResult, 'saved'>> {
   const { training, plan, trainer, run, recorder } = underWay;
-  const { config, dataset, classifier, collective, signal, own, hooks = {} } = training;
+  const { config, dataset, classifier, collective, signal, own, hooks = {}, patience, maxSeconds = Infinity } = training;
   const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
   const started = performance.now();
   const loader = createTrainingLoader({
@@ -86,6 +87,29 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     }
   };
 
+  const earlier = fromFirst(collective, () => JSON.stringify(config.val ? recorder.evaluations() : []));
+  const validation = watchValidation(patience, JSON.parse(earlier) as Validated[]);
+  /** After each evaluation: the best weights by validation are kept, never by test images. */
+  const judge = async (): Promise<void> => {
+    const [latest] = evaluation.latest();
+    if (config.val && latest?.step === trainer.step && validation.add(latest)) {
+      recorder.saveBest(latest.step, await trainer.state(), latest.accuracy);
+    }
+  };
+  const evaluate = async (): Promise<boolean> => {
+    const finished = await evaluation.run();
+    if (finished) await judge();
+    return finished;
+  };
+  const outOfTime = (): boolean => performance.now() - started >= 1000 * maxSeconds;
+  /** Why it stopped before its last step: as process 0 sees it. */
+  const reasonToStop = (): WhyStopped =>
+    fromFirst(collective, () => {
+      if (signal?.aborted === true) return 'signal';
+      if (validation.isOver()) return 'patience';
+      return outOfTime() ? 'time' : 'signal';
+    }) as WhyStopped;
+
   const evaluationIsDue = () => evalEvery > 0 && trainer.step % evalEvery === 0 && trainer.step < steps;
   try {
     // One that the interruption fell into is made up for.
@@ -94,8 +118,9 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
       evaluationIsDue() &&
       fromFirst(collective, () => String(recorder.hasEvaluation(firstStep))) === 'false'
     ) {
-      stop = !(await evaluation.run());
+      stop = !(await evaluate());
     }
+    stop ||= validation.isOver();
     while (trainer.step < steps && !stop) {
       const before = performance.now();
       const batch = await nextBatch();
@@ -103,7 +128,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
       if (trainer.step === firstStep)
         recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
       const learningRate = trainer.learningRate();
-      stop = await trainer.train(batch, signal?.aborted === true);
+      stop = await trainer.train(batch, signal?.aborted === true || outOfTime());
       const { step } = trainer;
       const logDue = step % logEvery === 0 || step === steps || stop;
       const saveDue = saveEvery > 0 && step % saveEvery === 0;
@@ -128,7 +153,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
         windowLoss = windowSteps = windowMs = 0;
       }
       recorder.alive(step);
-      if (evaluationIsDue() && !stop) stop = !(await evaluation.run());
+      if (evaluationIsDue() && !stop) stop = !(await evaluate()) || validation.isOver();
       const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
       if ((saveDue || timeToSave) && step < steps) {
         await save(false);
@@ -136,14 +161,24 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
       await letEventsIn();
     }
     const done = trainer.step >= steps;
+    const stopped = done ? 'steps' : reasonToStop();
     // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
     await save(done);
     // A run that ended between its last evaluation and the record of its end has only that left to do.
     const evaluated = firstStep === steps && evaluation.takeRecorded();
-    const finished = evaluated || (done && (await evaluation.run()));
+    const finished = evaluated || (done && (await evaluate()));
+    if (
+      (stopped === 'patience' || stopped === 'time') &&
+      evaluation.latest()[0]?.step !== trainer.step &&
+      !evaluation.takeRecorded()
+    ) {
+      await evaluate();
+    }
     collective.barrier();
     return {
       status: finished ? 'finished' : 'interrupted',
+      stopped: finished || !done ? stopped : 'signal',
+      best: validation.best(),
       run,
       step: trainer.step,
       trainLoss,

@@ -12,13 +12,22 @@ import type { TrainResult } from '../../train/train-options.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { isCodeFile } from '../../util/file-names.ts';
 import { quoted } from '../../util/shell.ts';
-import { formatCount, formatDuration } from '../../util/format.ts';
+import { formatAccuracy, formatCount, formatDuration } from '../../util/format.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { uiOption, withLivePage, type UiOption } from '../live-page.ts';
-import { jsonOption, parseAssignment, parseNumber, parseThreads, runsDirOption, type Assignments } from '../options.ts';
+import {
+  integer,
+  parseDuration,
+  jsonOption,
+  parseAssignment,
+  parseNumber,
+  parseThreads,
+  runsDirOption,
+  type Assignments,
+} from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
@@ -40,6 +49,8 @@ interface Options extends DataOptions, EngineOption, UiOption {
   readonly augmentWith?: string;
   readonly ema: boolean;
   readonly val?: true;
+  readonly patience?: number;
+  readonly maxTime?: number;
   readonly checkGradients?: true;
   readonly set: Assignments;
   readonly evalEvery?: number;
@@ -76,6 +87,8 @@ export function addTrainCommand(program: Command): void {
       '--val',
       'keep the last training images (5,000, or a tenth of fewer than 50,000) out of training, and evaluate on them, not on the test set',
     )
+    .option('--patience <n>', 'stop after so many evaluations in a row that were no better; needs --val', integer(1))
+    .option('--max-time <time>', 'save and stop after 90s, 30m, 2h or 1h30m; --resume goes on', parseDuration)
     .option('--check-gradients', 'before training, compare the gradients of custom layers with central differences')
     .option('--no-augment', 'train on the whole images, unchanged')
     .option('--augment-with <file>', 'also change training images by code of your own (ablate new augmentation augment.ts)')
@@ -148,14 +161,16 @@ async function trainTogether(model: string | undefined, options: Options, { coll
         libraries,
         signal,
         hooks,
+        ...(options.patience !== undefined && { patience: options.patience }),
+        ...(options.maxTime !== undefined && { maxSeconds: options.maxTime }),
         ...(options.checkGradients && { checkGradients: true }),
       }).finally(finish),
     );
   const result = await (collective.rank === 0 ? withLivePage(options, runsFolder, training) : training());
   if (result.run === undefined) return;
   if (options.json === true) printJson(describe(result, config, dataset.synthetic));
-  else if (result.status === 'finished') printResult(result);
-  if (result.status === 'interrupted') {
+  else if (result.stopped !== 'signal') printResult(result, config, options);
+  if (result.stopped === 'signal') {
     const path = shortPath(result.run.path);
     throw new Interruption(`stopped after step ${result.step} of ${config.steps}, which is saved in ${path}`, {
       fix: `ablate train --resume ${quoted(path)} continues, and evaluates at the end`,
@@ -319,11 +334,14 @@ async function isFinished(collective: Collective, resume: Run | undefined, confi
 async function printFinished(run: Run, config: TrainingConfig, { json }: Options): Promise<void> {
   const { finalEvaluation } = await import('../../train/resume.ts');
   const { runName } = await import('../../runs/run-folder.ts');
+  const { bestCheckpoint } = await import('../../runs/checkpoint.ts');
   const evaluation = finalEvaluation(run, config)!;
   const { step } = evaluation;
   note(`${runName(run)} is finished: all ${formatCount(step)} steps are taken; --steps <n> goes on`);
   const done = {
     status: 'finished',
+    stopped: 'steps',
+    best: bestCheckpoint(run),
     run,
     step,
     trainLoss: undefined,
@@ -336,7 +354,16 @@ async function printFinished(run: Run, config: TrainingConfig, { json }: Options
   else print(describeEvaluation(evaluation));
 }
 
-function printResult({ evaluations, step, seconds, imagesPerSecond, run }: TrainResult): void {
+/** Why a training that nobody interrupted ended. */
+function describeStop({ stopped, step, best }: TrainResult, { patience, maxTime }: Options): string | undefined {
+  if (stopped === 'patience') {
+    return `stopped after step ${step}: none of the last ${patience} evaluations was better than that of step ${best?.step ?? 0}`;
+  }
+  return stopped === 'time' ? `stopped after step ${step}: ${formatDuration(maxTime ?? 0)} are over` : undefined;
+}
+
+function printResult(result: TrainResult, config: TrainingConfig, options: Options): void {
+  const { evaluations, step, seconds, imagesPerSecond, run, best } = result;
   const { bold } = styles(process.stdout);
   evaluations.forEach((evaluation, i) => {
     const line = describeEvaluation(evaluation);
@@ -346,12 +373,20 @@ function printResult({ evaluations, step, seconds, imagesPerSecond, run }: Train
   if (imagesPerSecond > 0) {
     print(`${step} steps in ${formatDuration(seconds)}, ${formatCount(Math.round(imagesPerSecond))} images/s while training`);
   }
+  if (best !== undefined && run !== undefined) {
+    const named = quoted(`${run.model}/${run.number}@best`);
+    print(`best on the validation images: ${formatAccuracy(best.accuracy)} at step ${best.step} (ablate eval ${named})`);
+  }
   if (run !== undefined) print(`run: ${shortPath(run.path)}`);
+  const why = describeStop(result, options);
+  if (why !== undefined && run !== undefined) {
+    note(`${why}. ${config.steps - step} steps are left: ablate train --resume ${quoted(shortPath(run.path))} takes them`);
+  }
 }
 
 /** The result for `--json`. `evaluation` is of the moving averages where those are kept, the raw weights otherwise. */
 function describe(result: TrainResult, config: TrainingConfig, synthetic: boolean) {
-  const { run, status, step, trainLoss, evaluations, imagesPerSecond, seconds } = result;
+  const { run, status, stopped, best, step, trainLoss, evaluations, imagesPerSecond, seconds } = result;
   const short = evaluations.map(({ split, weights, tta, accuracy, loss, images }) => ({
     split,
     weights,
@@ -362,7 +397,16 @@ function describe(result: TrainResult, config: TrainingConfig, synthetic: boolea
   }));
   return {
     ...{ run: run === undefined ? null : `${run.model}/${run.number}`, path: run?.path ?? null },
-    ...{ model: config.model, dataset: config.dataset, synthetic, status, step, trainLoss: trainLoss ?? null },
+    ...{
+      model: config.model,
+      dataset: config.dataset,
+      synthetic,
+      status,
+      stopped,
+      best: best === undefined ? null : { step: best.step, accuracy: best.accuracy },
+      step,
+      trainLoss: trainLoss ?? null,
+    },
     ...{ evaluation: short[0] ?? null, evaluations: short, imagesPerSecond, seconds },
   };
 }
