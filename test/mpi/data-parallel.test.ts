@@ -88,6 +88,12 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     });
   });
 
+  test('arrays that have to be brought to the host are summed and sent alike', async () => {
+    const args = [...plain, '--steps', '3'];
+    const other = await onProcesses(launcher, 2, [...args, '--engine', 'reference'], 'brought');
+    expect(distance(await alone(args, 'few'), other)).toBeLessThan(1e-5);
+  });
+
   test('synchronized batch normalization is that of the whole batch; each process normalizing its own part is not', async () => {
     const args = [...normalized, '--steps', '4'];
     const one = await alone(args, 'bn-one');
