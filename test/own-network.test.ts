@@ -137,6 +137,10 @@ factors:
   expect(variants[0]!.parameters).toBeGreaterThan(variants[1]!.parameters);
   expect(variants.every(({ accuracy }) => accuracy !== null)).toBe(true);
   expect(existsSync(inFolder('runs/varied/1/model.mjs'))).toBe(true);
+  // Its runs know their networks: the report needs the file no more.
+  rmSync(inFolder('studies/varied.ts'));
+  const report = (await json('report', 'varied', '--no-latency', '--force')) as { variants: typeof variants };
+  expect(report.variants).toEqual(variants);
   writeFileSync(inFolder('studies/varied.ts'), 'export default 5;\n');
   const { code, stderr } = await ablate('study', 'studies/study.yaml', '--dry-run');
   expect([code, stderr]).toEqual([2, expect.stringContaining('study.yaml:3: ./varied.ts must export what defineModel returns')]);

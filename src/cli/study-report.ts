@@ -45,7 +45,10 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
   const { writeReport } = await import('../report/write-report.ts');
   const { parseStudyFile } = await import('../study/study-file.ts');
   const { loadStudyModels } = await import('../study/study-models.ts');
-  const models = await loadStudyModels(parseStudyFile(state.file.text, state.file.path), { saysWhenSlow: true });
+  // Only of networks that were never started the code is needed.
+  const isRecorded = state.runs.every(({ run }) => run !== undefined);
+  const file = parseStudyFile(state.file.text, state.file.path);
+  const models = isRecorded ? undefined : await loadStudyModels(file, { saysWhenSlow: true });
   const data = await measureAsAsked(gatherStudy(state, options.runsDir, models), options);
   return { data, report: await writeReport(data, folder) };
 }

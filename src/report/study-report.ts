@@ -7,8 +7,9 @@ import { runIdentity } from '../study/identity.ts';
 import { planStudy, type StudyPlan } from '../study/plan.ts';
 import { wasExtended } from '../study/run-finder.ts';
 import { openStudyRun } from '../study/runner.ts';
+import { recordedModels } from '../study/recorded-models.ts';
 import { parseStudyFile } from '../study/study-file.ts';
-import { labModels, type StudyModels } from '../study/study-models.ts';
+import type { StudyModels } from '../study/study-models.ts';
 import type { DesignName } from '../study/study-schema.ts';
 import { readStudyState, studiesFolder, type StudyRun, type StudyState } from '../study/study-state.ts';
 import { checkConfig } from '../train/config.ts';
@@ -31,7 +32,7 @@ export const designWords: Readonly<Record<DesignName, string>> = {
 /**
  * What a study has found, from its record and the folders of its runs.
  *
- * @param models of studies that name other models than the lab's
+ * @param models of studies that name other models than the lab's; default: as the runs have recorded them
  * @throws DataError if the study was never run; and what `gatherStudy` throws
  */
 export function readStudyResults(name: string, runsFolder: string, models?: StudyModels): ReportData {
@@ -48,7 +49,11 @@ export function requireStudyState(runsFolder: string, name: string): StudyState 
 }
 
 /** @throws ConfigurationError if the study's file is no longer valid for this version; DataError if runs were removed */
-export function gatherStudy(state: StudyState, runsFolder: string, models: StudyModels = labModels): ReportData {
+export function gatherStudy(
+  state: StudyState,
+  runsFolder: string,
+  models: StudyModels = recordedModels(state, runsFolder),
+): ReportData {
   const file = parseStudyFile(state.file.text, state.file.path);
   const otherImages = file.source.dataset === state.dataset.name ? '' : ` --data ${quoted(state.dataset.name)}`;
   const plan = planStudy(parseStudyFile(state.file.text, state.file.path, state.dataset.name), state.dataset, models);

@@ -136,10 +136,14 @@ function recordedModel({ model: name, modelSettings, weightDecay }: TrainingConf
   };
 }
 
-function settingOf(value: boolean | number | string): Setting {
+/** A setting whose default is the first value, and that may have the others. */
+export function settingOf(...values: readonly [Value, ...Value[]]): Setting {
+  const [value] = values;
   if (typeof value === 'boolean') return flag(value, '');
-  return typeof value === 'number' ? number(value, '') : choice(value, [value], '');
+  return typeof value === 'number' ? number(value, '') : choice(value, [...new Set(values)].map(String), '');
 }
+
+type Value = boolean | number | string;
 
 /** Checks a complete configuration, for example one read from a run folder. Throws ConfigurationError. */
 export function checkConfig(complete: unknown): TrainingConfig {

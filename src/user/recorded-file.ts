@@ -53,6 +53,11 @@ export function recordedAugmentationFile(run: { readonly path: string }, library
   return existsSync(recorded.path) ? recorded.path : recorded.copy;
 }
 
+/** Where the file of a run's model was; undefined for one of the lab's own. Throws DataError if the record is damaged. */
+export function recordedModelFile(run: { readonly path: string }): string | undefined {
+  return readRecord('model', run)?.path;
+}
+
 interface RecordedFile extends z.output<typeof schema> {
   readonly copy: string;
 }

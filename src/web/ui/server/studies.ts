@@ -10,6 +10,7 @@ import { estimateEffects } from '../../../study/effects.ts';
 import { readFileResult } from '../../../study/file-results.ts';
 import { runIdentity } from '../../../study/identity.ts';
 import { planStudy, type PlannedRun, type StudyPlan } from '../../../study/plan.ts';
+import { recordedModels } from '../../../study/recorded-models.ts';
 import { parseStudyFile } from '../../../study/study-file.ts';
 import { readStudyState, studiesFolder, studyFolder, type StudyRun, type StudyState } from '../../../study/study-state.ts';
 import { checkConfig } from '../../../train/config.ts';
@@ -199,6 +200,7 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
         const plan = (entry.plan ??= planStudy(
           parseStudyFile(state.file.text, state.file.path, state.dataset.name),
           state.dataset,
+          recordedModels(state, runsFolder),
         ));
         const recorded = new Map(state.runs.map((run) => [`${run.seed} ${run.variant}`, run]));
         const { design } = plan;
