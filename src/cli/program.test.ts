@@ -33,7 +33,10 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['eval', 'tuto', '--precision', 'f16'], /argument 'f16' is invalid\. It must be one of f32, bf16\./],
     [['eval', 'tuto', '--tta', 'turned'], /argument 'turned' is invalid\. It must be one of none, mirror, mirror\+shift\./],
     [['train'], /the model to train is missing/],
-    [['data', 'show', 'cifar100'], /data set \(=cifar100\) must be one of cifar10, synthetic, images:<folder>/],
+    [
+      ['data', 'show', 'cifar101'],
+      /data set \(=cifar101\) must be one of cifar10, mnist, fashion-mnist, synthetic, images:<folder>/,
+    ],
     [['runs', 'list', '--sort', 'name'], /argument 'name' is invalid\. It must be one of run, accuracy, step, updated\./],
     [['runs', 'list', '--runs-dir', ''], /^error: the value of --runs-dir is empty\ngive a value/],
     [['freeze', ''], /^error: <run\|file> is empty/],
@@ -42,7 +45,9 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', '\u001b[31mtuto'], /there is no model "\\u001b\[31mtuto"/],
     [
       ['data', 'show', tmpdir()],
-      new RegExp(`one of cifar10, synthetic, images:<folder>, or a file \\(data\\.ts\\)\\.\nfor the pictures in that folder: images:${tmpdir()}\n`),
+      new RegExp(
+        `one of cifar10, mnist, fashion-mnist, synthetic, images:<folder>, or a file \\(data\\.ts\\)\\.\nfor the pictures in that folder: images:${tmpdir()}\n`,
+      ),
     ],
     ...['train', 'eval', 'prune', 'quantize', 'compress', 'study', 'bench train', 'bench infer'].map(
       (command) =>

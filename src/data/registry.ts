@@ -8,6 +8,7 @@ import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
 import type { Dataset, OnDataProgress } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
+import { fashionMnist, loadIdxDataset, mnist, type IdxDataset } from './mnist.ts';
 import type { ImageShape } from './pixel-planes.ts';
 import { generateSynthetic } from './synthetic.ts';
 
@@ -48,6 +49,16 @@ interface DatasetKind {
   named(argument: string, options: QueryOptions): NamedDataset;
 }
 
+function idxKind(published: IdxDataset): DatasetKind {
+  return {
+    pattern: published.name,
+    named(_, given) {
+      check(z.strictObject({}), given);
+      return { shape: [1, 28, 28], load: (options) => loadIdxDataset(published, options) };
+    },
+  };
+}
+
 const shareInWords = 'a number between 0 and 1, the part of each class that is for testing';
 
 /** To add a data set: its file, and a line here. */
@@ -59,6 +70,8 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
       return { shape: [3, 32, 32], load: loadCifar10 };
     },
   },
+  mnist: idxKind(mnist),
+  'fashion-mnist': idxKind(fashionMnist),
   synthetic: {
     pattern: 'synthetic',
     named(_, given) {

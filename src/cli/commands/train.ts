@@ -68,7 +68,10 @@ export function addTrainCommand(program: Command): void {
       '[model]',
       'name of a model (ablate info lists them), or a file of your own (ablate new model net.ts); may be left out with --resume <run>',
     );
-  addDataOptions(command, 'cifar10, synthetic, images:<folder> or a file of your own (ablate new data data.ts); default: cifar10')
+  addDataOptions(
+    command,
+    'cifar10, mnist, fashion-mnist, synthetic, images:<folder> or a file of your own (ablate new data data.ts); default: cifar10',
+  )
     .option('--recipe <name>', 'how to train: 2017, modern, airbench or airbench-muon (default: 2017)')
     .option('--config <file>', 'YAML with keys of the configuration, or the config.json of a run; other flags are stronger')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
