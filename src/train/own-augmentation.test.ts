@@ -170,12 +170,13 @@ describe('what it does wrong is told with the name of the file', () => {
 
   test.each<[string, string, ConfigOverrides, RegExp]>([
     ['another export', 'export default { name: 1 };\n', {}, /must export what defineAugmentation returns as its default$/],
+    ['what throws when it is read', 'export default { get name() { throw new Error(`read`); } };\n', {}, /augment\.ts:1: read$/],
     ['no export', 'export const a = 1;\n', {}, /has no default export$/],
     [
       'a name of a part of the library that threads do not have',
       "import { train } from 'ablate';\nexport default train;\n",
       {},
-      /augment\.ts:1: No matching export in .* for import "train"$/,
+      /augment\.ts:1: "train" is nothing that a file of this kind can import from ablate$/,
     ],
     [
       'no function',

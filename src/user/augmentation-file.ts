@@ -26,11 +26,19 @@ export async function loadAugmentation(name: string, options: LoadFileOptions = 
     });
   }
   const file = await loadFile(name, { ...options, library: augmentationLibrary(), example: fix });
-  const { name: own, settings, apply } = Object(file.value) as Partial<AugmentationDefinition>;
-  if (typeof apply !== 'function' || typeof settings !== 'object' || typeof own !== 'string') {
+  if (!isDefinition(file)) {
     throw new ConfigurationError(`${name} must export what defineAugmentation returns as its default`, { fix });
   }
   return { definition: file.value as AugmentationDefinition, file };
+}
+
+function isDefinition({ value, explain }: UserFile): boolean {
+  try {
+    const { name, settings, apply } = Object(value) as Partial<AugmentationDefinition>;
+    return typeof apply === 'function' && typeof settings === 'object' && typeof name === 'string';
+  } catch (error) {
+    throw explain(error);
+  }
 }
 
 /** The module that such files import as `ablate`. */

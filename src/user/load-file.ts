@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { buildSync, type BuildFailure, type Message } from 'esbuild';
@@ -102,8 +102,15 @@ function bundleOf(path: string, name: string, library?: string): Pick<UserFile, 
   } catch (error) {
     const [problem] = (error as Partial<BuildFailure>).errors ?? [];
     if (problem === undefined) throw error;
-    throw new ConfigurationError(`${placeIn(problem, folder, path, name)}: ${problem.text}`, { cause: error });
+    throw new ConfigurationError(`${placeIn(problem, folder, path, name)}: ${textOf(problem, library)}`, { cause: error });
   }
+}
+
+/** Of the library as such files see it, nobody needs to know the path. */
+function textOf({ text }: Message, library: string | undefined): string {
+  const [, missing] = /^No matching export in ".*" for import "(.*)"$/.exec(text) ?? [];
+  const isOfLibrary = library !== undefined && text.includes(basename(library));
+  return missing !== undefined && isOfLibrary ? `"${missing}" is nothing that a file of this kind can import from ablate` : text;
 }
 
 function checksumOf(sources: readonly string[]): string {

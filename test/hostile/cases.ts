@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Draw } from './draw.ts';
+import { augmentationFiles } from './families/augmentation-files.ts';
 import { codeFiles } from './families/code-files.ts';
 import { dataFiles } from './families/data-files.ts';
 import { flags } from './families/flags.ts';
@@ -34,6 +35,7 @@ const families: readonly (readonly [name: string, family: Family])[] = [
   ['run folders', runFolders],
   ['data files', dataFiles],
   ['code files', codeFiles],
+  ['augmentation files', augmentationFiles],
 ];
 
 export const limits: Limits = { seconds: 20, bytes: 2e9 };

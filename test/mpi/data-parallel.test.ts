@@ -145,6 +145,21 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     expect(distance(weightsOf('own', 'own-straight'), weightsOf('own', 'own-resumed'))).toBe(0);
   });
 
+  test('an augmentation of the user, and mixup, are on 2 processes what they are on one; the run goes on to the bit without the file', async () => {
+    const written = await runCli(['new', 'augmentation', 'own-augment.ts'], { cwd: folder });
+    expect(written.code, written.stderr).toBe(0);
+    const args = [...plain, '--augment-with', 'own-augment.ts', '--set', 'augmentation.mixup=1'];
+    const one = await alone([...args, '--steps', '6'], 'augmented-alone');
+    const straight = await onProcesses(launcher, 2, [...args, '--steps', '6'], 'augmented');
+    expect(distance(one, straight)).toBeLessThan(1e-4);
+    await onProcesses(launcher, 2, [...args, '--steps', '3'], 'augmented-resumed');
+    rmSync(join(folder, 'own-augment.ts'));
+    const resume = ['train', '--resume', 'cs231n/1', '--steps', '6', '--threads', '1', '--runs-dir', 'augmented-resumed'];
+    const { code, stderr } = await start(2, resume).finished;
+    expect(code, stderr).toBe(0);
+    expect(distance(straight, weightsOf('cs231n', 'augmented-resumed'))).toBe(0);
+  });
+
   test('resumed on as many processes it continues to the bit, on another number nearly so', async () => {
     const straight = await onProcesses(launcher, 2, [...plain, '--steps', '8'], 'straight');
     await onProcesses(launcher, 2, [...plain, '--steps', '4'], 'resumed');
