@@ -72,6 +72,8 @@ test.each<[string, string, ConfigOverrides?]>([
   ['steps: 3\nmodel: toto', 'run.yaml:2: there is no model "toto"'],
   ['model: tuto\nsteps: 3\nsteps: 4', 'run.yaml:3: Map keys must be unique'],
   ['model: tuto\nsteps:', 'run.yaml:2: steps has no value'],
+  ['steps: 1\nmodel: { build: 3 }', 'run.yaml:2: model must be the name of a model'],
+  ['model: tuto\n3: 4', 'run.yaml:2: there is no key "3"'],
   ['model: [', 'run.yaml:1: '],
   ['- model', 'run.yaml has no keys of a configuration'],
   ['', 'run.yaml has no keys of a configuration'],

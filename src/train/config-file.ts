@@ -36,6 +36,11 @@ export function readConfigFile(path: string): ConfigFile {
   const isFile = typeof augmentWith === 'string' && isCodeFile(augmentWith);
   // A file that is named here lies beside this one, whoever reads it.
   const keys = isFile ? { ...value, augmentWith: resolve(dirname(path), augmentWith) } : (value as ConfigOverrides);
+  if (keys['model'] !== undefined && typeof keys['model'] !== 'string') {
+    throw new ConfigurationError(`${file.where(['model'])}: model must be the name of a model, or of a file of your own`, {
+      key: 'model',
+    });
+  }
   for (const key of Object.keys(keys)) {
     if (keys[key] === null)
       throw new ConfigurationError(`${file.where([key])}: ${key} has no value`, { key, fix: 'give one, or leave the key out' });

@@ -40,7 +40,7 @@ export function parseYaml(text: string, path: string, what: string): YamlFile {
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
   return {
     value: valueOf(document, path),
-    has: (at) => document.hasIn(at),
+    has: (at) => nodeAt(document, at) !== undefined,
     where: (at) => `${path}:${lineOf(document, lines, at)}`,
   };
 }
