@@ -191,6 +191,8 @@ async function measure(name: string, path: string) {
     /** Of all images: the part with the same label, the part of the logits that are the same, and by how much one differs at most. */
     c: Object.fromEntries(compiled) as unknown,
     tensorflowLite: Object.fromEntries(runtimes) as unknown,
+    /** The smallest arena in which TensorFlow Lite Micro runs the .tflite on this machine. */
+    microArenaBytes: microArena(network),
     qemu: exists('arm-none-eabi-gcc') && exists('qemu-system-arm') ? boards(network) : 'not installed',
   };
 }
@@ -293,6 +295,19 @@ async function tfliteLogits(network: Network, runtime: 'default' | 'reference' |
     });
   } catch (error) {
     return `fails: ${(error as Error).message.trim().split('\n').at(-1)!}`;
+  }
+}
+
+function microArena({ name, folder }: Network): number | null {
+  try {
+    const script = join(root, 'bench/tflite_arena.py');
+    const printed = execFileSync(values.python, [script, join(folder, `${name}.tflite`)], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return Number(printed.trim().split('\n').at(-1));
+  } catch {
+    return null;
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { buildModel } from '../../models/registry.ts';
-import { countMultiplyAdds } from '../../nn/network.ts';
+import { countMultiplyAdds, NetworkBuilder } from '../../nn/network.ts';
 import { parseDevice } from './cores.ts';
 import { networkFigures } from './figures.ts';
 
@@ -27,5 +27,15 @@ test.each(['mobilenetv2', 'mobilenetv3', 'xception', 'air94', 'inception'])('%s 
 });
 
 test('what cannot be computed is refused, with what to use instead', () => {
+  const b = new NetworkBuilder('own', [3, 8, 8]);
+  const own = b.custom('mine', b.conv('conv1', b.input, { kernel: 3, filters: 4 }), {
+    name: 'twice',
+    forward: () => undefined,
+    backward: () => undefined,
+  });
+  const network = b.build(b.dense('logits', own, { features: 2 }));
+  expect(() => networkFigures(network, devices)).toThrow(
+    'layer "mine" is the custom layer "twice", which cannot be written as C',
+  );
   expect(() => networkFigures(buildModel('tuto'), devices)).toThrow('layer "lrn1" is a local response normalization');
 });
