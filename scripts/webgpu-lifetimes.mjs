@@ -7,6 +7,7 @@
  * On the software adapter of Chromium: VK_ICD_FILENAMES=/usr/lib/chromium/vk_swiftshader_icd.json
  */
 import { spawn } from 'node:child_process';
+import { clearTimeout, setTimeout } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 
 const trainings = Number(process.argv[2] ?? 200);

@@ -47,10 +47,11 @@ function plainLoss(logits: ArrayLike<number>, targets: Targets, options: LossOpt
   };
   labels.forEach((label, n) => {
     const p = softmax(logits, n, 1);
-    const [soft, taught] = [softmax(logits, n, temperature), teacher && softmax(teacher, n, temperature)];
+    const soft = softmax(logits, n, temperature);
+    const taught = teacher && softmax(teacher, n, temperature);
     for (let k = 0; k < classes; k++) {
       const share = mixed?.share ?? 0;
-      const hit = (k === label ? 1 - share : 0) + (mixed !== undefined && k === mixed.labels[n] ? share : 0);
+      const hit = (k === label ? 1 - share : 0) + (mixed?.labels[n] === k ? share : 0);
       const q = (1 - labelSmoothing) * hit + labelSmoothing / classes;
       const learned = taught === undefined ? 0 : temperature ** 2 * taught[k]! * Math.log(taught[k]! / soft[k]!);
       const pull = taught === undefined ? 0 : temperature * (soft[k]! - taught[k]!);
@@ -278,6 +279,66 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
     expect(await isFinite()).toBe(true);
     await x.part(last - 1, last).write(Float32Array.of(-Infinity));
     expect(await isFinite()).toBe(false);
+    plan.dispose();
+  });
+
+  test.each([
+    [5, 6, 7, 0],
+    [8, 4, 12, 1],
+  ])('multiplies matrices of %i x %i and x %i', async (rows, inner, columns, start) => {
+    const plan = await (await open()).compileTraining(network, { batchSize });
+    const { vectorMath: math } = plan;
+    const matrix = async (purpose: string, length: number) => {
+      const made = math.allocate(start + length).part(start, start + length);
+      const values = normals(length, purpose);
+      await made.write(values);
+      return { made, values };
+    };
+    for (const [transposeA, transposeB] of [
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ] as const) {
+      const [a, b, c] = [await matrix('a', rows * inner), await matrix('b', inner * columns), await matrix('c', rows * columns)];
+      math.product(a.made, b.made, c.made, { rows, inner, columns, transposeA, transposeB })(0.5, -2);
+      const expected = c.values.map((value, i) => {
+        const [row, column] = [Math.floor(i / columns), i % columns];
+        let sum = 0;
+        for (let k = 0; k < inner; k++) {
+          sum +=
+            a.values[transposeA ? k * rows + row : row * inner + k]! *
+            b.values[transposeB ? column * inner + k : k * columns + column]!;
+        }
+        return 0.5 * sum - 2 * value;
+      });
+      expect(relativeError(await c.made.read(), expected), `${transposeA} ${transposeB}`).toBeLessThan(1e-6);
+    }
+    const [x, y] = [await matrix('x', rows * inner), await matrix('y', rows * inner)];
+    math.scaleToNorm(x.made, y.made)(3, 0.5);
+    math.scaleToNorm(x.made, x.made)(3, 0.5);
+    const norm = Math.sqrt(x.values.reduce((sum, value) => sum + value * value, 0));
+    const scaled = x.values.map((value) => (value * 3) / (norm + 0.5));
+    expect(relativeError(await y.made.read(), scaled)).toBeLessThan(1e-6);
+    expect(relativeError(await x.made.read(), scaled)).toBeLessThan(1e-6);
+    plan.dispose();
+  });
+
+  test('carries parameters to plain order and back', async () => {
+    const b = new NetworkBuilder('image', [3, 2, 2]);
+    const image = b.build(b.dense('d', b.conv('c', b.input, { kernel: [1, 2], filters: 5 }), { features: 4 }));
+    const plan = await (await open()).compileTraining(image, { batchSize: 1 });
+    const { parameters: arena, vectorMath: math } = plan;
+    const other = arena.allocate();
+    for (const entry of arena.entries) {
+      const values = normals(sizeOf(entry.spec.shape), entry.spec.name);
+      await arena.write(entry, values, arena.values);
+      const plain = math.allocate(values.length);
+      arena.unpack(entry, arena.values, plain)();
+      expect(await plain.read(), entry.spec.name).toEqual(values);
+      arena.pack(entry, plain, other)();
+      expect(await arena.read(entry, other), entry.spec.name).toEqual(values);
+    }
     plan.dispose();
   });
 

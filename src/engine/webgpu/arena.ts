@@ -10,6 +10,7 @@ import type { ArenaEntry } from '../engine.ts';
 import { GpuArray, requireOwn } from './array.ts';
 import { alignment, type Gpu } from './gpu.ts';
 import type { DeviceArray, ParameterArena } from './interface.ts';
+import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
 
 /** Plain `[filters, channels, pixels]`, in the arena `[pixels, channels, filters]`. */
 interface Order {
@@ -125,6 +126,44 @@ export class GpuArena implements ParameterArena {
     await requireOwn(this.#gpu, into)
       .part(offset, offset + size)
       .write(values);
+  }
+
+  unpack(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void {
+    return this.#reorder(entry, requireOwn(this.#gpu, from), requireOwn(this.#gpu, plain), true);
+  }
+
+  pack(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void {
+    return this.#reorder(entry, requireOwn(this.#gpu, into), requireOwn(this.#gpu, plain), false);
+  }
+
+  /** A kernel that carries a parameter between an array in the arena's layout and a plain one. */
+  #reorder({ spec, offset }: ArenaEntry, arena: GpuArray, plain: GpuArray, toPlain: boolean): () => void {
+    const size = sizeOf(spec.shape);
+    if (plain.length !== size) throw new RangeError(`parameter "${spec.name}" has ${size} elements, not ${plain.length}`);
+    const { filters, channels, pixels } = this.#orders.get(spec.name) ?? { filters: 1, channels: size, pixels: 1 };
+    const { workgroupSize } = this.#gpu.tuning;
+    const [arenaPlace, plainPlace] = [
+      'parameters.arena + i',
+      'parameters.plain + (f * parameters.channels + c) * parameters.pixels + p',
+    ];
+    const code = shader({
+      buffers: [
+        { name: 'given', type: 'u32' },
+        { name: 'made', type: 'u32', written: true },
+      ],
+      parameters: { count: 'u32', filters: 'u32', channels: 'u32', pixels: 'u32', arena: 'u32', plain: 'u32' },
+      workgroupSize,
+      body: `${threadIndex('parameters.count', workgroupSize)}
+  let f = i % parameters.filters;
+  let c = i / parameters.filters % parameters.channels;
+  let p = i / (parameters.filters * parameters.channels);
+  made[${toPlain ? plainPlace : arenaPlace}] = given[${toPlain ? arenaPlace : plainPlace}];`,
+    });
+    const buffers = toPlain ? [arena.buffer, plain.buffer] : [plain.buffer, arena.buffer];
+    const parts = buffers.map((buffer) => ({ buffer }));
+    const bound = this.#gpu.bind(this.#gpu.compileNow(code, [false, true]), parts, `order of ${spec.name}`);
+    const words = Uint32Array.of(size, filters, channels, pixels, arena.start + offset, plain.start);
+    return () => this.#gpu.enqueue(bound, workgroupsFor(size, workgroupSize), words);
   }
 
   dispose(): void {

@@ -1,6 +1,6 @@
 /** What this engine implements of the engines' interface. */
 import type { Network } from '../../nn/network.ts';
-import type { ArenaEntry, CompileOptions, ForwardOptions, Precision, SharedBatch } from '../engine.ts';
+import type { ArenaEntry, CompileOptions, ForwardOptions, Precision, ProductShape, SharedBatch } from '../engine.ts';
 
 export interface TrainingOptions extends CompileOptions {
   readonly sharedBatch?: SharedBatch;
@@ -84,6 +84,14 @@ export interface VectorMath {
     squares: DeviceArray,
     y: DeviceArray,
   ) => (factors: { readonly scale: number; readonly epsilon: number; readonly step: number; readonly keep: number }) => void;
+  readonly product: (
+    a: DeviceArray,
+    b: DeviceArray,
+    c: DeviceArray,
+    shape: ProductShape,
+  ) => (alpha: number, beta: number) => void;
+  readonly scaleToNorm: (x: DeviceArray, y: DeviceArray) => (norm: number, epsilon: number) => void;
+  readonly allocate: (length: number) => DeviceArray;
   readonly sumsOfSquares: (arrays: readonly DeviceArray[]) => () => Promise<Float64Array>;
   readonly allFinite: (x: DeviceArray) => () => Promise<boolean>;
 }
@@ -97,4 +105,6 @@ export interface ParameterArena {
   allocate(): DeviceArray;
   read(entry: ArenaEntry, from: DeviceArray): Promise<Float32Array>;
   write(entry: ArenaEntry, plain: Float32Array, into: DeviceArray): Promise<void>;
+  unpack(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void;
+  pack(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void;
 }

@@ -2,7 +2,9 @@
 import { GpuArray, requireOwn } from './array.ts';
 import type { Gpu } from './gpu.ts';
 import type { DeviceArray, VectorMath } from './interface.ts';
+import { productText, productWorkgroups, type Operand } from './kernels/product.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
+import { chooseTile } from './tuning.ts';
 
 export class GpuVectorMath implements VectorMath {
   readonly #gpu: Gpu;
@@ -56,6 +58,8 @@ export class GpuVectorMath implements VectorMath {
     const run = this.#prepare({ x, squares }, y, factors, `parameters.keep * y + ${update}`);
     return (values) => run(factors.map((name) => values[name]));
   };
+
+  readonly allocate: VectorMath['allocate'] = (length) => this.#make(length, 'matrix');
 
   #make(length: number, label: string): GpuArray {
     const buffer = this.#gpu.createBuffer(length, label);
@@ -116,6 +120,59 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
     };
   }
 
+  /**
+   * c = alpha * op(a) op(b) + beta * c, row-major. `c` must have memory of its own.
+   */
+  readonly product: VectorMath['product'] = (first, second, result, size) => {
+    const gpu = this.#gpu;
+    const [a, b, c] = [first, second, result].map((array) => requireOwn(gpu, array)) as [GpuArray, GpuArray, GpuArray];
+    const { rows, columns, inner, transposeA = false, transposeB = false } = size;
+    const lengths = [rows * inner, inner * columns, rows * columns];
+    [a, b, c].forEach(({ length }, i) => {
+      if (length !== lengths[i]) throw new RangeError(`a matrix of the product has ${length} elements, not ${lengths[i]}`);
+    });
+    if (c.buffer === a.buffer || c.buffer === b.buffer)
+      throw new Error('the result of a product must not share memory with a factor');
+    // What lies side by side: along the rows of a if it is transposed, along the columns of b if it is not.
+    const operand = (array: GpuArray, name: string, isAcross: boolean, outer: number): Operand => {
+      const extent = isAcross ? outer : inner;
+      const width = extent % 4 === 0 && array.start % 4 === 0 ? 4 : 1;
+      const index = isAcross ? `depth * ${outer}u + outer` : `outer * ${inner}u + depth`;
+      return {
+        along: isAcross ? 'outer' : 'depth',
+        width,
+        value: `${name}[(parameters.${name}Start + ${index}) / ${width}u]`,
+      };
+    };
+    const [aLoad, bLoad] = [operand(a, 'a', transposeA, rows), operand(b, 'b', !transposeB, columns)];
+    const options = {
+      ...{ rows, columns, depth: inner, groups: 1, splits: 1, a: aLoad, b: bLoad, declarations: '' },
+      tile: chooseTile(gpu.tuning, { rows, columns, depth: inner, groups: 1 }),
+      buffers: [
+        { name: 'a', type: aLoad.width === 4 ? 'vec4f' : 'f32' },
+        { name: 'b', type: bLoad.width === 4 ? 'vec4f' : 'f32' },
+        { name: 'c', type: 'f32', written: true },
+      ] as const,
+      parameters: { aStart: 'u32', bStart: 'u32', cStart: 'u32', alpha: 'f32', beta: 'f32' } as const,
+      store: {
+        width: 1,
+        code: `  let at = parameters.cStart + row * ${columns}u + column;
+  c[at] = parameters.alpha * value + select(parameters.beta * c[at], 0.0, parameters.beta == 0.0);`,
+      } as const,
+    };
+    const bound = gpu.bind(
+      gpu.compileNow(productText(options), [false, false, true]),
+      [a, b, c].map(({ buffer }) => ({ buffer })),
+      'product',
+    );
+    const words = Uint32Array.of(a.start, b.start, c.start, 0, 0);
+    const factors = new Float32Array(words.buffer, 12);
+    return (alpha, beta) => {
+      factors.set([alpha, beta]);
+      gpu.enqueue(bound, productWorkgroups(options), words);
+    };
+  };
+
   /** Threads' sums of `term` (of the element x) into `parts` from `partStart` on: as many as `sumThreads`. */
   #partialSums(array: GpuArray, parts: GPUBuffer, partStart: number, type: 'f32' | 'u32', term: string): () => void {
     const gpu = this.#gpu;
@@ -165,6 +222,61 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
       run();
       const counts = new Uint32Array(await this.#gpu.read(parts.buffer, 0, parts.length));
       return counts.every((count) => count === 0);
+    };
+  };
+
+  readonly scaleToNorm: VectorMath['scaleToNorm'] = (first, result) => {
+    const gpu = this.#gpu;
+    const [x, y] = [requireOwn(gpu, first), requireOwn(gpu, result)];
+    if (x.length !== y.length) throw new RangeError(`arrays of ${x.length} and ${y.length} elements do not go together`);
+    if (x.length === 0) return () => undefined;
+    const threads = sumThreads(x.length);
+    const parts = this.#make(threads + 1, 'norm');
+    const sum = this.#partialSums(x, parts.buffer, 1, 'f32', 'x * x');
+    const { workgroupSize } = gpu.tuning;
+    const total = gpu.bind(
+      gpu.compileNow(
+        shader({
+          buffers: [{ name: 'parts', type: 'f32', written: true }],
+          parameters: { threads: 'u32' },
+          workgroupSize: 1,
+          body: `  var sum = 0.0;
+  for (var i = 1u; i <= parameters.threads; i++) { sum += parts[i]; }
+  parts[0] = sqrt(sum);`,
+        }),
+        [true],
+      ),
+      [{ buffer: parts.buffer }],
+      'norm',
+    );
+    const inPlace = x.buffer === y.buffer;
+    const code = shader({
+      buffers: [
+        { name: 'parts', type: 'f32' },
+        ...(inPlace ? [] : [{ name: 'xs', type: 'f32' } as const]),
+        { name: 'ys', type: 'f32', written: true },
+      ],
+      parameters: { count: 'u32', xStart: 'u32', yStart: 'u32', norm: 'f32', epsilon: 'f32' },
+      workgroupSize,
+      body: `${threadIndex('parameters.count', workgroupSize)}
+  ys[parameters.yStart + i] = ${inPlace ? 'ys' : 'xs'}[parameters.xStart + i] * (parameters.norm / (parts[0] + parameters.epsilon));`,
+    });
+    const buffers = [parts.buffer, ...(inPlace ? [] : [x.buffer]), y.buffer];
+    const scale = gpu.bind(
+      gpu.compileNow(
+        code,
+        buffers.map((_, i) => i === buffers.length - 1),
+      ),
+      buffers.map((buffer) => ({ buffer })),
+      'scale to norm',
+    );
+    const words = Uint32Array.of(x.length, x.start, y.start, 0, 0);
+    const factors = new Float32Array(words.buffer, 12);
+    return (norm, epsilon) => {
+      sum();
+      gpu.enqueue(total, [1, 1, 1], Uint32Array.of(threads));
+      factors.set([norm, epsilon]);
+      gpu.enqueue(scale, workgroupsFor(x.length, workgroupSize), words);
     };
   };
 

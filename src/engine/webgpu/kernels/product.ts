@@ -41,6 +41,8 @@ export interface ProductOptions {
   readonly groups: number;
   readonly splits: number;
   readonly buffers: readonly ShaderBuffer[];
+  /** Numbers of the moment that loads and stores use. */
+  readonly parameters?: Readonly<Record<string, 'f32' | 'u32'>>;
   /** What loads and stores call. */
   readonly declarations: string;
   readonly a: Operand;
@@ -135,6 +137,7 @@ ${range(4)
   const split = splits > 1;
   return shader({
     buffers: options.buffers,
+    ...(options.parameters !== undefined && { parameters: options.parameters }),
     workgroupSize: threads,
     declarations: `${options.declarations}
 ${groups === 1 ? 'const group = 0u;' : 'var<private> group: u32;'}
