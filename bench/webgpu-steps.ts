@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openWebgpuEngine } from '../src/engine/webgpu/engine.ts';
-import type { Engine, TrainingPlan } from "../src/engine/engine.ts";
+import type { Engine, TrainingPlan } from '../src/engine/engine.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { initialValues } from '../src/nn/parameter.ts';
 import { NetworkBuilder, countMultiplyAdds, type Network } from '../src/nn/network.ts';

@@ -1,5 +1,5 @@
 /** Runs a layer case on the WebGPU engine, and in float64 by the reference engine's layers, and compares. */
-import type { TrainingPlan, Engine, InferencePlan } from '../src/engine/webgpu/interface.ts';
+import type { TrainingPlan, Engine, InferencePlan } from '../src/engine/engine.ts';
 import { runBackward, runForward } from '../src/engine/reference/execute.ts';
 import { ownBatch } from '../src/engine/reference/layer.ts';
 import {

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/webgpu/interface.ts';
+import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/engine.ts';
 import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
 import { runBackward, runForward } from '../src/engine/reference/execute.ts';
 import { ownBatch } from '../src/engine/reference/layer.ts';

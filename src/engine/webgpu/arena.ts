@@ -6,10 +6,9 @@
 import type { Network } from '../../nn/network.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { formatShape, sizeOf } from '../../nn/shape.ts';
-import type { ArenaEntry } from '../engine.ts';
 import { GpuArray, requireOwn } from './array.ts';
 import { alignment, type Gpu } from './gpu.ts';
-import type { DeviceArray, ParameterArena } from './interface.ts';
+import type { ArenaEntry, DeviceArray, ParameterArena } from '../engine.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
 
 /** Plain `[filters, channels, pixels]`, in the arena `[pixels, channels, filters]`. */

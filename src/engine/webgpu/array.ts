@@ -1,4 +1,4 @@
-import type { DeviceArray, Staging } from './interface.ts';
+import type { DeviceArray, Staging } from '../engine.ts';
 import type { Gpu } from './gpu.ts';
 
 /** As in the registry of engines. */

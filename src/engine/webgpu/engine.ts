@@ -2,7 +2,7 @@
 import { openGpu } from './adapter.ts';
 import { engineName } from './array.ts';
 import type { Gpu } from './gpu.ts';
-import type { Engine } from './interface.ts';
+import type { Engine } from '../engine.ts';
 import { compileInferencePlan, compileTrainingPlan } from './plan.ts';
 
 /** @throws AblateError where the package `webgpu` or an adapter is missing, with what to do */

@@ -1,7 +1,7 @@
 /** Arithmetic on whole arrays: a kernel each, whose text knows which operands share memory with the result, and nothing of lengths. */
 import { GpuArray, requireOwn } from './array.ts';
 import type { Gpu } from './gpu.ts';
-import type { DeviceArray, VectorMath } from './interface.ts';
+import type { DeviceArray, VectorMath } from '../engine.ts';
 import { productText, productWorkgroups, type Operand } from './kernels/product.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
 import { chooseTile } from './tuning.ts';
