@@ -35,7 +35,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train'], /the model to train is missing/],
     [
       ['data', 'show', 'cifar101'],
-      /data set \(=cifar101\) must be one of cifar10, mnist, fashion-mnist, synthetic, images:<folder>/,
+      /data set \(=cifar101\) must be one of cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder>/,
     ],
     [['runs', 'list', '--sort', 'name'], /argument 'name' is invalid\. It must be one of run, accuracy, step, updated\./],
     [['runs', 'list', '--runs-dir', ''], /^error: the value of --runs-dir is empty\ngive a value/],
@@ -46,7 +46,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [
       ['data', 'show', tmpdir()],
       new RegExp(
-        `one of cifar10, mnist, fashion-mnist, synthetic, images:<folder>, or a file \\(data\\.ts\\)\\.\nfor the pictures in that folder: images:${tmpdir()}\n`,
+        `one of cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder>, or a file \\(data\\.ts\\)\\.\nfor the pictures in that folder: images:${tmpdir()}\n`,
       ),
     ],
     ...['train', 'eval', 'prune', 'quantize', 'compress', 'study', 'bench train', 'bench infer'].map(

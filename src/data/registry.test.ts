@@ -12,7 +12,7 @@ test.each(['cifar', 'CIFAR10', 'images', 'images:', 'synthetic:', 'cifar10:x', '
     const error = await loadDataset(name).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ConfigurationError);
     expect((error as Error).message).toContain(
-      `data set (=${name}) must be one of cifar10, mnist, fashion-mnist, synthetic, images:<folder>, or a file (data.ts).`,
+      `data set (=${name}) must be one of cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder>, or a file (data.ts).`,
     );
   },
 );

@@ -6,6 +6,7 @@ import { check } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { loadCifar10 } from './cifar10.ts';
+import { loadCifar100 } from './cifar100.ts';
 import type { Dataset, OnDataProgress } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
 import { fashionMnist, loadIdxDataset, mnist, type IdxDataset } from './mnist.ts';
@@ -68,6 +69,13 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
     named(_, given) {
       check(z.strictObject({}), given);
       return { shape: [3, 32, 32], load: loadCifar10 };
+    },
+  },
+  cifar100: {
+    pattern: 'cifar100',
+    named(_, given) {
+      const { labels } = check(z.strictObject({ labels: z.enum(['fine', 'coarse']).default('fine') }), given);
+      return { shape: [3, 32, 32], load: (options) => loadCifar100(labels, options) };
     },
   },
   mnist: idxKind(mnist),

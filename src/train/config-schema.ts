@@ -97,7 +97,7 @@ export const trainingConfigSchema = z.strictObject({
   model: z.string('the name of a model').min(1),
   /** Settings of the model by dotted name, all filled in. */
   modelSettings: z.record(z.string(), z.union([z.boolean(), z.number(), z.string()])),
-  dataset: z.string('cifar10, mnist, fashion-mnist, synthetic, images:<folder> or a file').min(1).default('cifar10'),
+  dataset: z.string('cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file').min(1).default('cifar10'),
   recipe: z.string('the name of a recipe').min(1),
   /** Length of the run in optimizer steps. */
   steps: count.max(mostSteps),

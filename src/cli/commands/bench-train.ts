@@ -25,7 +25,7 @@ export function addBenchTrainCommand(bench: Command): void {
     .command('train')
     .description('time a training step, layer by layer, against the ceiling that its kernels set; nothing is recorded')
     .argument('<model>', 'name of a model (ablate info lists them), or a file of your own');
-  addDataOptions(command, 'cifar10, mnist, fashion-mnist, synthetic, images:<folder> or a file; default: synthetic')
+  addDataOptions(command, 'cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file; default: synthetic')
     .option('--recipe <name>', 'how to train (default: 2017)')
     .option('--batch-size <n>', 'images in a step', parseNumber)
     .option('--precision <type>', 'f32 or bf16')

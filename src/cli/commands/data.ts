@@ -43,7 +43,7 @@ export function addDataCommand(program: Command): void {
   data
     .command('show')
     .description('images per class, and a sheet of images as a network sees them')
-    .argument('[dataset]', 'cifar10, mnist, fashion-mnist, synthetic, images:<folder> or a file', 'cifar10')
+    .argument('[dataset]', 'cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file', 'cifar10')
     .option('-o, --output <file.png>', 'write a sheet with the first images of each class, a class in each column')
     .option(...forceOption)
     .option('--split <name>', 'split on the sheet: train or test', 'train')

@@ -70,7 +70,7 @@ export function addTrainCommand(program: Command): void {
     );
   addDataOptions(
     command,
-    'cifar10, mnist, fashion-mnist, synthetic, images:<folder> or a file of your own (ablate new data data.ts); default: cifar10',
+    'cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file of your own (ablate new data data.ts); default: cifar10',
   )
     .option('--recipe <name>', 'how to train: 2017, modern, airbench or airbench-muon (default: 2017)')
     .option('--config <file>', 'YAML with keys of the configuration, or the config.json of a run; other flags are stronger')
