@@ -21,6 +21,7 @@ const config = resolveConfig({
   'dense1.features': 4,
   dense2: false,
   inputSize: 6,
+  steps: 10,
   threads: 1,
 });
 const classifier = createClassifier(config, dataset);

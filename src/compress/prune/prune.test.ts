@@ -174,6 +174,7 @@ test('what is trained: all rounds together, from the source, without the teacher
   const { config } = planPruning({ ...request, method: { type: 'weights', pruning } }, dataset);
   expect(config).toEqual({
     ...untrained.config,
+    epochs: 'none',
     init: 'squeeze0/4',
     steps: 15,
     learningRate: 0.5,

@@ -55,6 +55,7 @@ test('training sees weights of as many bits as asked for', async () => {
 test('a network that was trained in bf16 is tuned in float32; its own teacher and pruning are left out', () => {
   const config = resolveConfig({
     ...untrained.config,
+    epochs: 'none',
     precision: 'bf16',
     teacher: 'nin2/1',
     pruning: { type: 'magnitude', sparsity: 0.5 },
