@@ -1,4 +1,5 @@
-/** What computes: the option that chooses the engine, and the engine that it chooses. */
+/** What computes: the option that chooses the engine, and the engine that it chooses, which ends with the command. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Engine } from '../engine/engine.ts';
 import { engineChoices, openEngine, requireEngineChoice, type EngineChoice } from '../engine/registry.ts';
 import { readEnvironment, type Run } from '../runs/run-folder.ts';
@@ -16,13 +17,26 @@ export interface EngineOption {
   readonly engine?: EngineChoice | undefined;
 }
 
+/** What the command line that runs has opened. */
+const opened = new AsyncLocalStorage<Engine[]>();
+
+/** Runs a command line, and gives back the engines that it opened: a device that is held keeps a process from ending. */
+export async function withEngines<T>(work: () => Promise<T>): Promise<T> {
+  const engines: Engine[] = [];
+  try {
+    return await opened.run(engines, work);
+  } finally {
+    for (const engine of engines) engine.dispose();
+  }
+}
+
 /**
  * Opens the engine that was asked for. A choice that the user may want to know of is told: one that is not fast here, with what would be.
  *
  * @throws what `openEngine` throws
  */
 export async function openChosen({ engine }: EngineOption, threads?: number): Promise<Engine> {
-  return await openEngine({
+  const chosen = await openEngine({
     engine,
     threads,
     onChoice({ name, reason, advice, isFast }) {
@@ -30,6 +44,8 @@ export async function openChosen({ engine }: EngineOption, threads?: number): Pr
       note(`engine ${name}: ${reason}${advice === undefined ? '' : `. Faster: ${advice}`}`);
     },
   });
+  opened.getStore()?.push(chosen);
+  return chosen;
 }
 
 /**

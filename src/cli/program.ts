@@ -18,6 +18,7 @@ import { addShowCommand } from './commands/show.ts';
 import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
 import { addUiCommand } from './commands/ui.ts';
+import { withEngines } from './engine.ts';
 import { reportError } from './errors.ts';
 import { requireValues } from './options.ts';
 import { write } from './output.ts';
@@ -81,7 +82,7 @@ export function buildProgram(): Command {
 export async function run(args: readonly string[]): Promise<number> {
   const program = buildProgram();
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await withEngines(() => program.parseAsync(args, { from: 'user' }));
     return 0;
   } catch (error) {
     if (!(error instanceof CommanderError)) return reportError(error);

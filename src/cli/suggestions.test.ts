@@ -33,7 +33,7 @@ test.each([
   [
     ['label', 'x.onnx', 'y.png', '--device', 'cuda'],
     "unknown option '--device'",
-    'leave it out: ablate computes on the processor, with as many threads as --threads says',
+    'use --engine: onednn computes on the processor, with as many threads as --threads says, webgpu on a graphics card',
   ],
   [['label', 'x.onnx', 'y.png', '--topk', '3'], "unknown option '--topk'", 'it is called --top <n> here'],
   [['runs', 'list', '--lr', '1'], "unknown option '--lr'", 'ablate runs list --help lists the options'],

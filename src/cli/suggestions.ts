@@ -62,7 +62,7 @@ const optionsElsewhere: Readonly<Record<string, string>> = {
 const adviceForOption: Readonly<Record<string, string>> = Object.fromEntries([
   ...['device', 'gpu', 'gpus', 'cuda', 'nocuda', 'cpu', 'accelerator', 'mps'].map((name) => [
     name,
-    'leave it out: ablate computes on the processor, with as many threads as --threads says',
+    'use --engine: onednn computes on the processor, with as many threads as --threads says, webgpu on a graphics card',
   ]),
   ...['verbose', 'quiet', 'silent'].map((name) => [name, 'leave it out: 2> /dev/null hides the progress']),
 ]) as Readonly<Record<string, string>>;

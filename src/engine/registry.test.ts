@@ -47,8 +47,8 @@ function fixOf(refuse: () => unknown): string | undefined {
 }
 
 test.each([
-  ['cuda', 'engine (=cuda) must be one of auto, onednn, reference', /leave it out/],
-  ['cuda:0', 'engine (=cuda:0) must be', /leave it out/],
+  ['cuda', 'engine (=cuda) must be one of auto, onednn, webgpu, reference', /--engine webgpu/],
+  ['cuda:0', 'engine (=cuda:0) must be', /--engine webgpu/],
   ['cpu', 'engine (=cpu) must be', /it is called onednn here/],
   ['OneDNN', 'Did you mean "onednn"?', undefined],
   ['toString', 'engine (=toString) must be', undefined],

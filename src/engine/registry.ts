@@ -3,7 +3,7 @@ import { ConfigurationError, messageOf } from '../util/errors.ts';
 import { didYouMean } from '../util/suggest.ts';
 import type { Engine, EngineProbe } from './engine.ts';
 
-export const engineNames = ['onednn', 'reference'] as const;
+export const engineNames = ['onednn', 'webgpu', 'reference'] as const;
 
 export type EngineName = (typeof engineNames)[number];
 
@@ -13,7 +13,7 @@ export const engineChoices = ['auto', ...engineNames] as const;
 export type EngineChoice = (typeof engineChoices)[number];
 
 export interface EngineOptions {
-  /** Threads of this process that compute, a positive integer; default: the physical cores. */
+  /** Threads of this process that compute, where the processor does, a positive integer; default: the physical cores. */
   readonly threads?: number | undefined;
 }
 
@@ -43,6 +43,17 @@ const engines: Readonly<Record<EngineName, EngineDefinition>> = {
       return createOnednnEngine(threads === undefined ? {} : { threads });
     },
   },
+  webgpu: {
+    forAuto: true,
+    async probe() {
+      const { probeAdapter } = await import('./webgpu/adapter.ts');
+      return await probeAdapter();
+    },
+    async open() {
+      const { openWebgpuEngine } = await import('./webgpu/engine.ts');
+      return await openWebgpuEngine();
+    },
+  },
   reference: {
     forAuto: false,
     probe: () => Promise.resolve({ available: true, fast: false, reason: 'plain TypeScript, slow' }),
@@ -66,7 +77,7 @@ export function requireEngineChoice(name: string): EngineChoice {
   const message = `engine (=${name}) must be one of ${engineChoices.join(', ')}`;
   if (meant !== undefined) throw new ConfigurationError(message, { fix: `it is called ${meant} here` });
   if (graphicsElsewhere.includes(plain.split(':')[0]!)) {
-    throw new ConfigurationError(message, { fix: 'leave it out: ablate computes on the processor' });
+    throw new ConfigurationError(message, { fix: '--engine webgpu computes on a graphics card; docs/gpu.md says what it needs' });
   }
   throw new ConfigurationError(message + didYouMean(name, engineChoices));
 }

@@ -29,6 +29,7 @@ export function addDoctorCommand(program: Command): void {
         nodeCheck(),
         platformCheck(),
         ...(await onednnChecks()),
+        await graphicsCheck(),
         await coresCheck(),
         ...(await dataChecks()),
         gitCheck(),
@@ -97,6 +98,13 @@ async function onednnChecks(): Promise<Check[]> {
     { ...library, ok: true, detail: `${version} (${path})`, fix: null },
     { name: 'instructions', required: false, ok: true, detail: `${isa}, as oneDNN uses them`, fix: null },
   ];
+}
+
+/** The graphics card that the engine webgpu would compute on. */
+async function graphicsCheck(): Promise<Check> {
+  const { probeEngine } = await import('../../engine/registry.ts');
+  const { fast, reason, fix } = await probeEngine('webgpu');
+  return { name: 'graphics', required: false, ok: fast, detail: reason, fix: fix ?? null };
 }
 
 async function coresCheck(): Promise<Check> {

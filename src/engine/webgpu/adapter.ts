@@ -3,6 +3,7 @@
  * what to do.
  */
 import { AblateError, messageOf } from '../../util/errors.ts';
+import type { EngineProbe } from '../engine.ts';
 import { Gpu } from './gpu.ts';
 import { gpuTuning, softwareTuning } from './tuning.ts';
 
@@ -55,6 +56,18 @@ export async function findAdapter(): Promise<Found> {
   const name = [vendor, device === '' ? architecture : device, description].filter((part) => part !== '').join(' ');
   const isSoftware = isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(name);
   return { instance, adapter, description: name, isSoftware };
+}
+
+/** What there is here, without a device; never throws. */
+export async function probeAdapter(): Promise<EngineProbe> {
+  try {
+    const { description, isSoftware } = await findAdapter();
+    if (!isSoftware) return { available: true, fast: true, reason: `WebGPU: ${description}` };
+    return { available: true, fast: false, reason: `WebGPU: ${description}, which computes in software`, fix: driverFix };
+  } catch (error) {
+    const fix = error instanceof AblateError ? error.fix : undefined;
+    return { available: false, fast: false, reason: messageOf(error), ...(fix !== undefined && { fix }) };
+  }
 }
 
 /** A device with all that the adapter allows. */
