@@ -87,8 +87,8 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     }
   };
 
-  const earlier = fromFirst(collective, () => JSON.stringify(config.val ? recorder.evaluations() : []));
-  const validation = watchValidation(patience, JSON.parse(earlier) as Validated[]);
+  const recorded = () => JSON.parse(fromFirst(collective, () => JSON.stringify(recorder.evaluations()))) as Validated[];
+  const validation = watchValidation(patience, config.val ? recorded() : []);
   /** After each evaluation: the best weights by validation are kept, never by test images. */
   const judge = async (): Promise<void> => {
     const [latest] = evaluation.latest();
