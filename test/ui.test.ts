@@ -190,35 +190,39 @@ const views = {
   },
 };
 
+const looks = [
+  { width: 390, colorScheme: 'light' },
+  { width: 1100, colorScheme: 'dark' },
+  { width: 2560, colorScheme: 'light' },
+] as const;
+
 describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
-  describe.each(Object.entries(views))('%s', (name, { path, shows }) => {
-    test.each([
-      { width: 390, colorScheme: 'light' },
-      { width: 1100, colorScheme: 'dark' },
-      { width: 2560, colorScheme: 'light' },
-    ] as const)('%o: nothing is cut, and a screen reader finds its way', async (look) => {
-      runs = given;
-      await withPage(
-        path,
-        async ({ page }) => {
+  // One page goes from view to view: the server has read the runs and the pictures once.
+  test.each(looks)('%o: nothing is cut, and a screen reader finds its way', async (look) => {
+    runs = given;
+    await withPage(
+      'runs',
+      async ({ page }) => {
+        await page.evaluate(axe);
+        for (const [name, { path, shows }] of Object.entries(views)) {
+          await page.goto(`${server.url}#/${path}`);
           await page.getByText(shows).first().waitFor({ state: 'attached' });
           await page.waitForLoadState('networkidle').catch(() => undefined);
           // The page itself never scrolls sideways: what is wide scrolls in its frame.
-          expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(look.width);
+          expect(await page.evaluate<number>('document.documentElement.scrollWidth'), name).toBeLessThanOrEqual(look.width);
           if (screenshots !== undefined) {
             const file = `${name.replaceAll(' ', '-')}-${look.width}-${look.colorScheme}.png`;
             await page.screenshot({ path: join(screenshots, file), fullPage: true });
           }
-          await page.evaluate(axe);
           const found = await page.evaluate<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>(
             'axe.run()',
           );
           const serious = found.violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-          expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join('\n')}`)).toEqual([]);
-        },
-        look,
-      );
-    });
+          expect(serious.map(({ id, nodes }) => `${name}: ${id}: ${nodes.map(({ html }) => html).join('\n')}`)).toEqual([]);
+        }
+      },
+      look,
+    );
   });
 
   test('curves are drawn in the colours of their runs, and the table behind has their values', async () => {

@@ -10,9 +10,7 @@ import {
 } from '../train/classifier.ts';
 import { fullKey, resolveWith } from '../train/config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
-import { keysOfFile } from '../train/own-augmentation.ts';
 import { settleLength } from '../train/run-length.ts';
-import type { LoadedAugmentation } from '../user/augmentation-file.ts';
 import { recordOfFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
@@ -21,7 +19,7 @@ import { designOf, type Design, type Change, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
 import type { StudyFile } from './study-file.ts';
-import { labModels, type StudyModels } from './study-models.ts';
+import { labModels, type StudyAugmentation, type StudyModels } from './study-models.ts';
 
 export interface PlannedRun {
   readonly variant: string;
@@ -145,11 +143,11 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
     const { inputSize } = classifier.preprocessing;
     // As the trainer records it, which knows the images.
     const own = augmentationOf(config, models);
-    const keys = own && keysOfFile(own, config);
+    const keys = own?.keys(config);
     const complete = { ...config, ...keys, inputSize, networkChecksum: networkChecksum(classifier.network) };
     const quantization = withFiles ? quantizationOf(changes) : undefined;
     if (quantization !== undefined) checkSingleView(complete);
-    const files = { ...recordOfFile('model', model.file), ...recordOfFile('augmentation', own?.file) };
+    const files = { ...recordOfFile('model', model.file), ...own?.records };
     const records = { ...recordOfClassifier(classifier), ...files, ...facts.records };
     return { complete, classifier, records, quantization };
   };
@@ -158,7 +156,7 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
   return { variant: variant.name, seed, config, identity: runIdentity(config), classifier, records, quantization };
 }
 
-function augmentationOf({ augmentWith }: TrainingConfig, { augmentation }: StudyModels): LoadedAugmentation | undefined {
+function augmentationOf({ augmentWith }: TrainingConfig, { augmentation }: StudyModels): StudyAugmentation | undefined {
   if (augmentWith === 'none') return undefined;
   const loaded = augmentation?.(augmentWith);
   if (loaded !== undefined) return loaded;

@@ -1,8 +1,8 @@
-/** The models of a study that was run, from what its runs have recorded: no code of the user's is run, and its files may be gone. */
+/** The models and augmentations of a study that was run, from what its runs have recorded: no code of the user's is run, and its files may be gone. */
 import { join } from 'node:path';
 import type { InputSize } from '../models/model.ts';
 import { modelNames } from '../models/registry.ts';
-import type { ResolvedSettings } from '../models/settings.ts';
+import { resolveSettings, type ResolvedSettings, type Settings } from '../models/settings.ts';
 import type { Network } from '../nn/network.ts';
 import { sameShape } from '../nn/shape.ts';
 import { openRun, readConfig } from '../runs/run-folder.ts';
@@ -10,12 +10,14 @@ import { recordedClassifier } from '../train/classifier.ts';
 import { checkConfig, fullKey, modelOfConfig, settingOf } from '../train/config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { isCodeFile } from '../util/file-names.ts';
+import type { AugmentationKeys } from '../train/own-augmentation.ts';
+import type { LoadedModel } from '../user/model-file.ts';
 import { recordedModelFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { showValue } from '../util/show-value.ts';
 import { designOf } from './design.ts';
 import { parseStudyFile } from './study-file.ts';
-import { labModels, type StudyModels } from './study-models.ts';
+import { labModels, type StudyAugmentation, type StudyModels } from './study-models.ts';
 import type { StudyState } from './study-state.ts';
 
 interface Recorded {
@@ -30,12 +32,10 @@ interface Recorded {
 /** @throws ConfigurationError, where a model is asked for or built, if no run has recorded it */
 export function recordedModels(state: StudyState, runsFolder: string): StudyModels {
   let recorded: readonly Recorded[] | undefined;
-  return (name) => {
+  const runs = () => (recorded ??= recordedRuns(state, runsFolder));
+  const find = (name: string): LoadedModel => {
     if (modelNames().includes(name)) return labModels(name);
-    recorded ??= recordedRuns(state, runsFolder);
-    const own = recorded.filter(({ config, file }) =>
-      isCodeFile(name) ? file?.endsWith(join('/', name)) : config.model === name,
-    );
+    const own = runs().filter(({ config, file }) => (isCodeFile(name) ? file?.endsWith(join('/', name)) : config.model === name));
     const [first] = own;
     if (first === undefined) throw notRecorded(name);
     const build = (settings: ResolvedSettings, { channels, height, width }: InputSize): Network => {
@@ -46,16 +46,30 @@ export function recordedModels(state: StudyState, runsFolder: string): StudyMode
       if (same === undefined) throw notRecorded(`${name} with ${showValue(settings)}`);
       return same.network;
     };
-    const settings = Object.keys(first.config.modelSettings).map((key) => {
-      // Its default is what runs have whose variants do not set it.
-      const usual = own.find(({ set }) => !set.has(`modelSettings.${key}`)) ?? first;
-      return [
-        key,
-        settingOf(...([usual, ...own].map(({ config }) => config.modelSettings[key]!) as [Value, ...Value[]])),
-      ] as const;
-    });
-    return { definition: { ...modelOfConfig(first.config), settings: Object.fromEntries(settings), build }, file: undefined };
+    return { definition: { ...modelOfConfig(first.config), settings: settingsOf('modelSettings', own), build }, file: undefined };
   };
+  const augmentation = (name: string): StudyAugmentation | undefined => {
+    const own = runs().filter(({ config: { augmentWith } }) => augmentWith !== 'none' && augmentWith.endsWith(join('/', name)));
+    const [first] = own;
+    if (first === undefined) return undefined;
+    const { augmentWith, augmentationChecksum } = first.config;
+    const settings = settingsOf('augmentWithSettings', own);
+    const keys = ({ augmentWithSettings }: TrainingConfig): AugmentationKeys => ({
+      ...{ augmentWith, augmentationChecksum },
+      augmentWithSettings: resolveSettings(name, settings, augmentWithSettings, 'augmentation'),
+    });
+    return { keys, records: {} };
+  };
+  return Object.assign(find, { augmentation });
+}
+
+/** The settings of what runs of the user's code recorded: the default of each is what runs have whose variants do not set it. */
+function settingsOf(group: 'modelSettings' | 'augmentWithSettings', runs: readonly Recorded[]): Settings {
+  const settings = Object.keys(runs[0]?.config[group] ?? {}).map((key) => {
+    const usual = runs.find(({ set }) => !set.has(`${group}.${key}`)) ?? runs[0]!;
+    return [key, settingOf(...([usual, ...runs].map(({ config }) => config[group][key]!) as [Value, ...Value[]]))] as const;
+  });
+  return Object.fromEntries(settings);
 }
 
 type Value = ResolvedSettings[string];

@@ -3,8 +3,11 @@ import { dirname } from 'node:path';
 import type { ModelDefinition } from '../models/model.ts';
 import { modelDefinition, modelNames } from '../models/registry.ts';
 import type { LoadFileOptions } from '../user/load-file.ts';
-import { loadAugmentation, type LoadedAugmentation } from '../user/augmentation-file.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
+import { keysOfFile, type AugmentationKeys } from '../train/own-augmentation.ts';
+import { loadAugmentation } from '../user/augmentation-file.ts';
 import { loadModel, type LoadedModel } from '../user/model-file.ts';
+import { recordOfFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { isCodeFile } from '../util/file-names.ts';
 import type { Path } from '../util/schema.ts';
@@ -15,7 +18,15 @@ export interface StudyModels {
   /** Finds a model by what a study calls it. Throws ConfigurationError if there is none. */
   (name: string): LoadedModel;
   /** By what the study calls it; undefined for one that was not loaded. */
-  readonly augmentation?: (name: string) => LoadedAugmentation | undefined;
+  readonly augmentation?: (name: string) => StudyAugmentation | undefined;
+}
+
+/** An augmentation as a study plans with it. */
+export interface StudyAugmentation {
+  /** What a configuration says of it. Throws ConfigurationError for settings that it does not have. */
+  keys(config: TrainingConfig): AugmentationKeys;
+  /** What a run keeps of it. */
+  readonly records: Readonly<Record<string, unknown>>;
 }
 
 /** For studies without files of code. */
@@ -40,7 +51,10 @@ export function studyModels(...definitions: readonly ModelDefinition[]): StudyMo
 export async function loadStudyModels(file: StudyFile, options: LoadFileOptions = {}): Promise<StudyModels> {
   const given = { folder: dirname(file.path), ...options };
   const models = await loadNamed(file, ['model', 'models'], (name) => loadModel(name, given));
-  const augmentations = await loadNamed(file, ['augmentWith'], (name) => loadAugmentation(name, given));
+  const augmentations = await loadNamed(file, ['augmentWith'], async (name): Promise<StudyAugmentation> => {
+    const loaded = await loadAugmentation(name, given);
+    return { keys: (config) => keysOfFile(loaded, config), records: recordOfFile('augmentation', loaded.file) };
+  });
   const find = (name: string): LoadedModel => models.get(name) ?? labModels(name);
   return Object.assign(find, { augmentation: (name: string) => augmentations.get(name) });
 }

@@ -16,7 +16,8 @@ import type { TrainingConfig } from './config-schema.ts';
 import type { TrainOptions } from './train-options.ts';
 
 /** What a configuration says of it. */
-type AugmentationKeys = Pick<TrainingConfig, 'augmentWith' | 'augmentWithSettings' | 'augmentationChecksum'>;
+/** What a configuration says of an augmentation. */
+export type AugmentationKeys = Pick<TrainingConfig, 'augmentWith' | 'augmentWithSettings' | 'augmentationChecksum'>;
 
 export interface OwnAugmentation {
   /** As errors call it. */

@@ -31,7 +31,9 @@ test('a run goes on as it was started; what does not change a step may be change
   const run = newRun();
   expect(resumeConfig(run, {})).toEqual(config);
   const allowed = { steps: 200, evalEvery: 1, saveEvery: 2, saveEverySeconds: 3, logEvery: 4, keepCheckpoints: 5, threads: 2 };
-  expect(Object.keys(allowed)).toEqual(resumableKeys);
+  // A length is in steps or in epochs.
+  expect([...Object.keys(allowed), 'epochs'].sort()).toEqual([...resumableKeys].sort());
+  expect(resumeConfig(run, { epochs: 30 })).toMatchObject({ epochs: 30 });
   expect(resumeConfig(run, allowed)).toEqual({ ...config, ...allowed });
   // Said again, nothing is changed.
   expect(resumeConfig(run, { learningRate: 0.1, schedule: 'constant', lrn: true })).toEqual(config);

@@ -28,10 +28,11 @@ async function serveDemo(paths: string[], { port, host }: Options): Promise<void
   const { startDemo } = await import('../../web/demo/server.ts');
   const models = paths.length > 0 ? paths : await trainedModels();
   const server = await startDemo({ models, port, host });
-  print(server.url);
-  note('Open the address in a browser. Ctrl-C ends.');
   try {
     await interruptible('stopping', async (signal) => {
+      // Said when a signal ends it in order.
+      print(server.url);
+      note('Open the address in a browser. Ctrl-C ends.');
       await once(signal, 'abort');
     });
   } finally {

@@ -31,16 +31,17 @@ async function serveUi(folder: string, { port, host, dataDir, control }: Options
   const token = control === true ? randomBytes(16).toString('hex') : undefined;
   const { startUi } = await import('../../web/ui/server/server.ts');
   const server = await startUi({ runsFolder: folder, port, host, dataDir, token });
-  print(token === undefined ? server.url : `${server.url}#/runs?token=${token}`);
-  note('Open the address in a browser. Ctrl-C ends.');
-  if (!isLoopback(host)) {
-    note(
-      `Whoever reaches ${host} over the network can read these runs: there is no password. For yourself alone, leave --host out,`,
-    );
-    note(`and from another machine: ssh -L ${new URL(server.url).port}:localhost:${new URL(server.url).port} <this machine>`);
-  }
   try {
     await interruptible('stopping', async (signal) => {
+      // Said when a signal ends it in order.
+      print(token === undefined ? server.url : `${server.url}#/runs?token=${token}`);
+      note('Open the address in a browser. Ctrl-C ends.');
+      if (!isLoopback(host)) {
+        note(
+          `Whoever reaches ${host} over the network can read these runs: there is no password. For yourself alone, leave --host out,`,
+        );
+        note(`and from another machine: ssh -L ${new URL(server.url).port}:localhost:${new URL(server.url).port} <this machine>`);
+      }
       await once(signal, 'abort');
     });
   } finally {
