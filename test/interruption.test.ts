@@ -7,14 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { latestCheckpoint } from '../src/runs/checkpoint.ts';
 import { openRun, type Run } from '../src/runs/run-folder.ts';
-import { environmentVariable } from '../src/util/env.ts';
 import { makeFixtures } from './hostile/fixtures.ts';
 import { killAndResume } from './killing/kill.ts';
 import { works } from './killing/work.ts';
 import { main, runCli } from './run-cli.ts';
 
-const data = environmentVariable('ABLATE_DATA_DIR') === undefined ? 'synthetic' : 'cifar10';
-const common = ['train', 'tuto', '--data', data, '--batch-size', '32', '--threads', '2', '--eval-every', '0'];
+const common = ['train', 'tuto', '--data', 'synthetic', '--batch-size', '32', '--threads', '2', '--eval-every', '0'];
 let folder = '';
 
 beforeAll(() => {
