@@ -339,6 +339,14 @@ test.each<[string, Wrong]>([
     (b) => b.activation('r', { name: 'elsewhere', shape: [3, 7, 5] }, 'relu'),
   ],
   [
+    'layer "r" takes "input" of shape 3x9x9, which in network "net" has the shape 3x7x5: it is of another network',
+    (b) => b.activation('r', { name: 'input', shape: [3, 9, 9] }, 'relu'),
+  ],
+  [
+    'the output of network "net" takes "elsewhere", which is not a layer of network "net"',
+    (b) => b.build({ name: 'elsewhere', shape: [3] }),
+  ],
+  [
     'layer "left" of network "net" is not used by any other layer',
     (b, x) => {
       b.activation('left', x, 'relu');

@@ -9,7 +9,7 @@ import { inferLayer } from './layers/kinds.ts';
 import type { BatchNormOptions, LrnOptions } from './layers/normalization.ts';
 import type { PoolOptions } from './layers/pool.ts';
 import type { ParameterSpec } from './parameter.ts';
-import { formatShape, sizeOf, type Shape } from './shape.ts';
+import { formatShape, sameShape, sizeOf, type Shape } from './shape.ts';
 
 /** The name under which layers refer to the network's input. */
 export const inputName = 'input';
@@ -139,6 +139,7 @@ export class NetworkBuilder {
 
   /** The finished network. Throws if a layer's tensor is used by no other layer and is not the output. */
   build(output: Tensor): Network {
+    this.#requireOwn(output, `the output of network "${this.#name}"`);
     const used = new Set([output.name]);
     for (const layer of this.#layers.values()) layer.inputs.forEach((input) => used.add(input));
     for (const name of this.#layers.keys()) {
@@ -165,11 +166,7 @@ export class NetworkBuilder {
         `layer name (="${name}") must be new in network "${this.#name}", start with a letter, and have only letters, digits, "_", "-" and "/"`,
       );
     }
-    for (const tensor of inputs) {
-      const known = tensor.name === inputName || this.#layers.has(tensor.name);
-      if (!known)
-        throw new ConfigurationError(`layer "${name}" takes "${tensor.name}", which is not a layer of network "${this.#name}"`);
-    }
+    for (const tensor of inputs) this.#requireOwn(tensor, `layer "${name}"`);
     const inferred = inferLayer(kind, name, options, shapesOf(inputs));
     const layer = {
       kind,
@@ -182,6 +179,17 @@ export class NetworkBuilder {
     // The kind and the inferred attributes belong together by construction, which the compiler cannot see through the generic.
     this.#layers.set(name, layer as unknown as Layer);
     return { name, shape: inferred.outputShape };
+  }
+
+  /** That a tensor is of this network, and not of another one with a layer of the same name. */
+  #requireOwn({ name, shape }: Tensor, user: string): void {
+    const own = name === inputName ? this.input.shape : this.#layers.get(name)?.outputShape;
+    if (own === undefined)
+      throw new ConfigurationError(`${user} takes "${name}", which is not a layer of network "${this.#name}"`);
+    if (sameShape(own, shape)) return;
+    throw new ConfigurationError(
+      `${user} takes "${name}" of shape ${formatShape(shape)}, which in network "${this.#name}" has the shape ${formatShape(own)}: it is of another network`,
+    );
   }
 }
 
