@@ -1,5 +1,8 @@
 /** Trainings on the WebGPU engine: whole networks beside float64, the loss in all its forms, arithmetic on arrays, and what is refused. */
 import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/engine.ts';
@@ -9,9 +12,13 @@ import { ownBatch } from '../src/engine/reference/layer.ts';
 import { buildModel } from '../src/models/registry.ts';
 import { NetworkBuilder, type Network } from '../src/nn/network.ts';
 import { sizeOf } from '../src/nn/shape.ts';
+import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
+import { encodePng } from '../src/runs/png.ts';
+import { openRun, readEnvironment } from '../src/runs/run-folder.ts';
 import { integer, normal, streamKey } from '../src/util/random.ts';
 import { caseParameters, relativeError } from './layer-cases.ts';
 import { loadGpu, noWebgpu } from './load-webgpu.ts';
+import { runCli } from './run-cli.ts';
 import { skippable } from './skippable.ts';
 
 const tolerance = 1e-4;
@@ -420,3 +427,41 @@ test.skipIf(whyNot)(skippable('trainings with forced garbage collections end by 
     stderr: '',
   });
 });
+
+test.skipIf(whyNot)(
+  skippable('from the command line, a stopped training goes on to the same bits, and the process ends', whyNot),
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ablate-webgpu-'));
+    try {
+      for (const split of ['train', 'test']) {
+        for (const [label, base] of Object.entries({ dark: 0, bright: 100 })) {
+          mkdirSync(join(folder, 'images', split, label), { recursive: true });
+          for (let i = 0; i < 4; i++) {
+            const samples = Uint8Array.from({ length: 8 * 8 * 3 }, (_, k) => base + integer(streamKey(seed, label, i), k, 156));
+            writeFileSync(
+              join(folder, 'images', split, label, `${i}.png`),
+              encodePng({ width: 8, height: 8, channels: 3, samples }),
+            );
+          }
+        }
+      }
+      const succeed = async (...args: readonly string[]) => {
+        const { code, stderr } = await runCli([...args, '--threads', '1'], { cwd: folder });
+        expect(code, stderr).toBe(0);
+      };
+      const settings = ['conv1.filters=4', 'conv2.filters=4', 'dense1=false', 'dense2=false', 'inputSize=8'];
+      const set = settings.flatMap((setting) => ['--set', setting]);
+      const train = ['train', 'tuto', '--engine', 'webgpu', '--data', 'images:images?size=8', '--batch-size', '4', ...set];
+      await succeed(...train, '--steps', '4');
+      await succeed(...train, '--steps', '2');
+      await succeed('train', '--resume', 'tuto/2', '--steps', '4');
+      const runs = ['tuto/1', 'tuto/2'].map((run) => openRun(join(folder, 'runs', run)));
+      expect(runs.map((run) => readEnvironment(run).engine)).toEqual(['webgpu', 'webgpu']);
+      const [straight, resumed] = runs.map((run) => loadCheckpoint(latestCheckpoint(run)!.path));
+      expect(resumed!.step).toBe(4);
+      expect([...resumed!.tensors]).toEqual([...straight!.tensors]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);
