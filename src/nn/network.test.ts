@@ -363,6 +363,14 @@ test.each(['', '1conv', 'a.b', 'input', 'a b'])('%j is no name for a layer', (na
   expect(() => b.activation(name, b.input, 'relu')).toThrow(`layer name (="${name}") must be new in network "net"`);
 });
 
+test('a network has 10,000 layers at most', () => {
+  const b = new NetworkBuilder('net', [3]);
+  let x = b.input;
+  for (let i = 0; i < 10_000; i++) x = b.activation(`r${i}`, x, 'relu');
+  expect(b.build(x).layers).toHaveLength(10_000);
+  expect(() => b.activation('last', x, 'relu')).toThrow('layer "last" is one too many: network "net" may have 10000 layers');
+});
+
 test('an input shape must be positive integers', () => {
   expect(() => new NetworkBuilder('net', [3, 0, 5])).toThrow('input shape (=3x0x5) must be positive integers for network "net"');
   expect(() => new NetworkBuilder('net', [])).toThrow(ConfigurationError);

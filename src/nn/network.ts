@@ -38,6 +38,9 @@ export interface Tensor {
   readonly shape: Shape;
 }
 
+/** More is a mistake in a loop, and would take minutes to compile. */
+const mostLayers = 10_000;
+
 /**
  * Builds a network layer by layer. Every method takes the new layer's name first, then its inputs, then options, and returns the
  * tensor the layer makes; wrong options and shapes are refused at once, with the layer's name.
@@ -165,6 +168,9 @@ export class NetworkBuilder {
       throw new ConfigurationError(
         `layer name (="${name}") must be new in network "${this.#name}", start with a letter, and have only letters, digits, "_", "-" and "/"`,
       );
+    }
+    if (this.#layers.size === mostLayers) {
+      throw new ConfigurationError(`layer "${name}" is one too many: network "${this.#name}" may have ${mostLayers} layers`);
     }
     for (const tensor of inputs) this.#requireOwn(tensor, `layer "${name}"`);
     const inferred = inferLayer(kind, name, options, shapesOf(inputs));
