@@ -56,7 +56,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
   const libraryVersion = probe.version ?? 'unknown';
 
   // Rejects, as it does where kernels are compiled in the background.
-  // eslint-disable-next-line @typescript-eslint/require-await
+  // eslint-disable-next-line @typescript-eslint/require-await -- a network that cannot be compiled rejects
   const compile = async (network: Network, options: TrainingOptions, training: boolean) => {
     const { batchSize, precision = 'f32', sharedBatch, loss = {} } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1) {

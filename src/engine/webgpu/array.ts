@@ -32,7 +32,7 @@ export class GpuArray implements DeviceArray {
   }
 
   // The values are copied before it returns.
-  // eslint-disable-next-line @typescript-eslint/require-await
+  // eslint-disable-next-line @typescript-eslint/require-await -- an error rejects
   async write(values: Float32Array): Promise<void> {
     if (values.length !== this.length) throw new RangeError(`the array has ${this.length} elements, not ${values.length}`);
     this.gpu.check();
