@@ -6,6 +6,7 @@
 #
 # <sources> holds checkouts of tensorflow/tflite-micro, ARM-software/CMSIS-NN, google/flatbuffers, google/gemmlowp and google/ruy. Needs Debian's
 # gcc-arm-none-eabi, libstdc++-arm-none-eabi-newlib and qemu-system-arm. The network may have convolutions, sums, averages and dense layers.
+# If flatbuffers is of another version than tensorflow/lite/schema/schema_generated.h expects, take the static_assert at its beginning out first.
 set -eu
 sources=$(realpath "$1") network=$(realpath "$2") name=$3
 here=$(realpath "$(dirname "$0")")
