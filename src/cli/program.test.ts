@@ -57,7 +57,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
       (command) =>
         [
           [...command.split(' '), 'tuto', '--engine', 'cuda'],
-          /engine \(=cuda\) must be one of auto, onednn, .*\n.*the processor/,
+          /engine \(=cuda\) must be one of auto, onednn, .*\n--engine webgpu computes on a graphics card/,
         ] as const,
     ),
     [['label', 'tuto.onnx', 'photo.jpg', '--threads', '4294967296'], /must be an integer from 1 to \d+ on this machine/],
