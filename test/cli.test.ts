@@ -118,6 +118,18 @@ test('doctor finds what the tests themselves need', async () => {
   expect(found.find((check) => check.name === 'oneDNN')?.detail).toMatch(/^[23]\.\d+\.\d+ /);
 });
 
+test('doctor keeps what drivers print to itself, and survives their crashes', async () => {
+  const driver = join(folder, 'driver.cjs');
+  // In the process that asks the drivers alone.
+  const crash =
+    "console.error('error: XDG_RUNTIME_DIR is invalid\\nWarning: no GPU.'); console.log('driver 1.0'); process.abort();";
+  writeFileSync(driver, `if (process.argv[1]?.includes('probe-process')) { ${crash} }`);
+  const { code, stdout, stderr } = await runCli(['doctor'], { environment: { NODE_OPTIONS: `--require=${driver}` } });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^absent +graphics +.* a driver ended .* \(SIGABRT\) \(found and not usable: no GPU\)$/m);
+  expect(stdout).not.toContain('driver 1.0');
+});
+
 test('a command whose reader goes away ends without an error', async () => {
   const script = `"$0" "$1" info tuto --settings | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
   const child = spawn('bash', ['-c', script, process.execPath, main], {

@@ -46,7 +46,7 @@ const engines: Readonly<Record<EngineName, EngineDefinition>> = {
   webgpu: {
     forAuto: true,
     async probe() {
-      const { probeAdapter } = await import('./webgpu/adapter.ts');
+      const { probeAdapter } = await import('./webgpu/probe.ts');
       return await probeAdapter();
     },
     async open() {

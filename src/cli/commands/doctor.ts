@@ -29,7 +29,7 @@ export function addDoctorCommand(program: Command): void {
         nodeCheck(),
         platformCheck(),
         ...(await onednnChecks()),
-        await graphicsCheck(),
+        ...(await graphicsChecks()),
         await coresCheck(),
         ...(await dataChecks()),
         gitCheck(),
@@ -100,11 +100,20 @@ async function onednnChecks(): Promise<Check[]> {
   ];
 }
 
-/** The graphics card that the engine webgpu would compute on. */
-async function graphicsCheck(): Promise<Check> {
-  const { probeEngine } = await import('../../engine/registry.ts');
-  const { fast, reason, fix } = await probeEngine('webgpu');
-  return { name: 'graphics', required: false, ok: fast, detail: reason, fix: fix ?? null };
+/** The graphics cards: that which the engine webgpu computes on first. */
+async function graphicsChecks(): Promise<Check[]> {
+  const { listAdapters } = await import('../../engine/webgpu/probe.ts');
+  const { driverFix } = await import('../../engine/webgpu/adapter.ts');
+  const graphics = { name: 'graphics', required: false };
+  const answer = await listAdapters();
+  if ('reason' in answer) return [{ ...graphics, ok: false, detail: answer.reason, fix: answer.fix ?? null }];
+  return answer.adapters.map(({ description, backend, isSoftware }, index) => ({
+    ...graphics,
+    ok: !isSoftware,
+    detail: `${description}${backend === undefined ? '' : ` (${backend})`}${isSoftware ? ', computes in software' : ''}`,
+    // A fix for the one that is computed on: others may be as slow as they like.
+    fix: isSoftware && index === 0 ? driverFix : null,
+  }));
 }
 
 async function coresCheck(): Promise<Check> {

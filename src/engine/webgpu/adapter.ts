@@ -3,16 +3,15 @@
  * what to do.
  */
 import { AblateError, messageOf } from '../../util/errors.ts';
-import type { EngineProbe } from '../engine.ts';
 import { Gpu } from './gpu.ts';
 import { gpuTuning, softwareTuning } from './tuning.ts';
 
-const packageFix = 'npm install webgpu';
-const driverFix =
+export const packageFix = 'npm install webgpu';
+export const driverFix =
   'install the Vulkan loader (Debian, Ubuntu: apt-get install libvulkan1) and the driver of your graphics card; docs/gpu.md has the rest';
 
 /** What `create` makes: it must be kept as long as anything that came from it is used, or the process crashes at a garbage collection. */
-interface Instance {
+export interface Instance {
   requestAdapter(options?: GPURequestAdapterOptions): Promise<GPUAdapter | null>;
 }
 
@@ -21,7 +20,7 @@ interface WebgpuPackage {
 }
 
 /** @throws AblateError where the package is not installed or does not load */
-async function loadPackage(): Promise<WebgpuPackage> {
+export async function loadPackage(): Promise<WebgpuPackage> {
   try {
     return await import('webgpu');
   } catch (error) {
@@ -52,22 +51,17 @@ export async function findAdapter(): Promise<Found> {
       fix: driverFix,
     });
   }
-  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
-  const name = [vendor, device === '' ? architecture : device, description].filter((part) => part !== '').join(' ');
-  const isSoftware = isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(name);
-  return { instance, adapter, description: name, isSoftware };
+  return { instance, adapter, ...describeAdapter(adapter) };
 }
 
-/** What there is here, without a device; never throws. */
-export async function probeAdapter(): Promise<EngineProbe> {
-  try {
-    const { description, isSoftware } = await findAdapter();
-    if (!isSoftware) return { available: true, fast: true, reason: `WebGPU: ${description}` };
-    return { available: true, fast: false, reason: `WebGPU: ${description}, which computes in software`, fix: driverFix };
-  } catch (error) {
-    const fix = error instanceof AblateError ? error.fix : undefined;
-    return { available: false, fast: false, reason: messageOf(error), ...(fix !== undefined && { fix }) };
-  }
+/** Its name with that of its driver, and whether it computes in software. */
+export function describeAdapter({ info }: GPUAdapter): Pick<Found, 'description' | 'isSoftware'> {
+  const { vendor, architecture, device, description, isFallbackAdapter } = info;
+  const name = [vendor, device === '' ? architecture : device, description].filter((part) => part !== '').join(' ');
+  return {
+    description: name,
+    isSoftware: isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(name),
+  };
 }
 
 /** A device with all that the adapter allows. */
