@@ -16,6 +16,7 @@ import { count, flag, type ChoiceSetting, type Resolved } from './settings.ts';
 
 const initializers = ['dirac', 'uniformFanIn', 'heNormal', 'xavierTruncatedNormal', 'xavierUniform'] as const;
 const activations = ['gelu', 'relu'] as const;
+const biases = ['zero', 'uniformFanIn'] as const;
 
 const settings = {
   initializer: {
@@ -27,6 +28,12 @@ const settings = {
   whitening: flag(true, 'whether the first convolution is frozen at the principal axes of image patches'),
   'whitening.kernel': count(2, 'side of the patches, and of the first kernel'),
   'whitening.examples': count(5000, 'training images whose patches are measured'),
+  'whitening.bias': {
+    type: 'choice',
+    default: 'zero',
+    choices: biases,
+    summary: 'first values of the bias of the first convolution',
+  } as ChoiceSetting<(typeof biases)[number]>,
   'whitening.epsilon': { type: 'number', default: 5e-4, min: 1e-12, summary: 'added to the variance along each axis' },
   'group1.filters': count(64, 'filters of the first group'),
   'group2.filters': count(256, 'filters of the second group'),
@@ -49,7 +56,8 @@ type Values = Resolved<typeof settings>;
 function whiteningLayer(b: NetworkBuilder, s: Values): Tensor {
   const kernel = s['whitening.kernel'];
   const filters = 2 * b.input.shape[0]! * kernel * kernel;
-  const window = { kernel, filters, padding: 'valid' } as const;
+  const bias = s['whitening.bias'] === 'uniformFanIn' && { biasInitializer: { type: s['whitening.bias'] } as const };
+  const window = { kernel, filters, padding: 'valid', ...bias } as const;
   if (!s.whitening) return b.conv('whitening', b.input, { ...window, initializer: { type: s.initializer } });
   const initializer = { type: 'whitening', examples: s['whitening.examples'], epsilon: s['whitening.epsilon'] } as const;
   return b.conv('whitening', b.input, { ...window, frozen: true, initializer });

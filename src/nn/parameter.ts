@@ -34,9 +34,13 @@ const initializerFields: Readonly<Record<Initializer['type'], readonly string[]>
   truncatedNormal: ['standardDeviation'],
 };
 
+/** What makes sense of a matrix or of filters alone. */
+const notForBiases: ReadonlySet<string> = new Set<Initializer['type']>(['dirac', 'whitening']);
+
 /** For messages. */
-export function describeInitializers(): string {
-  const types = Object.entries(initializerFields).map(([type, fields]) => [`type: '${type}'`, ...fields].join(', '));
+export function describeInitializers(kinds: 'all' | 'forBiases' = 'all'): string {
+  const possible = Object.entries(initializerFields).filter(([type]) => kinds === 'all' || !notForBiases.has(type));
+  const types = possible.map(([type, fields]) => [`type: '${type}'`, ...fields].join(', '));
   return `one of ${types.map((type) => `{ ${type} }`).join(', ')}`;
 }
 
@@ -46,6 +50,10 @@ export function isInitializer(value: unknown): value is Initializer {
   if (typeof type !== 'string' || !Object.hasOwn(initializerFields, type)) return false;
   const wanted = initializerFields[type as Initializer['type']];
   return wanted.length === Object.keys(fields).length && wanted.every((field) => Number.isFinite(fields[field]));
+}
+
+export function isBiasInitializer(value: unknown): value is Initializer {
+  return isInitializer(value) && !notForBiases.has(value.type);
 }
 
 /**

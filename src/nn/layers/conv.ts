@@ -11,7 +11,10 @@ export interface ConvOptions extends WindowOptions {
   readonly bias?: boolean;
   /** Follows the bias. Default: none. */
   readonly activation?: ActivationOption | null;
+  /** Of the weights. */
   readonly initializer?: Initializer;
+  /** Of the bias. Default: zero. */
+  readonly biasInitializer?: Initializer;
   /** Tensorsandbox's star: weight decay applies. */
   readonly starred?: boolean;
   /** The weights (not the bias) keep their initial values. */
@@ -55,7 +58,7 @@ export function inferConv(name: string, options: ConvOptions, inputs: readonly S
       kind: 'trainable',
       shape: [filters],
       ...fans,
-      initializer: { type: 'constant', value: 0 },
+      initializer: options.biasInitializer ?? { type: 'constant', value: 0 },
       starred: false,
     });
   }

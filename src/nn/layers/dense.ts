@@ -9,7 +9,10 @@ export interface DenseOptions {
   readonly bias?: boolean;
   /** Follows the bias. Default: none. */
   readonly activation?: ActivationOption | null;
+  /** Of the weights. */
   readonly initializer?: Initializer;
+  /** Of the bias. Default: zero. */
+  readonly biasInitializer?: Initializer;
   /** Tensorsandbox's star: weight decay applies. */
   readonly starred?: boolean;
 }
@@ -40,7 +43,7 @@ export function inferDense(name: string, options: DenseOptions, inputs: readonly
       name: `${name}.bias`,
       role: 'bias',
       shape: [features],
-      initializer: { type: 'constant', value: 0 },
+      initializer: options.biasInitializer ?? { type: 'constant', value: 0 },
       starred: false,
     });
   }

@@ -4,7 +4,7 @@ import { didYouMean } from '../../util/suggest.ts';
 import { allowedActivations, type ActivationOptions } from '../activation.ts';
 import { requireThat } from '../checks.ts';
 import type { Inferred, LayerKind, NoOptions } from '../layer.ts';
-import { describeInitializers, isInitializer } from '../parameter.ts';
+import { describeInitializers, isBiasInitializer, isInitializer } from '../parameter.ts';
 import type { Shape } from '../shape.ts';
 import { inferConv, type ConvOptions } from './conv.ts';
 import { inferCustom, type CustomLayerOptions } from './custom.ts';
@@ -39,6 +39,7 @@ const activation: OptionType = {
     (typeof value === 'object' && Object.keys(value).every((key) => key === 'type' || key === 'slope')),
 };
 const initializer: OptionType = { allowed: describeInitializers(), isValid: isInitializer };
+const biasInitializer: OptionType = { allowed: describeInitializers('forBiases'), isValid: isBiasInitializer };
 const extent: OptionType = {
   allowed: 'a number or two, [height, width]',
   isValid: (value) => typeof value === 'number' || (Array.isArray(value) && value.length === 2),
@@ -78,7 +79,7 @@ const object: OptionType = {
 };
 const list: OptionType = { allowed: 'a list', isValid: (value) => Array.isArray(value) };
 const window = { kernel: extent, stride: extent, padding };
-const weights = { bias: flag, activation, initializer, starred: flag };
+const weights = { bias: flag, activation, initializer, biasInitializer, starred: flag };
 
 const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   conv: { infer: inferConv, options: { ...window, ...weights, filters: number, groups: number, frozen: flag } },

@@ -1,7 +1,7 @@
 /** What each layer infers from its options, whole: every attribute, parameter and count. The figures are worked out by hand. */
 import { expect, test } from 'vitest';
 import { NetworkBuilder, type Tensor } from '../network.ts';
-import type { ParameterSpec } from '../parameter.ts';
+import { initialValues, type ParameterSpec } from '../parameter.ts';
 import { inferAdd, inferMultiply } from './elementwise.ts';
 import { inferFlatten } from './structure.ts';
 
@@ -69,6 +69,23 @@ test('a frozen, starred convolution in groups, of an oblong kernel, with a ReLU 
     operations: (24 + 2) * 120,
     multiplyAdds: 12 * 120,
   });
+});
+
+test("first values of a layer's bias", () => {
+  const biasInitializer = { type: 'uniformFanIn' } as const;
+  const conv = layerOn([3, 4, 4], (b, x) => b.conv('x', x, { kernel: 2, filters: 5, biasInitializer }));
+  const dense = layerOn([6], (b, x) => b.dense('x', x, { features: 5, biasInitializer }));
+  for (const { parameters } of [conv, dense]) {
+    expect(parameters).toMatchObject([{ initializer: xavier }, { role: 'bias', initializer: biasInitializer }]);
+  }
+  // Within 1 / sqrt(3 * 2 * 2), on both sides of zero.
+  const values = initialValues((conv['parameters'] as ParameterSpec[])[1]!, 1);
+  expect(Math.max(...values.map(Math.abs))).toBeLessThan(1 / Math.sqrt(12));
+  expect(Math.min(...values) * Math.max(...values)).toBeLessThan(0);
+  // Neither passes channels through nor whitens anything.
+  expect(() => layerOn([6], (b, x) => b.dense('x', x, { features: 5, biasInitializer: { type: 'dirac' } }))).toThrow(
+    'biasInitializer (={"type":"dirac"}) must be one of { type: \'constant\', value }',
+  );
 });
 
 test('dense layers', () => {

@@ -18,7 +18,7 @@ const denseRate = 0.67 * denseVariance * batchSize;
  * airbench94 with the optimizer Muon (the script airbench94_muon.py of github.com/KellerJordan/cifar10-airbench), made for the model `air94`:
  * 8 epochs of 25 batches of 2000 images; 94.01% on average with test-time augmentation.
  *
- * What differs from the original: it trains in float16 and orthogonalizes in bfloat16, here all is float32 by default.
+ * What differs from the original is in docs/training.md.
  */
 export const airbenchMuon: Recipe = {
   name: 'airbench-muon',
@@ -40,6 +40,7 @@ export const airbenchMuon: Recipe = {
     // Three of eight epochs, over which its rate falls to nothing.
     trainWhiteningBias: 0.375,
     whiteningBiasSchedule: 'own',
-    modelSettings: { 'logits.scale': 1 / Math.sqrt(denseVariance) / 256 },
+    // The original's first convolution is a plain Conv2d, whose bias PyTorch draws; that of airbench94 starts at zero.
+    modelSettings: { 'whitening.bias': 'uniformFanIn', 'logits.scale': 1 / Math.sqrt(denseVariance) / 256 },
   },
 };

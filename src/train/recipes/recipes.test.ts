@@ -1,5 +1,8 @@
 /** What each recipe says, from its source: tensorsandbox, airbench94 and, for modern, docs/configuration.md. Every key, none left to defaults. */
 import { expect, test } from 'vitest';
+import { cifar10Classes } from '../../data/cifar10.ts';
+import { initialValues } from '../../nn/parameter.ts';
+import { createClassifier } from '../classifier.ts';
 import { resolveConfig } from '../config.ts';
 import { defaultRecipe, recipeByName, recipes } from './registry.ts';
 
@@ -148,6 +151,29 @@ test.each<[string, string, Record<string, unknown>]>([
   expect([modelSettings['dropout'], modelSettings['batchNorm']]).toEqual([dropout, batchNorm]);
   expect(Math.ceil(0.3025 * 476)).toBe(3 * 48);
 });
+
+test('air94 starts with airbench as airbench94.py does, and with airbench-muon as airbench94_muon.py does', () => {
+  const started = (recipe: string) => {
+    const config = resolveConfig({ model: 'air94', recipe, threads: 1 });
+    const { network } = createClassifier(config, { shape: [3, 32, 32], classes: cifar10Classes });
+    const valuesOf = (name: string) =>
+      initialValues(
+        network.parameters.find((parameter) => parameter.name === name)!,
+        1,
+      );
+    return { valuesOf, scale: config.modelSettings['logits.scale'] as number };
+  };
+  expect(new Set(started('airbench').valuesOf('whitening.bias'))).toEqual(new Set([0]));
+  const { valuesOf, scale } = started('airbench-muon');
+  // Conv2d's own bias, uniform within 1 / sqrt(3 * 2 * 2): its deviation is a sixth.
+  expect(deviationOf(valuesOf('whitening.bias'))).toBeCloseTo(1 / 6, 1);
+  // Weights of deviation 1, and outputs divided by 256.
+  expect(deviationOf(valuesOf('dense.weight')) * scale * 256).toBeCloseTo(1, 1);
+});
+
+function deviationOf(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length);
+}
 
 test('recipes by name; the default is 2017; an unknown name says which there are', () => {
   expect(recipes.map(({ name }) => name)).toEqual(['2017', 'modern', 'airbench', 'airbench-muon']);
