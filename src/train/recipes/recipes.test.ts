@@ -1,6 +1,7 @@
 /** What each recipe says, from its source: tensorsandbox, airbench94 and, for modern, docs/configuration.md. Every key, none left to defaults. */
 import { expect, test } from 'vitest';
 import { cifar10Classes } from '../../data/cifar10.ts';
+import { countMultiplyAdds } from '../../nn/network.ts';
 import { initialValues } from '../../nn/parameter.ts';
 import { createClassifier } from '../classifier.ts';
 import { resolveConfig } from '../config.ts';
@@ -169,6 +170,17 @@ test('air94 starts with airbench as airbench94.py does, and with airbench-muon a
   expect(deviationOf(valuesOf('whitening.bias'))).toBeCloseTo(1 / 6, 1);
   // Weights of deviation 1, and outputs divided by 256.
   expect(deviationOf(valuesOf('dense.weight')) * scale * 256).toBeCloseTo(1, 1);
+});
+
+test('what training air94 takes, as docs/training.md says it', () => {
+  // Forward, and the gradients of weights and of inputs: six operations for each multiply-add.
+  const pflop = (recipe: string) => {
+    const config = resolveConfig({ model: 'air94', recipe, threads: 1 });
+    const { network } = createClassifier(config, { shape: [3, 32, 32], classes: cifar10Classes });
+    return (6 * countMultiplyAdds(network) * config.steps * config.batchSize) / 1e15;
+  };
+  expect(pflop('airbench')).toBeCloseTo(0.346, 3);
+  expect(pflop('airbench-muon')).toBeCloseTo(0.284, 3);
 });
 
 function deviationOf(values: Float32Array): number {
