@@ -19,7 +19,7 @@ import type { TrainingConfig } from '../src/train/config-schema.ts';
 import { createClassifier } from '../src/train/classifier.ts';
 import { readEvaluation } from '../src/train/recorded-evaluation.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
-import { mergeRuns, recordRun, type RecordedRun } from './recorded-runs.ts';
+import { mergeRuns, recordRun, type RecordedRun } from './records/recorded-runs.ts';
 
 const { values: options } = parseArgs({
   options: {

@@ -18,7 +18,7 @@ import { estimateMean } from '../src/study/statistics.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import type { TrainingConfig } from '../src/train/config-schema.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
-import { mergeRuns, recordRun, type RecordedRun } from './recorded-runs.ts';
+import { mergeRuns, recordRun, type RecordedRun } from './records/recorded-runs.ts';
 
 const { values: options } = parseArgs({
   options: {

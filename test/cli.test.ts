@@ -94,6 +94,21 @@ test('info prints the published figures of tuto, as JSON and as a table', async 
   expect(stdout).toMatch(/^total +1,068,298 +37,745,098/m);
 });
 
+test('info without a name: all models, with what they cost at their own size and the best that is known of them', async () => {
+  const { stdout } = await ablate('info');
+  const lines = stdout.split('\n');
+  expect(lines[0]).toMatch(/^model +input +parameters +operations +bytes +accuracy +recipe +steps$/);
+  const row = (name: string) => lines.find((line) => line.startsWith(`${name} `));
+  expect(row('tuto')).toMatch(/^tuto +24 +1,068,298 +37\.75M +4\.3 MB +8\d\.\d\d% +modern +[\d,]+$/);
+  // Nothing is on record: the cells are empty, not zero.
+  expect(row('cs231n')).toMatch(/^cs231n +24 +4,615,302 +11\.66M +18\.5 MB$/);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+  const models = (await json('info')) as unknown as { name: string; input: number; best: { accuracy: number } | null }[];
+  expect(models).toContainEqual(expect.objectContaining({ name: 'air94', input: 32, parameters: 1_971_640, bytes: 7_886_560 }));
+  expect(models.find(({ name }) => name === 'air94')!.best!.accuracy).toBeGreaterThan(0.93);
+  expect(models.find(({ name }) => name === 'cs231n')!.best).toBeNull();
+});
+
 test('info changes settings and lists them', async () => {
   const info = await json('info', 'tuto', '--set', 'lrn=false', '--set', 'model.dense2=false');
   expect((info['layers'] as { name: string }[]).map((layer) => layer.name)).toEqual([

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
 import { activationOperations, activationTypes, resolveActivation } from '../src/nn/activation.ts';
 import { modelDefinition, modelNames } from '../src/models/registry.ts';
 import { recipes } from '../src/train/recipes/registry.ts';
@@ -58,6 +59,11 @@ describe.each(documents)('%s', (document) => {
     const blocks = [...page.matchAll(/^```sh\n(.*?)^```/gms)].flatMap((block) => block[1]!.split('\n'));
     for (const line of blocks) expect(line.length, line).toBeLessThanOrEqual(170);
   });
+});
+
+test('the table of best accuracies in the program is what the records say: npm run results', async () => {
+  const source = readFileSync(bestAccuraciesPath, 'utf8');
+  expect(await withBestAccuracies(source)).toBe(source);
 });
 
 /** As GitHub makes the anchors of headings. */

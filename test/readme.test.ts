@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { withResultsTable } from '../bench/results-table.ts';
+import { withResultsTable } from '../bench/records/results-table.ts';
 import { findCifar10 } from '../src/data/cifar10.ts';
 import { runCli } from './run-cli.ts';
 

@@ -5,7 +5,7 @@ import type { Setting } from '../../models/settings.ts';
 import { kindOf, type Layer } from '../../nn/layer.ts';
 import type { Network } from '../../nn/network.ts';
 import { ConfigurationError } from '../../util/errors.ts';
-import { formatBytes, formatOperations } from '../../util/format.ts';
+import { formatAccuracy, formatBytes, formatCount, formatOperations } from '../../util/format.ts';
 import { integer, jsonOption, parseAssignment, type Assignments } from '../options.ts';
 import { deviceLines, devicesOf } from '../device.ts';
 import { print, printTable, printJson } from '../output.ts';
@@ -21,7 +21,7 @@ interface InfoOptions {
 export function addInfoCommand(program: Command): void {
   program
     .command('info')
-    .description('layers, parameters and operations of a model; without a name, the models')
+    .description('layers, parameters and operations of a model; without a name, all models with cost and accuracy')
     .argument('[model]', 'name of the model')
     .option(
       '--input <pixels>',
@@ -49,13 +49,44 @@ async function listModels(options: InfoOptions): Promise<void> {
       fix: 'The models are listed by: ablate info',
     });
   }
-  const { modelDefinition, modelNames } = await import('../../models/registry.ts');
-  const models = modelNames().map((name) => ({ name, summary: modelDefinition(name).summary }));
-  if (options.json === true) printJson(models);
-  else {
-    const rows = models.map(({ name, summary }) => [name, summary]);
-    printTable(rows, ['left', 'left']);
+  const { buildModel, modelDefinition, modelNames } = await import('../../models/registry.ts');
+  const { bestAccuracies } = await import('../../models/best-accuracies.ts');
+  const models = await Promise.all(
+    modelNames().map(async (name) => {
+      const { summary, defaultInputSize: input } = modelDefinition(name);
+      return { name, summary, input, ...(await costsOf(buildModel(name, { input }))), best: bestAccuracies[name] ?? null };
+    }),
+  );
+  if (options.json === true) {
+    printJson(models);
+    return;
   }
+  const rows = models.map(({ name, input, parameters, operations, bytes, best }) => [
+    ...[name, String(input), formatCount(parameters), formatOperations(operations), formatBytes(bytes)],
+    ...(best === null ? ['', '', ''] : [formatAccuracy(best.accuracy), best.recipe, formatCount(best.steps)]),
+  ]);
+  const header = ['model', 'input', 'parameters', 'operations', 'bytes', 'accuracy', 'recipe', 'steps'];
+  printTable([header, ...rows], ['left', 'right', 'right', 'right', 'right', 'right', 'left', 'right']);
+  print('');
+  print('input: side of the images, in pixels; operations: for one image of that size;');
+  print('bytes: of the parameters in float32; accuracy: the best on record, on the test');
+  print('images of CIFAR-10, and how it was trained.');
+  for (const { name, input, best } of models) {
+    if (best === null || best.inputSize === input) continue;
+    print(`${name} reached it on images of ${best.inputSize} pixels, with fewer operations.`);
+  }
+  print('ablate info <model> shows the layers of a model.');
+}
+
+async function costsOf(network: Network) {
+  const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
+  const parameters = countParameters(network.parameters);
+  return {
+    parameters,
+    operations: countOperations(network),
+    multiplyAdds: countMultiplyAdds(network),
+    bytes: parameters * Float32Array.BYTES_PER_ELEMENT,
+  };
 }
 
 async function listSettings(model: string, options: InfoOptions): Promise<void> {
@@ -72,18 +103,12 @@ async function listSettings(model: string, options: InfoOptions): Promise<void> 
 
 async function describeModel(model: string, options: InfoOptions): Promise<void> {
   const { buildModel } = await import('../../models/registry.ts');
-  const { countMultiplyAdds, countOperations, countParameters } = await import('../../nn/network.ts');
   const { networkTable } = await import('../../nn/table.ts');
   const { definition, file } = await loaded(model);
   const input = options.input ?? definition.defaultInputSize;
   const network = buildModel(definition, { input, settings: modelSettings(options.set) });
-  const parameters = countParameters(network.parameters);
-  const totals = {
-    parameters,
-    operations: countOperations(network),
-    multiplyAdds: countMultiplyAdds(network),
-    bytes: parameters * Float32Array.BYTES_PER_ELEMENT,
-  };
+  const totals = await costsOf(network);
+  const { countParameters } = await import('../../nn/network.ts');
   const layers = network.layers.map((layer) => describeLayer(layer, countParameters(layer.parameters)));
   const device = await deviceFigures(network, options);
   if (options.json === true) printJson({ model: definition.name, input, ...totals, ...(device && { device }), layers });
@@ -92,6 +117,7 @@ async function describeModel(model: string, options: InfoOptions): Promise<void>
     print(
       `${formatBytes(totals.bytes)} in float32, ${formatOperations(totals.operations)} operations an image of ${input}x${input} pixels${otherInput(options, input, file === undefined)}`,
     );
+    if (definition.summary !== '') print(definition.summary);
     for (const line of device === undefined ? [] : deviceLines(device)) print(line);
   }
 }

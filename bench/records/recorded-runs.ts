@@ -1,7 +1,7 @@
 /** What a record under docs/results/ says of a finished run, and how records of several machines become one. */
-import { readEnvironment, runName, type Run } from '../src/runs/run-folder.ts';
-import { readRunResults } from '../src/study/run-results.ts';
-import type { TrainingConfig } from '../src/train/config-schema.ts';
+import { readEnvironment, runName, type Run } from '../../src/runs/run-folder.ts';
+import { readRunResults } from '../../src/study/run-results.ts';
+import type { TrainingConfig } from '../../src/train/config-schema.ts';
 
 export interface RecordedRun {
   readonly run: string;

@@ -6,18 +6,18 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { format, resolveConfig as resolveFormat } from 'prettier';
-import { buildModel, modelDefinition } from '../src/models/registry.ts';
-import { resolveSettings } from '../src/models/settings.ts';
-import { countOperations, countParameters } from '../src/nn/network.ts';
-import { markdownTable } from '../src/report/markdown-parts.ts';
-import { experimentIdentity } from '../src/study/identity.ts';
-import { estimateMean } from '../src/study/statistics.ts';
-import { checkConfig, resolveConfig } from '../src/train/config.ts';
-import type { TrainingConfig } from '../src/train/config-schema.ts';
-import { formatCount } from '../src/util/format.ts';
+import { buildModel, modelDefinition } from '../../src/models/registry.ts';
+import { resolveSettings } from '../../src/models/settings.ts';
+import { countOperations, countParameters } from '../../src/nn/network.ts';
+import { markdownTable } from '../../src/report/markdown-parts.ts';
+import { experimentIdentity } from '../../src/study/identity.ts';
+import { estimateMean } from '../../src/study/statistics.ts';
+import { checkConfig, resolveConfig } from '../../src/train/config.ts';
+import type { TrainingConfig } from '../../src/train/config-schema.ts';
+import { formatCount } from '../../src/util/format.ts';
 import type { RecordedRun } from './recorded-runs.ts';
 
-export const readmePath = fileURLToPath(new URL('../README.md', import.meta.url));
+export const readmePath = fileURLToPath(new URL('../../README.md', import.meta.url));
 const markers = { start: '<!-- results: written by npm run results -->', end: '<!-- end of results -->' };
 
 /** What both records say of some runs that differ in their seeds. */
@@ -32,7 +32,7 @@ interface Reproduced extends Result {
   readonly published: number;
 }
 
-interface Experiment extends Result {
+export interface Experiment extends Result {
   readonly config: TrainingConfig;
   /** Side, in pixels. */
   readonly inputSize: number;
@@ -51,7 +51,7 @@ const inputSize2017 = 24;
 const published300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
 
 function readResults(name: string): unknown {
-  const text = readFileSync(new URL(`../docs/results/${name}.json`, import.meta.url), 'utf8');
+  const text = readFileSync(new URL(`../../docs/results/${name}.json`, import.meta.url), 'utf8');
   return (JSON.parse(text) as { readonly results: unknown }).results;
 }
 
@@ -102,7 +102,7 @@ function longest(experiments: readonly Experiment[]): Experiment | undefined {
 }
 
 /** Experiments that differ in nothing but their precision as one: what they reach is the same, as docs/performance.md shows. */
-function ofAnyPrecision(recorded: readonly Experiment[]): readonly Experiment[] {
+export function ofAnyPrecision(recorded: readonly Experiment[]): readonly Experiment[] {
   const experiments = new Map<string, Experiment>();
   for (const experiment of recorded) {
     // Experiments of before a key or a setting did not use it.
