@@ -6,38 +6,18 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { supportsBf16 } from '../src/engine/onednn/engine.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
-import { encodePng } from '../src/runs/png.ts';
-import { uint32 } from '../src/util/random.ts';
 import { compiledFolder } from './compile-sources.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { main, runCli, type Finished } from './run-cli.ts';
 
 let folder = '';
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ablate-cli-'));
-  writeImages(join(folder, 'images'));
+  writeNoiseImages(join(folder, 'images'), { train: 20, test: 10 });
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-/** Two classes that are easy to tell apart: dark and bright noise, 20 images to train and 10 to test of each. */
-function writeImages(root: string): void {
-  for (const [split, count] of [
-    ['train', 20],
-    ['test', 10],
-  ] as const) {
-    for (const [label, base] of [
-      ['dark', 0],
-      ['bright', 128],
-    ] as const) {
-      mkdirSync(join(root, split, label), { recursive: true });
-      for (let i = 0; i < count; i++) {
-        const samples = Uint8Array.from({ length: 32 * 32 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
-        writeFileSync(join(root, split, label, `${i}.png`), encodePng({ width: 32, height: 32, channels: 3, samples }));
-      }
-    }
-  }
-}
 
 /** Runs a command in the test's folder, where its runs are kept. */
 function ablate(...args: readonly string[]): Promise<Finished> {

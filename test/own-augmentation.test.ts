@@ -1,24 +1,10 @@
 /** Augmentation of the user's own, by the command line: real processes, real files. docs/own-augmentation.md is run as it is written. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
-import { encodePng } from '../src/runs/png.ts';
-import { openRun } from '../src/runs/run-folder.ts';
-import { uint32 } from '../src/util/random.ts';
-import { runCli } from './run-cli.ts';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { beforeAll, expect, test } from 'vitest';
+import { writeNoiseImages } from './noise-images.ts';
+import { workingFolder } from './working-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'ablate-own-augmentation-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const inFolder = (name: string) => join(folder, name);
-const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
-
-async function json(...args: readonly string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await ablate(...args, '--json');
-  expect(code, stderr).toBe(0);
-  return JSON.parse(stdout) as Record<string, unknown>;
-}
+const { path, read, write, record, ablate, ended, json, tensorsOf } = workingFolder('own-augmentation');
 
 const page = readFileSync(new URL('../docs/own-augmentation.md', import.meta.url), 'utf8');
 const blockOf = (language: string) => new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'ms').exec(page)![1]!;
@@ -38,24 +24,11 @@ const training = [
 ];
 
 beforeAll(async () => {
-  for (const split of ['train', 'test']) {
-    for (const [label, base] of [
-      ['dark', 0],
-      ['bright', 128],
-    ] as const) {
-      mkdirSync(inFolder(`images/${split}/${label}`), { recursive: true });
-      for (let i = 0; i < 12; i++) {
-        const samples = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
-        writeFileSync(inFolder(`images/${split}/${label}/${i}.png`), encodePng({ width: 16, height: 16, channels: 3, samples }));
-      }
-    }
-  }
+  writeNoiseImages(path('images'), { train: 12, test: 12, side: 16 });
   const { code, stdout, stderr } = await ablate('new', 'augmentation', 'augment.ts');
   expect(code, stderr).toBe(0);
   expect(stdout).toContain('npx ablate train tuto --augment-with augment.ts');
 });
-
-const tensorsOf = (run: string) => loadCheckpoint(latestCheckpoint(openRun(inFolder(run)))!.path).tensors;
 
 test(
   'what ablate new writes trains; killed, the run goes on to the same bits, without the file too',
@@ -63,20 +36,19 @@ test(
   async () => {
     const args = ['train', ...training, '--augment-with', './augment.ts', '--set', 'augmentation.mixup=1', '--steps', '12'];
     await json(...args);
-    expect(JSON.parse(readFileSync(inFolder('runs/tuto/1/augmentation-file.json'), 'utf8'))).toMatchObject({
-      path: inFolder('augment.ts'),
+    expect(record('runs/tuto/1/augmentation-file.json')).toMatchObject({
+      path: path('augment.ts'),
     });
-    const onStderr = (text: string): NodeJS.Signals | undefined => (/step [6-9]\//.test(text) ? 'SIGKILL' : undefined);
-    const killed = await runCli([...args, '--log-every', '1', '--save-every', '2'], { cwd: folder, onStderr });
+    const killed = await ended({ at: /step [6-9]\//, by: 'SIGKILL' }, ...args, '--log-every', '1', '--save-every', '2');
     expect(killed.code).toBeNull();
-    const written = readFileSync(inFolder('augment.ts'), 'utf8');
-    writeFileSync(inFolder('augment.ts'), `${written}// other\n`);
+    const written = read('augment.ts');
+    write('augment.ts', `${written}// other\n`);
     const refused = await ablate('train', '--resume', 'tuto/2');
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('augment.ts has changed since the run')]);
-    rmSync(inFolder('augment.ts'));
+    rmSync(path('augment.ts'));
     await json('train', '--resume', 'tuto/2');
     expect(tensorsOf('runs/tuto/2')).toEqual(tensorsOf('runs/tuto/1'));
-    writeFileSync(inFolder('augment.ts'), written);
+    write('augment.ts', written);
     const other = await ablate('train', '--resume', 'tuto/2', '--steps', '14', '--augment-with', 'other.ts');
     expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('augmentWith (=')]);
     await json('train', '--resume', 'tuto/2', '--steps', '14', '--augment-with', 'augment.ts');
@@ -84,15 +56,14 @@ test(
 );
 
 test('the study of the page varies it and its settings, each run with a copy', { timeout: 120_000 }, async () => {
-  mkdirSync(inFolder('studies'));
-  writeFileSync(inFolder('studies/augment.ts'), blockOf('ts'));
+  write('studies/augment.ts', blockOf('ts'));
   const small =
     '{ model: tuto, inputSize: 12, batchSize: 8, conv1.filters: 2, conv2.filters: 2, dense1.features: 4, dense2: false, steps: 2 }';
   const study = blockOf('yaml')
     .replace('cifar10', 'images:images?size=16')
     .replace(/^baseline: .*$/m, `baseline: ${small}`)
     .replace('seeds: 3', 'seeds: 1');
-  writeFileSync(inFolder('studies/study.yaml'), study);
+  write('studies/study.yaml', study);
   const options = ['--jobs', '1', '--threads', '1', '--no-latency', '--runs-dir', 'studied'];
   const { variants, report } = (await json('study', 'studies/study.yaml', ...options)) as {
     variants: { name: string; accuracy: object | null }[];
@@ -105,10 +76,10 @@ test('the study of the page varies it and its settings, each run with a copy', {
     'side: augmentWith ./augment.ts, augmentWith.side 12',
   ]);
   expect(variants.every(({ accuracy }) => accuracy !== null)).toBe(true);
-  const copies = [1, 2, 3, 4].map((run) => existsSync(inFolder(`studied/tuto/${run}/augmentation.mjs`)));
+  const copies = [1, 2, 3, 4].map((run) => existsSync(path(`studied/tuto/${run}/augmentation.mjs`)));
   expect(copies).toEqual([false, true, true, true]);
-  expect(readFileSync(join(folder, report), 'utf8')).not.toContain(inFolder('studies'));
-  writeFileSync(inFolder('studies/augment.ts'), 'export default 5;\n');
+  expect(read(report)).not.toContain(path('studies'));
+  write('studies/augment.ts', 'export default 5;\n');
   const { code, stderr } = await ablate('study', 'studies/study.yaml', '--dry-run');
   expect([code, stderr]).toEqual([
     2,
@@ -119,7 +90,7 @@ test('the study of the page varies it and its settings, each run with a copy', {
 test('a failure in a thread ends the run in order, with the file and the line', async () => {
   const code =
     "import { defineAugmentation } from 'ablate';\nexport default defineAugmentation({\n  name: 'a',\n  apply() {\n    throw new Error('not today');\n  },\n});\n";
-  writeFileSync(inFolder('wrong.ts'), code);
+  write('wrong.ts', code);
   const {
     code: exit,
     stdout,
@@ -128,7 +99,7 @@ test('a failure in a thread ends the run in order, with the file and the line', 
   expect([exit, stdout]).toEqual([2, '']);
   expect(stderr).toContain('error: wrong.ts:5: not today');
   expect(stderr).not.toMatch(/\n {4}at /);
-  expect(JSON.parse(readFileSync(inFolder('failed/tuto/1/status.json'), 'utf8'))).toMatchObject({
+  expect(record('failed/tuto/1/status.json')).toMatchObject({
     status: 'failed',
     reason: 'wrong.ts:5: not today',
   });

@@ -1,5 +1,5 @@
 /** docs/own-layers.md: its code runs, and what it builds trains, is pruned, and is refused as the page says. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,9 +21,8 @@ import { checkpointWeights } from '../src/runs/checkpoint.ts';
 import { readSafetensors } from '../src/runs/safetensors.ts';
 import { loadOnednn } from './load-onednn.ts';
 import { noiseDataset } from './noise-dataset.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { runCli } from './run-cli.ts';
-import { encodePng } from '../src/runs/png.ts';
-import { uint32 } from '../src/util/random.ts';
 
 const page = readFileSync(new URL('../docs/own-layers.md', import.meta.url), 'utf8');
 const folder = mkdtempSync(join(tmpdir(), 'ablate-own-layers-'));
@@ -158,19 +157,7 @@ describe('a file with a custom layer, by the command line', () => {
   }
 
   beforeAll(() => {
-    for (const split of ['train', 'test']) {
-      for (const [label, base] of [
-        ['dark', 0],
-        ['bright', 128],
-      ] as const) {
-        mkdirSync(join(folder, `images/${split}/${label}`), { recursive: true });
-        for (let i = 0; i < 16; i++) {
-          const samples = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
-          const path = join(folder, `images/${split}/${label}/${i}.png`);
-          writeFileSync(path, encodePng({ width: 16, height: 16, channels: 3, samples }));
-        }
-      }
-    }
+    writeNoiseImages(join(folder, 'images'), { train: 16, test: 16, side: 16 });
   });
 
   test('it is checked, trained, continued, evaluated with its file, and refused by exporters', { timeout: 120_000 }, async () => {

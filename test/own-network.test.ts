@@ -1,54 +1,21 @@
 /** A network of the user's own, from a file to a label, by the command line: real processes, real files. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
-import { openRun } from '../src/runs/run-folder.ts';
-import { encodePng } from '../src/runs/png.ts';
-import { uint32 } from '../src/util/random.ts';
-import { runCli } from './run-cli.ts';
+import { existsSync, rmSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { writeNoiseImages } from './noise-images.ts';
+import { workingFolder } from './working-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'ablate-own-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const inFolder = (name: string) => join(folder, name);
-const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
-
-async function json(...args: readonly string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await ablate(...args, '--json');
-  expect(code, stderr).toBe(0);
-  return JSON.parse(stdout) as Record<string, unknown>;
-}
-
-/** Two classes: dark and bright noise, 16 pixels wide. */
-function writeImages(): void {
-  for (const [split, count] of [
-    ['train', 40],
-    ['test', 8],
-  ] as const) {
-    for (const [label, base] of [
-      ['dark', 0],
-      ['bright', 128],
-    ] as const) {
-      mkdirSync(inFolder(`images/${split}/${label}`), { recursive: true });
-      for (let i = 0; i < count; i++) {
-        const samples = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
-        writeFileSync(inFolder(`images/${split}/${label}/${i}.png`), encodePng({ width: 16, height: 16, channels: 3, samples }));
-      }
-    }
-  }
-}
+const { path, read, write, record, ablate, ended, json, tensorsOf } = workingFolder('own-network');
 
 const training = ['--data', 'images:images', '--batch-size', '8', '--threads', '1', '--save-every', '2', '--recipe', 'modern'];
 const own = ['--set', 'filters=4', '--set', 'inputSize=16'];
 
 let net: string;
 beforeAll(async () => {
-  writeImages();
+  writeNoiseImages(path('images'), { train: 40, test: 8, side: 16 });
   const { code, stdout, stderr } = await ablate('new', 'model', 'net.ts');
   expect(code, stderr).toBe(0);
   expect(stdout).toContain('npx ablate train net.ts');
-  net = readFileSync(inFolder('net.ts'), 'utf8');
+  net = read('net.ts');
 });
 
 test(
@@ -58,9 +25,9 @@ test(
     expect(await json('info', 'net.ts', '--input', '32', '--set', 'filters=4')).toMatchObject({ model: 'net', input: 32 });
     const trained = await json('train', './net.ts', ...training, ...own, '--steps', '8');
     expect(trained).toMatchObject({ run: 'net/1', model: 'net', step: 8 });
-    expect(JSON.parse(readFileSync(inFolder('runs/net/1/model-file.json'), 'utf8'))).toMatchObject({ path: inFolder('net.ts') });
-    expect(readFileSync(inFolder('runs/net/1/model.mjs'), 'utf8')).toContain('defineModel');
-    rmSync(inFolder('net.ts'));
+    expect(record('runs/net/1/model-file.json')).toMatchObject({ path: path('net.ts') });
+    expect(read('runs/net/1/model.mjs')).toContain('defineModel');
+    rmSync(path('net.ts'));
     const { accuracy } = await json('eval', 'net/1', '--threads', '1');
     expect(accuracy).toBe((trained['evaluation'] as { accuracy: number }).accuracy);
     expect(await json('freeze', 'net/1', '-o', 'net.onnx')).toMatchObject({ model: 'net', accuracy });
@@ -82,7 +49,7 @@ test(
       'reference',
     ];
     expect(await json(...pruned)).toMatchObject({ run: 'net/2' });
-    const computed = (run: string) => JSON.parse(readFileSync(inFolder(`runs/${run}/environment.json`), 'utf8')) as object;
+    const computed = (run: string) => record(`runs/${run}/environment.json`);
     expect(computed('net/1')).toMatchObject({ engine: 'onednn', threads: 1 });
     expect(computed('net/2')).toMatchObject({ engine: 'reference', threads: 1 });
     expect(await json('eval', 'half.safetensors', '--threads', '1')).toMatchObject({ model: 'net' });
@@ -93,33 +60,30 @@ test(
 
 describe('a run', () => {
   const name = 'again.ts';
-  const tensorsOf = (run: string) => loadCheckpoint(latestCheckpoint(openRun(inFolder(run)))!.path).tensors;
 
   test('that was killed goes on to the same bits', { timeout: 120_000 }, async () => {
-    writeFileSync(inFolder(name), net.replace("name: 'net'", "name: 'again'"));
+    write(name, net.replace("name: 'net'", "name: 'again'"));
     const args = ['train', name, ...training, ...own, '--steps', '12'];
     await json(...args);
-    const onStderr = (text: string): NodeJS.Signals | undefined => (/step [6-9]\//.test(text) ? 'SIGKILL' : undefined);
-    await runCli([...args, '--log-every', '1'], { cwd: folder, onStderr });
+    await ended({ at: /step [6-9]\//, by: 'SIGKILL' }, ...args, '--log-every', '1');
     await json('train', name, '--resume', 'again/2');
     expect(tensorsOf('runs/again/2')).toEqual(tensorsOf('runs/again/1'));
   });
 
   test('is not continued with a file that has changed', async () => {
-    writeFileSync(inFolder(name), `${readFileSync(inFolder(name), 'utf8')}// other\n`);
+    write(name, `${read(name)}// other\n`);
     const { code, stderr } = await ablate('train', '--resume', 'again/1', '--steps', '20');
     expect(code).toBe(2);
-    expect(stderr).toContain(`again.ts has changed since the run ${inFolder('runs/again/1')} was started with it`);
+    expect(stderr).toContain(`again.ts has changed since the run ${path('runs/again/1')} was started with it`);
     expect(stderr).toContain('start a new run');
     expect(tensorsOf('runs/again/1').size).toBeGreaterThan(0);
   });
 });
 
 test('a study varies its settings, and names it relative to the study file', { timeout: 120_000 }, async () => {
-  mkdirSync(inFolder('studies'), { recursive: true });
-  writeFileSync(inFolder('studies/varied.ts'), net.replace("name: 'net'", "name: 'varied'"));
-  writeFileSync(
-    inFolder('studies/study.yaml'),
+  write('studies/varied.ts', net.replace("name: 'net'", "name: 'varied'"));
+  write(
+    'studies/study.yaml',
     `name: varied
 dataset: images:images
 baseline: { model: ./varied.ts, inputSize: 16, steps: 2, batchSize: 8 }
@@ -136,12 +100,12 @@ factors:
   expect(variants.map(({ name }) => name)).toEqual(['baseline', 'without squeeze', 'another']);
   expect(variants[0]!.parameters).toBeGreaterThan(variants[1]!.parameters);
   expect(variants.every(({ accuracy }) => accuracy !== null)).toBe(true);
-  expect(existsSync(inFolder('runs/varied/1/model.mjs'))).toBe(true);
+  expect(existsSync(path('runs/varied/1/model.mjs'))).toBe(true);
   // Its runs know their networks: the report needs the file no more.
-  rmSync(inFolder('studies/varied.ts'));
+  rmSync(path('studies/varied.ts'));
   const report = (await json('report', 'varied', '--no-latency', '--force')) as { variants: typeof variants };
   expect(report.variants).toEqual(variants);
-  writeFileSync(inFolder('studies/varied.ts'), 'export default 5;\n');
+  write('studies/varied.ts', 'export default 5;\n');
   const { code, stderr } = await ablate('study', 'studies/study.yaml', '--dry-run');
   expect([code, stderr]).toEqual([2, expect.stringContaining('study.yaml:3: ./varied.ts must export what defineModel returns')]);
 });
@@ -174,18 +138,17 @@ describe('a wrong file ends with its name, the line and what is wrong', () => {
   ];
 
   test.each(cases)('%s', async (_, text, message) => {
-    writeFileSync(inFolder('wrong.ts'), text);
+    write('wrong.ts', text);
     const { code, stdout, stderr } = await ablate('train', 'wrong.ts', '--runs-dir', 'none', '--data', 'images:images');
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/\n {4}at /);
-    expect(existsSync(inFolder('none'))).toBe(false);
+    expect(existsSync(path('none'))).toBe(false);
   });
 
   test('code that never ends is named, and Ctrl-C ends it', async () => {
-    writeFileSync(inFolder('endless.ts'), 'while (true) {}\nexport default 1;\n');
-    const onStderr = (text: string): NodeJS.Signals | undefined => (text.includes('endless.ts') ? 'SIGINT' : undefined);
-    const { code, stderr } = await runCli(['info', 'endless.ts'], { cwd: folder, onStderr });
+    write('endless.ts', 'while (true) {}\nexport default 1;\n');
+    const { code, stderr } = await ended({ at: /endless\.ts/, by: 'SIGINT' }, 'info', 'endless.ts');
     expect(code).not.toBe(0);
     expect(stderr).toContain('still loading endless.ts, whose code has not ended yet');
   });

@@ -1,44 +1,23 @@
 /** Pruning from the command line: real processes and files, and what it says of bad input. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { encodePng } from '../src/runs/png.ts';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { openRun } from '../src/runs/run-folder.ts';
 import { encodeSafetensors, readSafetensors } from '../src/runs/safetensors.ts';
 import { readSavedModel } from '../src/train/saved-model.ts';
-import { uint32 } from '../src/util/random.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { runCli } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-prune-'));
 const inFolder = (name: string) => join(folder, name);
 const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
 
-/** Two classes: dark and bright noise. */
-function writeImages(): void {
-  for (const [split, count] of [
-    ['train', 16],
-    ['test', 8],
-  ] as const) {
-    for (const [label, base] of [
-      ['dark', 0],
-      ['bright', 128],
-    ] as const) {
-      mkdirSync(inFolder(`images/${split}/${label}`), { recursive: true });
-      for (let i = 0; i < count; i++) {
-        const samples = Uint8Array.from({ length: 16 * 16 * 3 }, (_, k) => base + (uint32(base + i, k) % 128));
-        const png = encodePng({ width: 16, height: 16, channels: 3, samples });
-        writeFileSync(inFolder(`images/${split}/${label}/${i}.png`), png);
-      }
-    }
-  }
-}
-
 const settings = ['conv1.filters=8', 'conv2.filters=12', 'dense1.features=24', 'dense2=false', 'inputSize=16', 'saveEvery=2'];
 
 beforeAll(async () => {
-  writeImages();
+  writeNoiseImages(inFolder('images'), { train: 16, test: 8, side: 16 });
   const set = settings.flatMap((setting) => ['--set', setting]);
   const options = ['--data', 'images:images', '--batch-size', '8', '--steps', '4', '--threads', '1', '--no-augment'];
   const { code, stderr } = await ablate('train', 'tuto', ...options, ...set);

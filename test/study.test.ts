@@ -18,7 +18,7 @@ import { planStudy } from '../src/study/plan.ts';
 import { parseStudyFile } from '../src/study/study-file.ts';
 import { recordedConfig } from '../src/train/resume.ts';
 import { streamKey, uniform } from '../src/util/random.ts';
-import { writeNoiseImages } from './mpi/images.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { main, runCli } from './run-cli.ts';
 
 let folder = '';

@@ -9,7 +9,7 @@ import { readStatus } from '../../src/runs/run-status.ts';
 import type { Tensor } from '../../src/runs/safetensors.ts';
 import { readMetrics } from '../../src/runs/metrics.ts';
 import { runCli } from '../run-cli.ts';
-import { writeNoiseImages } from './images.ts';
+import { writeNoiseImages } from '../noise-images.ts';
 import { mpich, openMpi, startJob, whyNoMpich, whyNoOpenMpi, type MpiLauncher } from './launch.ts';
 import { skippable } from '../skippable.ts';
 
@@ -252,7 +252,7 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     });
 
     test('different images', async () => {
-      for (const rank of [0, 1]) writeNoiseImages(join(folder, `host${rank}`, 'images'), rank);
+      for (const rank of [0, 1]) writeNoiseImages(join(folder, `host${rank}`, 'images'), { seed: rank });
       writeFileSync(join(folder, 'folder.sh'), 'cd "host$OMPI_COMM_WORLD_RANK" && exec "$@"\n');
       const { code, stderr } = await startJob(wrapped('folder.sh'), 2, [...plain, '--steps', '2'], { cwd: folder }).finished;
       expect(stderr).toContain('process 1 differs from process 0 in the images of images:images');

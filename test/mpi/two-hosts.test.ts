@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { latestCheckpoint } from '../../src/runs/checkpoint.ts';
 import { openRun } from '../../src/runs/run-folder.ts';
 import { makeHosts, whyNoHosts, type Hosts } from './hosts.ts';
-import { writeNoiseImages } from './images.ts';
+import { writeNoiseImages } from '../noise-images.ts';
 import { openMpi, startJob, whyNoOpenMpi, type MpiLauncher } from './launch.ts';
 import { skippable } from '../skippable.ts';
 

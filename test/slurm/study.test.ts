@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeNoiseImages } from '../mpi/images.ts';
+import { writeNoiseImages } from '../noise-images.ts';
 import { openMpi, whyNoOpenMpi } from '../mpi/launch.ts';
 import { main, runCli, type Finished } from '../run-cli.ts';
 import { startSlurm, whyNoSlurm, type SlurmCluster } from './cluster.ts';
