@@ -13,6 +13,7 @@ const mayImport = {
   data: ['util'],
   cluster: ['util'],
   runs: ['util'],
+  setup: ['util', 'engine'],
   train: ['util', 'nn', 'models', 'user', 'engine', 'data', 'cluster', 'runs'],
 };
 const base = [...mayImport.train, 'train'];
@@ -21,7 +22,7 @@ mayImport.study = [...base, 'deploy'];
 mayImport.compress = [...base, 'deploy', 'study'];
 mayImport.report = [...mayImport.compress, 'compress'];
 mayImport.web = [...mayImport.report, 'report'];
-mayImport.cli = [...mayImport.web, 'web'];
+mayImport.cli = [...mayImport.web, 'web', 'setup'];
 
 const tests = '\\.test\\.ts$';
 

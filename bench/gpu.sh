@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is to be tried where there is a graphics card: the tests of the WebGPU engine on it, a hundred devices opened and closed, and the times of training steps,
-# which go to docs/results/webgpu-steps.json. Wants Node 20, `npm ci` done, and on Linux libvulkan1 and the card's driver. About five minutes.
+# which go to docs/results/webgpu-steps.json. Wants Node 20, `npm run setup -- --gpu` done, and on Linux libvulkan1 and the card's driver. About five minutes.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failed=0

@@ -21,7 +21,7 @@ function node(script, ...args) {
 process.on('SIGINT', () => {});
 
 function start() {
-  const setUp = node('scripts/setup.mjs');
+  const setUp = node('scripts/setup.mjs', '--quiet');
   if (setUp !== 0) return setUp;
   const fetched = node('bin/ablate.js', 'data', 'fetch');
   if (fetched === interrupted) return fetched;

@@ -24,7 +24,7 @@ function inDocs(file: string): string {
 interface Manifest {
   readonly engines: { readonly node: string };
   readonly dependencies: Readonly<Record<string, string>>;
-  readonly optionalDependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
   readonly scripts: Readonly<Record<string, string>>;
 }
@@ -80,7 +80,7 @@ test('docs/dependencies.md has a line for every package that is installed, and f
   const page = read('docs/dependencies.md');
   const [runTime = '', development = ''] = page.split('## For development');
   for (const [section, packages] of [
-    [runTime, { ...manifest.dependencies, ...manifest.optionalDependencies }],
+    [runTime, { ...manifest.dependencies, ...manifest.peerDependencies }],
     [development, manifest.devDependencies],
   ] as const) {
     const table = section.split('\n').filter((line) => line.startsWith('|'));

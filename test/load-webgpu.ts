@@ -8,7 +8,7 @@ import { AblateError } from '../src/util/errors.ts';
 const softwareDriver = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** Why tests of the engine are skipped where `loadGpu` finds nothing. */
-export const noWebgpu = 'there is no adapter for WebGPU (npm install webgpu; apt-get install chromium libvulkan1)';
+export const noWebgpu = 'there is no adapter for WebGPU (npx ablate setup --gpu; apt-get install chromium libvulkan1)';
 
 /**
  * A device for tests: Chromium's software adapter where it is installed, so that results do not depend on the machine; with ABLATE_TEST_GPU=1 whatever the

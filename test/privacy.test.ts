@@ -72,6 +72,7 @@ function isOutward(call: string): boolean {
 const commands: readonly string[] = [
   'info squeeze0',
   'doctor',
+  'setup --dry-run',
   'new model net.ts',
   'new data data.ts',
   'info net.ts',

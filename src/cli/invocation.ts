@@ -26,6 +26,7 @@ export const commandNames = [
   'ui',
   'data',
   'doctor',
+  'setup',
   'help',
 ] as const;
 

@@ -14,6 +14,7 @@ import { addPruneCommand } from './commands/prune.ts';
 import { addQuantizeCommand } from './commands/quantize.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addRunsCommand } from './commands/runs.ts';
+import { addSetupCommand } from './commands/setup.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addStudyCommand } from './commands/study.ts';
 import { addTrainCommand } from './commands/train.ts';
@@ -48,6 +49,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addUiCommand,
   addDataCommand,
   addDoctorCommand,
+  addSetupCommand,
 ];
 
 export function buildProgram(): Command {

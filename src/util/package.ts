@@ -9,5 +9,19 @@ export function packageRoot(): string {
 }
 
 export function packageVersion(): string {
-  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { readonly version: string }).version;
+  return manifest().version;
+}
+
+/** The version of an optional package that this program works with: `0.6.2`. */
+export function versionOfOptional(name: string): string {
+  return manifest().peerDependencies[name]!;
+}
+
+interface Manifest {
+  readonly version: string;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+}
+
+function manifest(): Manifest {
+  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as Manifest;
 }

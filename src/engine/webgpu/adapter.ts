@@ -6,7 +6,9 @@ import { AblateError, messageOf } from '../../util/errors.ts';
 import { Gpu } from './gpu.ts';
 import { gpuTuning, softwareTuning } from './tuning.ts';
 
-export const packageFix = 'npm install webgpu';
+/** A variable, so that compiler and bundlers do not look for a package that may be absent. */
+const packageName = 'webgpu';
+const packageFix = 'ablate setup --gpu';
 export const driverFix =
   'install the Vulkan loader (Debian, Ubuntu: apt-get install libvulkan1) and the driver of your graphics card; docs/gpu.md has the rest';
 
@@ -22,12 +24,14 @@ interface WebgpuPackage {
 /** @throws AblateError where the package is not installed or does not load */
 export async function loadPackage(): Promise<WebgpuPackage> {
   try {
-    return await import('webgpu');
+    return (await import(packageName)) as WebgpuPackage;
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
     const what = missing ? 'is not installed' : `does not load here: ${messageOf(error)}`;
     throw new AblateError(`the package webgpu, through which the engine webgpu reaches graphics cards, ${what}`, {
-      fix: missing ? packageFix : `${packageFix}, on a system that it has a binary for (Linux, macOS, Windows; x64 or arm64)`,
+      fix: missing
+        ? packageFix
+        : 'it has binaries for Linux and Windows (x64 and arm64) and macOS; where it should load, install it again: ablate setup --gpu',
       cause: error,
     });
   }

@@ -21,7 +21,7 @@ test('a driver that crashes, and one that never answers, are reasons for having 
   expect(await probeAdapter()).toEqual({
     available: false,
     fast: false,
-    reason: 'while graphics cards were looked for, a driver ended the process that asked it (SIGSEGV)',
+    reason: 'the process that asked the drivers of graphics cards ended (SIGSEGV)',
     fix: expect.stringMatching(/^update the drivers/) as string,
   });
   driverDoes('Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)');

@@ -2,8 +2,7 @@
  * Which adapters there are. They are looked for in a process of its own (probe-process.ts): a driver may print what it likes, hang or crash without the
  * command noticing more than that there is nothing to compute with.
  */
-import { once } from 'node:events';
-import { startProcess } from '../../util/start-process.ts';
+import { askProcess } from '../../util/ask-process.ts';
 import type { EngineProbe } from '../engine.ts';
 import { driverFix } from './adapter.ts';
 
@@ -26,42 +25,17 @@ const timeLimitMs = 30_000;
 
 /** The adapters of this machine, that which the engine computes on first. Never throws: why there is none is in the answer. */
 export async function listAdapters(limitMs = timeLimitMs): Promise<ProbeAnswer> {
-  const child = startProcess(import.meta.url, 'probe-process', [], 'pipe');
-  let said = '';
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const failed = (what: string): ProbeAnswer => ({
-    adapters: [],
-    reason: `while graphics cards were looked for, a driver ${what}`,
-    fix: 'update the drivers of your graphics cards, and remove those of cards that you do not have',
-  });
-  const answered = new Promise<ProbeAnswer>((resolve) => {
-    child.once('message', (message) => resolve(message as ProbeAnswer));
-    child.once('error', ({ message }) => resolve({ adapters: [], reason: `graphics cards cannot be looked for: ${message}` }));
-    child.once('exit', (code, signal) =>
-      resolve(failed(`ended the process that asked it (${signal ?? `code ${String(code)}`})`)),
-    );
-  });
-  const closed = once(child, 'close').catch(() => undefined);
-  const answer = (await within(limitMs, answered)) ?? failed(`did not answer within ${limitMs / 1000} s`);
-  // How it ends is of no interest: drivers may crash there as well. One that hangs in the kernel cannot be ended, nor is it waited for.
-  child.kill('SIGKILL');
-  await within(1000, closed);
-  child.unref();
-  child.stderr!.destroy();
+  const { answer, failure = 'said nothing', said } = await askProcess<ProbeAnswer>(import.meta.url, 'probe-process', limitMs);
   const refusal = refusedDriver(said);
-  if (!('reason' in answer) || refusal === undefined) return answer;
-  return { ...answer, reason: `${answer.reason} (found and not usable: ${refusal})` };
-}
-
-/** What a promise resolves to; undefined if it takes longer. */
-async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), milliseconds)));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
+  const because = refusal === undefined ? '' : ` (found and not usable: ${refusal})`;
+  if (answer === undefined) {
+    return {
+      adapters: [],
+      reason: `the process that asked the drivers of graphics cards ${failure}${because}`,
+      fix: 'update the drivers of your graphics cards, and remove those of cards that you do not have',
+    };
   }
+  return 'reason' in answer ? { ...answer, reason: answer.reason + because } : answer;
 }
 
 /** What Dawn says of a driver that it has found and cannot use. */

@@ -49,6 +49,7 @@ const valid: Readonly<Record<string, readonly string[]>> = {
   'runs compare': ['tuto/1', 'tuto/1', '--no-latency'],
   'data show': ['images:pictures'],
   doctor: [],
+  setup: ['--dry-run'],
 };
 
 /** Options whose large values mean a lot of work: legitimate, and not to be waited for. */
