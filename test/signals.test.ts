@@ -98,6 +98,22 @@ seeds: 1
   expectSaved('study');
 }, 120_000);
 
+test('hundreds of signals with a handler, as a window that changes its size sends them, harm no training', async () => {
+  const listens = 'data:text/javascript,process.on("SIGWINCH", () => {})';
+  const sizes = ['conv1.filters=16', 'conv2.filters=16', 'dense1.features=32', 'dense2=false'].flatMap((size) => ['--set', size]);
+  const args = ['train', 'tuto', '--data', 'synthetic', '--batch-size', '8', '--steps', '1000', '--threads', '1', ...sizes];
+  const child = spawn(node[0]!, ['--import', listens, ...node.slice(1), ...args, '--eval-every', '0', '--runs-dir', 'many'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  while (!stderr.includes('recording in') && child.exitCode === null) await sleep(5);
+  for (; child.exitCode === null && child.signalCode === null; await sleep(0)) child.kill('SIGWINCH');
+  expect(await ended, stderr).toBe(0);
+}, 120_000);
+
 const whyNoNohup = spawnSync('nohup', ['true']).status === 0 ? undefined : 'there is no nohup';
 
 describe.skipIf(whyNoNohup)(skippable('the command as it is installed', whyNoNohup), () => {

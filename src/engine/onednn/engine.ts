@@ -24,6 +24,7 @@ import { loadLibrary } from './native.ts';
 import { probeOnednn, type OnednnProbe } from './probe.ts';
 import type { Operation } from './program.ts';
 import { openDnnl } from './open.ts';
+import { keepSignalsAway } from './signals.ts';
 import { createVectorMath } from './vector-math.ts';
 
 export interface OnednnEngineOptions {
@@ -52,6 +53,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
   const threads = options.threads ?? defaultThreads();
   requireThreads(threads);
   const { library } = loadLibrary();
+  keepSignalsAway();
   const probe = probeOnednn();
   const libraryVersion = probe.version ?? 'unknown';
 

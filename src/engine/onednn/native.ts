@@ -64,7 +64,7 @@ const RTLD_NOW = 0x2;
 const RTLD_NODELETE = process.platform === 'darwin' ? 0x80 : 0x1000;
 const MADV_HUGEPAGE = 14;
 
-function openLibc(): NativeLibrary {
+export function openLibc(): NativeLibrary {
   return koffi.load(process.platform === 'darwin' ? 'libSystem.B.dylib' : 'libc.so.6');
 }
 
