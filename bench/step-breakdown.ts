@@ -97,10 +97,7 @@ const results = [...measured].map(([model, each]) => ({
   })),
   gflops: median(each.map(({ gflops }) => gflops)),
   breakdownMs: Object.fromEntries(
-    Object.keys(each[0]!.breakdown).map((part) => [
-      part,
-      median(each.map(({ breakdown }) => breakdown[part as keyof typeof breakdown])),
-    ]),
+    Object.keys(each[0]!.breakdown).map((part) => [part, median(each.map(({ breakdown }) => breakdown[part]!))]),
   ),
   networkMegabytes: each[0]!.memoryBytes / 1e6,
   residentMegabytes: Math.max(...each.map(({ residentBytes }) => residentBytes)) / 1e6,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/engine.ts';
+import type { KernelTimes } from '../src/engine/kernel-times.ts';
 import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
 import { runBackward, runForward } from '../src/engine/reference/execute.ts';
 import { ownBatch } from '../src/engine/reference/layer.ts';
@@ -347,6 +348,49 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
       expect(await arena.read(entry, other), entry.spec.name).toEqual(values);
     }
     plan.dispose();
+  });
+
+  test.each(['timestamps', 'wall time'] as const)('kernels are timed by %s, and compute the same', async (timedBy) => {
+    const engine = await open();
+    const own = device!;
+    if (timedBy === 'timestamps') expect(own.clock).toBe('timestamps');
+    const run = async (time: (work: () => Promise<unknown>) => Promise<unknown>) => {
+      const plan = await engine.compileTraining(network, { batchSize });
+      const { parameters: arena, vectorMath } = plan;
+      for (const entry of arena.entries) {
+        await arena.write(entry, caseParameters(network).get(entry.spec.name)!, arena.values);
+      }
+      const norm = vectorMath.sumsOfSquares([arena.gradients]);
+      const learned = arena.values.part(0, arena.trainableLength);
+      const descend = vectorMath.multiplyAdd(arena.gradients, [learned], learned);
+      await time(async () => {
+        plan.input.set(normals(plan.input.length, 'input'));
+        plan.forward({ seed, step: 0 });
+        plan.computeLoss({ labels: labelsOf(batchSize, 4, 0) });
+        plan.backward();
+        // Read in the middle of a step: what comes before must have been computed.
+        descend([-1 / (await norm())[0]!, 1]);
+      });
+      const values = await arena.values.read();
+      plan.dispose();
+      return values;
+    };
+    const plain = await run((work) => work());
+    let times: KernelTimes | undefined;
+    const timed = await run(async (work) => (times = await own.time(work, timedBy)));
+    expect(timed).toEqual(plain);
+    expect(times!.timedBy).toBe(timedBy);
+    expect(times!.kernels.map(({ layer, pass, implementation }) => `${layer} ${pass}: ${implementation}`)).toEqual([
+      'd forward: product 8x8x8 by 4x4',
+      ' loss: loss',
+      'd backwardWeights: product 8x8x8 by 4x4',
+      ' optimizer: sums',
+      ' optimizer: vector math',
+    ]);
+    for (const { ms } of times!.kernels) expect(ms).toBeGreaterThan(0);
+    expect(times!.kernels.map(({ operations }) => operations)).toEqual([2 * 3 * 5 * 4, 0, 2 * 3 * 5 * 4, 0, 0]);
+    // Inputs, weights, biases and outputs: parameters start at multiples of 64.
+    expect(times!.kernels[0]!.bytes).toBe(4 * (15 + 64 + 64 + 12));
   });
 
   test('the same training makes the same bits', async () => {

@@ -1,6 +1,8 @@
 /** The figures of a benchmark by a clock that moves only while work is done: each pass and operation takes the time that it is given here. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
+import type { Engine, TrainingPlan } from '../engine/engine.ts';
+import type { TimedPlan } from '../engine/kernel-times.ts';
 import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
@@ -142,6 +144,85 @@ test('what a step computes for each layer, in either direction', async () => {
   await expect(timeLayers({ engine: referenceEngine, network, batchSize: 2, repetitions: 1 })).rejects.toThrow(
     'engine (=reference) has no operations that can be timed one by one',
   );
+});
+
+test('on a graphics card: times of kernels beside what its ceilings allow, and steps that are under way together', async () => {
+  const kernel = (layer: string, pass: string, implementation: string, ms: number, operations: number, bytes: number) => {
+    return { layer, pass, implementation, ms, operations, bytes };
+  };
+  // Two steps: the second takes twice as long, and does something that the first did not.
+  const steps = [1, 2].map((k) => [
+    kernel('conv1', 'forward', 'product', k, 4e9, 1e6),
+    kernel('pool1', 'forward', 'elementwise', k, 0, 2e9),
+    kernel('', 'loss', 'loss', 0.5 * k, 0, 1e3),
+    kernel('', 'optimizer', 'vector math', 3 * k, 0, 5e8),
+    kernel('', 'optimizer', 'vector math', k, 0, 5e8),
+    ...(k === 2 ? [kernel('', 'optimizer', 'norm', 8, 0, 1)] : []),
+  ]);
+  const inFlight: number[] = [];
+  let underWay = 0;
+  const engine: Engine = {
+    ...referenceEngine,
+    async compileTraining(network, options) {
+      const plan = await referenceEngine.compileTraining(network, options);
+      const [backward, takeLosses] = [plan.backward.bind(plan), plan.takeLosses.bind(plan)];
+      let timed = 0;
+      return Object.assign(plan, {
+        stepsInFlight: 3,
+        backward: (onProgress?: (finalFrom: number) => void) => {
+          clock += 10;
+          underWay++;
+          backward(onProgress);
+        },
+        takeLosses: () => {
+          inFlight.push(underWay);
+          underWay = 0;
+          return takeLosses();
+        },
+        measureCeilings: () => Promise.resolve({ productGflops: 8000, copyGBPerSecond: 4000 }),
+        timeKernels: async (work: () => Promise<unknown>) => {
+          await work();
+          return { timedBy: 'timestamps', kernels: steps[timed++]! } as const;
+        },
+      } satisfies TimedPlan & Partial<TrainingPlan>);
+    },
+  };
+  const result = await benchmark({}, { engine, warmUpSteps: 1, steps: 11, repetitions: 2 });
+  // Eleven steps by three; then those whose kernels are timed.
+  expect(inFlight).toEqual([1, 3, 3, 3, 2, 1, 1]);
+  expect(result.msPerStep).toEqual({ median: 10, min: 10, p95: 10 });
+  expect(result.layers).toEqual([
+    {
+      layer: 'conv1',
+      pass: 'forward',
+      implementation: 'product',
+      ms: 1.5,
+      ceilingMs: 0.5,
+      gflops: 4000 / 1.5,
+      gbPerSecond: 1 / 1.5,
+    },
+    { layer: 'pool1', pass: 'forward', implementation: 'elementwise', ms: 1.5, ceilingMs: 0.5, gbPerSecond: 2000 / 1.5 },
+    {
+      layer: '',
+      pass: 'loss',
+      implementation: 'loss',
+      ms: 0.75,
+      ceilingMs: 2.5e-7,
+      gbPerSecond: expect.closeTo(1e-3 / 0.75, 9) as number,
+    },
+    { layer: '', pass: 'optimizer', implementation: 'vector math', ms: 6, ceilingMs: 0.25, gbPerSecond: 1000 / 6 },
+    { layer: '', pass: 'optimizer', implementation: 'norm', ms: 4, ceilingMs: 2.5e-10, gbPerSecond: 2.5e-7 },
+  ]);
+  expect(result.breakdown).toEqual({
+    ...{ forward: 3, backwardData: 0, backwardWeights: 0, backward: 0, copy: 0, loss: 0.75, optimizer: 10, other: 10 - 13.75 },
+  });
+  expect(result.device).toEqual({
+    timedBy: 'timestamps',
+    ceilings: { productGflops: 8000, copyGBPerSecond: 4000 },
+    inputWaitMs: 0,
+  });
+  // conv1 forward alone: 8 * 8 pixels, 3 * 3 * 3 weights, 2 filters, 4 images.
+  expect(result.gflops).toBeCloseTo((2 * 64 * 27 * 2 * 4) / 0.01 / 1e9, 12);
 });
 
 test('the loss and the updates take the time that they take', async () => {

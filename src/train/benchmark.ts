@@ -1,9 +1,10 @@
-/** How long a training step takes, where the time goes, and how near that is to what oneDNN's kernels allow. */
+/** How long a training step takes, where the time goes, and how near that is to what oneDNN's kernels or the graphics card allow. */
 import { singleProcess } from '../cluster/collective.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
 import type { Engine, TrainingPlan } from '../engine/engine.ts';
+import { isTimed, type DeviceCeilings, type KernelTime, type KernelTimes, type TimedPlan } from '../engine/kernel-times.ts';
 import type { ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import type { Network } from '../nn/network.ts';
@@ -15,10 +16,10 @@ import { createClassifier, trainingPreprocessing, type Classifier } from './clas
 import type { TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import { createOptimizer } from './optimizers/registry.ts';
-import { createTrainer, trainingOptions } from './trainer.ts';
+import { createTrainer, trainingOptions, type Trainer } from './trainer.ts';
 
 export interface TrainingBenchmarkOptions {
-  /** One whose operations can be timed one by one: oneDNN's. */
+  /** One whose kernels can be timed one by one. */
   readonly engine: Engine;
   readonly config: TrainingConfig;
   /** Default: what the configuration describes. */
@@ -28,19 +29,27 @@ export interface TrainingBenchmarkOptions {
   readonly warmUpSteps: number;
   /** Steps timed. */
   readonly steps: number;
-  /** Runs of each operation by itself, of which the median is reported. */
+  /** Runs of each operation by itself, on a graphics card of the step with a clock around each kernel, of which the median is reported. */
   readonly repetitions: number;
 }
 
 export interface OperationTime {
+  /** Empty for what a graphics card does for no layer: the loss and the update. */
   readonly layer: string;
-  readonly pass: Pass;
-  /** oneDNN's name of the kernel, or `host`. */
+  /** oneDNN's or the graphics card's passes. */
+  readonly pass: string;
+  /** The name of the kernel, or `host`. */
   readonly implementation: string;
   /** Median over the repetitions, each in its place in the step; the sum where the kernel runs several times. */
   readonly ms: number;
-  /** Least time of the kernel, run again and again with its data in the cache or in its place in the step: only for convolutions and dense layers. */
+  /**
+   * Of oneDNN, only for convolutions and dense layers: least time of the kernel, run again and again with its data in the cache or in its place in the step. Of a
+   * graphics card: what its arithmetic would take at the ceiling of products, or its arrays at that of copying, whichever is longer.
+   */
   readonly ceilingMs?: number;
+  /** Reached, of kernels on a graphics card. */
+  readonly gflops?: number;
+  readonly gbPerSecond?: number;
 }
 
 export interface TrainingBenchmark {
@@ -49,12 +58,19 @@ export interface TrainingBenchmark {
   readonly imagesPerSecond: number;
   /** Arithmetic of the convolutions and dense layers (2 per multiply-add, in every pass they run) over the median step. */
   readonly gflops: number;
-  /** The sum over the convolutions and dense layers of each kernel's least time. */
+  /** The sum of the kernels' ceilings. */
   readonly ceilingMs: number;
   /** ceilingMs over the median step: 1 is a step that does nothing else. */
   readonly ceilingFraction: number;
-  /** Milliseconds of a step by what they are spent on. */
-  readonly breakdown: Readonly<Record<Pass | 'loss' | 'optimizer' | 'inputWait' | 'other', number>>;
+  /** Milliseconds of a step by what they are spent on: passes, `loss`, `optimizer`, `other`, and with oneDNN `inputWait`, which a graphics card computes through. */
+  readonly breakdown: Readonly<Record<string, number>>;
+  /** Of a graphics card. */
+  readonly device?: {
+    readonly timedBy: KernelTimes['timedBy'];
+    readonly ceilings: DeviceCeilings;
+    /** Milliseconds of a step that this process waited for the batch. */
+    readonly inputWaitMs: number;
+  };
   readonly layers: readonly OperationTime[];
   /** Bytes held by the compiled network. */
   readonly memoryBytes: number;
@@ -82,7 +98,7 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
   const { batchSize, seed } = config;
   const plan = await engine.compileTraining(network, trainingOptions(config, singleProcess));
   try {
-    requireProfiled(plan, engine);
+    if (!isTimed(plan)) requireProfiled(plan, engine);
   } catch (error) {
     plan.dispose();
     throw error;
@@ -92,36 +108,38 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
   const images = splitOf(dataset, 'train', config.val);
   const loader = createTrainingLoader({ images, shape: dataset.shape, preprocessing, batchSize, seed, firstStep: 0 });
   try {
+    const train = async (): Promise<boolean> => await trainer.train((await loader.next())!, false);
     const stepMs: number[] = [];
     let waitBefore = 0;
-    for (let i = 0; i < warmUpSteps + steps; i++) {
-      if (i === warmUpSteps) waitBefore = loader.waitMs;
+    // Steps that the plan may have under way are timed together, but not all of them, so that there are several times.
+    const together = Math.min(plan.stepsInFlight, Math.ceil(steps / 5));
+    for (let done = -warmUpSteps, count: number; done < steps; done += count) {
+      count = Math.min(together, (done < 0 ? 0 : steps) - done);
+      if (done === 0) waitBefore = loader.waitMs;
       const before = performance.now();
-      const batch = (await loader.next())!;
-      await trainer.train(batch, false);
+      for (let i = 0; i < count; i++) await train();
       await trainer.losses();
-      if (i >= warmUpSteps) stepMs.push(performance.now() - before);
+      if (done >= 0) stepMs.push((performance.now() - before) / count);
     }
     const inputWait = (loader.waitMs - waitBefore) / steps;
-    const labels = (await loader.next())!.labels.slice();
-    const layers = timeOperations(network, plan, repetitions, seed);
-    const lossTimes = repeat(repetitions, () => plan.computeLoss({ labels }));
-    await plan.takeLosses();
-    const loss = percentile(lossTimes, 0.5);
-    const optimizer = percentile(timeOptimizer(plan, config, repetitions), 0.5);
     const msPerStep = { median: percentile(stepMs, 0.5), min: percentile(stepMs, 0), p95: percentile(stepMs, 0.95) };
+    let parts: StepParts;
+    if (isTimed(plan)) {
+      parts = await timeOnDevice(plan, trainer, train, repetitions, inputWait);
+    } else {
+      requireProfiled(plan, engine);
+      parts = await timeOnProcessor(network, plan, config, (await loader.next())!.labels.slice(), repetitions, inputWait);
+    }
+    const { layers, spent, device } = parts;
     const ceilingMs = sum(layers.map((layer) => layer.ceilingMs ?? 0));
-    const byPass = Object.fromEntries(
-      passes.map((pass) => [pass, sum(layers.filter((layer) => layer.pass === pass).map(({ ms }) => ms))]),
-    ) as Record<Pass, number>;
-    const other = msPerStep.median - sum(Object.values(byPass)) - loss - optimizer - inputWait;
     return {
       msPerStep,
       imagesPerSecond: (1000 * batchSize) / msPerStep.median,
       gflops: (operationsPerStep(network, layers) * batchSize) / msPerStep.median / 1e6,
       ceilingMs,
       ceilingFraction: ceilingMs / msPerStep.median,
-      breakdown: { ...byPass, loss, optimizer, inputWait, other },
+      breakdown: { ...spent, other: msPerStep.median - sum(Object.values(spent)) },
+      ...(device !== undefined && { device }),
       layers,
       memoryBytes: plan.memoryBytes,
       residentBytes: process.memoryUsage.rss(),
@@ -130,6 +148,79 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
     await loader.dispose();
     plan.dispose();
   }
+}
+
+/** Where the time of a step goes. */
+interface StepParts {
+  readonly layers: readonly OperationTime[];
+  /** Milliseconds by what they are spent on. */
+  readonly spent: Readonly<Record<string, number>>;
+  readonly device?: TrainingBenchmark['device'];
+}
+
+async function timeOnProcessor(
+  network: Network,
+  plan: TrainingPlan & ProfiledPlan,
+  config: TrainingConfig,
+  labels: Uint8Array | Uint16Array,
+  repetitions: number,
+  inputWait: number,
+): Promise<StepParts> {
+  const layers = timeOperations(network, plan, repetitions, config.seed);
+  const lossTimes = repeat(repetitions, () => plan.computeLoss({ labels }));
+  await plan.takeLosses();
+  const loss = percentile(lossTimes, 0.5);
+  const optimizer = percentile(timeOptimizer(plan, config, repetitions), 0.5);
+  return { layers, spent: { ...sumsByPass(layers, passes), loss, optimizer, inputWait } };
+}
+
+const devicePasses = ['forward', 'backwardData', 'backwardWeights', 'backward', 'copy', 'loss', 'optimizer'] as const;
+
+/** Whole steps, in which the device times each kernel. */
+async function timeOnDevice(
+  plan: TimedPlan,
+  trainer: Trainer,
+  train: () => Promise<unknown>,
+  repetitions: number,
+  inputWaitMs: number,
+): Promise<StepParts> {
+  const ceilings = await plan.measureCeilings();
+  const steps: ReadonlyMap<string, KernelTime>[] = [];
+  let timedBy: KernelTimes['timedBy'] = 'timestamps';
+  for (let i = 0; i < repetitions; i++) {
+    const times = await plan.timeKernels(train);
+    await trainer.losses();
+    ({ timedBy } = times);
+    steps.push(sumSame(times.kernels));
+  }
+  const layers = [...new Map(steps.flatMap((step) => [...step]))].map(([key, work]): OperationTime => {
+    const { layer, pass, implementation, operations, bytes } = work;
+    const ms = percentile(
+      steps.map((step) => step.get(key)?.ms ?? 0),
+      0.5,
+    );
+    const ceilingMs = Math.max(operations / ceilings.productGflops, bytes / ceilings.copyGBPerSecond) / 1e6;
+    return {
+      ...{ layer, pass, implementation, ms, ceilingMs, gbPerSecond: bytes / ms / 1e6 },
+      ...(operations > 0 && { gflops: operations / ms / 1e6 }),
+    };
+  });
+  return { layers, spent: sumsByPass(layers, devicePasses), device: { timedBy, ceilings, inputWaitMs } };
+}
+
+/** Kernels of the same name in a step are one, with their times together. */
+function sumSame(times: readonly KernelTime[]): Map<string, KernelTime> {
+  const sums = new Map<string, KernelTime>();
+  for (const time of times) {
+    const key = [time.layer, time.pass, time.implementation].join(' ');
+    const { ms = 0, operations = 0, bytes = 0 } = sums.get(key) ?? {};
+    sums.set(key, { ...time, ms: ms + time.ms, operations: operations + time.operations, bytes: bytes + time.bytes });
+  }
+  return sums;
+}
+
+function sumsByPass(layers: readonly OperationTime[], among: readonly string[]): Record<string, number> {
+  return Object.fromEntries(among.map((pass) => [pass, sum(layers.filter((layer) => layer.pass === pass).map(({ ms }) => ms))]));
 }
 
 export interface LayerTime {
@@ -194,7 +285,7 @@ function timesInPlace(operations: readonly Operation[], repetitions: number, see
 function requireProfiled(plan: TrainingPlan, engine: Engine): asserts plan is TrainingPlan & ProfiledPlan {
   if (isProfiled(plan)) return;
   throw new ConfigurationError(`engine (=${engine.name}) has no operations that can be timed one by one`, {
-    fix: 'use --engine onednn',
+    fix: 'use --engine onednn or webgpu',
   });
 }
 
@@ -248,13 +339,14 @@ function timeOptimizer(
   });
 }
 
+const countedPasses: ReadonlySet<string> = new Set(['forward', 'backwardData', 'backwardWeights']);
+
 /** Multiplications and additions for one image in all the passes of the convolutions and dense layers that a step runs. */
 function operationsPerStep(network: Network, layers: readonly OperationTime[]): number {
   const multiplyAdds = new Map(network.layers.map((layer) => [layer.name, layer.multiplyAdds]));
   // Once for each pass, whatever kernels it takes.
-  const passesOf = new Map(
-    layers.filter((time) => time.ceilingMs !== undefined).map(({ layer, pass }) => [`${pass} ${layer}`, layer]),
-  );
+  const isCounted = ({ pass, ceilingMs }: OperationTime) => ceilingMs !== undefined && countedPasses.has(pass);
+  const passesOf = new Map(layers.filter(isCounted).map(({ layer, pass }) => [`${pass} ${layer}`, layer]));
   return sum([...passesOf.values()].map((layer) => 2 * multiplyAdds.get(layer)!));
 }
 

@@ -23,7 +23,9 @@ interface Options extends DataOptions, EngineOption {
 export function addBenchTrainCommand(bench: Command): void {
   const command = bench
     .command('train')
-    .description('time a training step, layer by layer, against the ceiling that its kernels set; nothing is recorded')
+    .description(
+      'time a training step, layer by layer, against the ceiling of its kernels or of the graphics card; nothing is recorded',
+    )
     .argument('<model>', 'name of a model (ablate info lists them), or a file of your own');
   addDataOptions(command, 'cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file; default: synthetic')
     .option('--recipe <name>', 'how to train (default: 2017)')
@@ -64,6 +66,7 @@ async function benchTrain(model: string, options: Options): Promise<void> {
   const described = {
     model: config.model,
     engine: engine.name,
+    computesOn: engine.description,
     ...engine.versions,
     precision: config.precision,
     threads: config.threads,
@@ -76,27 +79,48 @@ async function benchTrain(model: string, options: Options): Promise<void> {
 }
 
 function printBenchmark(
-  result: TrainingBenchmark & { model: string; precision: string; threads: number; batchSize: number; steps: number },
+  result: TrainingBenchmark & {
+    model: string;
+    computesOn: string;
+    precision: string;
+    threads: number;
+    batchSize: number;
+    steps: number;
+  },
 ): void {
-  const { model, precision, threads, batchSize, steps, msPerStep, breakdown } = result;
-  print(`${model}, ${precision}, batch ${batchSize}, ${threads} threads, ${steps} steps`);
+  const { model, precision, threads, batchSize, steps, msPerStep, breakdown, device } = result;
+  const on = device === undefined ? `${threads} threads` : result.computesOn;
+  print(`${model}, ${precision}, batch ${batchSize}, ${on}, ${steps} steps`);
   print(
     `${formatMilliseconds(msPerStep.median)} a step (least ${formatMilliseconds(msPerStep.min)}, 95% below ${formatMilliseconds(msPerStep.p95)}), ` +
       `${Math.round(result.imagesPerSecond)} images/s, ${Math.round(result.gflops)} GFLOP/s`,
   );
-  const ceiling = `${formatMilliseconds(result.ceilingMs)} of kernels alone and hot`;
-  print(`${Math.round(100 * result.ceilingFraction)}% of the ceiling (${ceiling})`);
+  const ceiling =
+    device === undefined ? 'of kernels alone and hot' : 'if each kernel multiplied or copied as fast as the card does';
+  print(`${Math.round(100 * result.ceilingFraction)}% of the ceiling (${formatMilliseconds(result.ceilingMs)} ${ceiling})`);
+  if (device !== undefined) printDevice(device);
   print(`${formatBytes(result.memoryBytes)} for the network, ${formatBytes(result.residentBytes)} for the process\n`);
   const parts = Object.entries(breakdown).map(([part, ms]) => [part, ms.toFixed(2), percent(ms, msPerStep.median)]);
   print(alignColumns([['', 'ms', 'of a step'], ...parts], ['left', 'right', 'right']) + '\n');
-  const rows = result.layers.map(({ layer, pass, ms, ceilingMs, implementation }: OperationTime) => [
-    layer,
-    pass,
-    ms.toFixed(3),
-    ceilingMs?.toFixed(3) ?? '',
+  const rates = device === undefined ? [] : ['GFLOP/s', 'GB/s'];
+  const rows = result.layers.map(({ layer, pass, ms, ceilingMs, implementation, gflops, gbPerSecond }: OperationTime) => [
+    ...[layer, pass, ms.toFixed(3), ceilingMs?.toFixed(3) ?? ''],
+    ...(device === undefined ? [] : [gflops?.toPrecision(3) ?? '', gbPerSecond?.toPrecision(3) ?? '']),
     implementation,
   ]);
-  printTable([['layer', 'pass', 'ms', 'ceiling ms', 'kernel'], ...rows], ['left', 'left', 'right', 'right', 'left']);
+  const right = ['ms', 'ceiling ms', ...rates];
+  const alignments = ['left', 'left', ...right.map(() => 'right'), 'left'] as ('left' | 'right')[];
+  printTable([['layer', 'pass', ...right, 'kernel'], ...rows], alignments);
+}
+
+function printDevice({ ceilings, timedBy, inputWaitMs }: NonNullable<TrainingBenchmark['device']>): void {
+  const { productGflops, copyGBPerSecond } = ceilings;
+  print(
+    `measured ceilings: ${productGflops.toPrecision(3)} GFLOP/s in products, ${copyGBPerSecond.toPrecision(3)} GB/s in copying`,
+  );
+  const clock =
+    timedBy === 'timestamps' ? "by the card's clock" : 'by waiting for each, since the card shows no clock (no timestamp-query)';
+  print(`kernels are timed ${clock}; ${formatMilliseconds(inputWaitMs)} of a step waited for images`);
 }
 
 function percent(part: number, whole: number): string {

@@ -3,6 +3,8 @@
  * of the moment in one buffer; nothing waits but reading. What goes wrong meanwhile is thrown at the next await.
  */
 import { AblateError, messageOf } from '../../util/errors.ts';
+import type { KernelTime, KernelTimes, KernelWork } from '../kernel-times.ts';
+import { createKernelClock, type KernelClock } from './kernel-clock.ts';
 import type { Tuning } from './tuning.ts';
 
 /** A kernel whose text is compiled, for buffers that it reads and writes. */
@@ -14,6 +16,8 @@ export interface Compiled {
 /** A compiled kernel with its buffers. */
 export interface Bound {
   readonly label: string;
+  /** What it is for, where times are asked for. */
+  readonly work: KernelWork;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
 }
@@ -62,6 +66,11 @@ export class Gpu {
   #pass: GPUComputePassEncoder | undefined;
   #error: AblateError | undefined;
   #disposed = false;
+  /** While kernels are timed by the device. */
+  #clock: KernelClock | undefined;
+  /** While they are timed by waiting: those that have not run yet, and the times of those that have. */
+  #deferred: Parameters<Gpu['enqueue']>[] | undefined;
+  #deferredTimes: KernelTime[] | undefined;
   /** Counts what changes buffers: what was read before the last change may be read again without asking the device. */
   #changes = 0;
   readonly #reads = new Map<GPUBuffer, { readonly changes: number; readonly values: Promise<ArrayBuffer> }>();
@@ -145,12 +154,15 @@ export class Gpu {
     return { layout, pipeline: { layout: pipelineLayout, compute: { module, entryPoint: 'main' } } };
   }
 
-  bind({ pipeline, layout }: Compiled, parts: readonly BufferPart[], label: string): Bound {
+  /** @param work what the kernel is for, by default a part of the update that `label` names */
+  bind({ pipeline, layout }: Compiled, parts: readonly BufferPart[], label: string, work: Partial<KernelWork> = {}): Bound {
     const entries = parts.map(({ buffer, offset = 0, length }, binding) => ({
       binding,
       resource: { buffer, offset: 4 * offset, ...(length !== undefined && { size: 4 * length }) },
     }));
-    return { label, pipeline, group: this.device.createBindGroup({ layout, entries }) };
+    const bytes = parts.reduce((sum, { buffer, length }) => sum + (length === undefined ? buffer.size : 4 * length), 0);
+    const known = { layer: '', pass: 'optimizer', implementation: label, operations: 0, bytes, ...work };
+    return { label, work: known, pipeline, group: this.device.createBindGroup({ layout, entries }) };
   }
 
   /** Zeroed memory for `length` elements of four bytes. */
@@ -165,10 +177,15 @@ export class Gpu {
   }
 
   /** Adds a kernel's run to what will be handed over. */
-  enqueue({ pipeline, group }: Bound, workgroups: readonly [number, number, number], words?: Words): void {
+  enqueue(bound: Bound, workgroups: readonly [number, number, number], words?: Words): void {
+    if (this.#deferred !== undefined) {
+      this.#deferred.push([bound, workgroups, words?.slice()]);
+      return;
+    }
+    const { pipeline, group, work } = bound;
     if (this.#slotsUsed === slots) this.flush();
     this.#encoder ??= this.device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
+    this.#pass ??= this.#encoder.beginComputePass(this.#clock?.passFor(work));
     const slot = words === undefined ? 0 : this.#slotsUsed++;
     if (words !== undefined) this.#numbers.set(words, (slot * slotBytes) / 4);
     this.#pass.setPipeline(pipeline);
@@ -176,6 +193,66 @@ export class Gpu {
     this.#pass.setBindGroup(1, this.#uniformGroup, [slot * slotBytes]);
     this.#pass.dispatchWorkgroups(...workgroups);
     this.#changes++;
+    if (this.#clock === undefined) return;
+    this.#pass.end();
+    this.#pass = undefined;
+  }
+
+  /**
+   * Times each kernel that is enqueued until the promise of `work` has resolved: by the device's clock, or, where it shows none, one after the other with a wait
+   * for each.
+   */
+  async time(work: () => unknown, timedBy = this.clock): Promise<KernelTimes> {
+    this.flush();
+    await this.device.queue.onSubmittedWorkDone();
+    const kernels = timedBy === 'timestamps' ? await this.#timeByDevice(work) : await this.#timeByWaiting(work);
+    this.check();
+    return { timedBy, kernels };
+  }
+
+  /** What kernels are timed by. */
+  get clock(): KernelTimes['timedBy'] {
+    return this.device.features.has('timestamp-query') ? 'timestamps' : 'wall time';
+  }
+
+  async #timeByDevice(work: () => unknown): Promise<KernelTime[]> {
+    const clock = createKernelClock(this.device);
+    this.#clock = clock;
+    try {
+      await work();
+      this.flush();
+    } finally {
+      this.#clock = undefined;
+    }
+    return await clock.take();
+  }
+
+  async #timeByWaiting(work: () => unknown): Promise<KernelTime[]> {
+    const times: KernelTime[] = [];
+    this.#deferredTimes = times;
+    this.#deferred = [];
+    try {
+      await work();
+      await this.#runDeferred();
+    } finally {
+      this.#deferred = this.#deferredTimes = undefined;
+    }
+    return times;
+  }
+
+  /** Runs what waits to be timed by this process's clock. */
+  async #runDeferred(): Promise<void> {
+    const [kernels, times] = [this.#deferred, this.#deferredTimes];
+    if (kernels === undefined || times === undefined) return;
+    this.#deferred = undefined;
+    for (const [bound, workgroups, words] of kernels) {
+      const start = performance.now();
+      this.enqueue(bound, workgroups, words);
+      this.flush();
+      await this.device.queue.onSubmittedWorkDone();
+      times.push({ ...bound.work, ms: performance.now() - start });
+    }
+    this.#deferred = [];
   }
 
   /** Hands over what was gathered. */
@@ -225,6 +302,7 @@ export class Gpu {
   #lastRead: { readonly buffer: GPUBuffer; readonly changes: number } | undefined;
 
   async #transfer(buffer: GPUBuffer, start: number, size: number): Promise<ArrayBuffer> {
+    await this.#runDeferred();
     this.flush();
     const staging = this.device.createBuffer({ size, usage: bufferUsage.mapRead | bufferUsage.copyTo });
     const encoder = this.device.createCommandEncoder();

@@ -8,6 +8,8 @@ import { engineName, GpuArray, requireOwn } from './array.ts';
 import type { Bound, Compiled, Gpu } from './gpu.ts';
 import type { CompileOptions, ForwardOptions, InferencePlan, Targets, TrainingOptions, TrainingPlan } from '../engine.ts';
 import { lossText } from './kernels/loss.ts';
+import type { DeviceCeilings, KernelTimes, TimedPlan } from '../kernel-times.ts';
+import { measureCeilings } from './ceilings.ts';
 import { workgroupsFor } from './kernels/shader.ts';
 import { fromPlain, toPlain } from './layers/elementwise.ts';
 import { lowerLayer } from './layers/table.ts';
@@ -173,11 +175,6 @@ class GpuPlan {
     return program.memoryBytes + arena.memoryBytes + inputBuffer.size + 4 * (output.length + outputGradient.length);
   }
 
-  /** The kernels, for measurements. */
-  get operations(): { readonly forward: readonly Operation[]; readonly backward: readonly Operation[] } {
-    return this.parts.program;
-  }
-
   protected sendInput(): void {
     // What was enqueued may still read the input before.
     this.gpu.write(this.parts.inputBuffer, 0, this.#input);
@@ -201,7 +198,7 @@ class GpuInferencePlan extends GpuPlan implements InferencePlan {
   }
 }
 
-class GpuTrainingPlan extends GpuPlan implements TrainingPlan {
+class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
   readonly stepsInFlight = stepsInFlight;
   readonly vectorMath: GpuVectorMath;
   readonly outputGradient: GpuArray;
@@ -272,6 +269,7 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan {
       this.#loss,
       all.map((buffer) => ({ buffer })),
       'loss',
+      { pass: 'loss' },
     );
     this.#boundLosses.set(teacher?.buffer, bound);
     return bound;
@@ -293,6 +291,14 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan {
     if (this.#draws === undefined) throw new Error('backward needs a forward pass before it');
     this.enqueue(this.parts.program.backward, this.#draws);
     onProgress?.(0);
+  }
+
+  timeKernels(work: () => Promise<unknown>): Promise<KernelTimes> {
+    return this.gpu.time(work);
+  }
+
+  measureCeilings(): Promise<DeviceCeilings> {
+    return measureCeilings(this.gpu);
   }
 
   override get memoryBytes(): number {

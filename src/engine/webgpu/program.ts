@@ -23,6 +23,9 @@ export interface Kernel {
   /** In the order of the bindings. */
   readonly uses: readonly Use[];
   readonly workgroups: readonly [number, number, number];
+  /** How it computes, for measurements, and its multiplications and additions; by default elementwise, and none that would count. */
+  readonly implementation?: string;
+  readonly operations?: number;
   /** The numbers of the moment. */
   readonly words?: (draws: ForwardOptions) => Words;
 }
@@ -78,13 +81,16 @@ export class ProgramBuilder {
     const release = () => made.forEach((buffer) => buffer.destroy());
     try {
       const operations = await Promise.all(
-        this.kernels.map(async ({ layer, pass, code, uses, workgroups, words }): Promise<Operation> => {
+        this.kernels.map(async (kernel): Promise<Operation> => {
+          const { layer, pass, code, uses, workgroups, words, implementation = 'elementwise', operations = 0 } = kernel;
           const compiled = await gpu.compile(
             code,
             uses.map(({ written = false }) => written),
           );
           const own = uses.map(({ storage, part }) => ({ buffer: storage.buffer ?? made[buffers.get(storage)!]!, ...part }));
-          return { layer, pass, workgroups, words, bound: gpu.bind(compiled, own, `${layer} ${pass}`) };
+          const bytes = uses.reduce((sum, { storage, part }) => sum + 4 * (part?.length ?? storage.length), 0);
+          const work = { layer, pass, implementation, operations, bytes };
+          return { layer, pass, workgroups, words, bound: gpu.bind(compiled, own, `${layer} ${pass}`, work) };
         }),
       );
       const start = this.#backwardStart ?? operations.length;

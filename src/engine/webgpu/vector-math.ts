@@ -108,6 +108,7 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
       gpu.compileNow(code, written),
       buffers.map((buffer) => ({ buffer })),
       'vector math',
+      { bytes: 4 * y.length * (own.length + (/\by\b/.test(expression) ? 2 : 1)) },
     );
     const count = y.length / width;
     const workgroups = workgroupsFor(count, workgroupSize);
@@ -164,6 +165,7 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
       gpu.compileNow(productText(options), [false, false, true]),
       [a, b, c].map(({ buffer }) => ({ buffer })),
       'product',
+      { operations: 2 * rows * columns * inner },
     );
     const words = Uint32Array.of(a.start, b.start, c.start, 0, 0);
     const factors = new Float32Array(words.buffer, 12);

@@ -16,7 +16,7 @@ import { workgroupsFor } from '../kernels/shader.ts';
 import { use, type Backward, type Lowering } from '../lowering.ts';
 import type { Pass, Use } from '../program.ts';
 import { isContiguous, typeOf, viewOf, widthOf, type View, type Width } from '../tensor.ts';
-import { chooseSplits, chooseTile } from '../tuning.ts';
+import { chooseSplits, chooseTile, type Tile } from '../tuning.ts';
 import { lowerDepthwise } from './depthwise.ts';
 import { inputPixelText, outputPixelText, type Geometry } from './geometry.ts';
 import { sumRows } from './sum-rows.ts';
@@ -96,21 +96,27 @@ function addProduct(
   const tile = chooseTile(c.tuning, options);
   const splits = chooseSplits(c.tuning, tile, options);
   const sized = { ...options, tile, splits, buffers: options.uses };
+  const { rows, columns, depth, groups } = options;
+  const kernel = { layer, pass, implementation: describeProduct(tile, splits), operations: 2 * rows * columns * depth * groups };
   if (splits === 1) {
-    c.builder.add({ layer, pass, code: productText(sized), uses: options.uses, workgroups: productWorkgroups(sized) });
+    c.builder.add({ ...kernel, code: productText(sized), uses: options.uses, workgroups: productWorkgroups(sized) });
     return;
   }
   const parts = c.builder.storage(`parts of ${layer}`, partsLength(sized));
   const writing = [...options.uses, { name: 'parts', type: 'f32', storage: parts, written: true } as const];
   const split = { ...sized, buffers: writing };
-  c.builder.add({ layer, pass, code: productText(split), uses: writing, workgroups: productWorkgroups(split) });
+  c.builder.add({ ...kernel, code: productText(split), uses: writing, workgroups: productWorkgroups(split) });
   const reading = [...options.uses, { name: 'parts', type: 'f32', storage: parts } as const];
   const { workgroupSize } = c.tuning;
   c.builder.add({
-    ...{ layer, pass, uses: reading },
+    ...{ layer, pass, uses: reading, implementation: 'sum of parts' },
     code: sumText({ ...sized, buffers: reading }, workgroupSize),
     workgroups: workgroupsFor(sumThreads(sized), workgroupSize),
   });
+}
+
+function describeProduct({ rows, columns, depth, threadRows, threadColumns }: Tile, splits: number): string {
+  return `product ${rows}x${columns}x${depth} by ${threadRows}x${threadColumns}${splits === 1 ? '' : `, ${splits} parts`}`;
 }
 
 /** Four channels of a group at once, if the tensor allows it. */
