@@ -228,11 +228,7 @@ describe('bad input ends with the code, the reason, and nothing written', () => 
     [['other.safetensors', '--model', 'tuto', '--sparsity', '0.5', '-o', 'other.safetensors'], 2, /is the file to prune/],
     [['tuto/1', '--sparsity', '0.5', '-o', 'x.bin'], 2, /output \(=x\.bin\) must end in \.safetensors/],
     [['tuto/99', '--sparsity', '0.5'], 1, /there is no run "tuto\/99"/],
-    [
-      ['--resume', 'tuto/1'],
-      2,
-      /tuto\/1 has no readable pruning\.json: ablate prune did not start it\nablate train --resume tuto\/1/,
-    ],
+    [['--resume', 'tuto/1'], 2, /tuto\/1 has no pruning\.json: ablate prune did not start it\nablate train --resume tuto\/1/],
     [['--resume', 'tuto/1', '--sparsity', '0.5'], 2, /--sparsity was decided when the run was started/],
     [
       ['other.safetensors', '--sparsity', '0.5'],

@@ -3,7 +3,9 @@
  * them again by it, so that what is finished is not trained twice, and what was interrupted goes on.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import * as z from 'zod';
 import type { Dataset } from '../data/dataset.ts';
 import type { Engine } from '../engine/engine.ts';
 import { latestCheckpoint } from '../runs/checkpoint.ts';
@@ -18,7 +20,7 @@ import type { NamedWeights, TrainHooks } from '../train/train-options.ts';
 import { environmentOf } from '../train/training-start.ts';
 import { train } from '../train/train.ts';
 import { weightsChecksum } from '../train/weights.ts';
-import { jsonObjectAt } from '../util/json-file.ts';
+import { recordAt } from '../util/json-file.ts';
 
 export interface RoundTraining {
   readonly config: TrainingConfig;
@@ -91,11 +93,11 @@ const format = 'ablate-compression-1';
 /** In the folder of a run from its beginning: what the round computes. */
 const recordName = 'compression.json';
 
+const recordSchema = z.object({ format: z.literal(format), identity: z.string() });
+
 /** Undefined for a run that is no round of compression, or whose record is damaged: that round is trained again. */
-function recordedIdentity(run: Run): unknown {
-  const record = jsonObjectAt(join(run.path, recordName)) as
-    { readonly format?: unknown; readonly identity?: unknown } | undefined;
-  return record?.format === format ? record.identity : undefined;
+function recordedIdentity(run: Run): string | undefined {
+  return recordAt(join(run.path, recordName), recordSchema)?.identity;
 }
 
 /**
@@ -106,6 +108,6 @@ function recordedIdentity(run: Run): unknown {
  */
 export function sourceReference(reference: string, runsFolder: string): string {
   if (!/^[A-Za-z0-9][\w.-]*$/.test(reference)) return reference;
-  const run = allRuns(runsFolder, [reference]).findLast((each) => recordedIdentity(each) === undefined);
+  const run = allRuns(runsFolder, [reference]).findLast((each) => !existsSync(join(each.path, recordName)));
   return run === undefined ? reference : runName(run);
 }

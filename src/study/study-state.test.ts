@@ -35,7 +35,7 @@ describe('the state of a study', () => {
     ['"seed": 1', '"seed": "one"', 'runs[0].seed (=one) must be an integer'],
     ['"fingerprint": "f"', '"fingerprint": 7', 'dataset.fingerprint (=7) must be a text'],
     ['ablate-study-1', 'ablate-study-0', 'format (=ablate-study-0) must be ablate-study-1'],
-    ['{', '', 'it (=missing) must be a group of keys'],
+    ['{', '', 'Unexpected '],
   ])('with %s made %s is refused with what is wrong', (before, after, message) => {
     writeFileSync(path, written.replace(before, after));
     const read = () => readStudyState(root, 's');

@@ -5,10 +5,9 @@
 import { join } from 'node:path';
 import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { jsonObjectAt } from '../util/json-file.ts';
+import { requiredRecordAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { statIfReachable } from '../util/regular-file.ts';
-import { check, damaged } from '../util/schema.ts';
 
 const run = z.object({
   variant: z.string(),
@@ -76,9 +75,10 @@ export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'upd
 export function readStudyState(runsFolder: string, name: string): StudyState | undefined {
   const path = join(studyFolder(runsFolder, name), 'study.json');
   if (statIfReachable(path) === undefined) return undefined;
-  return check(
+  return requiredRecordAt(
+    path,
     schema,
-    jsonObjectAt(path),
-    damaged(`${path} is not the state of a study`, 'remove it, and run the study again: finished runs are reused'),
+    'is not the state of a study',
+    'remove it, and run the study again: finished runs are reused',
   );
 }

@@ -42,6 +42,8 @@ test('what is written is read again, and what is missing or damaged is none', ()
   expect(at(1).labelProbability).toBeCloseTo(collected.at(1).labelProbability, 6);
   const path = join(root, 'predictions.safetensors');
   expect(existsSync(path)).toBe(true);
+  writePredictions(run, collected, { ...record, step: 'x' } as unknown as typeof record);
+  expect(readPredictions(run)).toBeUndefined();
   writeFileSync(path, 'damaged');
   expect(readPredictions(run)).toBeUndefined();
 });

@@ -4,12 +4,13 @@
  * prediction) and `labelProbability`.
  */
 import { join } from 'node:path';
-import type { SplitName } from '../data/dataset.ts';
+import * as z from 'zod';
+import { splitNames } from '../data/dataset.ts';
 import { encodeSafetensors, readSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import type { TtaLevel } from './test-time-augmentation.ts';
-import type { WeightsKind } from './weights.ts';
+import { ttaLevels } from './test-time-augmentation.ts';
+import { weightsKinds } from './weights.ts';
 
 /** What a network says of one image. */
 export interface Prediction {
@@ -22,14 +23,16 @@ export interface Prediction {
   readonly labelProbability: number;
 }
 
-export interface PredictionsRecord {
-  readonly split: SplitName;
-  readonly tta: TtaLevel;
+const recordSchema = z.object({
+  split: z.enum(splitNames),
+  tta: z.enum(ttaLevels),
   /** Steps taken. */
-  readonly step: number;
-  readonly weights: WeightsKind;
-  readonly datasetFingerprint: string;
-}
+  step: z.int(),
+  weights: z.enum(weightsKinds),
+  datasetFingerprint: z.string(),
+});
+
+export type PredictionsRecord = Readonly<z.output<typeof recordSchema>>;
 
 export interface RecordedPredictions extends PredictionsRecord {
   /** Images. */
@@ -90,10 +93,10 @@ export function readPredictions(run: { readonly path: string }): RecordedPredict
   try {
     const { tensors, metadata } = readSafetensors(join(run.path, fileName));
     if (metadata['format'] !== format) return undefined;
-    const record = JSON.parse(metadata['record'] ?? '') as PredictionsRecord;
+    const { data: record } = recordSchema.safeParse(JSON.parse(metadata['record'] ?? ''));
     const [label, prediction, probability, labelProbability] = columns.map((name) => tensors.get(name)?.data);
     const all = [label, prediction, probability, labelProbability];
-    if (label === undefined || all.some((column) => column?.length !== label.length)) return undefined;
+    if (record === undefined || label === undefined || all.some((column) => column?.length !== label.length)) return undefined;
     return {
       ...record,
       count: label.length,

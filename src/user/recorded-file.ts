@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
-import { readTextFile } from '../util/regular-file.ts';
+import { ConfigurationError } from '../util/errors.ts';
+import { requiredRecordAt } from '../util/json-file.ts';
 import { checksumOfFile, type UserFile } from './load-file.ts';
 
 const names = {
@@ -77,9 +77,6 @@ function requireSame(
 function readRecord(kind: RecordedKind, run: { readonly path: string }): RecordedFile | undefined {
   const path = join(run.path, names[kind].record);
   if (!existsSync(path)) return undefined;
-  try {
-    return { ...schema.parse(JSON.parse(readTextFile(path))), copy: join(run.path, names[kind].copy) };
-  } catch (error) {
-    throw new DataError(`${path} is damaged: ${messageOf(error)}`, { cause: error });
-  }
+  const record = requiredRecordAt(path, schema, 'is damaged', 'restore the file, or start a new run');
+  return { ...record, copy: join(run.path, names[kind].copy) };
 }

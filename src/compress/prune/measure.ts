@@ -1,33 +1,29 @@
 /** How large a network with given weights is, as it is and as a file. */
+import * as z from 'zod';
 import { countMultiplyAdds, countOperations, countParameters, type Network } from '../../nn/network.ts';
 import { encodeSafetensors, type Tensor } from '../../runs/safetensors.ts';
 import { compress } from '../../util/gzip.ts';
 
-export interface LayerSparsity {
-  /** `conv1.weight` */
-  readonly name: string;
-  readonly weights: number;
-  readonly nonZero: number;
-  /** Part of the weights that is zero. */
-  readonly sparsity: number;
-}
-
-export interface NetworkSize {
-  readonly parameters: number;
+/** A record of it is read too, from the folder of a run: people edit files. */
+export const networkSizeSchema = z.object({
+  parameters: z.int(),
   /** For one image. Zeros count: no kernel skips them. */
-  readonly operations: number;
-  readonly multiplyAdds: number;
+  operations: z.int(),
+  multiplyAdds: z.int(),
   /** Trainable ones of convolutions and dense layers: not biases, not frozen filters. */
-  readonly weights: number;
-  readonly nonZeroWeights: number;
+  weights: z.int(),
+  nonZeroWeights: z.int(),
   /** Part of the weights that is zero. */
-  readonly sparsity: number;
+  sparsity: z.number(),
   /** Of all parameters and statistics as a safetensors file of float32. */
-  readonly bytes: number;
+  bytes: z.int(),
   /** Of the same file compressed with gzip. */
-  readonly compressedBytes: number;
-  readonly layers: readonly LayerSparsity[];
-}
+  compressedBytes: z.int(),
+  /** Of each layer's weights, by their name: `conv1.weight`. */
+  layers: z.array(z.object({ name: z.string(), weights: z.int(), nonZero: z.int(), sparsity: z.number() }).readonly()).readonly(),
+});
+
+export type NetworkSize = Readonly<z.output<typeof networkSizeSchema>>;
 
 function countNonZero(weights: Float32Array): number {
   return weights.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
@@ -46,7 +42,7 @@ export function measureSize(
 ): NetworkSize {
   const layers = network.parameters
     .filter(({ role, kind }) => role === 'weight' && kind === 'trainable')
-    .map(({ name }): LayerSparsity => {
+    .map(({ name }) => {
       const { data } = tensors.get(name)!;
       const nonZero = countNonZero(data);
       return { name, weights: data.length, nonZero, sparsity: sparsityOf(data) };

@@ -9,7 +9,7 @@ import { saveCheckpoint } from '../../runs/checkpoint.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
 import { createRun } from '../../runs/run-folder.ts';
 import { createClassifier, decodeClassifier, encodeClassifier } from '../../train/classifier.ts';
-import { planPruning, prune, startOf } from './prune.ts';
+import { configOfPruning, planPruning, prune, startOf } from './prune.ts';
 
 const dataset = noiseDataset(12, { train: 16, test: 4 });
 const method = { type: 'filters', target: { filters: 0.5 }, scope: 'layer' } as const;
@@ -162,6 +162,28 @@ test('the name of a model stands for the run that is its newest now', () => {
     expect([plan.reference, plan.config.init, plan.config.teacher]).toEqual(Array(3).fill('squeeze0/2'));
     const first = planPruning({ ...request, reference: 'squeeze0/1', overrides: {} }, dataset);
     expect([first.reference, first.config.init, first.config.teacher]).toEqual(['squeeze0/1', 'squeeze0/1', 'none']);
+  } finally {
+    rmSync(runsFolder, { recursive: true });
+  }
+});
+
+test('a run is continued only if its record of the pruning is what it must be', () => {
+  const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-prune-'));
+  try {
+    const environment = describeEnvironment({ threads: 1 });
+    const resume = (files: Record<string, unknown>) => {
+      const run = createRun(runsFolder, 'squeeze0', untrained.config, environment, files);
+      return () => configOfPruning(run, { steps: 2 });
+    };
+    expect(resume({})).toThrow('has no pruning.json: ablate prune did not start it');
+    const size = { parameters: 1, operations: 1, multiplyAdds: 1, weights: 1, nonZeroWeights: 1, sparsity: 0, bytes: 4 };
+    const before = { ...size, compressedBytes: 4, layers: [], evaluation: { split: 'test', accuracy: 1, loss: NaN, images: 4 } };
+    const record = { format: 'ablate-pruning-1', method: 'weights', source: 'squeeze0/1', before, layers: [] };
+    // What it can change is another question.
+    expect(resume({ 'pruning.json': record })).toThrow('steps cannot be set here');
+    expect(resume({ 'pruning.json': { ...record, source: 1, before: { ...before, bytes: 'few' } } })).toThrow(
+      /squeeze0\/3\/pruning\.json is not the record of a pruning: source \(=1\) must be a text; before\.bytes \(=few\) must be an integer/,
+    );
   } finally {
     rmSync(runsFolder, { recursive: true });
   }

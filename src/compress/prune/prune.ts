@@ -20,13 +20,14 @@ import { magnitudeMasks, requireSparsity, zerosIn, type CountedWeights } from '.
 import { masksAmong, withItsMasks, withMasks } from '../../train/masks.ts';
 import { resumeConfig } from '../../train/resume.ts';
 import { classifierFor, fixedReference, type SavedModel } from '../../train/saved-model.ts';
-import type { Evaluation } from '../../train/tally.ts';
+import { evaluationSchema, type Evaluation } from '../../train/tally.ts';
 import type { NamedWeights, TrainHooks, TrainOptions, TrainResult } from '../../train/train-options.ts';
 import { train } from '../../train/train.ts';
 import { preferredWeights } from '../../train/weights.ts';
 import { threadsAsRecorded } from '../../util/cpu.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
-import { jsonObjectAt } from '../../util/json-file.ts';
+import { requiredRecordAt } from '../../util/json-file.ts';
+import { statIfReachable } from '../../util/regular-file.ts';
 import { check } from '../../util/schema.ts';
 import { quoted } from '../../util/shell.ts';
 import { showValue } from '../../util/show-value.ts';
@@ -34,7 +35,7 @@ import { requireTrainingOverrides } from '../training-overrides.ts';
 import { weightsMetadata } from '../weights-file.ts';
 import { measureAccuracy } from './accuracy.ts';
 import type { FilterScope } from './filter-order.ts';
-import { measureSize, type NetworkSize } from './measure.ts';
+import { measureSize, networkSizeSchema } from './measure.ts';
 import { shrinkNetwork, type Shrunk, type ShrinkTarget } from './shrink.ts';
 
 const weightPruning = magnitudePruning.omit({ type: true }).extend({ sparsity: z.number().gt(0).lt(1) });
@@ -78,11 +79,13 @@ export interface PruningPlan {
   readonly shrunk: Shrunk | undefined;
 }
 
-/** A network with what it takes and what it reaches. */
-export interface NetworkReport extends NetworkSize {
+const reportSchema = networkSizeSchema.extend({
   /** On the test images, or the validation images where they are kept out of training; chosen by nothing. Null if it was stopped. */
-  readonly evaluation: Pick<Evaluation, 'split' | 'accuracy' | 'loss' | 'images'> | null;
-}
+  evaluation: evaluationSchema.pick({ split: true, accuracy: true, loss: true, images: true }).readonly().nullable(),
+});
+
+/** A network with what it takes and what it reaches. */
+export type NetworkReport = Readonly<z.output<typeof reportSchema>>;
 
 export interface PruneResult {
   readonly status: 'finished' | 'interrupted';
@@ -101,16 +104,18 @@ export interface PrunedNetwork {
   readonly saved: SavedModel & { readonly classifier: Classifier };
 }
 
-/** `pruning.json` in the folder of the run: what a training of a pruned network is compared with. */
-export interface PruningRecord {
-  readonly format: 'ablate-pruning-1';
-  readonly method: 'weights' | 'filters';
+const recordSchema = z.object({
+  format: z.literal('ablate-pruning-1'),
+  method: z.enum(['weights', 'filters']),
   /** A run or a file. */
-  readonly source: string;
-  readonly before: NetworkReport;
+  source: z.string(),
+  before: reportSchema.readonly(),
   /** Layers that lost filters. */
-  readonly layers: Shrunk['layers'];
-}
+  layers: z.array(z.object({ name: z.string(), before: z.int(), after: z.int() }).readonly()).readonly(),
+});
+
+/** `pruning.json` in the folder of the run: what a training of a pruned network is compared with. */
+export type PruningRecord = Readonly<z.output<typeof recordSchema>>;
 
 export interface PruningWork {
   readonly engine: Engine;
@@ -260,11 +265,13 @@ export function configOfPruning(run: Run, overrides: ConfigOverrides, data?: str
 const recordName = 'pruning.json';
 
 function readRecord(run: Run): PruningRecord {
-  const record = jsonObjectAt(join(run.path, recordName));
-  if (record !== undefined) return record as PruningRecord;
-  throw new ConfigurationError(`${runName(run)} has no readable pruning.json: ablate prune did not start it`, {
-    fix: `ablate train --resume ${quoted(runName(run))}`,
-  });
+  const path = join(run.path, recordName);
+  if (statIfReachable(path) === undefined) {
+    throw new ConfigurationError(`${runName(run)} has no pruning.json: ablate prune did not start it`, {
+      fix: `ablate train --resume ${quoted(runName(run))}`,
+    });
+  }
+  return requiredRecordAt(path, recordSchema, 'is not the record of a pruning', 'restore the file, or prune again');
 }
 
 function trainPruned(
