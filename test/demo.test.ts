@@ -24,6 +24,8 @@ const inBrowser = test.skipIf(whyNoBrowser);
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-demo-'));
 const modelPath = join(folder, 'squeeze0.onnx');
+const widePath = join(folder, 'wide.onnx');
+const greyPath = join(folder, 'grey.onnx');
 const int8Path = join(folder, 'squeeze0.int8.onnx');
 let server: PageServer;
 let browser: Browser;
@@ -44,8 +46,12 @@ beforeAll(async () => {
   const { classes } = generateSynthetic({ trainCount: 1, testCount: 1 });
   const shapes = await freezeUntrained(referenceEngine, { model: 'squeeze0' }, classes);
   writeFileSync(join(folder, 'shapes.onnx'), shapes.encode(null));
+  const wide = await freezeUntrained(referenceEngine, { model: 'squeeze0', inputSize: [24, 32] });
+  writeFileSync(widePath, wide.encode(null));
+  const grey = await freezeUntrained(referenceEngine, { model: 'squeeze0', inputSize: 28 }, cifar10Classes, 1);
+  writeFileSync(greyPath, grey.encode(null));
   server = await startDemo({
-    models: [modelPath, join(folder, 'nin0.onnx'), int8Path, join(folder, 'shapes.onnx')],
+    models: [modelPath, join(folder, 'nin0.onnx'), int8Path, join(folder, 'shapes.onnx'), widePath, greyPath],
     port: 0,
     clientFolder,
   });
@@ -131,6 +137,28 @@ inBrowser(
       .toBeLessThan(rounding / 10);
   },
 );
+
+inBrowser(skippable('rectangles and grey images are classified in the browser as in Node', whyNoBrowser), async () => {
+  const [width, height] = [75, 50];
+  const samples = Uint8Array.from({ length: width * height * 3 }, (_, i) => ((i * 11) % 170) + (uint32(4, i) % 80));
+  const image = encodePng({ width, height, channels: 3, samples });
+  const imagePath = join(folder, 'rectangle.png');
+  writeFileSync(imagePath, image);
+  await page.locator('#model').selectOption({ label: 'wide.onnx' });
+  await give('rectangle.png', 'image/png', image);
+  for (const [label, path, framed] of [
+    // Of 75 x 50 pixels the central part that is 32 wide where it is 24 high: 67 x 50.
+    ['wide.onnx', widePath, 67 / 75],
+    ['grey.onnx', greyPath, 50 / 75],
+  ] as const) {
+    const inNode = await probabilitiesInNode(path, imagePath);
+    await page.locator('#model').selectOption({ label });
+    await expect.poll(async () => largestDifference(await shownProbabilities(), inNode), { timeout: 60_000 }).toBeLessThan(1e-5);
+    const [whole, frame] = await Promise.all([page.locator('.framed').boundingBox(), page.locator('#frame').boundingBox()]);
+    expect(frame!.width / whole!.width).toBeCloseTo(framed, 2);
+  }
+  await page.locator('#model').selectOption({ label: 'squeeze0.onnx' });
+});
 
 inBrowser(skippable('what is no image, or too small, is refused in words', whyNoBrowser), async () => {
   await give('notes.png', 'image/png', new TextEncoder().encode('no image'));

@@ -20,10 +20,11 @@ export async function freezeUntrained(
   engine: Engine,
   keys: ConfigOverrides & { readonly model: string },
   classes: readonly string[] = cifar10Classes,
+  channels: 1 | 3 = 3,
 ): Promise<Frozen> {
   const config = resolveConfig({ inputSize: modelDefinition(keys.model).defaultInputSize, ...keys });
   const sides = sidesOf(inputSizeFor(config.inputSize, [32, 32]));
-  const classifier = createClassifier(config, { shape: [3, ...sides], classes });
+  const classifier = createClassifier(config, { shape: [channels, ...sides], classes });
   const plan = await engine.compileInference(classifier.network, { batchSize: 1 });
   try {
     await initializeParameters(plan.parameters, config.seed, config.initializer);
