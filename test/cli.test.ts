@@ -196,6 +196,22 @@ test('data verify names the files that are wrong', async () => {
   expect(stdout).toMatch(/test_batch\.bin +is truncated: 10 of 30730000 bytes/);
   expect(stderr).toMatch(/6 of 6 files/);
   expect(code).toBe(1);
+
+  mkdirSync(join(folder, 'cifar100'));
+  for (const split of ['train', 'test']) writeFileSync(join(folder, 'cifar100', `${split}.bin`), 'not images');
+  const other = await ablate('data', 'verify', 'cifar100', '--data-dir', 'cifar100', '--json');
+  expect(JSON.parse(other.stdout)).toMatchObject({
+    dataset: 'cifar100',
+    ok: false,
+    files: [
+      { name: 'train.bin', ok: false, checksum: null, problem: 'has 10 bytes, and must have 153700000' },
+      { name: 'test.bin', ok: false },
+    ],
+  });
+  expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('2 of 2 files of CIFAR-100')]);
+  const none = await ablate('data', 'fetch', 'synthetic');
+  const allowed = 'cifar10, cifar100, mnist, fashion-mnist';
+  expect([none.code, none.stderr]).toEqual([2, expect.stringContaining(`(=synthetic) must be one of ${allowed}: the others`)]);
 });
 
 test('bench train times a step and its kernels', async () => {

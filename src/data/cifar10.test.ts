@@ -23,10 +23,10 @@ import { create, Header } from 'tar';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { environmentVariable } from '../util/env.ts';
 import { DataError, messageOf, type AblateError } from '../util/errors.ts';
-import { downloadCifar10, type Patience } from './cifar10-download.ts';
 import { cifar10Files } from './cifar10-files.ts';
-import { findCifar10, loadCifar10, verifyCifar10 } from './cifar10.ts';
+import { downloadCifar10, findCifar10, loadCifar10, verifyCifar10 } from './cifar10.ts';
 import type { DataProgress, Labels } from './dataset.ts';
+import type { Patience } from './download.ts';
 import { skippable } from '../../test/skippable.ts';
 
 /** Tests on the real data run where $ABLATE_DATA_DIR says where it is, and are reported as skipped elsewhere. */

@@ -11,10 +11,11 @@ import { basename, join } from 'node:path';
 import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
 import { userCacheFolder } from './cache.ts';
-import { cifar10Url, downloadCifar10 } from './cifar10-download.ts';
 import { cifar10Files, cifar10FolderName, readCifar10File, recordBytes, recordsPerFile } from './cifar10-files.ts';
-import type { Dataset, ImageSet, OnDataProgress } from './dataset.ts';
+import type { Dataset, ImageSet } from './dataset.ts';
+import { downloadArchive, type Archive, type DownloadOptions } from './download.ts';
 import { allocateImages } from './image-set.ts';
+import { notHere, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 /** In the order of the labels. */
 export const cifar10Classes: readonly string[] = [
@@ -31,16 +32,37 @@ export const cifar10Classes: readonly string[] = [
 ];
 const shape = [3, 32, 32] as const;
 
-export interface Cifar10Options {
-  /** The folder with the six .bin files, or one that holds `cifar-10-batches-bin/`. Nothing else is looked at then. */
-  readonly dataDir?: string;
-  /** A mirror of the archive, tried if the original address fails. */
-  readonly dataUrl?: string;
-  /** Default `userCacheFolder()`. */
-  readonly cacheDir?: string;
-  /** Whether it is downloaded where it is nowhere; default true. */
-  readonly download?: boolean;
-  readonly onProgress?: OnDataProgress | undefined;
+export const cifar10Url = 'https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz';
+
+const archive: Archive = {
+  title: 'CIFAR-10',
+  url: cifar10Url,
+  folderName: cifar10FolderName,
+  files: cifar10Files.map(({ name }) => name),
+  problemIn(folder) {
+    for (const file of cifar10Files) {
+      const { problem } = readCifar10File(folder, file);
+      if (problem !== undefined) return `${file.name} in the archive ${problem}`;
+    }
+    return undefined;
+  },
+};
+
+export const cifar10: PublishedDataset = {
+  name: 'cifar10',
+  title: 'CIFAR-10',
+  find: findCifar10,
+  within: folderWithFiles,
+  verify: verifyCifar10,
+  async download({ dataUrl, cacheDir = userCacheFolder(), onProgress }) {
+    const urls = dataUrl === undefined ? [cifar10Url] : [cifar10Url, dataUrl];
+    return await downloadCifar10({ cacheDir, urls, onProgress });
+  },
+};
+
+/** Returns the folder with the six files. Throws as `downloadArchive` does. */
+export async function downloadCifar10(options: DownloadOptions): Promise<string> {
+  return await downloadArchive(archive, options);
 }
 
 /**
@@ -48,8 +70,10 @@ export interface Cifar10Options {
  *
  * @throws DataError that names each file that is missing, truncated or corrupt, or says why the download failed
  */
-export async function loadCifar10(options: Cifar10Options = {}): Promise<Dataset> {
-  const { folder, fix } = locate(options) ?? { folder: await download(options), fix: fetchAgain };
+export async function loadCifar10(options: SourceOptions = {}): Promise<Dataset> {
+  const found = locate(options);
+  if (found === undefined && options.download === false) throw notHere(cifar10);
+  const { folder, fix } = found ?? { folder: await cifar10.download(options), fix: fetchAgain };
   const train = allocateImages(50_000, shape);
   const test = allocateImages(10_000, shape);
   const filled = { train: 0, test: 0 };
@@ -67,47 +91,25 @@ export async function loadCifar10(options: Cifar10Options = {}): Promise<Dataset
   return { name: 'cifar10', classes: cifar10Classes, shape, synthetic: false, fingerprint, train, test };
 }
 
-/**
- * Makes sure that a complete, verified copy is in the cache.
- *
- * @throws DataError if it cannot be downloaded
- */
-export async function fetchCifar10(
-  options: Omit<Cifar10Options, 'dataDir'> = {},
-): Promise<{ folder: string; downloaded: boolean }> {
-  const folder = folderWithFiles(options.cacheDir ?? userCacheFolder());
-  if (folder !== undefined && verifyCifar10(folder).every((file) => file.problem === undefined)) {
-    return { folder, downloaded: false };
-  }
-  return { folder: await download(options), downloaded: true };
-}
-
-export interface FileVerification {
-  readonly name: string;
-  readonly sha256: string;
-  /** What is wrong with the file (`is missing`, `is truncated: ...`); undefined if it is the published one. */
-  readonly problem: string | undefined;
-}
-
 /** Compares each of the six files in `folder` (or in its `cifar-10-batches-bin/`) with the published one. */
 export function verifyCifar10(folder: string): FileVerification[] {
   const found = folderWithFiles(folder) ?? folder;
   const results: FileVerification[] = [];
   for (const file of cifar10Files) {
     const { problem } = readCifar10File(found, file);
-    results.push({ name: file.name, sha256: file.sha256, problem });
+    results.push({ name: file.name, checksum: `sha256:${file.sha256}`, problem });
   }
   return results;
 }
 
 /** Where `loadCifar10` would read from; undefined if it would have to download. Throws a DataError if the folder given has no such files. */
-export function findCifar10(options: Cifar10Options = {}): string | undefined {
+export function findCifar10(options: SourceOptions = {}): string | undefined {
   return locate(options)?.folder;
 }
 
 const fetchAgain = 'ablate data fetch cifar10 downloads good copies';
 
-function locate(options: Cifar10Options): { folder: string; fix: string } | undefined {
+function locate(options: SourceOptions): { folder: string; fix: string } | undefined {
   const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
   if (options.dataDir !== undefined) return given(options.dataDir, '--data-dir');
   if (fromEnvironment !== undefined) return given(fromEnvironment, '$ABLATE_DATA_DIR');
@@ -138,13 +140,6 @@ function whyNot(base: string): string {
 function folderWithFiles(base: string): string | undefined {
   const candidates = [base, join(base, cifar10FolderName)];
   return candidates.find((folder) => cifar10Files.some((file) => existsSync(join(folder, file.name))));
-}
-
-async function download(options: Cifar10Options): Promise<string> {
-  if (options.download === false) throw new DataError('CIFAR-10 is not on this machine', { fix: 'ablate data fetch cifar10' });
-  const { dataUrl, cacheDir = userCacheFolder(), onProgress } = options;
-  const urls = dataUrl === undefined ? [cifar10Url] : [cifar10Url, dataUrl];
-  return await downloadCifar10({ cacheDir, urls, onProgress });
 }
 
 /** Separates the labels and images of a file's records. */

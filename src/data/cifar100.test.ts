@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from 'tar';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { cifar100Classes, loadCifar100, publishedCifar100 } from './cifar100.ts';
+import { cifar100Classes, loadCifar100, publishedCifar100, publishedCifar100Files } from './cifar100.ts';
+import { fetchDataset } from './published.ts';
 
 let folder: string;
 const servers: Server[] = [];
@@ -68,4 +69,15 @@ test('is downloaded, verified and kept', async () => {
   const good = { ...small, md5: createHash('md5').update(archive).digest('hex') };
   const { fingerprint } = await loadCifar100('fine', options, good);
   expect((await loadCifar100('fine', { cacheDir: options.cacheDir, download: false }, good)).fingerprint).toBe(fingerprint);
+
+  const dataset = publishedCifar100Files(good);
+  const inCache = join(options.cacheDir, 'cifar-100-binary');
+  expect(await fetchDataset(dataset, options)).toEqual({ folder: inCache, downloaded: false });
+  writeFileSync(join(inCache, 'test.bin'), records([[20, 1, 9]]));
+  expect(dataset.verify(inCache)).toEqual([
+    { name: 'train.bin', checksum: undefined, problem: undefined },
+    { name: 'test.bin', checksum: undefined, problem: 'is corrupt: the coarse label of record 0 is 20' },
+  ]);
+  expect(await fetchDataset(dataset, options)).toEqual({ folder: inCache, downloaded: true });
+  expect(dataset.verify(inCache).every(({ problem }) => problem === undefined)).toBe(true);
 });

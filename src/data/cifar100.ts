@@ -2,21 +2,16 @@
  * CIFAR-100 (Krizhevsky, 2009) in its binary version: 100 classes ("fine"), in 20 groups ("coarse"). The published checksum is that of the archive, which a
  * download is compared with; files that are there are checked for their size and labels.
  */
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { extract } from 'tar';
 import { environmentVariable } from '../util/env.ts';
-import { DataError, messageOf } from '../util/errors.ts';
-import { makeFolder } from '../util/make-folder.ts';
+import { DataError } from '../util/errors.ts';
 import { readRegularFile } from '../util/regular-file.ts';
 import { userCacheFolder } from './cache.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
+import { downloadArchive, type Archive } from './download.ts';
 import { allocateImages, fingerprintOf } from './image-set.ts';
-import type { IdxOptions } from './mnist.ts';
+import { folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 export type Cifar100Labels = 'fine' | 'coarse';
 
@@ -40,7 +35,8 @@ const shape = [3, 32, 32] as const;
 const imageBytes = 3 * 32 * 32;
 /** The coarse label, the fine one, then the image. */
 const recordBytes = 2 + imageBytes;
-const timeoutMs = 900_000;
+
+const largestFileBytes = 200_000_000;
 
 /** What is published. */
 export const publishedCifar100 = {
@@ -56,85 +52,89 @@ export const publishedCifar100 = {
  */
 export async function loadCifar100(
   labels: Cifar100Labels,
-  options: IdxOptions = {},
+  options: SourceOptions = {},
   published = publishedCifar100,
 ): Promise<Dataset> {
-  const folder = locate(options) ?? (await download(options, published));
+  const folder = await folderOf(publishedCifar100Files(published), options);
   const classes = cifar100Classes[labels];
-  const train = readRecords(join(folder, 'train.bin'), published.counts.train, labels);
-  const test = readRecords(join(folder, 'test.bin'), published.counts.test, labels);
+  const train = readRecords(folder, 'train', published, labels);
+  const test = readRecords(folder, 'test', published, labels);
   const fingerprint = fingerprintOf(classes, train, test, [shape]);
   return { name: 'cifar100', classes, shape, synthetic: false, fingerprint, train, test };
 }
 
-function locate({ dataDir, cacheDir = userCacheFolder() }: IdxOptions): string | undefined {
-  const holds = (folder: string) => ['train.bin', 'test.bin'].every((file) => existsSync(join(folder, file)));
-  const within = (base: string) => [base, join(base, folderName)].find(holds);
-  if (dataDir !== undefined) {
-    const found = within(dataDir);
-    if (found !== undefined) return found;
-    throw new DataError(`--data-dir (=${dataDir}) does not hold train.bin and test.bin of CIFAR-100's binary version`, {
-      fix: `unpack ${basename(publishedCifar100.url)} there, or leave it out to download them`,
-    });
-  }
-  const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
-  return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
+type PublishedFiles = typeof publishedCifar100;
+const splits = ['train', 'test'] as const;
+type Split = (typeof splits)[number];
+
+/** CIFAR-100 as a data set whose files are published. */
+export function publishedCifar100Files(published = publishedCifar100): PublishedDataset {
+  const title = 'CIFAR-100';
+  const within = (base: string) =>
+    [base, join(base, folderName)].find((folder) => splits.every((split) => existsSync(join(folder, `${split}.bin`))));
+  const verify = (folder: string) => splits.map((split) => verifyRecords(folder, split, published));
+  const archive: Archive = {
+    ...{ title, url: published.url, md5: published.md5, folderName, files: splits.map((split) => `${split}.bin`) },
+    problemIn(folder) {
+      const wrong = verify(folder).find(({ problem }) => problem !== undefined);
+      return wrong && `${wrong.name} in the archive ${wrong.problem!}`;
+    },
+  };
+  return {
+    name: 'cifar100',
+    title,
+    within,
+    find({ dataDir, cacheDir = userCacheFolder() } = {}) {
+      if (dataDir !== undefined) {
+        const found = within(dataDir);
+        if (found !== undefined) return found;
+        throw new DataError(`--data-dir (=${dataDir}) does not hold train.bin and test.bin of CIFAR-100's binary version`, {
+          fix: `unpack ${basename(published.url)} there, or leave it out to download them`,
+        });
+      }
+      const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
+      return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
+    },
+    verify,
+    async download({ dataUrl, cacheDir = userCacheFolder(), onProgress }) {
+      const urls = dataUrl === undefined ? [published.url] : [published.url, dataUrl];
+      return await downloadArchive(archive, { cacheDir, urls, onProgress });
+    },
+  };
 }
 
-function readRecords(path: string, count: number, labels: Cifar100Labels): ImageSet {
-  const bytes = readRegularFile(path, 200_000_000);
-  const fix = 'replace the file, or remove it and let it be downloaded again';
-  if (bytes.length !== count * recordBytes) {
-    throw new DataError(`${path} has ${bytes.length} bytes, and must have ${count * recordBytes}`, { fix });
+/** Checksums are not published of the files, but of the archive. */
+function verifyRecords(folder: string, split: Split, published: PublishedFiles): FileVerification {
+  const name = `${split}.bin`;
+  const path = join(folder, name);
+  if (!existsSync(path)) return { name, checksum: undefined, problem: 'is missing' };
+  return { name, checksum: undefined, problem: problemWith(readRegularFile(path, largestFileBytes), published.counts[split]) };
+}
+
+function problemWith(bytes: Uint8Array, count: number): string | undefined {
+  if (bytes.length !== count * recordBytes) return `has ${bytes.length} bytes, and must have ${count * recordBytes}`;
+  for (let record = 0; record < count; record++) {
+    for (const [place, labels] of (['coarse', 'fine'] as const).entries()) {
+      const label = bytes[record * recordBytes + place]!;
+      if (label >= cifar100Classes[labels].length) return `is corrupt: the ${labels} label of record ${record} is ${label}`;
+    }
+  }
+  return undefined;
+}
+
+function readRecords(folder: string, split: Split, published: PublishedFiles, labels: Cifar100Labels): ImageSet {
+  const path = join(folder, `${split}.bin`);
+  const bytes = readRegularFile(path, largestFileBytes);
+  const count = published.counts[split];
+  const problem = problemWith(bytes, count);
+  if (problem !== undefined) {
+    throw new DataError(`${path} ${problem}`, { fix: 'replace the file, or remove it and let it be downloaded again' });
   }
   const set = allocateImages(count, shape);
   for (let record = 0; record < count; record++) {
     const start = record * recordBytes;
-    const label = bytes[start + (labels === 'coarse' ? 0 : 1)]!;
-    if (label >= cifar100Classes[labels].length) {
-      throw new DataError(`${path} is corrupt: the ${labels} label of record ${record} is ${label}`, { fix });
-    }
-    set.labels[record] = label;
+    set.labels[record] = bytes[start + (labels === 'coarse' ? 0 : 1)]!;
     set.images.set(bytes.subarray(start + 2, start + recordBytes), record * imageBytes);
   }
   return set;
-}
-
-/** The files appear in the cache together, or not at all. */
-async function download(options: IdxOptions, { url, md5 }: typeof publishedCifar100): Promise<string> {
-  const { dataUrl, cacheDir = userCacheFolder() } = options;
-  if (options.download === false) {
-    throw new DataError('CIFAR-100 is not on this machine', { fix: 'ablate data show cifar100 downloads it' });
-  }
-  makeFolder(cacheDir);
-  const failures: string[] = [];
-  for (const address of dataUrl === undefined ? [url] : [url, dataUrl]) {
-    const temporary = await mkdtemp(join(cacheDir, `.${folderName}-`));
-    try {
-      const archive = await fetchArchive(address, md5);
-      options.onProgress?.({ activity: 'downloading CIFAR-100', done: archive.length, total: archive.length, unit: 'bytes' });
-      await pipeline(Readable.from([archive]), extract({ cwd: temporary, strip: 1, strict: true }));
-      const folder = join(cacheDir, folderName);
-      await rm(folder, { recursive: true, force: true });
-      await rename(temporary, folder);
-      return folder;
-    } catch (error) {
-      failures.push(`  ${address}: ${messageOf(error)}`);
-    } finally {
-      await rm(temporary, { recursive: true, force: true });
-    }
-  }
-  throw new DataError(`CIFAR-100 cannot be downloaded:\n${failures.join('\n')}`, {
-    fix: `unpack ${basename(url)} yourself and give its folder with --data-dir, or give a mirror with --data-url`,
-  });
-}
-
-async function fetchArchive(url: string, md5: string): Promise<Uint8Array> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-  if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
-  if (Number(response.headers.get('content-length') ?? 0) > 250_000_000) throw new Error('the archive is too large');
-  const archive = new Uint8Array(await response.arrayBuffer());
-  const found = createHash('md5').update(archive).digest('hex');
-  if (found !== md5) throw new Error(`what the server sent has the MD5 ${found}, the published one is ${md5}`);
-  return archive;
 }

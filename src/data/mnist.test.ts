@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DataError } from '../util/errors.ts';
-import { fashionMnist, loadIdxDataset, mnist, type IdxDataset } from './mnist.ts';
+import { fashionMnist, loadIdxDataset, mnist, publishedIdx, type IdxDataset } from './mnist.ts';
+import { fetchDataset } from './published.ts';
 
 let folder: string;
 const servers: Server[] = [];
@@ -86,11 +87,46 @@ test('is downloaded once, verified and kept; what is not as published is refused
   const damaged = { ...compressed, 't10k-labels-idx1-ubyte': gzipSync(idx([2], Uint8Array.of(5, 7))) };
   const refused = loadIdxDataset(small, { cacheDir: folder, dataUrl: await serve(damaged) });
   await expect(refused).rejects.toThrow(DataError);
-  await expect(refused).rejects.toThrow(/MNIST cannot be downloaded:\n {2}http:\/\/127\.0\.0\.1:9\/.*\n.*is corrupt: its MD5 is/);
+  await expect(refused).rejects.toThrow(
+    /t10k-labels-idx1-ubyte.gz of MNIST cannot be downloaded:\n {2}http:\/\/127\.0\.0\.1:9\/.*\n.*what the server sent has the MD5/,
+  );
   const dataUrl = await serve(compressed);
   const { fingerprint } = await loadIdxDataset(small, { cacheDir: folder, dataUrl });
   expect((await loadIdxDataset(small, { cacheDir: folder, download: false })).fingerprint).toBe(fingerprint);
   await expect(loadIdxDataset(small, { cacheDir: join(folder, 'x'), dataUrl: await serve({}) })).rejects.toThrow('answered 404');
+});
+
+test('is fetched once, and verified file by file', async () => {
+  const dataset = publishedIdx(small);
+  const cacheDir = join(folder, 'cache');
+  const dataUrl = await serve(compressed);
+  expect(await fetchDataset(dataset, { cacheDir, dataUrl })).toEqual({ folder: join(cacheDir, 'mnist'), downloaded: true });
+  const again = await fetchDataset(dataset, { cacheDir });
+  expect(again).toEqual({ folder: join(cacheDir, 'mnist'), downloaded: false });
+  const names = Object.keys(files);
+  expect(dataset.verify(again.folder)).toEqual(
+    ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1'].map((name) => ({
+      ...{ name: `${name}-ubyte.gz`, checksum: `md5:${checksums[`${name}-ubyte`]!}`, problem: undefined },
+    })),
+  );
+
+  // Damaged, missing, and unpacked files: of the last there is no checksum.
+  const damaged = join(cacheDir, 'mnist', `${names[0]!}.gz`);
+  writeFileSync(damaged, gzipSync(idx([3, 28, 28], pixels([7, 8, 10]))));
+  rmSync(join(cacheDir, 'mnist', `${names[1]!}.gz`));
+  writeFileSync(join(cacheDir, 'mnist', names[1]!), files[names[1]!]!);
+  rmSync(join(cacheDir, 'mnist', `${names[3]!}.gz`));
+  const found = dataset.verify(join(cacheDir, 'mnist'));
+  expect(found.map(({ problem }) => problem)).toEqual([
+    expect.stringContaining('is corrupt: its MD5 is'),
+    undefined,
+    undefined,
+    'is missing',
+  ]);
+  expect(found[1]).toMatchObject({ name: names[1], checksum: undefined });
+  // What is damaged is replaced.
+  expect(await fetchDataset(dataset, { cacheDir, dataUrl })).toMatchObject({ downloaded: true });
+  expect(dataset.verify(join(cacheDir, 'mnist')).every(({ problem }) => problem === undefined)).toBe(true);
 });
 
 test('damaged files are named', async () => {

@@ -4,16 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
 import { environmentVariable } from '../util/env.ts';
-import { DataError, messageOf } from '../util/errors.ts';
+import { DataError } from '../util/errors.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { decompress, startsAsGzip } from '../util/gzip.ts';
 import { readRegularFile } from '../util/regular-file.ts';
 import { userCacheFolder } from './cache.ts';
-import type { Dataset, ImageSet, OnDataProgress } from './dataset.ts';
+import type { Dataset, ImageSet } from './dataset.ts';
+import { downloadFile } from './download.ts';
 import { allocateImages, fingerprintOf } from './image-set.ts';
+import { folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 /** A published data set in the IDX format. */
 export interface IdxDataset {
@@ -33,8 +35,6 @@ const splits = { train: 'train', test: 't10k' } as const;
 const side = 28;
 /** The largest of the eight files has 26 MB compressed, 47 MB unpacked. */
 const largestFileBytes = 60_000_000;
-/** For each file. */
-const timeoutMs = 300_000;
 
 export const mnist: IdxDataset = {
   name: 'mnist',
@@ -64,46 +64,61 @@ export const fashionMnist: IdxDataset = {
   },
 };
 
-export interface IdxOptions {
-  /** The folder with the four files, compressed or not. Nothing else is looked at then. */
-  readonly dataDir?: string;
-  /** A mirror: the address of a folder with the four compressed files, tried if the original fails. */
-  readonly dataUrl?: string;
-  /** Default `userCacheFolder()`. */
-  readonly cacheDir?: string;
-  /** Whether it is downloaded where it is nowhere; default true. */
-  readonly download?: boolean;
-  readonly onProgress?: OnDataProgress | undefined;
-}
-
 /**
  * Reads the data set from `dataDir`, from `$ABLATE_DATA_DIR` if it is there, or from the cache; downloads it into the cache if it is nowhere. Compressed files
  * are compared with their published checksums.
  *
  * @throws DataError that names the file that is missing, truncated or corrupt, or says why the download failed
  */
-export async function loadIdxDataset(published: IdxDataset, options: IdxOptions = {}): Promise<Dataset> {
+export async function loadIdxDataset(published: IdxDataset, options: SourceOptions = {}): Promise<Dataset> {
   const { name, classes } = published;
-  const folder = locate(published, options) ?? (await download(published, options));
+  const folder = await folderOf(publishedIdx(published), options);
   const train = readSplit(folder, 'train', published);
   const test = readSplit(folder, 'test', published);
   const shape = [1, side, side] as const;
   return { name, classes, shape, synthetic: false, fingerprint: fingerprintOf(classes, train, test, [shape]), train, test };
 }
 
-function locate(published: IdxDataset, { dataDir, cacheDir = userCacheFolder() }: IdxOptions): string | undefined {
-  const { name, title } = published;
-  const holds = (folder: string) => Object.keys(published.checksums).every((file) => pathOf(folder, file) !== undefined);
-  const within = (base: string) => [base, join(base, name)].find(holds);
-  if (dataDir !== undefined) {
-    const found = within(dataDir);
-    if (found !== undefined) return found;
-    throw new DataError(`--data-dir (=${dataDir}) does not hold the four files of ${title}`, {
-      fix: `let it point at the folder with ${Object.keys(published.checksums).join(', ')} (compressed or not), or leave it out`,
-    });
-  }
-  const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
-  return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
+/** The data set as one whose files are published. */
+export function publishedIdx(published: IdxDataset): PublishedDataset {
+  const { name, title, checksums } = published;
+  const names = Object.keys(checksums);
+  const within = (base: string) =>
+    [base, join(base, name)].find((folder) => names.every((file) => pathOf(folder, file) !== undefined));
+  return {
+    name,
+    title,
+    within,
+    find({ dataDir, cacheDir = userCacheFolder() } = {}) {
+      if (dataDir !== undefined) {
+        const found = within(dataDir);
+        if (found !== undefined) return found;
+        throw new DataError(`--data-dir (=${dataDir}) does not hold the four files of ${title}`, {
+          fix: `let it point at the folder with ${names.join(', ')} (compressed or not), or leave it out`,
+        });
+      }
+      const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
+      return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
+    },
+    verify: (folder) => filesOf(published).map(([file, shape]) => verifyIdx(folder, file, shape, published)),
+    download: (options) => download(published, options),
+  };
+}
+
+/** Each file with the extents that it must have. */
+function filesOf({ counts }: IdxDataset): (readonly [file: string, shape: readonly number[]])[] {
+  return (['train', 'test'] as const).flatMap((split) => [
+    [`${splits[split]}-images-idx3-ubyte`, [counts[split], side, side]] as const,
+    [`${splits[split]}-labels-idx1-ubyte`, [counts[split]]] as const,
+  ]);
+}
+
+function verifyIdx(folder: string, file: string, shape: readonly number[], published: IdxDataset): FileVerification {
+  const path = pathOf(folder, file);
+  if (path === undefined) return { name: file, checksum: undefined, problem: 'is missing' };
+  const contents = contentsOf(path, file, shape, published);
+  const checksum = path.endsWith('.gz') ? `md5:${published.checksums[file]!}` : undefined;
+  return { name: basename(path), checksum, problem: contents.problem };
 }
 
 /** A file as it is there: compressed or not. */
@@ -113,38 +128,44 @@ function pathOf(folder: string, file: string): string | undefined {
 
 function readSplit(folder: string, split: 'train' | 'test', published: IdxDataset): ImageSet {
   const count = published.counts[split];
-  const images = readIdx(folder, `${splits[split]}-images-idx3-ubyte`, [count, side, side], published);
-  const labels = readIdx(folder, `${splits[split]}-labels-idx1-ubyte`, [count], published);
   const set = allocateImages(count, [1, side, side]);
-  set.images.set(images);
-  const wrong = labels.findIndex((label) => label >= published.classes.length);
-  if (wrong >= 0) {
-    throw new DataError(`${join(folder, `${splits[split]}-labels-idx1-ubyte`)} is corrupt: label ${wrong} is ${labels[wrong]!}`);
-  }
-  set.labels.set(labels);
+  set.images.set(readIdx(folder, `${splits[split]}-images-idx3-ubyte`, [count, side, side], published));
+  set.labels.set(readIdx(folder, `${splits[split]}-labels-idx1-ubyte`, [count], published));
   return set;
 }
 
-/** The bytes of an IDX file: 0, 0, 8 (unsigned bytes), the number of its dimensions, and each of them in 32 bits, the highest byte first. */
 function readIdx(folder: string, file: string, shape: readonly number[], published: IdxDataset): Uint8Array {
   const path = pathOf(folder, file)!;
-  const fix = `remove ${folder} and let it be downloaded again, or give another folder with --data-dir`;
+  const contents = contentsOf(path, file, shape, published);
+  if (contents.problem === undefined) return contents.bytes;
+  throw new DataError(`${path} ${contents.problem}`, {
+    fix: `remove ${folder} and let it be downloaded again, or give another folder with --data-dir`,
+  });
+}
+
+type IdxContents = { readonly bytes: Uint8Array; readonly problem?: never } | { readonly problem: string };
+
+/**
+ * The bytes of an IDX file, or what is wrong with it: 0, 0, 8 (unsigned bytes), the number of its dimensions, and each of them in 32 bits, the highest byte
+ * first. Of one dimension they are labels.
+ */
+function contentsOf(path: string, file: string, shape: readonly number[], published: IdxDataset): IdxContents {
   const content = readRegularFile(path, largestFileBytes);
   const isCompressed = startsAsGzip(content);
-  if (isCompressed) {
-    const problem = problemWith(content, published.checksums[file]!);
-    if (problem !== undefined) throw new DataError(`${path} ${problem}`, { fix });
-  }
-  const bytes = isCompressed ? decompress(content, path, { maximumBytes: largestFileBytes }) : content;
+  const damage = isCompressed ? problemWith(content, published.checksums[file]!) : undefined;
+  if (damage !== undefined) return { problem: damage };
+  const unpacked = isCompressed ? decompress(content, path, { maximumBytes: largestFileBytes }) : content;
   const header = Buffer.alloc(4 + 4 * shape.length);
   header.set([0, 0, 8, shape.length]);
   shape.forEach((extent, i) => header.writeUInt32BE(extent, 4 + 4 * i));
   const wanted = header.length + shape.reduce((product, extent) => product * extent, 1);
-  if (bytes.length !== wanted) throw new DataError(`${path} has ${bytes.length} bytes, and must have ${wanted}`, { fix });
-  if (!header.equals(bytes.subarray(0, header.length))) {
-    throw new DataError(`${path} is not the file of ${published.title}: its header is another`, { fix });
+  if (unpacked.length !== wanted) return { problem: `has ${unpacked.length} bytes, and must have ${wanted}` };
+  if (!header.equals(unpacked.subarray(0, header.length))) {
+    return { problem: `is not the file of ${published.title}: its header is another` };
   }
-  return bytes.subarray(header.length);
+  const bytes = unpacked.subarray(header.length);
+  const wrong = shape.length > 1 ? -1 : bytes.findIndex((label) => label >= published.classes.length);
+  return wrong < 0 ? { bytes } : { problem: `is corrupt: label ${wrong} is ${bytes[wrong]!}` };
 }
 
 function problemWith(compressed: Uint8Array, checksum: string): string | undefined {
@@ -153,44 +174,20 @@ function problemWith(compressed: Uint8Array, checksum: string): string | undefin
 }
 
 /** Each file appears in the cache verified or not at all. */
-async function download(published: IdxDataset, options: IdxOptions): Promise<string> {
+async function download(
+  published: IdxDataset,
+  { dataUrl, cacheDir = userCacheFolder(), onProgress }: SourceOptions,
+): Promise<string> {
   const { name, title, url, checksums } = published;
-  const { dataUrl, cacheDir = userCacheFolder(), onProgress } = options;
-  if (options.download === false)
-    throw new DataError(`${title} is not on this machine`, { fix: `ablate data show ${name} downloads it` });
   const folder = join(cacheDir, name);
   makeFolder(folder);
   const mirrors = [url, ...(dataUrl === undefined ? [] : [dataUrl.replace(/\/?$/, '/')])];
-  let done = 0;
-  for (const [file, checksum] of Object.entries(checksums)) {
-    const failures: string[] = [];
-    let content: Uint8Array | undefined;
-    for (const mirror of mirrors) {
-      try {
-        content = await fetchFile(`${mirror}${file}.gz`, checksum);
-        break;
-      } catch (error) {
-        failures.push(`  ${mirror}${file}.gz: ${messageOf(error)}`);
-      }
-    }
-    if (content === undefined) {
-      throw new DataError(`${title} cannot be downloaded:\n${failures.join('\n')}`, {
-        fix: 'give a folder with its files with --data-dir, or a mirror with --data-url',
-      });
-    }
-    writeFileAtomic(join(folder, `${file}.gz`), content);
-    done += content.length;
-    onProgress?.({ activity: `downloading ${title}`, done, total: undefined, unit: 'bytes' });
+  for (const [file, md5] of Object.entries(checksums)) {
+    const urls = mirrors.map((mirror) => `${mirror}${file}.gz`);
+    writeFileAtomic(
+      join(folder, `${file}.gz`),
+      await downloadFile({ title: `${file}.gz of ${title}`, md5 }, { urls, onProgress }),
+    );
   }
   return folder;
-}
-
-async function fetchFile(url: string, checksum: string): Promise<Uint8Array> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-  if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
-  if (Number(response.headers.get('content-length') ?? 0) > largestFileBytes) throw new Error('the file is too large');
-  const content = new Uint8Array(await response.arrayBuffer());
-  const problem = problemWith(content, checksum);
-  if (problem !== undefined) throw new Error(`what the server sent ${problem}`);
-  return content;
 }

@@ -5,24 +5,16 @@ import { statIfReachable } from '../util/regular-file.ts';
 import { check } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
-import { loadCifar10 } from './cifar10.ts';
-import { loadCifar100 } from './cifar100.ts';
-import type { Dataset, OnDataProgress } from './dataset.ts';
+import { cifar10, loadCifar10 } from './cifar10.ts';
+import { loadCifar100, publishedCifar100Files } from './cifar100.ts';
+import type { Dataset } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
-import { fashionMnist, loadIdxDataset, mnist, type IdxDataset } from './mnist.ts';
+import { fashionMnist, loadIdxDataset, mnist, publishedIdx, type IdxDataset } from './mnist.ts';
 import type { ImageShape } from './pixel-planes.ts';
+import type { PublishedDataset, SourceOptions } from './published.ts';
 import { generateSynthetic } from './synthetic.ts';
 
-export interface LoadOptions {
-  /** Where the data set's files are. */
-  readonly dataDir?: string;
-  /** A mirror to download from if the original host fails. */
-  readonly dataUrl?: string;
-  /** Where downloads are kept; default the user's cache folder. */
-  readonly cacheDir?: string;
-  /** Whether what is not on this machine may be downloaded; default true. */
-  readonly download?: boolean;
-  readonly onProgress?: OnDataProgress | undefined;
+export interface LoadOptions extends SourceOptions {
   /** Is told in a line what else there is to know: what of a folder was passed over, how pictures were scaled. */
   readonly onNote?: ((text: string) => void) | undefined;
 }
@@ -32,6 +24,8 @@ interface NamedDataset {
   load(options: LoadOptions): Promise<Dataset>;
   /** Of its images. */
   readonly shape: ImageShape;
+  /** What there is to fetch and verify of it. */
+  readonly published?: PublishedDataset;
 }
 
 /** Numbers where the text is one. */
@@ -55,7 +49,7 @@ function idxKind(published: IdxDataset): DatasetKind {
     pattern: published.name,
     named(_, given) {
       check(z.strictObject({}), given);
-      return { shape: [1, 28, 28], load: (options) => loadIdxDataset(published, options) };
+      return { shape: [1, 28, 28], load: (options) => loadIdxDataset(published, options), published: publishedIdx(published) };
     },
   };
 }
@@ -68,14 +62,14 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
     pattern: 'cifar10',
     named(_, given) {
       check(z.strictObject({}), given);
-      return { shape: [3, 32, 32], load: loadCifar10 };
+      return { shape: [3, 32, 32], load: loadCifar10, published: cifar10 };
     },
   },
   cifar100: {
     pattern: 'cifar100',
     named(_, given) {
       const { labels } = check(z.strictObject({ labels: z.enum(['fine', 'coarse']).default('fine') }), given);
-      return { shape: [3, 32, 32], load: (options) => loadCifar100(labels, options) };
+      return { shape: [3, 32, 32], load: (options) => loadCifar100(labels, options), published: publishedCifar100Files() };
     },
   },
   mnist: idxKind(mnist),
@@ -137,6 +131,20 @@ export function shapeByName(name: string): ImageShape | undefined {
     if (error instanceof ConfigurationError) return undefined;
     throw error;
   }
+}
+
+/**
+ * What there is to fetch and verify of a data set.
+ *
+ * @throws ConfigurationError for an unknown name, and for a data set whose files are not published
+ */
+export function publishedDataset(name: string): PublishedDataset {
+  const { published } = namedDataset(name);
+  if (published !== undefined) return published;
+  const names = Object.keys(kinds).filter((kind) => !kinds[kind]!.pattern.includes(':') && kinds[kind]!.named('', {}).published);
+  throw new ConfigurationError(`data set (=${name}) must be one of ${names.join(', ')}: the others are not downloaded`, {
+    fix: 'ablate data show reads any data set',
+  });
 }
 
 function namedDataset(name: string): NamedDataset {

@@ -52,7 +52,7 @@ test('what differs is named, with what to do', async () => {
   });
   expect(await errorOf([config, { ...dataset, fingerprint: 'other' }, plan])).toMatchObject({
     message: 'processes that train together must agree: process 1 differs from process 0 in the images of noise',
-    fix: 'Give every machine the same data: ablate data verify checks CIFAR-10',
+    fix: 'Give every machine the same data: ablate data verify checks published data',
   });
   // The same sizes, but one weight lies elsewhere.
   const { parameters } = plan;

@@ -23,7 +23,7 @@ export async function requireSameTraining(
     collective,
     `the images of ${dataset.name}`,
     dataset.fingerprint,
-    'Give every machine the same data: ablate data verify checks CIFAR-10',
+    'Give every machine the same data: ablate data verify checks published data',
   );
   requireAgreement(
     collective,
