@@ -110,7 +110,10 @@ test('hundreds of signals with a handler, as a window that changes its size send
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   while (!stderr.includes('recording in') && child.exitCode === null) await sleep(5);
-  for (; child.exitCode === null && child.signalCode === null; await sleep(0)) child.kill('SIGWINCH');
+  while (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGWINCH');
+    await sleep(0);
+  }
   expect(await ended, stderr).toBe(0);
 }, 120_000);
 
