@@ -5,13 +5,19 @@ import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { requireMemory } from '../../util/limits.ts';
 import { formatBytes, formatCount } from '../../util/format.ts';
 import { dataDirOption, dataUrlOption, loadImages, withDataProgress, type SourceOptions } from '../dataset.ts';
-import { sidesOf } from '../../util/image-size.ts';
+import { formatSize, sidesOf } from '../../util/image-size.ts';
+import { quoted } from '../../util/shell.ts';
 import { jsonOption, integer } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { note, print, printTable, printJson } from '../output.ts';
 
 interface JsonOption {
   readonly json?: true;
+}
+
+interface ExportOptions extends SourceOptions, JsonOption {
+  readonly output: string;
+  readonly images?: number;
 }
 
 interface ShowOptions extends SourceOptions, JsonOption {
@@ -57,6 +63,16 @@ export function addDataCommand(program: Command): void {
     .option(...dataUrlOption)
     .option(...jsonOption)
     .action(showData);
+  data
+    .command('export')
+    .description('write a data set as a folder of PNG files: <folder>/{train,test}/<class>/')
+    .argument('[dataset]', 'as for data show', 'cifar10')
+    .requiredOption('-o, --output <folder>', 'a new folder')
+    .option('--images <n>', 'images of each class and split, the first ones (default: all)', integer(1))
+    .option(...dataDirOption)
+    .option(...dataUrlOption)
+    .option(...jsonOption)
+    .action(exportData);
 }
 
 async function fetchData(name: string, { dataUrl, json }: SourceOptions & JsonOption): Promise<void> {
@@ -108,6 +124,19 @@ async function showData(name: string, options: ShowOptions): Promise<void> {
   const counts = { train: countPerClass(dataset.train, dataset.classes), test: countPerClass(dataset.test, dataset.classes) };
   if (options.json === true) printJson(describe(dataset, counts, options.output));
   else printCounts(dataset, counts);
+}
+
+async function exportData(name: string, { output, images, json, ...source }: ExportOptions): Promise<void> {
+  const { exportPictures, requireNewFolder } = await import('../../report/pictures/export-folder.ts');
+  requireNewFolder(output);
+  const dataset = await loadImages(name, source);
+  const counts = exportPictures(dataset, output, images);
+  const [channels, height, width] = dataset.shape;
+  const size = height === width ? height : formatSize([height, width]);
+  const how = [...(size === 32 ? [] : [`size=${size}`]), ...(channels === 1 ? ['channels=1'] : [])].join('&');
+  const next = `images:${output}${how === '' ? '' : `?${how}`}`;
+  if (json === true) printJson({ dataset: name, folder: output, images: counts, data: next });
+  else print(`wrote ${formatCount(counts.train + counts.test)} pictures; train on them with --data ${quoted(next)}`);
 }
 
 interface Counts {
