@@ -1,11 +1,16 @@
 /** Writes everything anew that is made from the records, after one of them was changed: `npm run results`. */
 import { readFileSync } from 'node:fs';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
-import { readmePath, withResultsTable } from '../bench/records/results-table.ts';
+import { drawFigure, figurePaths, readmePath, withModelsTable } from '../bench/records/first-screen.ts';
+import { reproductionPath, withResultsTable } from '../bench/records/results-table.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 
 const files = [
-  [readmePath, withResultsTable],
+  [readmePath, withModelsTable],
+  [reproductionPath, withResultsTable],
   [bestAccuraciesPath, withBestAccuracies],
 ] as const;
 for (const [path, rewritten] of files) writeFileAtomic(path, await rewritten(readFileSync(path, 'utf8')));
+const figure = await drawFigure();
+writeFileAtomic(figurePaths.light, figure.light);
+writeFileAtomic(figurePaths.dark, figure.dark);

@@ -3,7 +3,8 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { withResultsTable } from '../bench/records/results-table.ts';
+import { drawFigure, figurePaths, withModelsTable } from '../bench/records/first-screen.ts';
+import { reproductionPath, withResultsTable } from '../bench/records/results-table.ts';
 import { findCifar10 } from '../src/data/cifar10.ts';
 import { runCli } from './run-cli.ts';
 
@@ -76,6 +77,12 @@ test('the files that the README links to exist', () => {
   for (const link of links) expect(existsSync(new URL(`../${link}`, import.meta.url)), link).toBe(true);
 });
 
-test('the table of results is what the records say', async () => {
-  expect(await withResultsTable(readme)).toBe(readme);
+test('the tables and the figure are what the records say: npm run results', async () => {
+  expect(await withModelsTable(readme)).toBe(readme);
+  const reproduction = readFileSync(reproductionPath, 'utf8');
+  expect(await withResultsTable(reproduction)).toBe(reproduction);
+  const { light, dark } = await drawFigure();
+  expect(readFileSync(figurePaths.light, 'utf8')).toBe(light);
+  expect(readFileSync(figurePaths.dark, 'utf8')).toBe(dark);
+  expect(dark).not.toBe(light);
 });

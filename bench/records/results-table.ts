@@ -1,6 +1,6 @@
 /**
- * README's table of results, from the records under docs/results/: what every model costs, and what it reaches under the recipe 2017 and under
- * the newer ones. `npm run results` writes it, and a test keeps it true.
+ * The table of docs/reproduction.md, from the records under docs/results/: what every model costs, and what it reaches under the recipe 2017 and
+ * under the newer ones. `npm run results` writes it, and a test keeps it true.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ import type { TrainingConfig } from '../../src/train/config-schema.ts';
 import { formatCount } from '../../src/util/format.ts';
 import type { RecordedRun } from './recorded-runs.ts';
 
-export const readmePath = fileURLToPath(new URL('../../README.md', import.meta.url));
+export const reproductionPath = fileURLToPath(new URL('../../docs/reproduction.md', import.meta.url));
 const markers = { start: '<!-- results: written by npm run results -->', end: '<!-- end of results -->' };
 
 /** What both records say of some runs that differ in their seeds. */
@@ -48,27 +48,30 @@ const models = [
 const inputSize2017 = 24;
 
 /** What tensorsandbox reached after 300,000 steps, in percent: its README, https://github.com/dacorvo/tensorsandbox/tree/master/cifar10. */
-const published300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
+export const published300k: Readonly<Record<string, number>> = { tuto: 87.2, alex4: 87.5, nin2: 89.8, squeeze1: 87.8 };
 
 function readResults(name: string): unknown {
   const text = readFileSync(new URL(`../../docs/results/${name}.json`, import.meta.url), 'utf8');
   return (JSON.parse(text) as { readonly results: unknown }).results;
 }
 
+/** The longest training of a model under a newer recipe that there is a record of. */
+export function newerResult(model: string): Experiment | undefined {
+  const experiments = ofAnyPrecision(readResults('accuracies') as readonly Experiment[]);
+  return longest(experiments.filter(({ config }) => config.model === model && isOfNewerRecipe(config)));
+}
+
 function resultsTable(): string {
   const reproduced = readResults('tensorsandbox') as readonly Reproduced[];
-  const experiments = ofAnyPrecision(readResults('accuracies') as readonly Experiment[]);
   const rows = models.flatMap((model) => {
     const then = reproduced.find((result) => result.model === model && result.name === 'augmentation and moving average');
-    const now = longest(experiments.filter(({ config }) => config.model === model && isOfNewerRecipe(config)));
+    const now = newerResult(model);
     if (then === undefined && now === undefined) return [];
     const later = published300k[model];
-    const { inputSize = inputSize2017 } = now ?? {};
-    // As it is deployed: the batch normalization that a recipe trains with folds away.
-    const network = buildModel(model, { input: [3, inputSize, inputSize] });
+    const { parameters, operations } = deployedCosts(model, now?.inputSize);
     return [
       [
-        ...[model, formatCount(countParameters(network.parameters)), `${(countOperations(network) / 1e6).toFixed(1)}M`],
+        ...[model, formatCount(parameters), `${(operations / 1e6).toFixed(1)}M`],
         ...(then ? [percent(then.published), accuracyOf(then), timeOf(then)] : ['', '', '']),
         later === undefined ? '' : percent(later / 100),
         ...(now ? [recipeOf(now), formatCount(now.config.steps), accuracyOf(now), timeOf(now)] : ['', '', '', '']),
@@ -83,6 +86,15 @@ function resultsTable(): string {
     alignments: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left', 'right', 'right', 'right'],
     rows,
   });
+}
+
+/** As it is deployed: the batch normalization that a recipe trains with folds away. */
+export function deployedCosts(
+  model: string,
+  inputSize = inputSize2017,
+): { readonly parameters: number; readonly operations: number } {
+  const network = buildModel(model, { input: [3, inputSize, inputSize] });
+  return { parameters: countParameters(network.parameters), operations: countOperations(network) };
 }
 
 /** Whether the network is the one that the recipe, as it is now, would train. */
@@ -135,19 +147,28 @@ function timeOf({ runs }: Result): string {
   return `${mean.toFixed(0)} min${timed.every(({ threads }) => threads === 1) ? ', 1 thread' : ''}`;
 }
 
-function percent(fraction: number): string {
+export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)}%`;
 }
 
 /**
- * A README with the table of the records in it, formatted like the rest.
+ * A document with the table of the records in it, formatted like the rest.
  *
  * @throws Error if there is no place for it
  */
-export async function withResultsTable(readme: string): Promise<string> {
-  const [before, rest] = readme.split(markers.start);
-  const after = rest?.split(markers.end)[1];
-  if (after === undefined) throw new Error(`README.md has no "${markers.start}" with a "${markers.end}" after it`);
-  const text = `${before}${markers.start}\n\n${resultsTable()}\n\n${markers.end}${after}`;
-  return await format(text, { ...(await resolveFormat(readmePath)), parser: 'markdown' });
+export async function withResultsTable(page: string): Promise<string> {
+  return await withTable(page, markers, resultsTable());
+}
+
+/** A document with a table between two markers. @throws Error if it does not have them */
+export async function withTable(
+  page: string,
+  { start, end }: Readonly<Record<'start' | 'end', string>>,
+  table: string,
+): Promise<string> {
+  const [before, rest] = page.split(start);
+  const after = rest?.split(end)[1];
+  if (after === undefined) throw new Error(`the document has no "${start}" with a "${end}" after it`);
+  const text = `${before}${start}\n\n${table}\n\n${end}${after}`;
+  return await format(text, { ...(await resolveFormat(reproductionPath)), parser: 'markdown' });
 }
