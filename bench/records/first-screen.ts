@@ -144,11 +144,13 @@ function figureSpec(): TopLevelSpec {
         mark: { type: 'point', filled: true, size: 90, opacity: 1 },
         encoding: { color: colour },
       })),
-      ...points.filter(({ series: of }) => of === series.now).map(({ model }) => ({
-        transform: [{ filter: { field: 'model', equal: model } }, { filter: { field: 'series', equal: series.now } }],
-        mark: { type: 'text', fontSize: 12, color: lightColours.text, ...labelPlace(model) },
-        encoding: { text: { field: 'model' } },
-      })),
+      ...points
+        .filter(({ series: of }) => of === series.now)
+        .map(({ model }) => ({
+          transform: [{ filter: { field: 'model', equal: model } }, { filter: { field: 'series', equal: series.now } }],
+          mark: { type: 'text', fontSize: 12, color: lightColours.text, ...labelPlace(model) },
+          encoding: { text: { field: 'model' } },
+        })),
     ],
   } as unknown as TopLevelSpec;
 }
