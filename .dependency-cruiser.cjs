@@ -91,9 +91,12 @@ module.exports = {
     {
       name: 'engines-run-in-pages',
       comment:
-        'networks, the interface and the reference engine need nothing of Node, directly or through others: a page can train',
+        'networks, the interface, the reference engine and that on WebGPU need nothing of Node, directly or through others: a page can train',
       severity: 'error',
-      from: { path: '^src/(nn/|engine/(reference/|[^/]+$))', pathNot: [tests, '^src/engine/registry\\.ts$'] },
+      from: {
+        path: '^src/(nn/|engine/(reference/|webgpu/|[^/]+$))',
+        pathNot: [tests, '^src/engine/(registry|webgpu/(adapter|probe|probe-process))\\.ts$'],
+      },
       to: { path: nodeModules, reachable: true },
     },
     owned('webgpu', '^src/engine/webgpu/'),

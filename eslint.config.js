@@ -38,6 +38,12 @@ export default tseslint.config(
     },
   },
   {
+    files: ['examples/browser-training/*.js'],
+    languageOptions: {
+      globals: { document: 'readonly', location: 'readonly', AbortController: 'readonly', URLSearchParams: 'readonly' },
+    },
+  },
+  {
     // The place for it, and what starts processes.
     files: ['src/util/env.ts', 'src/**/*.test.ts', 'test/**', 'bench/**', '*.config.ts'],
     rules: { 'no-restricted-properties': 'off' },

@@ -1,6 +1,9 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // As examples of pages import it.
+  resolve: { alias: { 'ablate/browser': fileURLToPath(new URL('src/browser.ts', import.meta.url)) } },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // Native libraries and worker threads live in the test's process: forks keep the files apart.

@@ -14,12 +14,14 @@ import { loadDataset } from '../src/user/dataset.ts';
 import { createOnednnEngine } from '../src/engine/onednn/engine.ts';
 import { modelNames } from '../src/models/registry.ts';
 import { countOperations, countParameters, type Network } from '../src/nn/network.ts';
-import { checkpointWeights, latestCheckpoint } from '../src/runs/checkpoint.ts';
+import { latestCheckpoint } from '../src/runs/checkpoint.ts';
+import { checkpointWeights } from '../src/runs/checkpoint-weights.ts';
 import { readSafetensors } from '../src/runs/safetensors.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import { train } from '../src/train/train.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
-import { tensorsOf, weightsChecksum } from '../src/train/weights.ts';
+import { tensorsOf } from '../src/train/weights.ts';
+import { weightsChecksum } from '../src/train/weights-checksum.ts';
 import { cpuInfo } from '../src/util/cpu.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 

@@ -18,3 +18,11 @@ export const browserFlags = [
   '--disable-component-update',
   '--disable-sync',
 ];
+
+/** With WebGPU on Chromium's software adapter: slow, and the same on every machine. */
+export const webgpuFlags = [
+  ...browserFlags.filter((flag) => flag !== '--disable-gpu'),
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+];

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { openRun } from '../src/runs/run-folder.ts';
-import { weightsChecksum } from '../src/train/weights.ts';
+import { weightsChecksum } from '../src/train/weights-checksum.ts';
 import { runCli } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-config-'));

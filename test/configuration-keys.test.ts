@@ -18,7 +18,7 @@ import { experimentIdentity, runIdentity } from '../src/study/identity.ts';
 import { resolveConfig } from '../src/train/config.ts';
 import { trainingConfigSchema, type ConfigOverrides, type TrainingConfig } from '../src/train/config-schema.ts';
 import { train } from '../src/train/train.ts';
-import { weightsChecksum } from '../src/train/weights.ts';
+import { weightsChecksum } from '../src/train/weights-checksum.ts';
 import { unwrap } from '../src/util/schema.ts';
 import { noiseDataset } from './noise-dataset.ts';
 

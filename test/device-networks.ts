@@ -1,6 +1,6 @@
 /** Small networks of every kind of layer that devices can compute, with weights and images that are functions of their names. */
 import type { ImageSet } from '../src/data/dataset.ts';
-import { allocateImages } from '../src/data/image-set.ts';
+import { allocateImages } from '../src/data/new-image-set.ts';
 import type { Standardization } from '../src/data/preprocessing.ts';
 import type { TrainedClassifier } from '../src/deploy/mcu/build.ts';
 import { foldBatchNorms } from '../src/deploy/onnx/fold.ts';

@@ -20,7 +20,7 @@ export async function loadGpu(): Promise<Gpu | undefined> {
     process.env['XDG_RUNTIME_DIR'] ??= tmpdir();
   }
   try {
-    return (await openGpu()).gpu;
+    return await openGpu();
   } catch (error) {
     if (!(error instanceof AblateError)) throw error;
     process.stderr.write(`The WebGPU engine is not tested: ${error.message}\n${error.fix ?? ''}\n`);

@@ -1,5 +1,5 @@
 import type { Dataset, ImageSet } from '../src/data/dataset.ts';
-import { allocateImages } from '../src/data/image-set.ts';
+import { allocateImages } from '../src/data/new-image-set.ts';
 import { integer, streamKey } from '../src/util/random.ts';
 
 /** Images of noise in four classes: nothing to generalize, all to be learnt by heart. `train` and `test` count them. */

@@ -17,7 +17,7 @@ import { resumeConfig } from '../src/train/resume.ts';
 import { readSavedModel } from '../src/train/saved-model.ts';
 import { train } from '../src/train/train.ts';
 import type { TrainOptions } from '../src/train/train-options.ts';
-import { checkpointWeights } from '../src/runs/checkpoint.ts';
+import { checkpointWeights } from '../src/runs/checkpoint-weights.ts';
 import { readSafetensors } from '../src/runs/safetensors.ts';
 import { loadOnednn } from './load-onednn.ts';
 import { noiseDataset } from './noise-dataset.ts';

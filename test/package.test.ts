@@ -67,6 +67,7 @@ async function install(tarball: string): Promise<void> {
 
 const main = `
 import { createClassifier, freeze, generateSynthetic, openEngine, resolveConfig, train, type TrainResult } from 'ablate';
+import { generatePageImages, referenceEngine, trainInPage } from 'ablate/browser';
 import net from './net.js';
 
 const dataset = generateSynthetic({ trainCount: 40, testCount: 10 });
@@ -74,7 +75,12 @@ const config = resolveConfig({ model: net, dataset: dataset.name, steps: 2, batc
 const engine = await openEngine({ threads: 1 });
 const { saved, step }: TrainResult = await train({ config, engine, dataset, classifier: createClassifier(config, dataset, net) });
 const { metadata, encode } = await freeze({ saved: saved!, engine });
-console.log(step, metadata.classes.length, encode(null).length > 1000);
+const page = await trainInPage({
+  config: { model: net, steps: 1, batchSize: 2 },
+  engine: referenceEngine,
+  dataset: generatePageImages({ trainCount: 4, testCount: 2 }),
+});
+console.log(step, metadata.classes.length, encode(null).length > 1000, page.step);
 `;
 
 const options = {
@@ -134,5 +140,5 @@ test('nothing but the library can be imported', async () => {
 });
 
 test.skipIf(reason !== undefined)(skippable('the program trains and freezes a network', reason), async () => {
-  expect(await succeed(process.execPath, ['out/main.js'], program)).toBe('2 10 true\n');
+  expect(await succeed(process.execPath, ['out/main.js'], program)).toBe('2 10 true 1\n');
 });

@@ -7,14 +7,10 @@ import { referenceEngine } from '../src/engine/reference/engine.ts';
 import { saveCheckpoint } from '../src/runs/checkpoint.ts';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import { openRun, readConfig } from '../src/runs/run-folder.ts';
-import {
-  createClassifier,
-  encodeClassifier,
-  networkChecksum,
-  recordedClassifier,
-  recordOfClassifier,
-} from '../src/train/classifier.ts';
-import { checkConfig, resolveConfig } from '../src/train/config.ts';
+import { createClassifier, encodeClassifier } from '../src/train/classifier.ts';
+import { networkChecksum, recordedClassifier, recordOfClassifier } from '../src/train/classifier-record.ts';
+import { resolveConfig } from '../src/train/config.ts';
+import { checkConfig } from '../src/train/complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../src/train/config-schema.ts';
 import { initializeParameters } from '../src/train/initialize.ts';
 import { collectPredictions, writePredictions } from '../src/train/predictions.ts';

@@ -1,6 +1,6 @@
 /** Trains a few steps on a device of its own, as often as the argument says, and collects garbage at every turn; see scripts/webgpu-lifetimes.mjs. */
 import { setImmediate } from 'node:timers/promises';
-import { openWebgpuEngine } from '../src/engine/webgpu/engine.ts';
+import { openWebgpuEngine } from '../src/engine/webgpu/adapter.ts';
 import { NetworkBuilder } from '../src/nn/network.ts';
 
 const { gc } = globalThis;

@@ -123,7 +123,7 @@ function trainPlainly({ network, batchSize, steps, rate }: Training): Trained {
 }
 
 describe.skipIf(whyNot)(skippable('trainings on the WebGPU engine', whyNot), () => {
-  const engine = createWebgpuEngine(gpu!, {});
+  const engine = createWebgpuEngine(gpu!);
   afterAll(() => engine.dispose());
 
   // With few filters, so that float64 in plain loops finishes.
@@ -160,7 +160,7 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
   const network = small();
   const batchSize = 3;
   let device: Awaited<ReturnType<typeof loadGpu>>;
-  const open = async () => createWebgpuEngine((device ??= await loadGpu())!, {});
+  const open = async () => createWebgpuEngine((device ??= await loadGpu())!);
   afterAll(() => device?.dispose());
 
   test.each<[name: string, options: LossOptions, share: number | undefined]>([
@@ -445,7 +445,7 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
 
   test('is of no use once the device has been given back', async () => {
     const own = (await loadGpu())!;
-    const plan = await createWebgpuEngine(own, {}).compileInference(network, { batchSize });
+    const plan = await createWebgpuEngine(own).compileInference(network, { batchSize });
     own.dispose();
     await expect(plan.output.read()).rejects.toThrow('the device has been given back');
     expect(own.isOpen).toBe(false);
@@ -453,7 +453,7 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
 
   test('says that its device was lost', async () => {
     const own = (await loadGpu())!;
-    const plan = await createWebgpuEngine(own, {}).compileInference(network, { batchSize });
+    const plan = await createWebgpuEngine(own).compileInference(network, { batchSize });
     own.device.destroy();
     await own.device.lost;
     await expect(plan.output.read()).rejects.toThrow(/WebGPU on .*: the device was lost/);

@@ -16,7 +16,7 @@ const gpu = await loadGpu();
 const whyNot = gpu === undefined ? noWebgpu : undefined;
 
 describe.skipIf(whyNot)(skippable('the WebGPU engine agrees with the reference engine', whyNot), () => {
-  const engine = createWebgpuEngine(gpu!, {});
+  const engine = createWebgpuEngine(gpu!);
   afterAll(() => engine.dispose());
 
   test.each(allLayerCases.filter(([kind]) => kind !== 'custom'))('%s: %s', async (_kind, _name, layerCase) => {
@@ -37,7 +37,7 @@ describe.skipIf(whyNot)(skippable('the WebGPU engine agrees with the reference e
     { rows: 16, columns: 8, threadRows: 8, threadColumns: 4, depth: 16 },
     { rows: 8, columns: 16, threadRows: 4, threadColumns: 8, depth: 8 },
   ])('products in tiles of $rows by $columns', async (tile) => {
-    const tuned = createWebgpuEngine(withTuning(gpu!, { ...gpu!.tuning, tiles: [tile] }), {});
+    const tuned = createWebgpuEngine(withTuning(gpu!, { ...gpu!.tuning, tiles: [tile] }));
     const layerCase = layerCases.conv.find(({ name }) => name === 'conv 3x3, 16 to 32 channels')!;
     expect(disagreements(await errorsOf(tuned, layerCase), tolerance)).toEqual({});
   });
@@ -45,7 +45,7 @@ describe.skipIf(whyNot)(skippable('the WebGPU engine agrees with the reference e
   test('a kernel that is wrong is found', async () => {
     const layerCase = layerCases.conv.find(({ name }) => name === 'conv 3x3 VALID')!;
     const found = async (from: string, to: string) =>
-      Object.keys(disagreements(await errorsOf(createWebgpuEngine(withWrongText(gpu!, from, to), {}), layerCase), tolerance));
+      Object.keys(disagreements(await errorsOf(createWebgpuEngine(withWrongText(gpu!, from, to)), layerCase), tolerance));
     // The tap of the gradient of the weights one pixel too far to the right.
     expect(await found('(depth % 3u * 1u + tap % 3u) - 0', '(depth % 3u * 1u + tap % 3u) - 1')).toEqual(['gradient of c.weight']);
   });

@@ -13,13 +13,14 @@ import { allRuns, createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { runIdentity } from '../study/identity.ts';
 import { wasExtended } from '../study/run-finder.ts';
-import { type Classifier, networkChecksum, recordOfClassifier } from '../train/classifier.ts';
+import type { Classifier } from '../train/classifier.ts';
+import { networkChecksum, recordOfClassifier } from '../train/classifier-record.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { recordedConfig } from '../train/resume.ts';
 import type { NamedWeights, TrainHooks } from '../train/train-options.ts';
 import { environmentOf } from '../train/training-start.ts';
 import { train } from '../train/train.ts';
-import { weightsChecksum } from '../train/weights.ts';
+import { weightsChecksum } from '../train/weights-checksum.ts';
 import { recordAt } from '../util/json-file.ts';
 
 export interface RoundTraining {

@@ -1,5 +1,5 @@
 /** Files that hold a network's weights alone, to be evaluated, frozen or trained on: no optimizer state, no averages, no masks. */
-import { checkpointWeights } from '../runs/checkpoint.ts';
+import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import { encodeSafetensors, type Tensor } from '../runs/safetensors.ts';
 import { encodeClassifier, type Classifier } from '../train/classifier.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';

@@ -14,7 +14,7 @@ import { userCacheFolder } from './cache.ts';
 import { cifar10Files, cifar10FolderName, readCifar10File, recordBytes, recordsPerFile } from './cifar10-files.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadArchive, type Archive, type DownloadOptions } from './download.ts';
-import { allocateImages } from './image-set.ts';
+import { allocateImages } from './new-image-set.ts';
 import { notHere, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 /** In the order of the labels. */

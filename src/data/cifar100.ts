@@ -10,7 +10,7 @@ import { readRegularFile } from '../util/regular-file.ts';
 import { userCacheFolder } from './cache.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadArchive, type Archive } from './download.ts';
-import { allocateImages, fingerprintOf } from './image-set.ts';
+import { allocateImages, fingerprintOf } from './new-image-set.ts';
 import { folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 export type Cifar100Labels = 'fine' | 'coarse';

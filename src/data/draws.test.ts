@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { streamKey, uint32 } from '../util/random.ts';
 import { createFill } from './fill.ts';
-import { allocateImages } from './image-set.ts';
+import { allocateImages } from './new-image-set.ts';
 import { noAugmentation, type Augmentation } from './preprocessing.ts';
 import { augmentationKeys, createTransform } from './transform.ts';
 

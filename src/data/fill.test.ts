@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createRing, ringConsumer, ringProducer, slotViews } from './batch-ring.ts';
 import type { ImageSet } from './dataset.ts';
 import { batchesPerPass, createFill, evaluationCount, type EvaluationTask, type TrainingTask } from './fill.ts';
-import { allocateImages } from './image-set.ts';
+import { allocateImages } from './new-image-set.ts';
 
 afterEach(() => void vi.restoreAllMocks());
 

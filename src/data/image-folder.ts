@@ -10,7 +10,7 @@ import { formatSize, longestSide, sidesOf, sizeAsGiven, type ImageSize } from '.
 import { permutation, streamKey } from '../util/random.ts';
 import { mostClasses, type Dataset, type ImageSet, type OnDataProgress } from './dataset.ts';
 import { fitPicture } from './fit-image.ts';
-import { allocateImages, fingerprintOf } from './image-set.ts';
+import { allocateImages, fingerprintOf } from './new-image-set.ts';
 import {
   countPassedOver,
   describePassedOver,

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Dataset } from './dataset.ts';
-import { allocateImages, fingerprintOf, selectImages, sliceImages, splitOf, validationCount } from './image-set.ts';
+import { selectImages, sliceImages, splitOf, validationCount } from './image-set.ts';
+import { allocateImages, fingerprintOf } from './new-image-set.ts';
 
 function datasetOf(trainCount: number): Dataset {
   const train = allocateImages(trainCount, [1, 1, 2]);

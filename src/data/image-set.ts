@@ -1,22 +1,8 @@
-/** Making, dividing and identifying sets of images. */
-import { createHash } from 'node:crypto';
+/** Dividing sets of images. */
 import type { Dataset, ImageSet, Labels, SplitName } from './dataset.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { requireMemory } from '../util/limits.ts';
 
-/**
- * Room for `count` images of `shape` and their labels in shared memory.
- *
- * @param classes how many there are; up to 256, a label is a byte
- * @throws ConfigurationError if this machine has not so much memory
- */
-export function allocateImages(count: number, shape: readonly [number, number, number], classes = 256): ImageSet {
-  const bytes = count * shape[0] * shape[1] * shape[2];
-  requireMemory(bytes, `a set of ${count} images of ${shape.join('x')}`, 'use smaller images, or fewer');
-  return { count, images: new Uint8Array(new SharedArrayBuffer(bytes)), labels: allocateLabels(count, classes) };
-}
-
-function allocateLabels(count: number, classes: number): Labels {
+export function allocateLabels(count: number, classes: number): Labels {
   if (classes <= 256) return new Uint8Array(new SharedArrayBuffer(count));
   return new Uint16Array(new SharedArrayBuffer(Uint16Array.BYTES_PER_ELEMENT * count));
 }
@@ -59,7 +45,7 @@ export function trainingCount(trainCount: number, useVal: boolean): number {
  *
  * @throws ConfigurationError if `val` is asked for without `useVal`, or the set is too small to be divided
  */
-export function splitOf(dataset: Dataset, split: SplitName, useVal: boolean): ImageSet {
+export function splitOf(dataset: Pick<Dataset, 'name' | 'train' | 'test'>, split: SplitName, useVal: boolean): ImageSet {
   if (split === 'test') return dataset.test;
   const { train } = dataset;
   if (!useVal) {
@@ -75,21 +61,4 @@ export function splitOf(dataset: Dataset, split: SplitName, useVal: boolean): Im
     );
   }
   return split === 'train' ? sliceImages(train, 0, border) : sliceImages(train, border, train.count);
-}
-
-/**
- * sha256 over the class names, all images and all labels, in hexadecimal.
- *
- * @param facts what else tells one set of such images from another: their shape, how they were split
- */
-export function fingerprintOf(
-  classes: readonly string[],
-  train: ImageSet,
-  test: ImageSet,
-  facts: readonly unknown[] = [],
-): string {
-  const hash = createHash('sha256').update(JSON.stringify(classes));
-  for (const set of [train, test]) hash.update(set.images).update(set.labels);
-  if (facts.length > 0) hash.update(JSON.stringify(facts));
-  return hash.digest('hex');
 }

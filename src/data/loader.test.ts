@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import type { BatchLoader } from './batch.ts';
 import type { ImageSet } from './dataset.ts';
-import { allocateImages } from './image-set.ts';
+import { allocateImages } from './new-image-set.ts';
 import { createEvaluationLoader, createTrainingLoader, type TrainingLoaderOptions } from './loader.ts';
 import { augmentation2017 } from './preprocessing.ts';
 

@@ -1,7 +1,7 @@
 /** mixup and cutmix: what is drawn, by its distribution, and what becomes of a batch, by hand. */
 import { describe, expect, test } from 'vitest';
 import { createFill, type TrainingTask } from './fill.ts';
-import { allocateImages } from './image-set.ts';
+import { allocateImages } from './new-image-set.ts';
 import { drawMix, writeMixed, type Box } from './mixing.ts';
 import { noAugmentation } from './preprocessing.ts';
 

@@ -5,7 +5,7 @@ import { longestSide } from '../util/image-size.ts';
 import { check } from '../util/schema.ts';
 import { showValue } from '../util/show-value.ts';
 import { mostClasses, type Dataset, type ImageSet } from './dataset.ts';
-import { allocateImages, fingerprintOf } from './image-set.ts';
+import { allocateImages, fingerprintOf } from './new-image-set.ts';
 
 /** Images with what they show. */
 export interface OwnImages {

@@ -36,7 +36,7 @@ const summable = 65_536;
  * @throws RangeError where there is no memory for it
  */
 export function createPixelVectors([channels, height, width]: ImageShape, [inputHeight, inputWidth]: Sides): PixelPlanes {
-  const module = new WebAssembly.Module(Buffer.from(pixelsBinary, 'base64'));
+  const module = new WebAssembly.Module(Uint8Array.from(atob(pixelsBinary), (character) => character.charCodeAt(0)));
   const { memory, ...kernels } = new WebAssembly.Instance(module).exports;
   const imageLength = channels * height * width;
   const planeLength = inputHeight * inputWidth;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Dataset } from '../data/dataset.ts';
-import { allocateImages } from '../data/image-set.ts';
+import { allocateImages } from '../data/new-image-set.ts';
 import { resolveConfig } from '../train/config.ts';
 import { evaluateFrozen, requireFitting } from './evaluate.ts';
 import type { FrozenMetadata } from './metadata.ts';

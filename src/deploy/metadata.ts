@@ -10,7 +10,7 @@ import {
   type Classifier,
   type ImageShape,
 } from '../train/classifier.ts';
-import { checkRecordedConfig } from '../train/config.ts';
+import { checkRecordedConfig } from '../train/complete-config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { allocateImages } from '../data/image-set.ts';
+import { allocateImages } from '../data/new-image-set.ts';
 import { imageBatches, toInterleaved } from './pixels.ts';
 
 test('planes of each image become pixels', () => {

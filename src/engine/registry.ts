@@ -50,7 +50,7 @@ const engines: Readonly<Record<EngineName, EngineDefinition>> = {
       return await probeAdapter();
     },
     async open() {
-      const { openWebgpuEngine } = await import('./webgpu/engine.ts');
+      const { openWebgpuEngine } = await import('./webgpu/adapter.ts');
       return await openWebgpuEngine();
     },
   },

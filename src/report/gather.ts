@@ -8,8 +8,9 @@ import { countOperations, countParameters, type Network } from '../nn/network.ts
 import { readFileResult, type FileResult } from '../study/file-results.ts';
 import { isQuantized, type StudyQuantization } from '../study/quantization.ts';
 import { readRunResults } from '../study/run-results.ts';
-import { createClassifier, type DatasetFacts, recordedClassifier } from '../train/classifier.ts';
-import { modelOfConfig } from '../train/config.ts';
+import { createClassifier, type DatasetFacts } from '../train/classifier.ts';
+import { recordedClassifier } from '../train/classifier-record.ts';
+import { modelOfConfig } from '../train/complete-config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { DataError } from '../util/errors.ts';

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quantize } from '../compress/quantize/quantize.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { allocateImages } from '../data/image-set.ts';
+import { allocateImages } from '../data/new-image-set.ts';
 import { benchInference, type BenchOptions, type InferenceResult } from '../deploy/bench/bench-inference.ts';
 import { untrainedFile } from '../deploy/freeze.ts';
 import { runtimeVersion } from '../deploy/onnx-runtime.ts';

@@ -2,7 +2,8 @@
 import { shapeByName } from '../data/registry.ts';
 import { readConfig, type Run } from '../runs/run-folder.ts';
 import { quoted } from '../util/shell.ts';
-import { modelOfConfig, resolveWith } from '../train/config.ts';
+import { resolveWith } from '../train/config.ts';
+import { modelOfConfig } from '../train/complete-config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { valueOfText } from '../train/key-layers.ts';
 import { AblateError } from '../util/errors.ts';

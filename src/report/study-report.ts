@@ -12,7 +12,7 @@ import { parseStudyFile } from '../study/study-file.ts';
 import type { StudyModels } from '../study/study-models.ts';
 import type { DesignName } from '../study/study-schema.ts';
 import { readStudyState, studiesFolder, type StudyRun, type StudyState } from '../study/study-state.ts';
-import { checkConfig } from '../train/config.ts';
+import { checkConfig } from '../train/complete-config.ts';
 import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';

@@ -10,7 +10,6 @@ import { callsOf } from '../../test/watched-fs.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import {
   checkpointPath,
-  checkpointWeights,
   latestCheckpoint,
   listCheckpoints,
   loadCheckpoint,
@@ -18,6 +17,7 @@ import {
   saveCheckpoint,
   type Checkpoint,
 } from './checkpoint.ts';
+import { checkpointWeights } from './checkpoint-weights.ts';
 import { describeEnvironment } from './environment.ts';
 import { checkpointsFolder, createRun } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';

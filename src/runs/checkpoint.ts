@@ -5,10 +5,9 @@ import { writeFileAtomic } from '../util/atomic-file.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
+import { checkpointFormat } from './checkpoint-weights.ts';
 import { checkpointsFolder, type Run } from './run-folder.ts';
 import { encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
-
-export const checkpointFormat = 'ablate-checkpoint-1';
 
 export interface Checkpoint {
   /** Steps done. */
@@ -157,32 +156,6 @@ export function loadNewestCheckpoint(run: Run): {
     }
   }
   return { checkpoint: undefined, damaged };
-}
-
-/**
- * The weights of a network by parameter name. `ema`: their moving averages, of which a checkpoint has one for every parameter, running
- * statistics included.
- *
- * @param source What to call the checkpoint in errors.
- * @throws DataError if moving averages are asked for and the checkpoint has none, or not those of every parameter.
- */
-export function checkpointWeights(
-  checkpoint: Pick<Checkpoint, 'tensors'>,
-  kind: 'ema' | 'raw',
-  source: string,
-): Map<string, Tensor> {
-  const { tensors } = checkpoint;
-  const weights = [...tensors].filter(([name]) => !/^(ema|opt|mask)\./.test(name));
-  if (kind === 'raw') return new Map(weights);
-  const averages = weights.map(([name]) => [name, tensors.get(`ema.${name}`)] as const);
-  const missing = averages.filter(([, average]) => average === undefined).map(([name]) => `ema.${name}`);
-  if (missing.length === 0) return new Map(averages as [string, Tensor][]);
-  if (missing.length === weights.length) {
-    throw new DataError(`${source} has no moving averages of the weights`, { fix: '--weights raw' });
-  }
-  throw new DataError(`${source} lacks moving averages of some weights: ${missing.slice(0, 4).join(', ')}`, {
-    fix: '--weights raw, or an earlier checkpoint',
-  });
 }
 
 /** Removes all but the newest `keep` checkpoints, and final ones. */

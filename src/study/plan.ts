@@ -1,14 +1,10 @@
 /** The runs of a study: every variant with every seed, each with its complete configuration. Checked before anything is trained. */
 import { trainingCount } from '../data/image-set.ts';
 import { modelNames } from '../models/registry.ts';
-import {
-  type Classifier,
-  createClassifier,
-  networkChecksum,
-  recordOfClassifier,
-  type TrainingFacts,
-} from '../train/classifier.ts';
-import { fullKey, resolveWith } from '../train/config.ts';
+import { type Classifier, createClassifier, type TrainingFacts } from '../train/classifier.ts';
+import { networkChecksum, recordOfClassifier } from '../train/classifier-record.ts';
+import { resolveWith } from '../train/config.ts';
+import { fullKey } from '../train/complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { settleLength } from '../train/run-length.ts';
 import { recordOfFile } from '../user/recorded-file.ts';

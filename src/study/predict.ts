@@ -7,14 +7,9 @@ import { readMetrics } from '../runs/metrics.ts';
 import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
-import { checkConfig } from '../train/config.ts';
-import {
-  createClassifier,
-  type DatasetFacts,
-  networkChecksum,
-  recordedClassifier,
-  type TrainingFacts,
-} from '../train/classifier.ts';
+import { checkConfig } from '../train/complete-config.ts';
+import { createClassifier, type DatasetFacts, type TrainingFacts } from '../train/classifier.ts';
+import { networkChecksum, recordedClassifier } from '../train/classifier-record.ts';
 import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
 import type { PlannedRun } from './plan.ts';

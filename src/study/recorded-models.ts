@@ -6,8 +6,8 @@ import { resolveSettings, type ResolvedSettings, type Settings } from '../models
 import type { Network } from '../nn/network.ts';
 import { sameShape } from '../nn/shape.ts';
 import { openRun, readConfig } from '../runs/run-folder.ts';
-import { recordedClassifier } from '../train/classifier.ts';
-import { checkConfig, fullKey, modelOfConfig, settingOf } from '../train/config.ts';
+import { recordedClassifier } from '../train/classifier-record.ts';
+import { checkConfig, fullKey, modelOfConfig, settingOf } from '../train/complete-config.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { isCodeFile } from '../util/file-names.ts';
 import type { AugmentationKeys } from '../train/own-augmentation.ts';

@@ -8,7 +8,7 @@ import { latestCheckpoint } from '../runs/checkpoint.ts';
 import { allRuns, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensorsMetadata } from '../runs/safetensors.ts';
 import { readStatus, type RunState } from '../runs/run-status.ts';
-import { checkConfig } from '../train/config.ts';
+import { checkConfig } from '../train/complete-config.ts';
 import { readEvaluation } from '../train/recorded-evaluation.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/atomic-file.ts';

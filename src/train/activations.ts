@@ -1,7 +1,7 @@
 /** What every layer makes of one image: for looking at, not for speed, so that it is the plain engine that computes it. */
 import { createTransform, plainView } from '../data/transform.ts';
 import { runForward } from '../engine/reference/execute.ts';
-import { checkpointWeights } from '../runs/checkpoint.ts';
+import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import type { Safetensors } from '../runs/safetensors.ts';
 import type { Shape } from '../nn/shape.ts';
 import type { Classifier } from './classifier.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { ImageSet } from '../data/dataset.ts';
-import { allocateImages } from '../data/image-set.ts';
+import { allocateImages } from '../data/new-image-set.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { probeOnednn } from '../engine/onednn/probe.ts';

@@ -5,11 +5,11 @@ import {
   createClassifier,
   decodeClassifier,
   encodeClassifier,
-  networkChecksum,
   requireFits,
   trainingPreprocessing,
   type Classifier,
 } from './classifier.ts';
+import { networkChecksum } from './classifier-record.ts';
 import { withWidths } from '../nn/description.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';

@@ -3,9 +3,6 @@
  * once, from a configuration and the shape of the images, and saved with every checkpoint. Whatever trains, evaluates, freezes, prunes or
  * teaches takes it from there: neither the code of a model nor its settings are needed again.
  */
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import * as z from 'zod';
 import { mostClasses, type Dataset } from '../data/dataset.ts';
 import { checkPreprocessing, type Preprocessing, type Standardization } from '../data/preprocessing.ts';
@@ -14,10 +11,8 @@ import { buildModel, modelDefinition } from '../models/registry.ts';
 import { buildNetwork, describeNetwork } from '../nn/description.ts';
 import type { Network } from '../nn/network.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
-import type { Run } from '../runs/run-folder.ts';
-import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { formatSize, inputSizeFor, sidesOf } from '../util/image-size.ts';
-import { readTextFile } from '../util/regular-file.ts';
 import { check, damaged } from '../util/schema.ts';
 import type { TrainingConfig } from './config-schema.ts';
 
@@ -79,15 +74,6 @@ export function trainingPreprocessing({ preprocessing }: Classifier, config: Tra
 
 function withAugmentation(preprocessing: Preprocessing, { augment, augmentation }: TrainingConfig): Preprocessing {
   return { ...preprocessing, ...(augment && { augmentation }) };
-}
-
-/** A name for what a network computes: the same for networks of the same layers, however they were made. */
-export function networkChecksum({ layers, output }: Network): string {
-  const facts = layers.map(({ kind, name, inputs, attributes, parameters }) => [kind, name, inputs, attributes, parameters]);
-  return createHash('sha256')
-    .update(JSON.stringify([facts, output]))
-    .digest('hex')
-    .slice(0, 32);
 }
 
 /**
@@ -188,32 +174,5 @@ export function decodeClassifier(value: unknown, source: string): Classifier {
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw refuse([{ path: ['network'], message: `network must be one that can be built: ${error.message}` }]);
-  }
-}
-
-/** In the folder of a run from its beginning: what it trains, whatever becomes of the model's code. */
-const recordName = 'classifier.json';
-
-/** For the records that a new run has from its beginning. */
-export function recordOfClassifier(classifier: Classifier): Readonly<Record<string, unknown>> {
-  return { [recordName]: encodeClassifier(classifier) };
-}
-
-/**
- * What a run trains; undefined if it has no record of it.
- *
- * @throws DataError if the record is damaged
- */
-export function recordedClassifier(run: Run): Classifier | undefined {
-  const path = join(run.path, recordName);
-  if (!existsSync(path)) return undefined;
-  return decodeClassifier(parseJson(readTextFile(path), path), path);
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new DataError(`${path} is damaged: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -5,7 +5,8 @@ import { isCodeFile } from '../util/file-names.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { parseYaml, readText, type YamlFile } from '../util/yaml-file.ts';
-import { fullKey, resolveConfig } from './config.ts';
+import { resolveConfig } from './config.ts';
+import { fullKey } from './complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 
 /** In bytes: far above what all keys take. */

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { defineModel } from '../models/model.ts';
 import { count } from '../models/settings.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { checkConfig, fullKey, resolveConfig } from './config.ts';
+import { resolveConfig } from './config.ts';
+import { checkConfig, fullKey } from './complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { recipes } from './recipes/registry.ts';
 

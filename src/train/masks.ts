@@ -5,7 +5,7 @@
  */
 import type { ArenaEntry, DeviceArray, ParameterArena, TrainingPlan } from '../engine/engine.ts';
 import { sizeOf } from '../nn/shape.ts';
-import { checkpointFormat, checkpointWeights } from '../runs/checkpoint.ts';
+import { checkpointFormat, checkpointWeights } from '../runs/checkpoint-weights.ts';
 import type { Safetensors, Tensor } from '../runs/safetensors.ts';
 import { DataError } from '../util/errors.ts';
 import { preferredWeights } from './weights.ts';

@@ -5,7 +5,8 @@ import { readStatus, recordedStatus } from '../runs/run-status.ts';
 import { readWeightsMetadata, type WeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
-import { changeConfig, checkConfig, checkRecordedConfig } from './config.ts';
+import { changeConfig } from './config.ts';
+import { checkConfig, checkRecordedConfig } from './complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { readEvaluation, type RecordedEvaluation } from './recorded-evaluation.ts';
 

@@ -1,6 +1,6 @@
 /** How long a training is, which may depend on how many images there are. */
-import { mostSteps } from '../util/limits.ts';
-import { checkConfig } from './config.ts';
+import { mostSteps } from '../util/largest.ts';
+import { checkConfig } from './complete-config.ts';
 import type { TrainingConfig } from './config-schema.ts';
 
 /** Where nobody says how long a training is, it passes over the images no more often than this ... */

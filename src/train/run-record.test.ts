@@ -12,7 +12,8 @@ import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/check
 import { readMetrics } from '../runs/metrics.ts';
 import { metricsPath, readConfig, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
-import { createClassifier, decodeClassifier, networkChecksum, recordedClassifier } from './classifier.ts';
+import { createClassifier, decodeClassifier } from './classifier.ts';
+import { networkChecksum, recordedClassifier } from './classifier-record.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { readPredictions } from './predictions.ts';

@@ -8,7 +8,8 @@ import type { ConfigOverrides } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
 import type { SavedModel } from './saved-model.ts';
 import { createTeacher, requireSameTeacher, teacherChecksum } from './teacher.ts';
-import { tensorsOf, weightsChecksum } from './weights.ts';
+import { tensorsOf } from './weights.ts';
+import { weightsChecksum } from './weights-checksum.ts';
 
 const dataset = noiseDataset(8, { train: 4, test: 4 });
 

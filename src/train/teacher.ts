@@ -1,12 +1,13 @@
 /** The network whose outputs a training learns beside the labels: distillation (Hinton et al., 2015). */
 import type { Dataset } from '../data/dataset.ts';
 import type { DeviceArray, Engine, Precision } from '../engine/engine.ts';
-import { checkpointWeights } from '../runs/checkpoint.ts';
+import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { formatSize, sizeAsGiven } from '../util/image-size.ts';
 import { requireFits, type Classifier } from './classifier.ts';
 import { classifierFor, type SavedModel } from './saved-model.ts';
-import { loadWeights, preferredWeights, weightsChecksum } from './weights.ts';
+import { loadWeights, preferredWeights } from './weights.ts';
+import { weightsChecksum } from './weights-checksum.ts';
 
 export interface Teacher {
   /**

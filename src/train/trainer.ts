@@ -5,7 +5,7 @@
 import type { Batch } from '../data/batch.ts';
 import type { Collective } from '../cluster/collective.ts';
 import type { ArenaEntry, DeviceArray, TrainingOptions, TrainingPlan } from '../engine/engine.ts';
-import { checkpointWeights } from '../runs/checkpoint.ts';
+import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';

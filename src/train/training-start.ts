@@ -15,12 +15,10 @@ import {
   createClassifier,
   decodeClassifier,
   encodeClassifier,
-  networkChecksum,
-  recordedClassifier,
-  recordOfClassifier,
   requireFits,
   trainingPreprocessing,
 } from './classifier.ts';
+import { networkChecksum, recordedClassifier, recordOfClassifier } from './classifier-record.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
 import { withItsMasks } from './masks.ts';
 import type { OwnAugmentation } from './own-augmentation.ts';

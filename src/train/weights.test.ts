@@ -13,8 +13,8 @@ import {
   requireShapes,
   slotPrefix,
   tensorsOf,
-  weightsChecksum,
 } from './weights.ts';
+import { weightsChecksum } from './weights-checksum.ts';
 
 /** Six parameters: `a.weight` 2x3, `a.bias` 2, `n.shift`, `n.mean`, `n.variance` 2, `b.weight` 1x2, each element its own. */
 async function arenaOf(first = 1) {

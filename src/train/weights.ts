@@ -2,11 +2,10 @@
  * Parameters between arenas (the engine's layout) and named tensors (plain layout). A checkpoint holds each parameter under its name,
  * its moving average under `ema.<name>` and optimizer state under `opt.<slot>.<name>`; none of it depends on engine or batch size.
  */
-import { createHash } from 'node:crypto';
 import type { ArenaEntry, DeviceArray, ParameterArena } from '../engine/engine.ts';
 import type { ParameterSpec } from '../nn/parameter.ts';
 import { formatShape, sameShape } from '../nn/shape.ts';
-import { checkpointWeights } from '../runs/checkpoint.ts';
+import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import type { Safetensors, Tensor } from '../runs/safetensors.ts';
 import { DataError } from '../util/errors.ts';
 
@@ -113,16 +112,6 @@ export async function loadWeights(
 /** The weights a file has: `ema` if there are moving averages, for which training keeps them. */
 export function preferredWeights(file: Safetensors): WeightsKind {
   return [...file.tensors.keys()].some((name) => name.startsWith(averagePrefix)) ? 'ema' : 'raw';
-}
-
-/** Names the weights of a network: SHA-256 over names and values. */
-export function weightsChecksum(weights: ReadonlyMap<string, Tensor>): string {
-  const hash = createHash('sha256');
-  for (const name of [...weights.keys()].sort()) {
-    const { data } = weights.get(name)!;
-    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-  return hash.digest('hex');
 }
 
 /** The model a checkpoint says it belongs to; undefined for weights from elsewhere. */

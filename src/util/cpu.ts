@@ -17,9 +17,6 @@ export const instructionSets = [
   'bf16',
 ] as const;
 
-/** More threads than any machine runs at a time: native libraries crash on absurd numbers. */
-export const mostThreads = 1024;
-
 export type InstructionSet = (typeof instructionSets)[number];
 
 export interface CpuInfo {

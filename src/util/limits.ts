@@ -1,13 +1,7 @@
-/**
- * What a number may be: as much memory as this machine has, as many threads as make sense on it, as many steps as can ever be taken. Checked
- * before anything is allocated or computed.
- */
+/** What this machine allows: as much memory as it has, as many threads as make sense on it. Checked before anything is allocated or computed. */
 import { cpus, totalmem } from 'node:os';
 import { ConfigurationError } from './errors.ts';
 import { formatBytes } from './format.ts';
-
-/** Of a training: years, for any network. The names of checkpoints have as many digits. */
-export const mostSteps = 999_999_999;
 
 /** Bytes of memory that this process may have: those of the machine, or of its container. */
 export function memoryLimit(): number {

@@ -15,7 +15,7 @@ import { frozenFileName, requireFrozenName } from '../../util/file-names.ts';
 import { formatBytes } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { jsonObjectAt } from '../../util/json-file.ts';
-import { mostSteps } from '../../util/limits.ts';
+import { mostSteps } from '../../util/largest.ts';
 import { quoted } from '../../util/shell.ts';
 import { compressionDisplay } from '../compression-display.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';

@@ -7,7 +7,7 @@ import type { ConfigOverrides, TrainingConfig } from '../../train/config-schema.
 import { ConfigurationError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatCount, formatOperations } from '../../util/format.ts';
 import { alignColumns } from '../../util/text-table.ts';
-import { mostSteps } from '../../util/limits.ts';
+import { mostSteps } from '../../util/largest.ts';
 import { quoted } from '../../util/shell.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';

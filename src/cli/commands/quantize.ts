@@ -20,7 +20,7 @@ import { AblateError, ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName, requireFrozenName, weightsFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatBytes, formatCount } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
-import { mostSteps } from '../../util/limits.ts';
+import { mostSteps } from '../../util/largest.ts';
 import { check } from '../../util/schema.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';

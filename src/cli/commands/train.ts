@@ -236,7 +236,7 @@ async function sharedConfig(
   resume: Run | undefined,
   { file, overrides }: Asked,
 ): Promise<TrainingConfig> {
-  const { checkConfig } = await import('../../train/config.ts');
+  const { checkConfig } = await import('../../train/complete-config.ts');
   const { requireThreads } = await import('../../util/limits.ts');
   const { defaultThreads } = await import('../../util/cpu.ts');
   const { threads, ...asked } = overrides;

@@ -7,10 +7,10 @@ import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts'
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { buildModel } from '../../models/registry.ts';
 import { initialValues } from '../../nn/parameter.ts';
-import { checkpointWeights } from '../../runs/checkpoint.ts';
+import { checkpointWeights } from '../../runs/checkpoint-weights.ts';
 import { createClassifier } from '../../train/classifier.ts';
 import { resolveConfig } from '../../train/config.ts';
-import { weightsChecksum } from '../../train/weights.ts';
+import { weightsChecksum } from '../../train/weights-checksum.ts';
 import { encodeSavedWeights } from '../weights-file.ts';
 import { fineTune, fineTuneConfig } from './fine-tune.ts';
 

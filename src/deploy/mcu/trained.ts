@@ -1,5 +1,5 @@
 /** Trained networks for devices: from saved weights, or from a frozen file. */
-import { checkpointWeights } from '../../runs/checkpoint.ts';
+import { checkpointWeights } from '../../runs/checkpoint-weights.ts';
 import type { Tensor } from '../../runs/safetensors.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { requireShapes, type WeightsKind } from '../../train/weights.ts';

@@ -3,8 +3,10 @@
  * what to do.
  */
 import { AblateError, messageOf } from '../../util/errors.ts';
-import { Gpu } from './gpu.ts';
-import { gpuTuning, softwareTuning } from './tuning.ts';
+import type { Engine } from '../engine.ts';
+import { describeAdapter, openDevice, type AdapterDescription } from './device.ts';
+import { createWebgpuEngine } from './engine.ts';
+import type { Gpu } from './gpu.ts';
 
 /** Rounded to 65 microseconds, as pages see it, the device's clock would tell nothing of a kernel. */
 const options = ['disable-dawn-features=timestamp_quantization'];
@@ -40,12 +42,9 @@ export async function loadPackage(): Promise<WebgpuPackage> {
   }
 }
 
-/** An adapter, and whether it computes in software: then kernels run, but nothing is fast. */
-export interface Found {
+export interface Found extends AdapterDescription {
   readonly instance: Instance;
   readonly adapter: GPUAdapter;
-  readonly description: string;
-  readonly isSoftware: boolean;
 }
 
 /** @throws AblateError where there is no package or no adapter */
@@ -61,28 +60,13 @@ export async function findAdapter(): Promise<Found> {
   return { instance, adapter, ...describeAdapter(adapter) };
 }
 
-/** Its name with that of its driver, and whether it computes in software. */
-export function describeAdapter({ info }: GPUAdapter): Pick<Found, 'description' | 'isSoftware'> {
-  const { vendor, architecture, device, description, isFallbackAdapter } = info;
-  const name = [vendor, device === '' ? architecture : device, description].filter((part) => part !== '').join(' ');
-  return {
-    description: name,
-    isSoftware: isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(name),
-  };
+/** @throws AblateError where there is no package or no adapter */
+export async function openGpu(): Promise<Gpu> {
+  const { instance, adapter } = await findAdapter();
+  return await openDevice(instance, adapter);
 }
 
-/** A device with all that the adapter allows. */
-export async function openGpu(): Promise<{ readonly gpu: Gpu; readonly description: string; readonly isSoftware: boolean }> {
-  const { instance, adapter, description, isSoftware } = await findAdapter();
-  const { limits } = adapter;
-  const device = await adapter.requestDevice({
-    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
-    requiredLimits: {
-      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-      maxBufferSize: limits.maxBufferSize,
-      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
-    },
-  });
-  const gpu = new Gpu({ owner: instance, device, description, tuning: isSoftware ? softwareTuning : gpuTuning });
-  return { gpu, description, isSoftware };
+/** @throws AblateError where the package `webgpu` or an adapter is missing, with what to do */
+export async function openWebgpuEngine(): Promise<Engine> {
+  return createWebgpuEngine(await openGpu());
 }

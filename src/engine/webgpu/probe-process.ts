@@ -1,6 +1,7 @@
 /** The process that looks for adapters: probe.ts starts it, and reads its one message. */
 import { AblateError, messageOf } from '../../util/errors.ts';
-import { describeAdapter, findAdapter, loadPackage } from './adapter.ts';
+import { findAdapter, loadPackage } from './adapter.ts';
+import { describeAdapter } from './device.ts';
 import type { ListedAdapter, ProbeAnswer } from './probe.ts';
 
 /** What the package has made: collected, it would take the process with it. */

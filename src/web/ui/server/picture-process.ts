@@ -12,7 +12,7 @@ import { imageRaster, stacked } from '../../../report/pictures/rasters.ts';
 import { encodePng } from '../../../runs/png.ts';
 import { activationsOf } from '../../../train/activations.ts';
 import type { Run } from '../../../runs/run-folder.ts';
-import { recordedClassifier } from '../../../train/classifier.ts';
+import { recordedClassifier } from '../../../train/classifier-record.ts';
 import { readSavedModel } from '../../../train/saved-model.ts';
 import { cpuInfo } from '../../../util/cpu.ts';
 import { AblateError, DataError } from '../../../util/errors.ts';

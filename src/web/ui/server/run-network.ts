@@ -2,7 +2,7 @@
 import { countOperations, countParameters } from '../../../nn/network.ts';
 import type { Run } from '../../../runs/run-folder.ts';
 import type { TrainingConfig } from '../../../train/config-schema.ts';
-import { recordedClassifier } from '../../../train/classifier.ts';
+import { recordedClassifier } from '../../../train/classifier-record.ts';
 
 /** Images in the training split of the data sets that are the same everywhere. */
 export const trainingImages: Readonly<Record<string, number>> = { cifar10: 50_000, synthetic: 10_000 };

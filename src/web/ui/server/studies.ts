@@ -13,7 +13,7 @@ import { planStudy, type PlannedRun, type StudyPlan } from '../../../study/plan.
 import { recordedModels } from '../../../study/recorded-models.ts';
 import { parseStudyFile } from '../../../study/study-file.ts';
 import { readStudyState, studiesFolder, studyFolder, type StudyRun, type StudyState } from '../../../study/study-state.ts';
-import { checkConfig } from '../../../train/config.ts';
+import { checkConfig } from '../../../train/complete-config.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { statIfReachable } from '../../../util/regular-file.ts';
 import { quoted } from '../../../util/shell.ts';
