@@ -10,7 +10,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
-import { userCacheFolder } from './cache.ts';
+import { userCacheFolder } from '../util/user-cache.ts';
 import { cifar10Files, cifar10FolderName, readCifar10File, recordBytes, recordsPerFile } from './cifar10-files.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadArchive, type Archive, type DownloadOptions } from './download.ts';

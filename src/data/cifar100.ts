@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
 import { readRegularFile } from '../util/regular-file.ts';
-import { userCacheFolder } from './cache.ts';
+import { userCacheFolder } from '../util/user-cache.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadArchive, type Archive } from './download.ts';
 import { allocateImages, fingerprintOf } from './new-image-set.ts';

@@ -11,7 +11,7 @@ import { DataError } from '../util/errors.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { decompress, startsAsGzip } from '../util/gzip.ts';
 import { readRegularFile } from '../util/regular-file.ts';
-import { userCacheFolder } from './cache.ts';
+import { userCacheFolder } from '../util/user-cache.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadFile } from './download.ts';
 import { allocateImages, fingerprintOf } from './new-image-set.ts';

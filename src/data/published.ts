@@ -1,6 +1,6 @@
 /** Data sets whose files are published: where they are looked for, whether they are as published, and fetching them. */
 import { DataError } from '../util/errors.ts';
-import { userCacheFolder } from './cache.ts';
+import { userCacheFolder } from '../util/user-cache.ts';
 import type { OnDataProgress } from './dataset.ts';
 
 export interface SourceOptions {

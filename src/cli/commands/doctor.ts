@@ -126,7 +126,7 @@ async function coresCheck(): Promise<Check> {
 
 async function dataChecks(): Promise<Check[]> {
   const { findCifar10 } = await import('../../data/cifar10.ts');
-  const { userCacheFolder } = await import('../../data/cache.ts');
+  const { userCacheFolder } = await import('../../util/user-cache.ts');
   const data = { name: 'CIFAR-10', required: false };
   const cache = userCacheFolder();
   const writable = isWritable(cache);

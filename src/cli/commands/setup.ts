@@ -5,6 +5,7 @@ import { note, print } from '../output.ts';
 
 interface SetupOptions {
   readonly gpu?: true;
+  readonly user?: true;
   readonly dryRun?: true;
 }
 
@@ -13,6 +14,7 @@ export function addSetupCommand(program: Command): void {
     .command('setup')
     .description('install what is missing: oneDNN, and with --gpu what graphics cards need')
     .option('--gpu', 'also install the package webgpu (137 MB), which computes on graphics cards')
+    .option('--user', 'only what needs no administrator: oneDNN from PyPI into the cache instead of from a package manager')
     .option('--dry-run', 'say what would be done')
     .action(async (options: SetupOptions) => {
       const hasCard = await setUpWebgpu(options);
@@ -28,12 +30,12 @@ export function addSetupCommand(program: Command): void {
 
 const say = (line: string) => note(`set-up: ${line}`);
 
-async function setUpOnednn({ dryRun }: SetupOptions): Promise<void> {
+async function setUpOnednn({ user, dryRun }: SetupOptions): Promise<void> {
   const { probeOnednn } = await import('../../engine/onednn/probe.ts');
   const { installOnednn, waysToOnednn } = await import('../../setup/onednn.ts');
   let found = probeOnednn();
   if (!found.ok) {
-    const ways = waysToOnednn();
+    const ways = waysToOnednn({ user });
     if (dryRun === true) {
       print(`oneDNN is missing; ${ways.length === 0 ? 'there is no way to install it here' : 'would be tried in this order:'}`);
       for (const { description } of ways) print(`  ${description}`);

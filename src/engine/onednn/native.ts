@@ -1,22 +1,36 @@
 /**
- * Finds, pins and loads the oneDNN system library, and turns its status codes into errors. The only place that opens libdnnl.
+ * Finds, pins and loads the oneDNN library, and turns its status codes into errors. The only place that opens libdnnl.
  */
 import koffi from 'koffi';
-
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { cpuInfo } from '../../util/cpu.ts';
 import { environmentVariable } from '../../util/env.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
+import { cachedLibraryFolder, wheelsFor, type Machine } from './cached-library.ts';
+
+export function thisMachine(): Machine {
+  const { platform, arch } = process;
+  return { platform, arch, hasAvx512: cpuInfo().instructionSets.includes('avx512f') };
+}
 
 /**
  * Shared objects that may be oneDNN, the better one first: version 3, but version 2 on processors with AVX-512, for which only that one has
- * Winograd's kernels (docs/performance.md).
+ * Winograd's kernels (docs/performance.md). The system's before those that `ablate setup` has put into the user's cache.
  */
-function libraryNames(): readonly string[] {
-  switch (process.platform) {
+export function libraryNames(machine = thisMachine()): readonly string[] {
+  const cached = wheelsFor(machine).map(({ file }) => join(cachedLibraryFolder(), file));
+  return [...systemLibraryNames(machine), ...cached.filter((path) => existsSync(path))];
+}
+
+function systemLibraryNames({ platform, hasAvx512 }: Machine): readonly string[] {
+  switch (platform) {
     case 'linux':
-      return cpuInfo().instructionSets.includes('avx512f') ? ['libdnnl.so.2', 'libdnnl.so.3'] : ['libdnnl.so.3', 'libdnnl.so.2'];
+      return hasAvx512 ? ['libdnnl.so.2', 'libdnnl.so.3'] : ['libdnnl.so.3', 'libdnnl.so.2'];
     case 'darwin':
       return ['libdnnl.3.dylib', '/opt/homebrew/lib/libdnnl.3.dylib', '/usr/local/lib/libdnnl.3.dylib', 'libdnnl.2.dylib'];
+    case 'win32':
+      return ['dnnl.dll'];
     default:
       return [];
   }
@@ -30,10 +44,24 @@ export interface LoadedLibrary {
 }
 
 /** How to get the library on this platform. */
-export const installHint =
+const installHint =
   process.platform === 'darwin'
     ? 'install oneDNN: brew install onednn'
-    : 'install the system library: sudo apt-get install -y libdnnl2 (or the package of your distribution with libdnnl.so.3)';
+    : process.platform === 'win32'
+      ? 'ablate setup'
+      : 'ablate setup, or install the system library: sudo apt-get install -y libdnnl2 (or the package of your distribution with libdnnl.so.3)';
+
+/** What to do where a library is there and does not load; the loader's message names what is missing. */
+function loadHint(failure: string): string | undefined {
+  if (failure.includes('libgomp')) {
+    return "install GCC's OpenMP runtime, which oneDNN computes with (Debian, Ubuntu: apt-get install libgomp1; Fedora: dnf install libgomp)";
+  }
+  // Windows says of a library only that something that it needs is not there.
+  if (process.platform === 'win32' && failure.includes('dnnl.dll') && existsSync(join(cachedLibraryFolder(), 'dnnl.dll'))) {
+    return "install Microsoft's Visual C++ redistributable, which oneDNN needs: winget install Microsoft.VCRedist.2015+.x64";
+  }
+  return undefined;
+}
 
 /**
  * Loads oneDNN. It is pinned first, with the OpenMP runtime: without that, unloading at exit pulls the code away from under
@@ -56,7 +84,9 @@ export function loadLibrary(): LoadedLibrary {
   }
   const what = given === undefined ? 'the oneDNN library was not found' : `$ABLATE_ONEDNN (=${given}) is no library that loads`;
   throw new AblateError(`${what}: ${failures.join('; ')}`, {
-    fix: given === undefined ? installHint : 'give the path of libdnnl.so, or unset the variable',
+    fix:
+      failures.map(loadHint).find((hint) => hint !== undefined) ??
+      (given === undefined ? installHint : 'give the path of libdnnl.so, or unset the variable'),
   });
 }
 
@@ -65,10 +95,16 @@ const RTLD_NODELETE = process.platform === 'darwin' ? 0x80 : 0x1000;
 const MADV_HUGEPAGE = 14;
 
 export function openLibc(): NativeLibrary {
-  return koffi.load(process.platform === 'darwin' ? 'libSystem.B.dylib' : 'libc.so.6');
+  const names: Partial<Record<NodeJS.Platform, string>> = { darwin: 'libSystem.B.dylib', win32: 'msvcrt.dll' };
+  return koffi.load(names[process.platform] ?? 'libc.so.6');
 }
 
 function pin(name: string): void {
+  if (process.platform === 'win32') {
+    // Loaded once more than it is released: Windows keeps it then.
+    koffi.load('kernel32.dll').func('void *LoadLibraryW(str16 name)')(name);
+    return;
+  }
   const dlopen = openLibc().func('void *dlopen(const char *path, int mode)');
   if (process.platform === 'linux') dlopen('libgomp.so.1', RTLD_NOW | RTLD_NODELETE);
   dlopen(name, RTLD_NOW | RTLD_NODELETE);
@@ -106,8 +142,9 @@ let threadsNow: number | undefined;
 export function threadSetter(library: NativeLibrary, threads: number): () => void {
   let set: (count: number) => void;
   try {
-    // Found through oneDNN's own dependencies: whichever runtime it was linked with.
-    set = library.func('void omp_set_num_threads(int count)') as (count: number) => void;
+    // Found through oneDNN's own dependencies: whichever runtime it was linked with. Windows looks into the one library alone.
+    const runtime = process.platform === 'win32' ? koffi.load('vcomp140.dll') : library;
+    set = runtime.func('void omp_set_num_threads(int count)') as (count: number) => void;
   } catch {
     return () => undefined;
   }

@@ -1,8 +1,8 @@
 /** What `ablate doctor`, the set-up and a run's environment record say about oneDNN. */
 import koffi from 'koffi';
-import { messageOf } from '../../util/errors.ts';
+import { AblateError, messageOf } from '../../util/errors.ts';
 import type { EngineProbe } from '../engine.ts';
-import { installHint, loadLibrary } from './native.ts';
+import { loadLibrary } from './native.ts';
 
 export interface OnednnProbe {
   /** Whether a supported version loads. */
@@ -53,7 +53,8 @@ export function probeOnednn(): OnednnProbe {
     const names = major === 2 ? instructionSetNamesV2 : instructionSetNamesV3;
     return { ok: true, version: `${major}.${minor}.${patch}`, isa: names[isa] ?? `0x${isa.toString(16)}`, path };
   } catch (error) {
-    return { ok: false, error: messageOf(error), fix: installHint };
+    const fix = error instanceof AblateError ? error.fix : undefined;
+    return { ok: false, error: messageOf(error), ...(fix !== undefined && { fix }) };
   }
 }
 

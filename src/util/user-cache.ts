@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { environmentVariable } from '../util/env.ts';
+import { environmentVariable } from './env.ts';
 
 /** Where downloaded data is kept for this user: `$XDG_CACHE_HOME/ablate`, or `~/.cache/ablate`. */
 export function userCacheFolder(): string {

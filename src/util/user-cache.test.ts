@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { afterEach, expect, test, vi } from 'vitest';
-import { userCacheFolder } from './cache.ts';
+import { userCacheFolder } from './user-cache.ts';
 
 afterEach(() => void vi.unstubAllEnvs());
 
