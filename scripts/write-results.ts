@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
 import { drawFigure, figurePaths, readmePath, withModelsTable } from '../bench/records/first-screen.ts';
 import { reproductionPath, withResultsTable } from '../bench/records/results-table.ts';
+import { recordedStudies } from '../bench/records/studies.ts';
+import { writeReport } from '../src/report/write-report.ts';
 import { writeFileAtomic } from '../src/util/atomic-file.ts';
 
 const files = [
@@ -14,3 +16,4 @@ for (const [path, rewritten] of files) writeFileAtomic(path, await rewritten(rea
 const figure = await drawFigure();
 writeFileAtomic(figurePaths.light, figure.light);
 writeFileAtomic(figurePaths.dark, figure.dark);
+for (const { data, folder } of recordedStudies()) await writeReport(data, folder);

@@ -4,8 +4,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
+import { recordedStudies } from '../bench/records/studies.ts';
 import { activationOperations, activationTypes, resolveActivation } from '../src/nn/activation.ts';
 import { modelDefinition, modelNames } from '../src/models/registry.ts';
+import { markdownReport } from '../src/report/markdown.ts';
+import { completeSpec, type Figure } from '../src/report/render.ts';
+import { reportFigures } from '../src/report/write-report.ts';
 import { recipes } from '../src/train/recipes/registry.ts';
 import { published } from './tensorsandbox-figures.ts';
 
@@ -64,6 +68,17 @@ describe.each(documents)('%s', (document) => {
 test('the table of best accuracies in the program is what the records say: npm run results', async () => {
   const source = readFileSync(bestAccuraciesPath, 'utf8');
   expect(await withBestAccuracies(source)).toBe(source);
+});
+
+test.each(recordedStudies())('the report in $folder is that of its record: npm run results', ({ folder, data }) => {
+  const { main, matrices } = reportFigures(data);
+  const undrawn = (figures: readonly Figure[]) => figures.map((figure) => ({ ...figure, svg: '' }));
+  expect(readFileSync(join(folder, 'report.md'), 'utf8')).toBe(markdownReport(data, undrawn(main), undrawn(matrices)));
+  for (const figure of [...main, ...matrices]) {
+    const spec = JSON.parse(readFileSync(join(folder, 'figures', `${figure.name}.vl.json`), 'utf8')) as object;
+    expect(spec).toEqual(JSON.parse(JSON.stringify(completeSpec(figure))));
+    expect(existsSync(join(folder, 'figures', `${figure.name}.svg`))).toBe(true);
+  }
 });
 
 /** As GitHub makes the anchors of headings. */

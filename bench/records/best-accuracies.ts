@@ -2,7 +2,7 @@
  * The best that is known of each model, for `ablate info`: from the records under docs/results/, the reports of studies and the trained networks
  * that come with ablate. `npm run results` writes the table into the program, and a test keeps it true.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { format, resolveConfig as resolveFormat } from 'prettier';
@@ -11,6 +11,7 @@ import { buildModel, modelDefinition, modelNames } from '../../src/models/regist
 import { resolveSettings } from '../../src/models/settings.ts';
 import { countParameters } from '../../src/nn/network.ts';
 import { ofAnyPrecision, type Experiment } from './results-table.ts';
+import { recordedStudies } from './studies.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const bestAccuraciesPath = `${root}src/models/best-accuracies.ts`;
@@ -40,22 +41,14 @@ function recordedExperiments(): readonly RecordedExperiment[] {
   type Config = RecordedExperiment['config'];
   interface Runs {
     readonly config: Config;
-    readonly runs: readonly { readonly accuracy?: number }[];
-  }
-  interface Report {
-    readonly split: string;
-    readonly variants: readonly Runs[];
+    readonly runs: readonly { readonly accuracy?: number | undefined }[];
   }
   const accuraciesOf = ({ config, runs }: Runs) => ({ config, accuracies: runs.flatMap(({ accuracy }) => accuracy ?? []) });
   const { results } = readJson('docs/results/accuracies.json') as { results: readonly Experiment[] };
   const reproduced = readJson('docs/results/tensorsandbox.json') as {
     results: readonly { model: string; name: string; runs: readonly { accuracy: number }[] }[];
   };
-  const studies = readdirSync(`${root}docs/studies`)
-    .map((name) => `docs/studies/${name}/report.json`)
-    .filter((path) => existsSync(`${root}${path}`))
-    .map((path) => readJson(path) as Report)
-    .filter(({ split }) => split === 'test');
+  const studies = recordedStudies().flatMap(({ data }) => (data.split === 'test' ? [data] : []));
   const trained = readdirSync(`${root}trained_models`)
     .filter((name) => name.endsWith('.json'))
     .map((name) => readJson(`trained_models/${name}`) as { config: Config; testAccuracy: number });

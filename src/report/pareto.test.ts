@@ -37,3 +37,13 @@ test('names keep clear of each other, of points and of lines', () => {
     }
   }
 });
+
+test('an optional name is left out rather than put where it could be taken for that of another point', () => {
+  const crowd = Array.from({ length: 9 }, (_, i) => ({ x: 100 + 30 * (i % 3), y: 80 + 14 * Math.floor(i / 3) }));
+  const middle = { name: 'in the middle', x: 130, y: 94 };
+  const size = { width: 260, height: 200 };
+  const [given] = placeLabels([middle, ...crowd], size);
+  expect(given!.name).toBe('in the middle');
+  expect(placeLabels([{ ...middle, optional: true }, ...crowd], size)).toEqual([]);
+  expect(placeLabels([{ ...middle, optional: true }], size)).toEqual([{ name: 'in the middle', x: 137, y: 94 }]);
+});

@@ -35,8 +35,17 @@ export async function renderSvg(figure: Figure): Promise<string> {
   const { spec } = compile(completeSpec(figure));
   const view = new vega.View(vega.parse(spec), { renderer: 'none', logLevel: vega.Warn });
   try {
-    return await view.toSVG();
+    return withOwnNumbers(await view.toSVG());
   } finally {
     view.finalize();
   }
+}
+
+/** Vega numbers its clip paths over all figures of a process: numbered within each, the same figure gives the same file. */
+function withOwnNumbers(svg: string): string {
+  const numbers = new Map<string, string>();
+  return svg.replace(/\bclip(\d+)\b/g, (_, given: string) => {
+    if (!numbers.has(given)) numbers.set(given, `clip${numbers.size}`);
+    return numbers.get(given)!;
+  });
 }

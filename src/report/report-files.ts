@@ -6,6 +6,7 @@ import { fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { printable } from '../util/printable.ts';
 import { completeSpec, renderSvg, type DrawnFigure, type Figure } from './render.ts';
+import { svgForFile } from './theme.ts';
 
 const specSuffix = '.vl.json';
 
@@ -16,14 +17,14 @@ export interface WrittenReport {
 }
 
 /**
- * Makes the folder; writes each figure as SVG with its Vega-Lite specification. Figures of an earlier report, which have one too, are
+ * Makes the folder; writes each figure as SVG, for light and dark, with its Vega-Lite specification. Figures of an earlier report, which have one too, are
  * removed; any others in the folder are the user's.
  */
 export function writeFigures(figures: readonly DrawnFigure[], folder: string): void {
   const figuresFolder = join(folder, 'figures');
   prepareFolder(figuresFolder);
   for (const figure of figures) {
-    writeReportFile(figuresFolder, `${figure.name}.svg`, figure.svg);
+    writeReportFile(figuresFolder, `${figure.name}.svg`, svgForFile(figure.svg));
     writeReportFile(figuresFolder, `${figure.name}${specSuffix}`, `${JSON.stringify(completeSpec(figure), undefined, 1)}\n`);
   }
 }

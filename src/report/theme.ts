@@ -58,3 +58,14 @@ export function svgForPage(svg: string, prefix: string): string {
   for (const [name, colour] of Object.entries(lightColours)) themed = themed.replaceAll(colour, `var(--${name})`);
   return themed;
 }
+
+/**
+ * The SVG of a file, which a page may show on either ground: where the reader prefers dark, each light colour is replaced by the dark one. Viewers that do
+ * not know of that show it light, on its opaque ground.
+ */
+export function svgForFile(svg: string): string {
+  const rules = Object.entries(lightColours).flatMap(([name, colour]) =>
+    (['fill', 'stroke'] as const).map((property) => `[${property}="${colour}"]{${property}:${darkColours[name as ColourName]}}`),
+  );
+  return svg.replace(/<svg[^>]*>/, (tag) => `${tag}<style>@media (prefers-color-scheme:dark){${rules.join('')}}</style>`);
+}

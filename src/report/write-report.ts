@@ -6,6 +6,7 @@ import { forestFigure } from './figures/forest.ts';
 import { rankingFigure } from './figures/ranking.ts';
 import { htmlReport } from './html.ts';
 import { markdownReport } from './markdown.ts';
+import type { Figure } from './render.ts';
 import type { ReportData } from './report-data.ts';
 import { drawAll, writeFigures, writeReportFile, type WrittenReport } from './report-files.ts';
 import { byAccuracy } from './tables.ts';
@@ -20,15 +21,9 @@ const mostMatrices = 12;
  * @throws AblateError if the folder cannot be written
  */
 export async function writeReport(data: ReportData, folder: string): Promise<WrittenReport> {
-  const main = [
-    data.reference === undefined ? rankingFigure(data.variants) : forestFigure(data.effects),
-    curvesFigure(data),
-    lossFigure(data),
-    efficiencyFigure(data),
-  ];
-  const matrices = (data.reference === undefined ? byAccuracy(data.variants) : data.variants).slice(0, mostMatrices);
+  const { main, matrices } = reportFigures(data);
   const figures = await drawAll(main);
-  const confusions = await drawAll(matrices.map((variant, i) => confusionFigure(variant, data.classes, i)));
+  const confusions = await drawAll(matrices);
   writeFigures([...figures, ...confusions], folder);
   const write = (name: string, text: string) => writeReportFile(folder, name, text);
   write('report.json', `${JSON.stringify(data, undefined, 2)}\n`);
@@ -37,4 +32,19 @@ export async function writeReport(data: ReportData, folder: string): Promise<Wri
   const markdown = write('report.md', markdownReport(data, figures, confusions));
   const html = write('index.html', htmlReport(data, figures, confusions));
   return { folder, html, markdown };
+}
+
+/** All figures of a report that there is something to draw for. */
+export function reportFigures(data: ReportData): { readonly main: readonly Figure[]; readonly matrices: readonly Figure[] } {
+  const main = [
+    data.reference === undefined ? rankingFigure(data.variants) : forestFigure(data.effects),
+    curvesFigure(data),
+    lossFigure(data),
+    efficiencyFigure(data),
+  ];
+  const shown = (data.reference === undefined ? byAccuracy(data.variants) : data.variants).slice(0, mostMatrices);
+  return {
+    main: main.flatMap((figure) => figure ?? []),
+    matrices: shown.flatMap((variant, i) => confusionFigure(variant, data.classes, i) ?? []),
+  };
 }

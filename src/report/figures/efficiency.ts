@@ -1,7 +1,7 @@
-import type { Priced } from '../pareto.ts';
-import type { Cost, ReportData } from '../report-data.ts';
+import { estimateMean } from '../../study/statistics.ts';
+import type { Cost, ReportData, ReportRun } from '../report-data.ts';
 import type { Figure, TopLevelSpec } from '../render.ts';
-import { frontPanel } from './front-panel.ts';
+import { frontPanel, type PanelPoint } from './front-panel.ts';
 
 interface Panel {
   readonly title: string;
@@ -37,9 +37,10 @@ export function efficiencyFigure({ variants, cores = [] }: Pick<ReportData, 'var
     format: '~g',
   }));
   const drawn = [...panels, ...times].flatMap(({ title, cost: costOf, format, varies }) => {
-    const points = variants.flatMap(({ name, accuracy, cost }): Priced[] => {
+    const points = variants.flatMap(({ name, accuracy, cost, runs }): PanelPoint[] => {
       const value = costOf(cost);
-      return accuracy === undefined || value === undefined ? [] : [{ name, cost: value, accuracy: 100 * accuracy.mean }];
+      if (accuracy === undefined || value === undefined) return [];
+      return [{ name, cost: value, accuracy: 100 * accuracy.mean, ...intervalOf(runs) }];
     });
     // Latencies always differ a little: they say something where the files do.
     const files = new Set(variants.map(({ cost }) => `${cost.parameters} ${cost.operations} ${cost.bytes}`));
@@ -51,7 +52,14 @@ export function efficiencyFigure({ variants, cores = [] }: Pick<ReportData, 'var
     name: 'efficiency',
     title: 'Accuracy against cost',
     description:
-      'Each point is a variant. Named and joined: the Pareto front, those that no other beats in both accuracy and cost.',
+      'Each point is a variant, the mean over its seeds; bars are the 95% intervals of that mean. Joined: the Pareto front, those that no other beats in both accuracy and cost.',
     spec: { concat: drawn, columns: 2, spacing: 30 } as unknown as TopLevelSpec,
   };
+}
+
+/** In percent; nothing where there is none, as with one seed. */
+function intervalOf(runs: readonly ReportRun[]): Pick<PanelPoint, 'low' | 'high'> {
+  const accuracies = runs.flatMap(({ accuracy }) => accuracy ?? []);
+  const { low, high } = estimateMean(accuracies);
+  return low === undefined || high === undefined ? {} : { low: 100 * low, high: Math.min(100, 100 * high) };
 }

@@ -10,6 +10,9 @@ const height = 230;
 export interface PanelPoint extends Priced {
   /** What kind of point it is, shown by its shape. */
   readonly series?: string;
+  /** Bounds of its interval, in the units of `accuracy`. */
+  readonly low?: number | undefined;
+  readonly high?: number | undefined;
 }
 
 export interface PanelOptions {
@@ -21,32 +24,48 @@ export interface PanelOptions {
   readonly series?: readonly string[];
 }
 
+/** So many points with names of so many letters can all be named, not only those in the front. */
+const mostNamed = 16;
+const longestName = 12;
+
 const shapes = ['circle', 'square', 'diamond'];
 
-/** Accuracy in percent against a cost, each point once; the Pareto front is joined and named. As a Vega-Lite view. */
+/**
+ * Accuracy in percent against a cost, each point once, with its interval if it has one; the Pareto front is joined and named, and the others
+ * are named too where there is room. As a Vega-Lite view.
+ */
 export function frontPanel(points: readonly PanelPoint[], { title, format, series }: PanelOptions) {
   const front = paretoFront(points);
   const x = logarithmic(
     points.map(({ cost }) => cost),
     width,
   );
-  const y = linear(
-    points.map(({ accuracy }) => accuracy),
-    height,
-  );
+  const y = linear(accuraciesToShow(points), height);
   const inFront = new Set(front.map(({ name }) => name));
+  const isFront = (name: string | undefined) => name !== undefined && inFront.has(name);
+  const namesAll = points.length <= mostNamed && points.every(({ name }) => name.length <= longestName);
   const pixels = points.map(({ name, cost, accuracy }) => ({
-    ...(inFront.has(name) && { name }),
+    ...((namesAll || inFront.has(name)) && { name, optional: !inFront.has(name) }),
     x: x.toPixel(cost),
     y: height - y.toPixel(accuracy),
   }));
-  const labels = placeLabels(pixels, { width, height }, stepsBetween(pixels.filter(({ name }) => name !== undefined))).map(
-    (label) => ({
-      name: label.name,
-      cost: x.fromPixel(label.x),
-      accuracy: y.fromPixel(height - label.y),
-    }),
+  // The front first: it gets the best places.
+  const inOrder = [...pixels.filter(({ name }) => isFront(name)), ...pixels.filter(({ name }) => !isFront(name))];
+  const intervals = points.flatMap(({ cost, low, high }) =>
+    low === undefined || high === undefined ? [] : [{ cost, low, high }],
   );
+  const obstacles = [
+    ...stepsBetween(pixels.filter(({ name }) => isFront(name))),
+    ...intervals.map(({ cost, low, high }) => ({
+      ...{ left: x.toPixel(cost) - 1, right: x.toPixel(cost) + 1 },
+      ...{ top: height - y.toPixel(high), bottom: height - y.toPixel(low) },
+    })),
+  ];
+  const labels = placeLabels(inOrder, { width, height }, obstacles).map((label) => ({
+    name: label.name,
+    cost: x.fromPixel(label.x),
+    accuracy: y.fromPixel(height - label.y),
+  }));
   const costChannel = {
     field: 'cost',
     type: 'quantitative',
@@ -78,9 +97,18 @@ export function frontPanel(points: readonly PanelPoint[], { title, format, serie
     encoding: { x: costChannel, y: accuracyChannel },
     layer: [
       {
-        data: { values: front },
+        data: { values: front.map(({ name, cost, accuracy }) => ({ name, cost, accuracy })) },
         mark: { type: 'line', interpolate: 'step-after', color: lightColours.accent, strokeWidth: 1.5 },
       },
+      ...(intervals.length > 0
+        ? [
+            {
+              data: { values: intervals },
+              mark: { type: 'rule', color: lightColours.reference, strokeWidth: 1, clip: true },
+              encoding: { y: { ...accuracyChannel, field: 'low' }, y2: { field: 'high' } },
+            },
+          ]
+        : []),
       {
         data: { values: points.filter(({ name }) => !inFront.has(name)) },
         mark: { type: 'point', filled: true, size: 50, opacity: 1, color: lightColours.reference },
@@ -92,10 +120,27 @@ export function frontPanel(points: readonly PanelPoint[], { title, format, serie
         ...pointEncoding,
       },
       {
-        data: { values: labels },
+        data: { values: labels.filter(({ name }) => inFront.has(name)) },
         mark: { type: 'text', align: 'left', baseline: 'middle' },
+        encoding: { text: { field: 'name' } },
+      },
+      {
+        data: { values: labels.filter(({ name }) => !inFront.has(name)) },
+        mark: { type: 'text', align: 'left', baseline: 'middle', color: lightColours.muted },
         encoding: { text: { field: 'name' } },
       },
     ],
   };
+}
+
+/** What the axis spans: the points, and their intervals as far as these do not squeeze the points together (two seeds can give any width). */
+function accuraciesToShow(points: readonly PanelPoint[]): readonly number[] {
+  const accuracies = points.map(({ accuracy }) => accuracy);
+  const [lowest, highest] = [Math.min(...accuracies), Math.max(...accuracies)];
+  const room = Math.max(highest - lowest, 1) / 2;
+  return points.flatMap(({ accuracy, low = accuracy, high = accuracy }) => [
+    accuracy,
+    Math.max(low, lowest - room),
+    Math.min(high, highest + room),
+  ]);
 }

@@ -18,23 +18,28 @@ export interface Box {
 const letterWidth = 6.4;
 const lineHeight = 13;
 const gap = 7;
+/** In gaps: further from its point, a name might be taken for that of another. */
+const farthest = 6;
+const farthestOptional = 2;
 
 /**
- * Tries right, left, above and below of each point, nearest first; where everything is taken, the place with the least overlap.
+ * Tries right, left, above and below of each point, nearest first; where everything is taken, the place with the least overlap. An optional name is left out
+ * where there is no free place near its point.
  *
- * @param points in pixels; those with `name` get a text
+ * @param points in pixels; those with `name` get a text, in this order
  * @param obstacles such as lines
  */
 export function placeLabels(
-  points: readonly { readonly name?: string; readonly x: number; readonly y: number }[],
+  points: readonly { readonly name?: string; readonly optional?: boolean; readonly x: number; readonly y: number }[],
   size: { readonly width: number; readonly height: number },
   obstacles: readonly Box[] = [],
 ): Placed[] {
   const taken: Box[] = [...obstacles, ...points.map(({ x, y }) => ({ left: x - 4, top: y - 4, right: x + 4, bottom: y + 4 }))];
-  return points.flatMap(({ name, x, y }) => {
+  return points.flatMap(({ name, optional = false, x, y }) => {
     if (name === undefined) return [];
     const width = name.length * letterWidth;
-    const candidates = [1, 2, 3, 4, 5, 6].flatMap((distance) => {
+    const distances = Array.from({ length: optional ? farthestOptional : farthest }, (_, i) => i + 1);
+    const candidates = distances.flatMap((distance) => {
       const off = gap * distance;
       return [
         [x + off, y],
@@ -54,7 +59,9 @@ export function placeLabels(
       bottom: middle + lineHeight / 2,
     }));
     const costs = boxes.map((box) => outside(box, size) * 3 + taken.reduce((sum, other) => sum + overlap(box, other), 0));
-    const best = costs.indexOf(Math.min(...costs));
+    const least = Math.min(...costs);
+    if (optional && least > 0) return [];
+    const best = costs.indexOf(least);
     taken.push(boxes[best]!);
     return [{ name, x: candidates[best]![0], y: candidates[best]![1] }];
   });
