@@ -70,3 +70,12 @@ export default defineDataset({
   expect(wrong.stderr).toContain('./wrong.ts: label 0 of test (=NaN) must be an integer from 0 to 1');
   expect(existsSync(path('runs/tuto'))).toBe(false);
 });
+
+test('code that never gives its images is named, and Ctrl-C ends it', async () => {
+  const code =
+    "import { defineDataset } from 'ablate';\nconst give = () => {\n  for (;;);\n};\nexport default defineDataset({ name: 'x', classes: ['a', 'b'], height: 8, width: 8, train: give, test: give });\n";
+  write('endless.ts', code);
+  const { code: exit, stderr } = await ended({ at: /endless\.ts/, by: 'SIGINT' }, 'data', 'show', 'endless.ts');
+  expect(exit).not.toBe(0);
+  expect(stderr).toContain('still loading endless.ts, whose code has not ended yet');
+});

@@ -114,6 +114,7 @@ describe('a wrong file ends with its name, the line and what is wrong', () => {
   const define = (more: string) => `import { count, defineModel } from 'ablate';\nexport default defineModel({\n  ${more}\n});\n`;
   const layers = "layers: (b, s, classes) => b.dense('logits', b.input, { features: classes }),";
   const cases: readonly [string, string, string][] = [
+    ['code that throws', 'const a: number = 1;\nthrow new Error(`no ${a}`);\nexport default a;\n', 'wrong.ts:2: no 1'],
     ['something else', "export default { name: 'x' };\n", 'wrong.ts must export what defineModel returns as its default'],
     ['a name of the lab', define(`name: 'tuto', ${layers}`), 'wrong.ts: name (=tuto) is that of one of the lab'],
     ['a name that is no folder', define(`name: '../x', ${layers}`), 'wrong.ts:2: the name of a model (=../x) must begin with'],
@@ -151,6 +152,35 @@ describe('a wrong file ends with its name, the line and what is wrong', () => {
     const { code, stderr } = await ended({ at: /endless\.ts/, by: 'SIGINT' }, 'info', 'endless.ts');
     expect(code).not.toBe(0);
     expect(stderr).toContain('still loading endless.ts, whose code has not ended yet');
+  });
+
+  test.each([
+    [
+      'fails where nobody awaits it',
+      "setTimeout(() => {\n  throw new Error('alone');\n});\nawait new Promise(() => {});\n",
+      2,
+      'odd.ts:2: alone',
+    ],
+    [
+      'exports a promise that is rejected',
+      "const a = Promise.reject(new Error('late'));\nexport { a as default };\n//",
+      2,
+      'odd.ts:1: late',
+    ],
+    [
+      'exports what nobody may read',
+      "const a = new Proxy({}, {\n  get: () => {\n    throw new Error('mine');\n  },\n});\nexport { a as default };\n//",
+      2,
+      'odd.ts:3: mine',
+    ],
+    ['ends the program', 'process.exit(0);\n', 1, 'the program has ended while the code of odd.ts was loaded'],
+    ['waits for ever', 'await new Promise(() => {});\n', 1, 'the program has ended while the code of odd.ts was loaded'],
+  ])('code that %s', async (_, text, expected, message) => {
+    write('odd.ts', `${text}export default 1;\n`);
+    const { code, stdout, stderr } = await ablate('info', 'odd.ts');
+    expect([code, stdout]).toEqual([expected, '']);
+    expect(stderr).toMatch(/^error: .*\n$/);
+    expect(stderr).toContain(message);
   });
 
   test('ablate new replaces no file', async () => {

@@ -64,6 +64,6 @@ export async function readReference(
 export async function givenModel(model: string): Promise<Pick<TrainedModelOptions, 'given' | 'definition'>> {
   const { loadModel } = await import('../user/model-file.ts');
   if (!isCodeFile(model)) return { given: { model } };
-  const { definition } = await loadModel(model, { saysWhenSlow: true });
+  const { definition } = await loadModel(model, { watched: true });
   return { given: { model: definition.name }, definition };
 }

@@ -48,7 +48,7 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
   // Only of networks that were never started the code is needed.
   const isRecorded = state.runs.every(({ run }) => run !== undefined);
   const file = parseStudyFile(state.file.text, state.file.path);
-  const models = isRecorded ? undefined : await loadStudyModels(file, { saysWhenSlow: true });
+  const models = isRecorded ? undefined : await loadStudyModels(file, { watched: true });
   const data = await measureAsAsked(gatherStudy(state, options.runsDir, models), options);
   return { data, report: await writeReport(data, folder) };
 }

@@ -55,12 +55,7 @@ export interface ModelSource<S extends Settings> {
  */
 export function defineModel<const S extends Settings = Record<never, never>>(source: ModelSource<S>): ModelDefinition {
   const { name, summary = '', settings = {} as S, weightDecay2017 = 500, defaultInputSize = 24 } = source;
-  if (typeof name !== 'string' || !/^[A-Za-z0-9][\w-]*$/.test(name)) {
-    throw new ConfigurationError(
-      `the name of a model (=${showValue(name)}) must begin with a letter or digit and have only letters, digits, "_" and "-": it becomes a folder`,
-    );
-  }
-  requireSettings(name, settings);
+  requireModel(name, settings);
   return {
     name,
     summary,
@@ -84,4 +79,14 @@ export function defineModel<const S extends Settings = Record<never, never>>(sou
       return builder.build(logits);
     },
   };
+}
+
+/** Checks the name and the settings of a model. Throws ConfigurationError. */
+export function requireModel(name: string, settings: Settings): void {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][\w-]*$/.test(name)) {
+    throw new ConfigurationError(
+      `the name of a model (=${showValue(name)}) must begin with a letter or digit and have only letters, digits, "_" and "-": it becomes a folder`,
+    );
+  }
+  requireSettings(name, settings);
 }

@@ -1,9 +1,9 @@
 /** Augmentation from a file of the user's, as code that other threads can run. */
 import { fileURLToPath } from 'node:url';
 import { ConfigurationError } from '../util/errors.ts';
-import type { AugmentationDefinition } from './augmentation.ts';
+import { defineAugmentation, type AugmentationDefinition } from './augmentation.ts';
 import { isCodeFile } from '../util/file-names.ts';
-import { loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
+import { explaining, loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
 
 export interface LoadedAugmentation {
   readonly definition: AugmentationDefinition;
@@ -26,19 +26,18 @@ export async function loadAugmentation(name: string, options: LoadFileOptions = 
     });
   }
   const file = await loadFile(name, { ...options, library: augmentationLibrary(), example: fix });
-  if (!isDefinition(file)) {
+  const definition = explaining(file, () => definitionIn(file.value));
+  if (definition === undefined) {
     throw new ConfigurationError(`${name} must export what defineAugmentation returns as its default`, { fix });
   }
-  return { definition: file.value as AugmentationDefinition, file };
+  return { definition, file };
 }
 
-function isDefinition({ value, explain }: UserFile): boolean {
-  try {
-    const { name, settings, apply } = Object(value) as Partial<AugmentationDefinition>;
-    return typeof apply === 'function' && typeof settings === 'object' && typeof name === 'string';
-  } catch (error) {
-    throw explain(error);
-  }
+function definitionIn(value: unknown): AugmentationDefinition | undefined {
+  const { name, settings, apply } = Object(value) as Partial<AugmentationDefinition>;
+  if (typeof name !== 'string' || settings === undefined || Object(settings) !== settings || typeof apply !== 'function')
+    return undefined;
+  return defineAugmentation({ name, settings, apply });
 }
 
 /** The module that such files import as `ablate`. */

@@ -4,7 +4,7 @@ import { loadOwnDataset, type DatasetDefinition } from '../data/own-dataset.ts';
 import { loadNamedDataset, type LoadOptions } from '../data/registry.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { isDatasetFile } from '../util/file-names.ts';
-import { loadFile, type UserFile } from './load-file.ts';
+import { explaining, loadFile, whileWatched } from './load-file.ts';
 import { recordOfFile } from './recorded-file.ts';
 
 /**
@@ -16,19 +16,22 @@ import { recordOfFile } from './recorded-file.ts';
  */
 export async function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
   if (!isDatasetFile(name)) return await loadNamedDataset(name, options);
-  const file = await loadFile(name, { saysWhenSlow: options.onNote !== undefined });
-  requireDefinition(file);
+  const watched = options.onNote !== undefined;
+  const file = await loadFile(name, { watched });
+  if (!explaining(file, () => isDefinition(file.value))) {
+    throw new ConfigurationError(`${name} must export what defineDataset returns as its default`, {
+      fix: 'export default defineDataset({ name, classes, height, width, train, test }), as ablate new data writes it',
+    });
+  }
   try {
-    return { ...(await loadOwnDataset(file.value, name)), records: recordOfFile('data', file) };
+    const dataset = await whileWatched(watched ? name : undefined, () => loadOwnDataset(file.value as DatasetDefinition, name));
+    return { ...dataset, records: recordOfFile('data', file) };
   } catch (error) {
     throw file.explain(error);
   }
 }
 
-function requireDefinition(file: UserFile): asserts file is UserFile & { readonly value: DatasetDefinition } {
-  const { classes, train, test } = Object(file.value) as Partial<DatasetDefinition>;
-  if (Array.isArray(classes) && typeof train === 'function' && typeof test === 'function') return;
-  throw new ConfigurationError(`${file.name} must export what defineDataset returns as its default`, {
-    fix: 'export default defineDataset({ name, classes, height, width, train, test }), as ablate new data writes it',
-  });
+function isDefinition(value: unknown): boolean {
+  const { classes, train, test } = Object(value) as Partial<DatasetDefinition>;
+  return Array.isArray(classes) && typeof train === 'function' && typeof test === 'function';
 }

@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { isCodeFile, isDatasetFile } from '../util/file-names.ts';
+import { loadAugmentation } from './augmentation-file.ts';
+import { loadDataset } from './dataset.ts';
 import { checksumOfFile, loadFile } from './load-file.ts';
+import { loadModel } from './model-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-load-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -91,4 +94,42 @@ test('a function of the file that throws later is explained too', async () => {
 test('a file that is not there, and a folder, are refused', async () => {
   expect(((await thrownBy('nowhere.ts')) as Error).message).toContain(`cannot read ${join(folder, 'nowhere.ts')}`);
   expect(await thrownBy('.')).toBeInstanceOf(Error);
+});
+
+const unreadable =
+  "export default new Proxy({}, {\n  get(_, key) {\n    if (key !== 'then') throw new Error('not today');\n  },\n});\n";
+const handmade = "name: 'x', summary: '', weightDecay2017: 1, defaultInputSize: 8, build() {}, apply() {}, settings";
+
+describe.each([
+  ['model', loadModel],
+  ['data set', loadDataset],
+  ['augmentation', loadAugmentation],
+] as const)('the file of a %s', (_, load) => {
+  test.each([
+    ['whose export throws when it is read', unreadable, /^PATH:3: not today$/],
+    [
+      'that exports nothing of the kind',
+      "export default { name: 'x' };\n",
+      /^PATH must export what define\w+ returns as its default$/,
+    ],
+    ['that exports a symbol', "export default Symbol('x');\n", /^PATH must export what define\w+ returns as its default$/],
+    ['that exports a part made by hand', `export default { ${handmade}: null };\n`, /^PATH must export what define\w+ returns/],
+  ])('%s is refused with its name', async (_case, text, message) => {
+    const path = join(folder, write('odd.ts', text));
+    const error = await load(path).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect((error as Error).message.replace(path, 'PATH')).toMatch(message);
+  });
+});
+
+test('a model or an augmentation that is made by hand is checked as those that define makes are', async () => {
+  const wrong = write('hand.ts', `export default { ${handmade}: { a: 1 } };\n`);
+  for (const load of [loadModel, loadAugmentation]) {
+    await expect(load(join(folder, wrong))).rejects.toThrow(/hand\.ts: setting a \(=1\) of \w+ "x" must be made with flag/);
+  }
+  const outside = write('outside.ts', `export default { ${handmade.replace("'x'", "'../x'")}: {} };\n`);
+  await expect(loadModel(join(folder, outside))).rejects.toThrow('outside.ts: the name of a model (=../x) must begin with');
 });

@@ -3,7 +3,7 @@
  * all that it imports, so that one text is what ran: a run keeps it, and its checksum says whether it has changed.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -33,8 +33,8 @@ export interface UserFile {
 export interface LoadFileOptions {
   /** What the name is relative to; default the working directory. */
   readonly folder?: string;
-  /** Whether to say on stderr which file is being loaded, if that takes long. Default false. */
-  readonly saysWhenSlow?: boolean;
+  /** For commands: whether to say on stderr that a file takes long to load, or that its code has ended the program. Default false. */
+  readonly watched?: boolean;
   /** The module that the file imports as `ablate`: it becomes part of the code, which then runs anywhere. Default the whole library, as it runs here. */
   readonly library?: string | undefined;
   /** What such a file looks like, for the error where it exports nothing. Default a network. */
@@ -47,17 +47,31 @@ export interface LoadFileOptions {
  * @throws DataError if there is no such file; ConfigurationError, with file and line, if it cannot be compiled, throws, or has no default export
  */
 export async function loadFile(name: string, options: LoadFileOptions = {}): Promise<UserFile> {
-  const { folder = '', saysWhenSlow = false, library, example = 'export default defineModel({ ... })' } = options;
+  const { folder = '', watched = false, library, example = 'export default defineModel({ ... })' } = options;
   const path = resolve(folder, name);
   // Before it is compiled: whether it is there, and a file of sensible size.
   readTextFile(path);
   const { code, sourceMap, sha256 } = bundleOf(path, name, library);
   const explain = (error: unknown): ConfigurationError => explainError(error, { name, path, sourceMap });
-  const value = await whileWatched(saysWhenSlow ? name : undefined, () => run(code, explain));
+  let value: unknown;
+  try {
+    value = await whileWatched(watched ? name : undefined, () => run(code));
+  } catch (error) {
+    throw explain(error);
+  }
   if (value === undefined) {
     throw new ConfigurationError(`${name} has no default export`, { fix: example });
   }
   return { name, path, value, code, sourceMap, sha256, explain };
+}
+
+/** Does work that runs code of a file's: what that throws is an error for the user. */
+export function explaining<T>({ explain }: Pick<UserFile, 'explain'>, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw explain(error);
+  }
 }
 
 /** The checksum that `loadFile` would give, without running the file. Throws what it throws. */
@@ -125,17 +139,13 @@ function placeIn({ location }: Message, folder: string, path: string, name: stri
   return `${file === path ? name : relative('', file)}:${location.line}`;
 }
 
-async function run(code: string, explain: (error: unknown) => Error): Promise<unknown> {
+async function run(code: string): Promise<unknown> {
   const ablate = JSON.stringify(ownAddress());
   const linked = code.replace(
     /^(import\b[^'"\n]*|export\b[^'"\n]*from\s*)"ablate";$/gm,
     (_, before: string) => `${before}${ablate};`,
   );
-  try {
-    return (await importText(linked)).default;
-  } catch (error) {
-    throw explain(error);
-  }
+  return (await importText(linked)).default;
 }
 
 /** Of the library, as the very modules that run now. */
@@ -169,14 +179,36 @@ const watcher = `
   setTimeout(() => require('node:fs').writeSync(2, workerData.text), workerData.patienceMs);
 `;
 
-async function whileWatched<T>(name: string | undefined, work: () => Promise<T>): Promise<T> {
+/**
+ * Runs code of the file called `name`, which may take for ever, end the program, or fail where nobody awaits it. Throws what it throws, and what it throws
+ * in the background meanwhile.
+ *
+ * @param name undefined: nobody is told
+ */
+export async function whileWatched<T>(name: string | undefined, work: () => Promise<T>): Promise<T> {
   if (name === undefined) return await work();
   const text = `still loading ${name}, whose code has not ended yet; Ctrl-C stops it\n`;
   const worker = new Worker(watcher, { eval: true, workerData: { text, patienceMs } });
   worker.unref();
+  let onFailure: (error: unknown) => void = () => undefined;
+  const failure = new Promise<never>((_, reject) => (onFailure = reject));
+  const onExit = (code: number): void => {
+    if (code >= firstOfSignals) return;
+    const why = 'it calls process.exit, or waits for what never happens';
+    writeSync(2, `error: the program has ended while the code of ${name} was loaded: ${why}\n`);
+    process.exitCode = 1;
+  };
+  process.on('uncaughtException', onFailure).on('exit', onExit);
   try {
-    return await work();
+    const value = await Promise.race([work(), failure]);
+    // What it throws in the background after a failure is of no interest.
+    process.off('uncaughtException', onFailure);
+    return value;
   } finally {
+    process.off('exit', onExit);
     await worker.terminate();
   }
 }
+
+/** Exit codes from here on are of programs that a signal has ended. */
+const firstOfSignals = 128;

@@ -1,11 +1,11 @@
 /** Models by a name of the lab's or by a file of the user's, which is written exactly as the lab's own are. */
-import type { ModelDefinition } from '../models/model.ts';
+import { requireModel, type ModelDefinition } from '../models/model.ts';
 import { modelDefinition, modelNames } from '../models/registry.ts';
 import type { CustomLayers } from '../nn/custom.ts';
 import { withCustomLayers } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { isCodeFile } from '../util/file-names.ts';
-import { loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
+import { explaining, loadFile, type LoadFileOptions, type UserFile } from './load-file.ts';
 
 export interface LoadedModel {
   readonly definition: ModelDefinition;
@@ -22,55 +22,51 @@ export interface LoadedModel {
 export async function loadModel(reference: string, options: LoadFileOptions = {}): Promise<LoadedModel> {
   if (!isCodeFile(reference)) return { definition: modelDefinition(reference), file: undefined };
   const file = await loadFile(reference, options);
-  const definition = checkDefinition(file);
+  const definition = explaining(file, () => definitionIn(file.value));
+  if (definition === undefined) {
+    throw new ConfigurationError(`${reference} must export what defineModel returns as its default`, {
+      fix: 'export default defineModel({ name, settings, layers }), as ablate new model writes it',
+    });
+  }
+  if (modelNames().includes(definition.name)) {
+    throw new ConfigurationError(`${reference}: name (=${definition.name}) is that of one of the lab's models`, {
+      fix: 'give it a name of its own',
+    });
+  }
   return {
     file,
     definition: {
       ...definition,
-      build(...given) {
-        try {
+      build: (...given) =>
+        explaining(file, () => {
           const network = definition.build(...given);
           return withCustomLayers(network, network.customLayers && explained(network.customLayers, file));
-        } catch (error) {
-          throw file.explain(error);
-        }
-      },
+        }),
     },
   };
 }
 
 /** Layers of the user's own whose errors, while they compute, have the file's name and line too. */
 function explained(layers: CustomLayers, file: UserFile): CustomLayers {
-  const guarded = (work: () => void) => {
-    try {
-      work();
-    } catch (error) {
-      throw file.explain(error);
-    }
-  };
   return new Map(
     [...layers].map(([name, layer]) => [
       name,
       {
         ...layer,
-        forward: (given) => guarded(() => layer.forward(given)),
-        backward: (given) => guarded(() => layer.backward(given)),
+        forward: (given) => explaining(file, () => layer.forward(given)),
+        backward: (given) => explaining(file, () => layer.backward(given)),
       },
     ]),
   );
 }
 
-const fix = 'export default defineModel({ name, settings, layers }), as ablate new model writes it';
-
-function checkDefinition({ name: file, value }: UserFile): ModelDefinition {
-  const { name, settings, build } = Object(value) as Partial<ModelDefinition>;
-  if (typeof build !== 'function' || typeof settings !== 'object' || name === undefined) {
-    throw new ConfigurationError(`${file} must export what defineModel returns as its default`, { fix });
-  }
-  if (modelNames().includes(name)) {
-    throw new ConfigurationError(`${file}: name (=${name}) is that of one of the lab's models`, {
-      fix: 'give it a name of its own',
-    });
-  }
-  return value as ModelDefinition;
+/** A model as `defineModel` returns it, each of its parts read once; undefined if the value is none. Throws what `requireModel` throws. */
+function definitionIn(value: unknown): ModelDefinition | undefined {
+  const { name, summary, settings, weightDecay2017, defaultInputSize, build } = Object(value) as Partial<ModelDefinition>;
+  if (typeof name !== 'string' || typeof summary !== 'string' || settings === undefined || Object(settings) !== settings)
+    return undefined;
+  if (typeof weightDecay2017 !== 'number' || typeof defaultInputSize !== 'number' || typeof build !== 'function')
+    return undefined;
+  requireModel(name, settings);
+  return { name, summary, settings, weightDecay2017, defaultInputSize, build };
 }

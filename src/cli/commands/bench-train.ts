@@ -45,7 +45,7 @@ async function benchTrain(model: string, options: Options): Promise<void> {
   const { data = 'synthetic', recipe, batchSize, precision, threads } = options;
   const { resolveWith } = await import('../../train/config.ts');
   const { loadModel } = await import('../../user/model-file.ts');
-  const { definition } = await loadModel(model, { saysWhenSlow: true });
+  const { definition } = await loadModel(model, { watched: true });
   const flags = Object.entries({ model, dataset: data, recipe, batchSize, precision, threads });
   const given: ConfigOverrides = Object.fromEntries(flags.filter(([, value]) => value !== undefined));
   const config = resolveWith(() => definition, { ...given, ...options.set });

@@ -130,7 +130,7 @@ async function deviceFigures(network: Network, { device }: InfoOptions): Promise
 
 async function loaded(model: string): Promise<LoadedModel> {
   const { loadModel } = await import('../../user/model-file.ts');
-  return await loadModel(model, { saysWhenSlow: true });
+  return await loadModel(model, { watched: true });
 }
 
 /** Models were published with images of different sizes: without `--input` that must be seen, or they are compared wrongly. */

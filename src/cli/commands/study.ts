@@ -78,7 +78,7 @@ async function study(path: string, options: Options): Promise<void> {
   // Wrong names of cores are told now, not when all is trained.
   if (options.device !== undefined) await devicesOf(options.device);
   const { loadStudyModels } = await import('../../study/study-models.ts');
-  const models = await loadStudyModels(file, { saysWhenSlow: true });
+  const models = await loadStudyModels(file, { watched: true });
   const { studyFolder } = await import('../../study/study-state.ts');
   const launcher = createLauncher(options.launcher, file.source, {
     folder: join(resolve(studyFolder(options.runsDir, file.source.name)), 'jobs'),

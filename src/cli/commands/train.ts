@@ -197,7 +197,7 @@ async function modelToTrain(
   }
   const { loadModel } = await import('../../user/model-file.ts');
   try {
-    return await loadModel(model, { saysWhenSlow: true });
+    return await loadModel(model, { watched: true });
   } catch (error) {
     throw argument === undefined && file !== undefined ? file.explain(error, {}) : error;
   }
@@ -225,7 +225,7 @@ async function ownAugmentation({ augmentWith }: TrainingConfig): Promise<LoadedA
   if (augmentWith === 'none') return undefined;
   const { loadAugmentation } = await import('../../user/augmentation-file.ts');
   const fromHere = relative('', augmentWith);
-  return await loadAugmentation(fromHere.startsWith('..') ? augmentWith : fromHere, { saysWhenSlow: true });
+  return await loadAugmentation(fromHere.startsWith('..') ? augmentWith : fromHere, { watched: true });
 }
 
 /** The configuration of process 0, after a check that all were asked for the same; each process has its own number of threads. */
