@@ -1,7 +1,7 @@
 /** `--ui`: the live page beside a command that trains. */
 import { note } from './output.ts';
 
-export const uiOption = ['--ui', 'serve the live page of the runs meanwhile, as ablate ui does; its address is printed'] as const;
+export const uiOption = ['--ui', 'serve the live page of the runs meanwhile, like ablate ui'] as const;
 
 export interface UiOption {
   readonly ui?: true;

@@ -11,7 +11,7 @@ import { readTextFile } from '../util/regular-file.ts';
 import { quoted } from '../util/shell.ts';
 import { note } from './output.ts';
 
-export const forceOption = ['--force', 'replace a file that is there, whatever it was made of'] as const;
+export const forceOption = ['--force', 'replace an existing file, whatever it was made of'] as const;
 
 export interface OutputClaim {
   /** The run or file that the result is made of. */

@@ -31,7 +31,7 @@ export function addWeightsOptions(command: Command): Command {
       oneOf(weightsKinds),
     )
     .option('--model <name|file>', 'model of the safetensors file, where it does not say')
-    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
+    .option('--set <key=value>', 'setting of the model that the file does not record; may be repeated', parseAssignment, {})
     .option('--classes <a,b,...>', 'names of the classes, where the file does not say', parseNames);
 }
 

@@ -20,9 +20,9 @@ export interface ReportOptions {
 /** The options of every command that writes such a report, beside `-o`. */
 export const reportOptions: readonly (readonly [flags: string, description: string])[] = [
   ['--force', 'replace a report of something else in the folder'],
-  ['--latency', 'measure the latency of the frozen files in ONNX Runtime, however many different ones there are'],
+  ['--latency', 'measure the latency of the frozen files, however many there are'],
   ['--no-latency', 'leave the latency out'],
-  ['--device <core@MHz,...>', 'also what the variants take on microcontrollers, predicted: m0+, m4, m33, m7, m85, or m4@168'],
+  ['--device <core@MHz,...>', 'also the predicted cost on microcontrollers: m0+, m4, m33, m7, m85, or m4@168'],
 ];
 
 export interface Report {

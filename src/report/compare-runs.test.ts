@@ -54,7 +54,7 @@ test('a run continued from fewer steps is no repetition of one made for as many'
   const { sizes, notes } = variantsOf(first, second, shorter);
   expect(sizes).toEqual([2, 1]);
   expect(notes).toContain(
-    `Continued to another number of steps than they were made for, so with a schedule of their own: tuto/${shorter.number}.`,
+    `Continued to another number of steps than planned, so with a schedule of their own: tuto/${shorter.number}.`,
   );
 });
 

@@ -95,16 +95,14 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
       ...commonNotes(first.dataset === 'synthetic', seeds.length),
       ...versionNotes(environments),
       ...(effects.length < contrasts.length
-        ? ['Differences are taken between runs with the same seed: those without one in common with the first are not compared.']
+        ? ['Differences are between runs of the same seed: runs without a seed in common with the first are not compared.']
         : []),
       ...(continued.length > 0
         ? [
-            `Continued to another number of steps than they were made for, so with a schedule of their own: ${continued.map(runName).join(', ')}.`,
+            `Continued to another number of steps than planned, so with a schedule of their own: ${continued.map(runName).join(', ')}.`,
           ]
         : []),
-      ...(unfinished.length > 0
-        ? [`Not finished: ${unfinished.map(({ run }) => run).join(', ')}. What is said here is of the others.`]
-        : []),
+      ...(unfinished.length > 0 ? [`Not finished: ${unfinished.map(({ run }) => run).join(', ')}. They are left out.`] : []),
     ],
   };
   const augmentations = all.map(({ config }) => config.augmentWith).filter(isAbsolute);

@@ -83,14 +83,14 @@ export function layersTable({ layers }: Pick<CompressionData, 'layers'>): Table 
 }
 
 export const layersExplanation =
-  'Filters of convolutions, features of dense layers. Zero: part of the weights in float32, where pruning left zeros. Alone: what quantizing this layer and no other costs on the validation images, in points of accuracy, ' +
-  "and as the mean Kullback-Leibler divergence of the probabilities from the float32 network's, in nats.";
+  'Filters of convolutions, features of dense layers. Zero: part of the float32 weights that pruning set to zero. Alone: what quantizing only this layer costs on the validation images, in points of accuracy ' +
+  "and as the mean Kullback-Leibler divergence from the float32 network's probabilities, in nats.";
 
 const reasons: Readonly<Record<StopReason, string>> = {
-  limits: 'it is the first that keeps all limits of size',
+  limits: 'the first that keeps all limits',
   drop: 'the next one exceeds the drop',
-  rounds: 'there were as many rounds as allowed',
-  smallest: 'no filter could go any more',
+  rounds: 'no more rounds were allowed',
+  smallest: 'no filter was left to remove',
 };
 
 /** One sentence: which network is the result, and why. */
@@ -110,8 +110,8 @@ export function description(data: CompressionData): string {
   const core = device === undefined ? '' : `, its time predicted for ${device}`;
   const there = stages[0]?.device === undefined ? '' : ` What a network takes on a microcontroller is that of its C code${core}.`;
   return (
-    `${source} on ${dataset}. A whole round leaves ${formatAccuracy(shrink)} of the operations, and trains ${formatCount(steps)} steps with seed ${seed}. ` +
-    `Drops are from the original in float32, on ${formatCount(validationImages)} validation images, which decided; ` +
+    `${source} on ${dataset}. A whole round leaves ${formatAccuracy(shrink)} of the operations and trains ${formatCount(steps)} steps with seed ${seed}. ` +
+    `Drops are from the original in float32, on ${formatCount(validationImages)} validation images; ` +
     `the ${formatCount(testImages)} test images decided nothing. Latencies are medians of one image with one thread in ONNX Runtime.${there}`
   );
 }
@@ -127,8 +127,8 @@ export function notesOf({ synthetic, sourceHeldOut, targets, stages, result }: C
     ...(sourceHeldOut
       ? []
       : [
-          'The original was trained on the validation images too, so that its accuracy there flatters it, and drops look larger than they are.',
+          'The original was trained on the validation images too. That flatters its accuracy there, so drops look larger than they are.',
         ]),
-    'One training of each round: no interval can be given, and small differences may be chance.',
+    'Each round was trained once: there are no intervals, and small differences may be chance.',
   ];
 }

@@ -29,5 +29,4 @@ export function withDeviceCosts(data: ReportData, devices: readonly Device[]): R
 }
 
 const deviceNote =
-  'Flash, RAM and times on microcontrollers are those of 8-bit integers (ablate export), whatever a file is: flash with an estimate of the code, RAM without the image and ' +
-  'the stack, times predicted from published cycles.';
+  'Flash, RAM and time on a microcontroller are those of 8-bit integers (ablate export): flash with an estimate of the code, RAM without image and stack, time predicted from published cycles.';

@@ -68,8 +68,8 @@ export async function withLatencies(data: ReportData, bench: Bench = benchInfere
 
 function latencyNote(): string {
   return (
-    `Latency: median time of one image, bytes in and probabilities out, in the frozen file, by ONNX Runtime ${runtimeVersion()} with one thread, on the machine that wrote this report, ` +
-    `when nothing of it was trained; ${turns} turns of ${turnMs} ms each, all files one after the other in every turn.`
+    `Latency: median time of one image in the frozen file, bytes in and probabilities out, by ONNX Runtime ${runtimeVersion()} with one thread, on the machine that wrote this report, ` +
+    `when training was over; ${turns} turns of ${turnMs} ms for each file.`
   );
 }
 

@@ -13,9 +13,9 @@ export function subtitle({ design, dataset, variants, seeds, split }: ReportData
 
 /** How the numbers of the effects were made. */
 export const method =
-  'Differences are taken between runs of the same seed, which see the same images in the same order with the same augmentation. ' +
-  "Intervals are Student's t over the seeds; p-values are corrected for the number of comparisons by Holm's method, and a change is called better or worse where that is below 0.05. " +
-  'The last column says how many seeds would find a difference of half a point in four studies of five if it were the only comparison; after a correction for several it takes more.';
+  'Differences are between runs of the same seed, which see the same images in the same order with the same augmentation. ' +
+  "Intervals are Student's t over the seeds. A change is better or worse where its p-value, corrected for the number of comparisons (Holm), is below 0.05; unresolved does not mean that there is no difference. " +
+  'The last column: how many seeds would find half a point in four studies of five, as the only comparison; with several it takes more.';
 
 /** The configuration of the reference as dotted keys. */
 export function configurationOf({ variants, reference }: ReportData): readonly (readonly [string, string])[] {

@@ -28,16 +28,13 @@ interface Options extends EngineOption {
 export function addBenchInferCommand(bench: Command): void {
   bench
     .command('infer')
-    .description("latency and throughput of frozen networks, in ONNX Runtime and in ablate's engine")
+    .description("latency and throughput of networks in ONNX Runtime and in ablate's engine")
     .argument('<model.onnx|run...>', 'files that `ablate freeze` wrote, or runs')
     .option('--threads <n,...>', 'numbers of threads (default: 1 and the physical cores)', listOf(parseThreads))
     .option('--batch-sizes <n,...>', 'batch sizes for the throughput', listOf(integer(1, 10_000)), [1, 8, 32, 128])
     .option('--rounds <n>', 'turns that each takes', integer(1, 10_000), 5)
     .option('--round-ms <n>', 'length of a turn in milliseconds', integer(1, 3_600_000), 400)
-    .option(
-      '--device <core@MHz,...>',
-      'also what the networks take on microcontrollers, predicted: m0+, m4, m33, m7, m85, or m4@168',
-    )
+    .option('--device <core@MHz,...>', 'also the predicted cost on microcontrollers: m0+, m4, m33, m7, m85, or m4@168')
     .option(...engineOption)
     .option(...runsDirOption)
     .option(...jsonOption)

@@ -23,9 +23,7 @@ interface Options extends DataOptions, EngineOption {
 export function addBenchTrainCommand(bench: Command): void {
   const command = bench
     .command('train')
-    .description(
-      'time a training step, layer by layer, against the ceiling of its kernels or of the graphics card; nothing is recorded',
-    )
+    .description('time each layer of a training step, and what its kernels or the graphics card allow; records nothing')
     .argument('<model>', 'name of a model (ablate info lists them), or a file of your own');
   addDataOptions(command, 'cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file; default: synthetic')
     .option('--recipe <name>', 'how to train (default: 2017)')

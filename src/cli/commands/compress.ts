@@ -64,21 +64,19 @@ interface Options extends DataOptions, EngineOption, UiOption {
 export function addCompressCommand(program: Command): void {
   const command = program
     .command('compress')
-    .description(
-      'make a trained network fit, in rounds: remove filters, train on, quantize and measure; the result is one small ONNX file',
-    )
+    .description('make a trained network fit limits: remove filters, train, quantize and measure, in rounds, to one ONNX file')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
-    .option('--operations <part>', 'part of the operations that is left at most, in (0, 1)', parseNumber)
+    .option('--operations <part>', 'largest part of the operations to leave, in (0, 1)', parseNumber)
     .option('--bytes <n>', 'largest size of the file: 96000, 96kB, 1.5MB or 64k', parseBytes)
     .option(
       '--latency <ms>',
-      'longest median time of one image, with one thread in ONNX Runtime; 100ms@m4 or 80ms@m7@216: predicted for a microcontroller',
+      'longest median time of one image in ONNX Runtime with one thread, in ms; or predicted: 100ms@m4, 80ms@m7@216',
       parseLatency,
     )
-    .option('--flash <bytes>', 'flash that it takes on a microcontroller, code included: 64k, 100kB, 1M, 96KiB', parseBytes)
+    .option('--flash <bytes>', 'most flash on a microcontroller, code included: 64k, 100kB, 1M, 96KiB', parseBytes)
     .option('--ram <bytes>', 'RAM that it takes on a microcontroller: 48k', parseBytes)
-    .option('--max-drop <points>', 'accuracy that may be lost on validation images; alone: as small as that allows', parseNumber)
-    .option('--shrink <part>', 'part of the operations that a round leaves, in (0, 1)', parseNumber, defaultRounds.shrink)
+    .option('--max-drop <points>', 'most accuracy lost on validation images; alone: as small as that allows', parseNumber)
+    .option('--shrink <part>', 'part of the operations that each round leaves, in (0, 1)', parseNumber, defaultRounds.shrink)
     .option('--rounds <n>', 'rounds at most', parseNumber, defaultRounds.rounds)
     .option('--steps <n>', 'steps of training in each round', integer(1, mostSteps), 1000)
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})

@@ -16,7 +16,7 @@ interface Options {
 export function addDemoCommand(program: Command): void {
   program
     .command('demo')
-    .description('a page that classifies images in the browser, with frozen networks; works offline')
+    .description('serve a page that classifies images in the browser; works offline')
     .argument('[model.onnx...]', 'files that `ablate freeze` wrote (default: the trained models that come with ablate)')
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), 8017)
     .option('--host <address>', 'address to listen on', '127.0.0.1')

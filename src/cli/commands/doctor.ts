@@ -22,7 +22,7 @@ interface Check {
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('what this machine has and what is missing, with the command that fixes it')
+    .description('say what this machine has, what is missing, and which command fixes it')
     .option(...jsonOption)
     .action(async (options: { readonly json?: true }) => {
       const checks = [

@@ -46,7 +46,7 @@ export function addEvalCommand(program: Command): void {
     .description('evaluate a run, a file of weights or a frozen file on every image of a split')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors or an ONNX file')
     .option('--model <name|file>', 'model of the file, where it does not say')
-    .option('--set <key=value>', 'setting of the model of the file, where it does not say; may be repeated', parseAssignment, {})
+    .option('--set <key=value>', 'setting of the model that the file does not record; may be repeated', parseAssignment, {})
     .option('--split <name>', 'test, train or val', oneOf(splits), 'test')
     .option('--weights <kind>', 'ema (moving averages) or raw (default: ema where there are any)', oneOf(weightsKinds))
     .option(
@@ -54,13 +54,9 @@ export function addEvalCommand(program: Command): void {
       'average the logits of several views: none, mirror or mirror+shift (default: as it was trained)',
       oneOf(ttaLevels),
     )
-    .option(
-      '--precision <type>',
-      'in which the network computes: f32 or bf16 (default: f32, whatever it was trained in)',
-      oneOf(precisions),
-    )
-    .option('--watch', 'evaluate each new checkpoint while another process trains, until it ends')
-    .option('--mistakes <file>', 'also write what was told wrongly: a page with the pictures (.html), or a table (.csv)')
+    .option('--precision <type>', 'precision of the evaluation: f32 or bf16 (default: f32)', oneOf(precisions))
+    .option('--watch', 'evaluate each new checkpoint until the training, in another process, ends')
+    .option('--mistakes <file>', 'also write the mistakes: a page with the pictures (.html) or a table (.csv)')
     .option(...forceOption);
   addDataOptions(command, 'data set to evaluate on (default: what it was trained on)')
     .option('--batch-size <n>', 'images at a time; does not change the result', integer(1), 100)

@@ -48,13 +48,13 @@ export function addExportCommand(program: Command): void {
       '<run|file>',
       'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors file, or a file of `ablate freeze`',
     )
-    .option('--c <folder>', 'where to write the C code, with test images, a program that tries them, and a Makefile')
+    .option('--c <folder>', 'folder for the C code, test images, a program that tries them, and a Makefile')
     .option('--tflite <file.tflite>', 'where to write a TensorFlow Lite model of the same integers')
-    .option('--name <identifier>', 'how the names in C begin (default: the name of the model)')
+    .option('--name <identifier>', 'prefix of the names in C (default: the name of the model)')
     .option(...forceOption)
     .option(
       '--calibration <method>',
-      'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)',
+      'how ranges of activations are chosen: min-max, percentile or mse (default: mse)',
       oneOf(calibrationMethods),
     )
     .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)

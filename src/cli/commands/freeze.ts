@@ -26,7 +26,7 @@ interface Options extends DataOptions, WeightsOptions, EngineOption {
 export function addFreezeCommand(program: Command): void {
   const command = program
     .command('freeze')
-    .description('write a trained network as one ONNX file that takes images as they are')
+    .description('write a trained network as one ONNX file that takes image bytes')
     .argument('<run|file>', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('-o, --output <file.onnx>', 'where to write; .onnx.gz compresses (default: <model>.onnx)')
     .option(...forceOption);

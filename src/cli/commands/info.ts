@@ -30,10 +30,7 @@ export function addInfoCommand(program: Command): void {
     )
     .option('--set <key=value>', 'change a setting of the model; may be repeated', parseAssignment, {})
     .option('--settings', "list the model's settings instead, with defaults and allowed values")
-    .option(
-      '--device <core@MHz,...>',
-      'what the network takes on a microcontroller, as 8-bit integers: m0+, m4, m33, m7, m85; m4@168',
-    )
+    .option('--device <core@MHz,...>', 'cost on a microcontroller, as 8-bit integers: m0+, m4, m33, m7, m85; m4@168')
     .option(...jsonOption)
     .action(async (model: string | undefined, options: InfoOptions) => {
       if (model === undefined) await listModels(options);

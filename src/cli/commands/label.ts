@@ -16,7 +16,7 @@ interface Options {
 export function addLabelCommand(program: Command): void {
   program
     .command('label')
-    .description('classify images with a frozen network, and say how long it took')
+    .description('classify images with a frozen network, and time it')
     .argument('<model.onnx>', 'a file that `ablate freeze` wrote')
     .argument('<image...>', 'PNG, JPEG or WebP files, or folders of them')
     .option('--top <n>', 'classes shown', integer(1), 5)

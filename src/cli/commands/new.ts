@@ -28,7 +28,7 @@ export function addNewCommand(program: Command): void {
   const names = Object.entries(kinds).map(([name, { summary }]) => `${name} (${summary})`);
   program
     .command('new')
-    .description('write a file to start from, with comments, that works as it is')
+    .description('write a working file to start from, with comments')
     .argument('<kind>', `what: ${names.join(', ')}`)
     .argument('<file>', 'where: net.ts, data.ts')
     .option(...forceOption)

@@ -54,15 +54,15 @@ const usualSteps = 1000;
 export function addPruneCommand(program: Command): void {
   const command = program
     .command('prune')
-    .description('remove weights or filters of a trained network, and train what is left')
+    .description('remove weights or filters of a trained network, and train the rest')
     .argument('[run|file]', 'a run (its folder, <model>/<number>, or <model> for the newest) or a safetensors file')
     .option('--sparsity <part>', 'part of the weights that becomes zero, in (0, 1)', parseNumber)
     .option('--structured', 'remove whole filters: the result is a smaller network')
-    .option('--operations <part>', 'with --structured: part of the operations that is left, in (0, 1)', parseNumber)
-    .option('--filters <part>', 'with --structured: part of the filters that is left, in (0, 1)', parseNumber)
+    .option('--operations <part>', 'with --structured: part of the operations to leave, in (0, 1)', parseNumber)
+    .option('--filters <part>', 'with --structured: part of the filters to leave, in (0, 1)', parseNumber)
     .option(
       '--scope <scope>',
-      'global: the least important of all go, wherever they are; layer: every layer loses the same part (default: global for weights, layer for filters)',
+      'global: the least important of the network go; layer: the same part of every layer (default: global for weights, layer for filters)',
       oneOf(['global', 'layer']),
     )
     .option('--rounds <n>', 'times that weights are pruned, with training after each (default: 1)', integer(1))
@@ -73,7 +73,7 @@ export function addPruneCommand(program: Command): void {
     )
     .option(
       '--rewind <what>',
-      'what starts over in each round: none, rate (the schedule of the learning rate), or a run or file: also the weights left, at those of it (default: rate)',
+      'what each round restarts: none, rate (the learning-rate schedule), or a run or file, whose values the remaining weights also go back to (default: rate)',
     )
     .option('--steps <n>', `steps of training after each pruning; 0: prune only (default: ${usualSteps})`, integer(0, mostSteps))
     .option('--set <key=value>', 'change a key of the configuration for this training; may be repeated', parseAssignment, {})

@@ -57,7 +57,7 @@ interface Options extends DataOptions, WeightsOptions, EngineOption {
 export function addQuantizeCommand(program: Command): void {
   const command = program
     .command('quantize')
-    .description('write a trained network as a smaller ONNX file that computes in 8-bit integers')
+    .description('write a trained network as a smaller ONNX file in 8-bit integers')
     .argument(
       '<run|file>',
       'a run (its folder, <model>/<number>, or <model> for the newest), a safetensors file, or a file of `ablate freeze`',
@@ -70,28 +70,32 @@ export function addQuantizeCommand(program: Command): void {
     .option('--weights-only <type>', 'store the weights as int8 or float16, and compute in float32', oneOf(['int8', 'float16']))
     .option(
       '--calibration <method>',
-      'how the ranges of the activations are chosen: min-max, percentile or mse (default: mse)',
+      'how ranges of activations are chosen: min-max, percentile or mse (default: mse)',
       oneOf(calibrationMethods),
     )
     .option('--percentile <p>', 'share of the values within the range, for the method percentile (default: 99.99)', parseNumber)
     .option('--images <n>', 'training images to calibrate on (default: 1024)', integer(1))
     .option('--seed <n>', 'which training images calibrate, and which measure layers', integer(0), 1)
-    .option('--reduce-range', 'weights of 7 bits, which no processor adds up wrongly (default)')
+    .option('--reduce-range', 'weights of 7 bits, right on every processor (default)')
     .option('--no-reduce-range', 'weights of 8 bits: right only with VNNI, on ARM, or in WebAssembly')
     .option('--keep-float <layer,...>', 'layers that stay in float32', parseNames)
-    .option('--sensitivity', 'measure on training images what each layer costs, quantized alone')
-    .option('--max-drop <points>', 'return layers to float32, the worst first, until accuracy drops by no more', parseNumber)
+    .option('--sensitivity', 'measure the cost of quantizing each layer alone, on training images')
+    .option(
+      '--max-drop <points>',
+      'return layers to float32, worst first, until accuracy drops by no more than this',
+      parseNumber,
+    )
     .option(
       '--check-images <n>',
-      'training images for these measurements, others than for calibration (default: 2000)',
+      'training images for these measurements, not those of the calibration (default: 2000)',
       integer(1),
     )
     .option(
       '--fine-tune <steps>',
-      'first train a run or safetensors file on for so many steps, with rounded weights',
+      'first train a run or safetensors file for n steps with rounded weights',
       integer(1, mostSteps),
     )
-    .option('--teacher <run|file>', 'with --fine-tune: learn from the outputs of a trained network too (distillation)')
+    .option('--teacher <run|file>', 'with --fine-tune: also learn from the outputs of a trained network (distillation)')
     .option('--no-evaluate', 'do not measure the accuracy on the test set');
   addWeightsOptions(command);
   addDataOptions(command)

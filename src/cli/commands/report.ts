@@ -11,7 +11,7 @@ interface Options extends ReportOptions {
 export function addReportCommand(program: Command): void {
   const command = program
     .command('report')
-    .description('write the report of a study, finished or not: Markdown, one HTML page, figures, CSV and JSON')
+    .description('write the report of a study, finished or not: HTML, Markdown, figures, CSV and JSON')
     .argument('<study>', 'its name, or the study file')
     .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)')
     .option(...runsDirOption);

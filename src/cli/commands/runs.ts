@@ -38,7 +38,7 @@ export function addRunsCommand(program: Command): void {
     .action(showRun);
   const compare = runs
     .command('compare')
-    .description('what runs buy against the first of them: repetitions with other seeds are put together')
+    .description('compare runs with the first one; runs that differ only in their seed are taken together')
     .argument('<runs...>', 'two or more runs: folders, <model>/<number>, or <model> for its newest run')
     .option('-o, --output <folder>', 'also write a report there, as ablate report does')
     .option('--csv', 'print the runs as comma-separated values')

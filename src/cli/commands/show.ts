@@ -19,7 +19,7 @@ interface Options extends DataOptions {
 }
 
 export function addShowCommand(program: Command): void {
-  const show = program.command('show').description('pictures of what a network has learnt, sees and gets wrong');
+  const show = program.command('show').description('draw what a network has learnt, sees and gets wrong');
   const add = (name: string, description: string, reference: string, what: string) =>
     show
       .command(name)
@@ -41,7 +41,7 @@ export function addShowCommand(program: Command): void {
     `a run (${run}), or a file of weights`,
   )
     .option('--image <n|file>', 'number of a test image, or a picture file', '0')
-    .option('--layer <names>', 'layers that are shown, separated by commas (default: all that make images)');
+    .option('--layer <names>', 'layers to show, separated by commas (default: all that make images)');
   addDataOptions(activations).action(showActivations);
 }
 

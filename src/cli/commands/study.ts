@@ -46,14 +46,10 @@ interface Options extends DataOptions, EngineOption, ReportOptions, UiOption {
 export function addStudyCommand(program: Command): void {
   const command = program
     .command('study')
-    .description('run a study: train every variant with every seed, and say what each change buys')
+    .description('train every variant of a study with every seed, and say what each change buys')
     .argument('<study.yaml>', 'the study file; docs/studies.md says what may be in it')
-    .option('--dry-run', 'list the runs with how long each will take, and train nothing')
-    .option(
-      '--jobs <n>',
-      'runs trained at the same time on this machine, its cores shared out among them (default: 1)',
-      parseThreads,
-    )
+    .option('--dry-run', 'list the runs and how long each will take; train nothing')
+    .option('--jobs <n>', 'runs trained at a time on this machine, which share its cores (default: 1)', parseThreads)
     .option(
       '--launcher <name>',
       'where runs are trained: local, slurm or command (docs/cluster.md)',
@@ -61,9 +57,9 @@ export function addStudyCommand(program: Command): void {
       'local',
     )
     .option(...engineOption)
-    .option('--threads <n>', 'OpenMP threads of each run (default: the physical cores that are free, shared out)', parseThreads)
+    .option('--threads <n>', 'OpenMP threads of each run (default: the free physical cores, shared)', parseThreads)
     .option('--retry-failed', 'try runs that failed again');
-  addDataOptions(command, 'images to train on, instead of those that the file names')
+  addDataOptions(command, 'data set to train on, instead of the one in the file')
     .option(...uiOption)
     .option(...runsDirOption)
     .option('-o, --output <folder>', 'folder of the report (default: reports/<name of the study>)');

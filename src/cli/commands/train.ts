@@ -75,7 +75,7 @@ export function addTrainCommand(program: Command): void {
     .option('--recipe <name>', 'how to train: 2017, modern, airbench or airbench-muon (default: 2017)')
     .option('--config <file>', 'YAML with keys of the configuration, or the config.json of a run; other flags are stronger')
     .option('--steps <n>', 'optimizer steps in all', parseNumber)
-    .option('--epochs <n>', 'passes over the training images, in place of steps', parseNumber)
+    .option('--epochs <n>', 'passes over the training images, instead of steps', parseNumber)
     .option('--batch-size <n>', 'images in a step, of all processes together', parseNumber)
     .option('--learning-rate <rate>', 'peak of the learning-rate schedule', parseNumber)
     .option('--seed <n>', 'decides initial weights, order and augmentation of the images, and dropout', parseNumber)
@@ -83,25 +83,25 @@ export function addTrainCommand(program: Command): void {
     .option(...engineOption)
     .option(
       '--threads <n>',
-      'OpenMP threads of each process (default: physical cores, divided among the processes of a machine)',
+      'OpenMP threads of each process (default: the physical cores, divided among the processes)',
       parseThreads,
     )
     .option(
       '--val',
-      'keep the last training images (5,000, or a tenth of fewer than 50,000) out of training, and evaluate on them, not on the test set',
+      'evaluate on the last training images (5,000, or a tenth of fewer than 50,000), kept out of training, not on the test set',
     )
-    .option('--patience <n>', 'stop after so many evaluations in a row that were no better; needs --val', integer(1))
+    .option('--patience <n>', 'stop after n evaluations without a better one; needs --val', integer(1))
     .option('--max-time <time>', 'save and stop after 90s, 30m, 2h or 1h30m; --resume goes on', parseDuration)
     .option('--check-gradients', 'before training, compare the gradients of custom layers with central differences')
     .option('--no-augment', 'train on the whole images, unchanged')
-    .option('--augment-with <file>', 'also change training images by code of your own (ablate new augmentation augment.ts)')
+    .option('--augment-with <file>', 'also change training images with code of yours (ablate new augmentation augment.ts)')
     .option('--no-ema', 'without moving averages of the weights')
     .option('--init <run|file>', 'start from the weights of a run or a safetensors file; pruned weights stay pruned')
     .option(
       '--teacher <run|file>',
-      'learn from the outputs of a trained network too, as teacherWeight and teacherTemperature say (distillation)',
+      'also learn from the outputs of a trained network (distillation; keys teacherWeight, teacherTemperature)',
     )
-    .option('--resume [run]', 'continue a run: <model>/<number> or its folder; the newest of the model by default')
+    .option('--resume [run]', 'continue a run: <model>/<number> or its folder (default: the newest of the model)')
     .option(
       '--set <key=value>',
       'change any key of the configuration or setting of the model; may be repeated',

@@ -18,11 +18,11 @@ interface Options {
 export function addUiCommand(program: Command): void {
   program
     .command('ui')
-    .description('a page that shows runs and studies live: curves, effects, what a network gets wrong and what it has learnt')
+    .description('serve a page that shows runs and studies live: curves, effects, mistakes, and what a network has learnt')
     .argument('[folder]', 'folder of the runs', runsDirOption[2])
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65_535), usualPort)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--control', 'let whoever has the address that is printed stop runs, too')
+    .option('--control', 'let whoever has the printed address stop runs')
     .option(...dataDirOption)
     .action(serveUi);
 }
