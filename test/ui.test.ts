@@ -15,6 +15,7 @@ import { thisProcess } from '../src/util/process-identity.ts';
 import type { PageServer } from '../src/web/page-server.ts';
 import { startUi } from '../src/web/ui/server/server.ts';
 import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
+import { pageStudy } from './page-study.ts';
 import { metricsLine, recordCheckpoint, recordedPrediction, recordPredictions, recordRun } from './recorded-runs.ts';
 import { skippable } from './skippable.ts';
 
@@ -59,7 +60,7 @@ async function recordFolder(root: string): Promise<void> {
       return { variant, seed, run: `tuto/${number}`, state: share === 1 ? 'finished' : 'waiting' };
     }),
   );
-  const text = readFileSync(new URL('../studies/quick-start.yaml', import.meta.url), 'utf8');
+  const text = pageStudy;
   mkdirSync(join(root, '.studies', 'quick-start'), { recursive: true });
   const dataset = {
     name: 'cifar10',

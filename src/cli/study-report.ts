@@ -79,13 +79,14 @@ async function withLatenciesAsAsked(data: ReportData, { latency }: Pick<ReportOp
 
 /** The tables on stdout, and where the report is. */
 export async function printReport(data: ReportData, report: WrittenReport | undefined): Promise<void> {
-  const { effectsTable, variantsTable } = await import('../report/tables.ts');
+  const { terminalTables } = await import('../report/tables.ts');
   print(data.title);
   for (const line of data.notes) print(line);
-  for (const { header, rows, alignments } of [effectsTable(data), variantsTable(data)]) {
-    if (rows.length === 0) continue;
+  for (const { table, note: below } of terminalTables(data)) {
+    if (table.rows.length === 0) continue;
     print('');
-    printTable([header, ...rows], alignments);
+    printTable([table.header, ...table.rows], table.alignments);
+    if (below !== undefined) print(below);
   }
   for (const line of data.costNotes) print(line);
   if (report === undefined) return;

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { sampleReport } from '../../test/report-data.ts';
+import { alignColumns } from '../util/text-table.ts';
 import { effectsCsv, runsCsv } from './csv.ts';
 import { formatPoints, formatPValue } from './format.ts';
 import { markdownReport } from './markdown.ts';
 import type { ReportData } from './report-data.ts';
-import { effectsTable, runsTable, variantsTable } from './tables.ts';
+import { effectsTable, runsTable, terminalTables, variantsTable } from './tables.ts';
 
 const data = sampleReport();
 
@@ -104,4 +105,35 @@ test('Markdown keeps names as they are, and every row has as many cells as its h
     expect(new Set(cells).size).toBe(1);
   }
   expect(runsTable(data).rows).toHaveLength(40);
+});
+
+test('in a terminal the tables leave out what is the same in every row, and fit 80 letters', () => {
+  const short = { ...data, variants: data.variants.map((variant) => ({ ...variant, name: variant.name.slice(0, 19) })) };
+  const named = { ...short, effects: data.effects.map((effect) => ({ ...effect, name: effect.name.slice(0, 19) })) };
+  const [effects, variants] = terminalTables(named);
+  expect(effects!.table.header).toEqual(['change', 'points', '95% interval', 'p (Holm)', 'verdict', 'seeds for 0.5']);
+  expect(effects!.note).toBe('4 seeds each');
+  expect(variants!.table.header).toEqual(['variant', 'accuracy %', 'parameters', 'operations', 'training', 'latency ms']);
+  expect(variants!.table.rows[0]![1]).toMatch(/^\d\d\.\d\d ± 0\.30$/);
+  expect(variants!.note).toBe('mean of 4 runs each, ± standard deviation');
+  for (const { table } of [effects!, variants!]) {
+    expect(table.rows.every((row) => row.length === table.header.length)).toBe(true);
+    for (const line of alignColumns([table.header, ...table.rows], table.alignments).split('\n')) {
+      expect(line.length, line).toBeLessThanOrEqual(80);
+    }
+  }
+});
+
+test('in a terminal, too, what differs between the rows is said in each', () => {
+  const [first, ...others] = data.variants;
+  const unequal = [{ ...first!, accuracy: { ...first!.accuracy!, count: 3 }, quantization: { type: 'none' } }, ...others];
+  const effects = data.effects.map((effect, i) => (i === 0 ? { ...effect, seeds: [1] } : effect));
+  const [changes, variants] = terminalTables({ ...data, effects, variants: unequal as unknown as ReportData['variants'] });
+  expect(changes!.table.header).toContain('seeds');
+  expect(variants!.table.header).toEqual(expect.arrayContaining(['runs', 'bytes']));
+  expect(variants!.table.rows[0]).toContain('3 of 4');
+  expect([changes!.note, variants!.note]).toEqual([undefined, undefined]);
+  const [alone, oneRun] = terminalTables(sampleReport(1));
+  expect([alone!.note, oneRun!.note]).toEqual(['1 seed each', 'mean of 1 run each']);
+  expect(oneRun!.table.rows[0]![1]).toMatch(/^\d\d\.\d\d$/);
 });

@@ -89,6 +89,56 @@ export function variantsTable({ variants, reference, cores = [] }: ReportData): 
   };
 }
 
+/**
+ * The tables for a terminal, within 80 letters where names are short: the mean accuracy with its deviation as one column, and without what is the same in all
+ * rows (how many seeds) or follows from the rest (bytes of parameters in float32). A line below says what was left out.
+ */
+export function terminalTables(data: ReportData): readonly { readonly table: Table; readonly note: string | undefined }[] {
+  const effects = effectsTable(data);
+  const variants = variantsTable(data);
+  const seeds = commonCell(effects, 'seeds');
+  const runs = commonCell(variants, 'runs');
+  const inFiles = data.variants.some(({ quantization }) => quantization !== undefined);
+  return [
+    {
+      table: seeds === undefined ? effects : withoutColumns(effects, ['seeds']),
+      note: seeds === undefined ? undefined : `${seeds} ${seeds === '1' ? 'seed' : 'seeds'} each`,
+    },
+    {
+      table: withDeviations(withoutColumns(variants, [...(runs === undefined ? [] : ['runs']), ...(inFiles ? [] : ['bytes'])])),
+      note:
+        runs === undefined
+          ? undefined
+          : `mean of ${runs} ${runs === '1' ? 'run' : 'runs'} each${runs === '1' ? '' : ', ± standard deviation'}`,
+    },
+  ];
+}
+
+/** What a column has in all rows; undefined if they differ, or there is no row. */
+function commonCell({ header, rows }: Table, column: string): string | undefined {
+  const cells = new Set(rows.map((row) => row[header.indexOf(column)]));
+  return cells.size === 1 ? [...cells][0] : undefined;
+}
+
+function withoutColumns({ header, rows, alignments }: Table, names: readonly string[]): Table {
+  const isKept = (_: unknown, column: number) => !names.includes(header[column]!);
+  return {
+    header: header.filter(isKept),
+    rows: rows.map((row) => row.filter(isKept)),
+    alignments: alignments.filter(isKept),
+  };
+}
+
+/** `81.42 ± 0.30` in the place of two columns. */
+function withDeviations(table: Table): Table {
+  const at = table.header.indexOf('accuracy %');
+  const deviation = table.header.indexOf('± sd');
+  const rows = table.rows.map((row) =>
+    row.map((cell, column) => (column === at && row[deviation] !== '' ? `${cell} ± ${row[deviation]!}` : cell)),
+  );
+  return withoutColumns({ ...table, rows }, ['± sd']);
+}
+
 /** Those that were asked for, and are known of any variant. */
 function extraCosts(
   variants: readonly ReportVariant[],

@@ -5,6 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { pageStudy } from '../../../../test/page-study.ts';
 import { metricsLine, recordCheckpoint, recordPredictions, recordRun } from '../../../../test/recorded-runs.ts';
 import { generateSynthetic } from '../../../data/synthetic.ts';
 import { cifar10Classes } from '../../../data/cifar10.ts';
@@ -502,7 +503,7 @@ test('a study that is not there', async () => {
 });
 
 test('effects over the seeds that have finished, and how long the rest takes', async () => {
-  const text = readFileSync(new URL('../../../../studies/quick-start.yaml', import.meta.url), 'utf8');
+  const text = pageStudy;
   const seeds = [1, 2, 3];
   const variants = { baseline: {}, 'no augmentation': { augment: false, inputSize: 24 }, 'no LRN': { lrn: false } };
   const common = { steps: 200, evalEvery: 100, saveEverySeconds: 60, keepCheckpoints: 1 };
