@@ -95,7 +95,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^src/(nn/|engine/(reference/|webgpu/|[^/]+$))',
-        pathNot: [tests, '^src/engine/(registry|webgpu/(adapter|probe|probe-process))\\.ts$'],
+        pathNot: [tests, '^src/engine/(registry|webgpu/(adapter|probe|probe-process|tuning-cache))\\.ts$'],
       },
       to: { path: nodeModules, reachable: true },
     },

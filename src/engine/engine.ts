@@ -64,6 +64,10 @@ export interface Engine {
   readonly threads: number;
   /** Versions of the libraries that compute, by name, for the record. */
   readonly versions: Readonly<Record<string, string>>;
+  /** What it has measured to choose how it computes, where it does: it decides the order of sums, and is recorded with a run. */
+  readonly tuning?: string;
+  /** The same engine, computing as a run recorded it, so that the run goes on with the same bits. Throws DataError for what it has never recorded. */
+  tunedAs?(tuning: string): Engine;
   /** Forward, backward and gradients. */
   compileTraining(network: Network, options: TrainingOptions): Promise<TrainingPlan>;
   /** Forward only: no state for a backward pass, dropout gone, running statistics used, memory reused. */

@@ -26,6 +26,8 @@ const schema = z.object({
   memoryBytes: z.number(),
   /** The engine's name; absent where nothing was trained by one. */
   engine: z.string().exactOptional(),
+  /** What the engine had measured to choose how it computes, where it does. */
+  tuning: z.string().exactOptional(),
   /** Threads of the engine. */
   threads: z.number(),
   commandLine: z.array(z.string()).readonly(),
@@ -42,11 +44,13 @@ export type EnvironmentRecord = Readonly<z.output<typeof schema>>;
  *
  * @param options.threads Threads of the engine.
  * @param options.engine The engine's name.
+ * @param options.tuning What the engine has measured to choose how it computes.
  * @param options.libraries Versions of native libraries by name, as those who load them know them.
  */
 export function describeEnvironment(options: {
   readonly threads: number;
   readonly engine?: string;
+  readonly tuning?: string;
   readonly libraries?: Readonly<Record<string, string>>;
 }): EnvironmentRecord {
   const root = packageRoot();
@@ -59,6 +63,7 @@ export function describeEnvironment(options: {
     cpu: cpuInfo(),
     memoryBytes: totalmem(),
     ...(options.engine !== undefined && { engine: options.engine }),
+    ...(options.tuning !== undefined && { tuning: options.tuning }),
     threads: options.threads,
     commandLine: process.argv.map(withoutSecrets),
     versions: { ...options.libraries, ablate: packageVersion(), node: process.versions.node },

@@ -3,7 +3,7 @@ import { createOnednnEngine } from '../engine/onednn/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import { NetworkBuilder } from '../nn/network.ts';
-import { layerNorms } from './layer-norms.ts';
+import { createLayerNorms } from './layer-norms.ts';
 
 /** Of three filters: blocked layouts have padding. */
 function network() {
@@ -34,7 +34,7 @@ test.each(engines)('the norms of each layer with weights, whatever the layout: %
       expected[`weightNorm/${entry.spec.layer}`] = norm;
       expected[`gradientNorm/${entry.spec.layer}`] = 2 * norm;
     }
-    const found = await layerNorms(plan);
+    const found = await createLayerNorms(plan)();
     expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort());
     for (const [key, norm] of Object.entries(expected)) expect(Math.abs(found[key]! / norm - 1), key).toBeLessThan(1e-4);
   } finally {

@@ -7,17 +7,24 @@ const digits = 5;
 
 /**
  * Measures the Euclidean norms of the weights of each layer that has any (not of biases, nor of what normalizes), and of the mean gradient of
- * the step that was taken last: `weightNorm/<layer>` and `gradientNorm/<layer>`. One pass over both arrays, to be called when a record is
+ * the step that was taken last: `weightNorm/<layer>` and `gradientNorm/<layer>`. One pass over both arrays, to be run when a record is
  * written. The padding of blocked layouts is zero.
  */
-export async function layerNorms({ parameters, vectorMath }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Promise<Metrics> {
+export function createLayerNorms({
+  parameters,
+  vectorMath,
+}: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): () => Promise<Metrics> {
   const { entries, values, gradients } = parameters;
   const measured = entries.filter(({ spec: { kind, shape } }) => kind === 'trainable' && shape.length > 1);
-  const norms = async (name: string, array: DeviceArray): Promise<[string, number][]> => {
-    const sums = await vectorMath.sumsOfSquares(measured.map(({ offset, length }) => array.part(offset, offset + length)))();
-    const byLayer = new Map<string, number>();
-    measured.forEach(({ spec: { layer } }, i) => byLayer.set(layer, (byLayer.get(layer) ?? 0) + sums[i]!));
-    return [...byLayer].map(([layer, sum]) => [`${name}/${layer}`, Number(Math.sqrt(sum).toPrecision(digits))]);
+  const createNorms = (name: string, array: DeviceArray) => {
+    const sumsOfSquares = vectorMath.sumsOfSquares(measured.map(({ offset, length }) => array.part(offset, offset + length)));
+    return async (): Promise<[string, number][]> => {
+      const sums = await sumsOfSquares();
+      const byLayer = new Map<string, number>();
+      measured.forEach(({ spec: { layer } }, i) => byLayer.set(layer, (byLayer.get(layer) ?? 0) + sums[i]!));
+      return [...byLayer].map(([layer, sum]) => [`${name}/${layer}`, Number(Math.sqrt(sum).toPrecision(digits))]);
+    };
   };
-  return Object.fromEntries([...(await norms('weightNorm', values)), ...(await norms('gradientNorm', gradients))]);
+  const [weightNorms, gradientNorms] = [createNorms('weightNorm', values), createNorms('gradientNorm', gradients)];
+  return async () => Object.fromEntries([...(await weightNorms()), ...(await gradientNorms())]);
 }

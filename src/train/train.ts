@@ -5,13 +5,15 @@
 import { fromFirst } from '../cluster/agreement.ts';
 import { CommunicationError, singleProcess } from '../cluster/collective.ts';
 import { splitOf, trainingCount } from '../data/image-set.ts';
-import type { TrainingPlan } from '../engine/engine.ts';
+import { DeviceError } from '../engine/device-error.ts';
+import type { Engine, TrainingPlan } from '../engine/engine.ts';
 import { bestCheckpoint, latestCheckpoint } from '../runs/checkpoint.ts';
-import { writeEnvironment } from '../runs/environment.ts';
-import { runName, type Run } from '../runs/run-folder.ts';
+import { writeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
+import { readEnvironment, runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
-import { messageOf } from '../util/errors.ts';
+import { DataError, messageOf } from '../util/errors.ts';
 import { initializeParameters } from './initialize.ts';
+import { quoted } from '../util/shell.ts';
 import { ownAugmentationOf } from './own-augmentation.ts';
 import { finalEvaluation } from './resume.ts';
 import type { RecordedEvaluation } from './recorded-evaluation.ts';
@@ -45,11 +47,13 @@ import { whitenFirstLayers } from './whitening.ts';
  *
  * @throws ConfigurationError or DataError before anything is written, for what does not fit together
  * @throws DivergenceError if the loss explodes or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
+ * @throws DeviceError if the engine's device is gone; the last checkpoint is kept, the run's status is `interrupted`
  */
 export async function train(given: TrainOptions): Promise<TrainResult> {
-  const options = { ...given, config: settleLength(given.config, trainingCount(given.dataset.train.count, given.config.val)) };
-  const { engine, dataset, collective = singleProcess, record } = options;
+  const { dataset, collective = singleProcess, record } = given;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
+  const engine = resume === undefined ? given.engine : tunedAsBefore(given.engine, resume);
+  const options = { ...given, engine, config: settleLength(given.config, trainingCount(dataset.train.count, given.config.val)) };
   const last = () => resume && finalEvaluation(resume, options.config);
   const known = JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))) as RecordedEvaluation | null;
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);
@@ -70,6 +74,22 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   } finally {
     teacher?.dispose();
     plan.dispose();
+  }
+}
+
+/** The engine as the run recorded it, so that its sums go on in the same order; as it is where the run recorded nothing that can be read. */
+function tunedAsBefore(engine: Engine, run: Run): Engine {
+  const { engine: name, tuning } = recordedEnvironment(run) ?? {};
+  if (name !== engine.name || tuning === undefined) return engine;
+  return engine.tunedAs?.(tuning) ?? engine;
+}
+
+function recordedEnvironment(run: Run): EnvironmentRecord | undefined {
+  try {
+    return readEnvironment(run);
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
   }
 }
 
@@ -127,9 +147,10 @@ async function trainPlan(training: Training, plan: TrainingPlan, teacher: Teache
       recorder.end(result.status, result.step, reasons[result.stopped]);
       return result;
     } catch (error) {
-      const explained = explainDivergence(error, run);
+      const explained = explain(error, run);
       try {
-        const status = error instanceof CommunicationError ? 'interrupted' : 'failed';
+        // Nothing is wrong with the training, which may be continued.
+        const status = error instanceof CommunicationError || error instanceof DeviceError ? 'interrupted' : 'failed';
         recorder.end(status, trainer.step, messageOf(explained), error instanceof DivergenceError);
       } catch {
         // What ended the training is what must be told.
@@ -159,9 +180,13 @@ const reasons: Readonly<Record<WhyStopped, string | undefined>> = {
   signal: undefined,
 };
 
-function explainDivergence(error: unknown, run: Run): unknown {
-  if (!(error instanceof DivergenceError)) return error;
+/** Says what is kept of a training that diverged, or whose device is gone. */
+function explain(error: unknown, run: Run): unknown {
+  if (!(error instanceof DivergenceError) && !(error instanceof DeviceError)) return error;
   const latest = latestCheckpoint(run);
   const kept = latest === undefined ? 'no checkpoint had been saved' : `the checkpoint of step ${latest.step} is kept`;
-  return new DivergenceError(error.what, error.step, `; ${kept} in ${runName(run)}`);
+  const consequence = `; ${kept} in ${runName(run)}`;
+  if (error instanceof DivergenceError) return new DivergenceError(error.what, error.step, consequence);
+  const fix = `ablate train --resume ${quoted(runName(run))}${error.fix === undefined ? '' : `. ${error.fix}`}`;
+  return new DeviceError(error.message + consequence, { fix, cause: error });
 }

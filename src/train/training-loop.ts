@@ -5,7 +5,7 @@ import { splitOf } from '../data/image-set.ts';
 import { createTrainingLoader } from '../data/loader.ts';
 import { trainingPreprocessing } from './classifier.ts';
 import { letEventsIn } from './events.ts';
-import { layerNorms } from './layer-norms.ts';
+import { createLayerNorms } from './layer-norms.ts';
 import { nextPatiently } from './own-augmentation.ts';
 import { createRunEvaluation } from './run-evaluation.ts';
 import type { WhyStopped, TrainResult } from './train-options.ts';
@@ -30,6 +30,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     augmentation: own?.loader,
   });
   const evaluation = createRunEvaluation(underWay);
+  const layerNorms = collective.rank === 0 ? createLayerNorms(plan) : undefined;
   const evaluatedImages = splitOf(dataset, config.val ? 'val' : 'test', config.val).count;
   const { network, memoryBytes } = plan;
   const { imageShape } = training.classifier;
@@ -147,7 +148,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
           'train/learningRate': learningRate,
           'train/imagesPerSecond': (1000 * windowSteps * batchSize) / windowMs,
           ...collective.metrics(windowSteps),
-          ...(collective.rank === 0 && (await layerNorms(plan))),
+          ...(await layerNorms?.()),
         });
         steppingMs += windowMs;
         windowLoss = windowSteps = windowMs = 0;

@@ -146,8 +146,12 @@ export function newRun(options: Training, runsFolder: string, files: Readonly<Re
 }
 
 export function environmentOf({ engine, libraries = {} }: Pick<Training, 'engine' | 'libraries'>): EnvironmentRecord {
-  const { name, threads, versions } = engine;
-  return describeEnvironment({ engine: name, threads, libraries: { ...versions, ...libraries } });
+  const { name, threads, versions, tuning } = engine;
+  return describeEnvironment({
+    ...{ engine: name, threads },
+    ...(tuning !== undefined && { tuning }),
+    libraries: { ...versions, ...libraries },
+  });
 }
 
 /** What a checkpoint says of itself, so that evaluating and freezing need nothing else. */

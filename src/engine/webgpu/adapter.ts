@@ -4,9 +4,13 @@
  */
 import { AblateError, messageOf } from '../../util/errors.ts';
 import type { Engine } from '../engine.ts';
+import { timeProduct } from './ceilings.ts';
 import { describeAdapter, openDevice, type AdapterDescription } from './device.ts';
 import { createWebgpuEngine } from './engine.ts';
 import type { Gpu } from './gpu.ts';
+import { gpuChoices, measureTuning } from './measure-tuning.ts';
+import { keptTuning } from './tuning-cache.ts';
+import { gpuTuning } from './tuning.ts';
 
 /** Rounded to 65 microseconds, as pages see it, the device's clock would tell nothing of a kernel. */
 const options = ['disable-dawn-features=timestamp_quantization'];
@@ -60,10 +64,20 @@ export async function findAdapter(): Promise<Found> {
   return { instance, adapter, ...describeAdapter(adapter) };
 }
 
-/** @throws AblateError where there is no package or no adapter */
+/**
+ * A device with the tiles that suit it: those of cards are measured at their first use.
+ *
+ * @throws AblateError where there is no package or no adapter
+ */
 export async function openGpu(): Promise<Gpu> {
-  const { instance, adapter } = await findAdapter();
-  return await openDevice(instance, adapter);
+  const { instance, adapter, description, isSoftware } = await findAdapter();
+  const gpu = await openDevice(instance, adapter);
+  if (isSoftware) return gpu;
+  const options = { adapter: description, base: gpuTuning, choices: gpuChoices };
+  gpu.tuning = await keptTuning(options, () =>
+    measureTuning(gpuTuning, gpuChoices, (tile, splits, size) => timeProduct(gpu, tile, splits, size, 4)),
+  );
+  return gpu;
 }
 
 /** @throws AblateError where the package `webgpu` or an adapter is missing, with what to do */

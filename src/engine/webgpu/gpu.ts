@@ -2,7 +2,8 @@
  * A device and its queue: compiled kernels, buffers, and the order in which work is done. Dispatches are gathered and handed over together, with their numbers
  * of the moment in one buffer; nothing waits but reading. What goes wrong meanwhile is thrown at the next await.
  */
-import { AblateError, messageOf } from '../../util/errors.ts';
+import { messageOf } from '../../util/errors.ts';
+import { DeviceError } from '../device-error.ts';
 import type { KernelTime, KernelTimes, KernelWork } from '../kernel-times.ts';
 import { createKernelClock, type KernelClock } from './kernel-clock.ts';
 import type { Tuning } from './tuning.ts';
@@ -51,7 +52,8 @@ export interface GpuOptions {
 
 export class Gpu {
   readonly device: GPUDevice;
-  readonly tuning: Tuning;
+  /** Set before the first plan is compiled. */
+  tuning: Tuning;
   readonly description: string;
   /** What `create` of the package returned: collected by V8, it would take the device with it. */
   #owner: unknown;
@@ -64,7 +66,7 @@ export class Gpu {
   #slotsUsed = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
-  #error: AblateError | undefined;
+  #error: DeviceError | undefined;
   #disposed = false;
   /** While kernels are timed by the device. */
   #clock: KernelClock | undefined;
@@ -90,14 +92,14 @@ export class Gpu {
     });
     device.addEventListener('uncapturederror', (event) => this.#fail(event.error.message));
     void device.lost.then(({ message }) => {
-      if (!this.#disposed) this.#fail(`the device was lost: ${message}`);
+      const fix =
+        'ablate doctor says whether the driver answers; a smaller batch keeps a card that others use too from running out of memory';
+      if (!this.#disposed) this.#fail(`the device was lost: ${message}`, fix);
     });
   }
 
-  #fail(message: string): void {
-    this.#error ??= new AblateError(`WebGPU on ${this.description}: ${message}`, {
-      fix: 'a smaller batch needs less memory; ablate doctor says whether the driver answers',
-    });
+  #fail(message: string, fix = 'a smaller batch needs less memory'): void {
+    this.#error ??= new DeviceError(`WebGPU on ${this.description}: ${message}`, { fix });
   }
 
   /** @throws AblateError for what the device has reported since it was opened */
@@ -312,7 +314,7 @@ export class Gpu {
       await staging.mapAsync(mapRead);
     } catch (error) {
       this.check();
-      throw new AblateError(`WebGPU on ${this.description}: ${messageOf(error)}`, { cause: error });
+      throw new DeviceError(`WebGPU on ${this.description}: ${messageOf(error)}`, { cause: error });
     }
     this.check();
     const values = staging.getMappedRange().slice(0);

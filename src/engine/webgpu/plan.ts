@@ -16,6 +16,7 @@ import { lowerLayer } from './layers/table.ts';
 import { isPlain, Lowering } from './lowering.ts';
 import { ProgramBuilder, type Operation, type Program } from './program.ts';
 import { viewOf, type Storage } from './tensor.ts';
+import type { Tuning } from './tuning.ts';
 import { GpuVectorMath } from './vector-math.ts';
 
 /** Steps whose losses there is room for: a training may be that far ahead of the device. */
@@ -26,6 +27,7 @@ const noDraws: ForwardOptions = { seed: 0, step: 0 };
 /** What both kinds of plans are made of. */
 interface Parts {
   readonly gpu: Gpu;
+  readonly tuning: Tuning;
   readonly network: Network;
   readonly batchSize: number;
   readonly arena: GpuArena;
@@ -37,7 +39,7 @@ interface Parts {
 }
 
 /** @throws ConfigurationError for a batch size, a precision or layers that the engine does not have, and for a network that is too large for the device */
-async function compile(gpu: Gpu, network: Network, options: CompileOptions, training: boolean): Promise<Parts> {
+async function compile(gpu: Gpu, network: Network, options: CompileOptions, training: boolean, tuning: Tuning): Promise<Parts> {
   const { batchSize, precision = 'f32' } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
@@ -79,7 +81,7 @@ async function compile(gpu: Gpu, network: Network, options: CompileOptions, trai
     const fixed = (label: string, buffer: GPUBuffer, length: number): Storage => ({ label, length, buffer });
     const builder = new ProgramBuilder();
     const lowering = new Lowering({
-      ...{ network, batchSize, training, builder, tuning: gpu.tuning, entries: arena.entries },
+      ...{ network, batchSize, training, builder, tuning, entries: arena.entries },
       values: fixed('parameters', arena.values.buffer, plan.length),
       gradients: fixed('gradients', arena.gradients.buffer, plan.trainableLength),
       output: fixed('output', made.output, outputLength),
@@ -92,7 +94,7 @@ async function compile(gpu: Gpu, network: Network, options: CompileOptions, trai
       release();
     };
     return {
-      ...{ gpu, network, batchSize, arena, inputBuffer, program: { ...program, dispose } },
+      ...{ gpu, tuning, network, batchSize, arena, inputBuffer, program: { ...program, dispose } },
       output: new GpuArray(gpu, made.output, 0, outputLength),
       outputGradient: new GpuArray(gpu, made.outputGradient, 0, training ? outputLength : 0),
     };
@@ -216,7 +218,7 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
     const { gpu, batchSize } = parts;
     this.#options = options;
     this.#loss = loss;
-    this.vectorMath = new GpuVectorMath(gpu);
+    this.vectorMath = new GpuVectorMath(gpu, parts.tuning);
     this.outputGradient = parts.outputGradient;
     this.#lossBuffers = {
       targets: gpu.createBuffer(3 * batchSize, 'targets'),
@@ -313,11 +315,21 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
   }
 }
 
-export async function compileInferencePlan(gpu: Gpu, network: Network, options: CompileOptions): Promise<InferencePlan> {
-  return new GpuInferencePlan(await compile(gpu, network, options, false));
+export async function compileInferencePlan(
+  gpu: Gpu,
+  network: Network,
+  options: CompileOptions,
+  tuning: Tuning,
+): Promise<InferencePlan> {
+  return new GpuInferencePlan(await compile(gpu, network, options, false, tuning));
 }
 
-export async function compileTrainingPlan(gpu: Gpu, network: Network, options: TrainingOptions): Promise<TrainingPlan> {
+export async function compileTrainingPlan(
+  gpu: Gpu,
+  network: Network,
+  options: TrainingOptions,
+  tuning: Tuning,
+): Promise<TrainingPlan> {
   const processes = options.sharedBatch?.processes ?? 1;
   if (processes > 1) {
     throw new ConfigurationError(
@@ -327,7 +339,7 @@ export async function compileTrainingPlan(gpu: Gpu, network: Network, options: T
       },
     );
   }
-  const parts = await compile(gpu, network, options, true);
+  const parts = await compile(gpu, network, options, true, tuning);
   try {
     const { labelSmoothing = 0, wholeBatchSize = options.batchSize, distillation } = options.loss ?? {};
     const { workgroupSize } = gpu.tuning;

@@ -49,6 +49,39 @@ export const softwareTuning: Tuning = {
   chunks: 8,
 };
 
+/** What is measured of a tuning, for the record of a run: `tiles 128x64x16/8x8 64x16x16/4x4; 512 workgroups`. */
+export function tuningText({ tiles, workgroups }: Tuning): string {
+  return `tiles ${tiles.map(tileText).join(' ')}; ${workgroups} workgroups`;
+}
+
+/** `128x64x16/8x8`: rows, columns and depth of a tile, and rows and columns of a thread. */
+export function tileText({ rows, columns, depth, threadRows, threadColumns }: Tile): string {
+  return `${rows}x${columns}x${depth}/${threadRows}x${threadColumns}`;
+}
+
+/** The tuning that such a text is of, in all else like `base`; undefined for any other text, and for tiles that no device is sure to have room for. */
+export function parseTuning(text: string, base: Tuning): Tuning | undefined {
+  const [, list, workgroups] = /^tiles ((?:[\dx/]+ ?)+); (\d{1,6}) workgroups$/.exec(text) ?? [];
+  if (list === undefined || workgroups === undefined || Number(workgroups) === 0) return undefined;
+  const tiles = list.split(' ').map(parseTile);
+  if (!tiles.every((tile) => tile !== undefined)) return undefined;
+  return { ...base, tiles, workgroups: Number(workgroups) };
+}
+
+/** What every WebGPU device has at least: threads of a workgroup, and bytes that they share. */
+const threadsOfAll = 256;
+const sharedBytesOfAll = 16_384;
+
+function parseTile(text: string): Tile | undefined {
+  const numbers = /^(\d{1,4})x(\d{1,4})x(\d{1,4})\/(\d{1,2})x(\d{1,2})$/.exec(text)?.slice(1).map(Number);
+  if (numbers === undefined) return undefined;
+  const [rows, columns, depth, threadRows, threadColumns] = numbers as [number, number, number, number, number];
+  const isWhole = numbers.every((n) => n > 0 && n % 4 === 0) && rows % threadRows === 0 && columns % threadColumns === 0;
+  const threads = (rows / threadRows) * (columns / threadColumns);
+  const fits = threads <= threadsOfAll && threads >= columns / 4 && 4 * depth * (rows + columns) <= sharedBytesOfAll;
+  return isWhole && fits ? { rows, columns, threadRows, threadColumns, depth } : undefined;
+}
+
 export interface ProductSize {
   readonly rows: number;
   readonly columns: number;

@@ -4,14 +4,16 @@ import type { Gpu } from './gpu.ts';
 import type { DeviceArray, VectorMath } from '../engine.ts';
 import { productText, productWorkgroups, type Operand } from './kernels/product.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
-import { chooseTile } from './tuning.ts';
+import { chooseTile, type Tuning } from './tuning.ts';
 
 export class GpuVectorMath implements VectorMath {
   readonly #gpu: Gpu;
+  readonly #tuning: Tuning;
   readonly #buffers: GPUBuffer[] = [];
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, tuning: Tuning) {
     this.#gpu = gpu;
+    this.#tuning = tuning;
   }
 
   readonly multiplyAdd: VectorMath['multiplyAdd'] = (x, addends, y) => {
@@ -148,7 +150,7 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
     const [aLoad, bLoad] = [operand(a, 'a', transposeA, rows), operand(b, 'b', !transposeB, columns)];
     const options = {
       ...{ rows, columns, depth: inner, groups: 1, splits: 1, a: aLoad, b: bLoad, declarations: '' },
-      tile: chooseTile(gpu.tuning, { rows, columns, depth: inner, groups: 1 }),
+      tile: chooseTile(this.#tuning, { rows, columns, depth: inner, groups: 1 }),
       buffers: [
         { name: 'a', type: aLoad.width === 4 ? 'vec4f' : 'f32' },
         { name: 'b', type: bLoad.width === 4 ? 'vec4f' : 'f32' },
