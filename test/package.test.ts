@@ -120,6 +120,8 @@ test('the package has all that it lists, and no sources or tests', async () => {
 });
 
 test('the command works where it is installed', async () => {
+  // npm makes a command of it on Windows too, which has no shell for others.
+  expect(readFileSync(join(root, 'bin/ablate.js'), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
   const tuto = JSON.parse(await succeed('npx', ['--no', 'ablate', 'info', 'tuto', '--json'], program)) as { parameters: number };
   expect(tuto.parameters).toBe(1_068_298);
   await succeed('npx', ['--no', 'ablate', 'new', 'model', 'my-net.ts'], program);

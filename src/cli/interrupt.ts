@@ -1,8 +1,11 @@
 import { hangUpIsIgnored } from '../util/hang-up.ts';
 import { note, onLostOutput } from './output.ts';
 
-/** What a terminal, `kill` or a scheduler sends to have a program end. */
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+/** What a terminal, `kill` or a scheduler sends to have a program end; SIGBREAK is Ctrl-Break, and SIGHUP the window's end, on Windows. */
+const signals: readonly NodeJS.Signals[] =
+  process.platform === 'win32'
+    ? ['SIGINT', 'SIGBREAK', 'SIGHUP']
+    : ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
 
 /** Sent by a person at the keyboard: the second one means it. Others may come twice for one reason: a terminal that closes sends two. */
 const insistent: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT']);

@@ -1,6 +1,6 @@
 /** Fetches published data into a cache folder, where it appears complete and verified or not at all. */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,6 +10,7 @@ import { errorCode, fileError } from '../util/file-error.ts';
 import { recognizeFile } from '../util/file-kind.ts';
 import { formatBytes } from '../util/format.ts';
 import { startsAsGzip } from '../util/gzip.ts';
+import { renameFile } from '../util/rename.ts';
 import type { OnDataProgress } from './dataset.ts';
 
 /** A server that sends less than this in that time is given up. */
@@ -191,7 +192,7 @@ function tooLarge(title: string, what: string, bytes: number, maximumBytes: numb
 async function replaceFolder(source: string, target: string, archive: Archive): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
-      await rename(source, target);
+      renameFile(source, target);
       return;
     } catch (error) {
       if (attempt > 0 || !['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;

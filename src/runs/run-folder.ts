@@ -5,13 +5,14 @@
  *
  * This file makes and finds them; run-status.ts, run-lock.ts, metrics.ts, event-file.ts and checkpoint.ts own what is inside.
  */
-import { existsSync, readdirSync, renameSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { removeTemporary, syncFolder, temporaryPath, writeNewFile } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile, specialKind, statIfReachable } from '../util/regular-file.ts';
+import { renameFile } from '../util/rename.ts';
 import { quoted } from '../util/shell.ts';
 import { didYouMean } from '../util/suggest.ts';
 import { checkEnvironment, type EnvironmentRecord } from './environment.ts';
@@ -120,7 +121,7 @@ export function findRun(root: string, reference: string): Run {
   for (const path of [reference, join(root, reference)]) {
     if (isRunFolder(path)) return openRun(path);
   }
-  const [model = reference, number, ...more] = reference.split('/').filter((part) => part !== '');
+  const [model = reference, number, ...more] = reference.split(sep === '/' ? '/' : /[\\/]/).filter((part) => part !== '');
   const numbers = runNumbers(join(root, model));
   const latest = numbers.at(-1);
   if (number === undefined && latest !== undefined) return openRun(join(root, model, String(latest)));
@@ -160,7 +161,7 @@ export function readEnvironment(run: Run): EnvironmentRecord {
 function moveToNextNumber(prepared: string, folder: string): number {
   for (let number = (runNumbers(folder).at(-1) ?? 0) + 1; ; number++) {
     try {
-      renameSync(prepared, join(folder, String(number)));
+      renameFile(prepared, join(folder, String(number)));
       return number;
     } catch (error) {
       const code = errorCode(error);

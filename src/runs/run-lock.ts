@@ -4,12 +4,13 @@
  * this file. The file system lets only one process rename a name away: one that was delayed after looking finds the name gone and
  * looks again, however much happened in between.
  */
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeTemporary, removeTemporaryFiles, temporaryPath } from '../util/atomic-file.ts';
 import { AblateError } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { isSameProcess, processState, thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
+import { renameFile } from '../util/rename.ts';
 import { quoted } from '../util/shell.ts';
 import { checkpointsFolder, runName, type Run } from './run-folder.ts';
 
@@ -106,7 +107,7 @@ function stateOf(folder: string, name: string): string | undefined {
 /** @returns whether it was this call that changed the state: false if it is another by now */
 function changeState(folder: string, from: string, to: string): boolean {
   try {
-    renameSync(join(folder, from), join(folder, to));
+    renameFile(join(folder, from), join(folder, to));
     return true;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return false;
@@ -120,7 +121,7 @@ function prepare(folder: string): void {
   try {
     mkdirSync(prepared);
     writeFileSync(join(prepared, free), '');
-    renameSync(prepared, folder);
+    renameFile(prepared, folder);
   } catch (error) {
     removeTemporary(prepared);
     const code = errorCode(error);

@@ -30,7 +30,13 @@ async function thrownBy(name: string): Promise<unknown> {
 test('files of code are told from names of models', () => {
   for (const name of ['net.ts', './a/net.js', 'net.mjs', 'net.mts', '/x/y.cts']) expect(isCodeFile(name)).toBe(true);
   for (const name of ['tuto', 'net', 'net.onnx', 'net.d', 'ts', 'net.ts.bak']) expect(isCodeFile(name)).toBe(false);
-  expect(['data.ts', '/x/data.mjs', 'images:x.ts', 'cifar10'].map(isDatasetFile)).toEqual([true, true, false, false]);
+  expect(['data.ts', '/x/data.mjs', 'C:\\x\\data.ts', 'images:x.ts', 'cifar10'].map(isDatasetFile)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
 
 test('a file is run with what it imports; what ran is one text', async () => {

@@ -1,9 +1,10 @@
 /** Files that appear whole or not at all, whenever the process or the machine stops. */
-import { closeSync, fsyncSync, openSync, readdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { AblateError } from './errors.ts';
 import { errorCode, fileError } from './file-error.ts';
 import { specialKind } from './regular-file.ts';
+import { renameFile } from './rename.ts';
 
 export interface AtomicWriteOptions {
   /**
@@ -26,7 +27,7 @@ export function writeFileAtomic(path: string, data: string | Uint8Array, options
   const temporary = temporaryPath(target);
   try {
     writeNewFile(temporary, data, durable);
-    renameSync(temporary, target);
+    renameFile(temporary, target);
     if (durable) syncFolder(dirname(target));
   } catch (error) {
     removeTemporary(temporary);
@@ -65,6 +66,8 @@ export function removeTemporaryFiles(folder: string): void {
 
 /** Makes the names in a folder (files created, renamed, removed) survive a power cut. */
 export function syncFolder(folder: string): void {
+  // Windows has no such call, and writes down names before it returns from making them.
+  if (process.platform === 'win32') return;
   const descriptor = openSync(folder, 'r');
   try {
     fsyncSync(descriptor);

@@ -13,9 +13,9 @@ export function isCodeFile(name: string): boolean {
   return /\.[cm]?[jt]s$/.test(name);
 }
 
-/** Whether a data set is told by a file of code, and not by a name of the lab's (`images:<folder>` may end alike). */
+/** Whether a data set is told by a file of code, and not by a name of the lab's (`images:<folder>` may end alike; a single letter is a drive of Windows). */
 export function isDatasetFile(name: string): boolean {
-  return isCodeFile(name) && !name.includes(':');
+  return isCodeFile(name) && !/^[^:/\\]{2,}:/.test(name);
 }
 
 /** A run as files that are handed on name it. One that is not where runs are kept is known by its path here, of which others see the last part. */

@@ -22,7 +22,7 @@ test('a hang-up counts unless something says that it was to be ignored', () => {
   expect(hangUpIsIgnored({ ...usual, parentStatus: 'SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n' })).toBe(false);
 });
 
-test('a parent that ignores it, an input that nohup opened, the command nohup, or what was found at the start', () => {
+test('a parent that ignores it, an input that nohup opened, the command nohup, or what the user says', () => {
   expect(hangUpIsIgnored({ ...usual, atStart: 'ignored' })).toBe(true);
   expect(hangUpIsIgnored({ ...usual, parentStatus: 'SigBlk:\t0\nSigIgn:\t0000000000001001\n' })).toBe(true);
   expect(hangUpIsIgnored({ ...usual, parentStatus: 'SigIgn:\t000000000000000f\n' })).toBe(true);

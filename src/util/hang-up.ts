@@ -1,8 +1,8 @@
 /**
  * Whether this process was started to go on when its terminal closes (`nohup`). Node gives every signal its default action before any of
- * our code runs, so what was inherited can no longer be asked of this process. `bin/ablate.js` asks before Node starts. Without it
- * (`nohup node ...`, `nohup npx ablate`), it is told by what is left: a parent that itself ignores hang-ups (a script under nohup), standard
- * input that nohup has opened for writing only, or the shell's note of the command.
+ * our code runs, so what was inherited can no longer be asked of this process. It is told by what is left: the shell's note of the command, standard
+ * input that nohup has opened for writing only, or a parent that itself ignores hang-ups (a script under nohup). Where none of these is left (a shell
+ * that notes nothing, an input that is no terminal), `ABLATE_HANG_UP=ignored` says it.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -10,7 +10,7 @@ import { environmentVariable } from './env.ts';
 
 /** What tells it; as they are in this process, by default. Texts are undefined where the system has no such files. */
 export interface HangUpSigns {
-  /** The variable `ABLATE_HANG_UP`: `ignored` if bin/ablate.js, of this process or one that has started it, found it so. */
+  /** The variable `ABLATE_HANG_UP`: `ignored` where the user says so. */
   readonly atStart: string | undefined;
   /** /proc/<parent>/status */
   readonly parentStatus: string | undefined;

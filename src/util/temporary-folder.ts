@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** What ends a process that does not handle it. */
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const signals = ['SIGINT', process.platform === 'win32' ? 'SIGBREAK' : 'SIGTERM', 'SIGHUP'] as const;
 
 /** Exit code of a command that Ctrl-C or the like ended. */
 const interrupted = 130;

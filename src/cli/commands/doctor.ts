@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { execFileSync } from 'node:child_process';
+import type { OnednnProbe } from '../../engine/onednn/probe.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { asTyped } from '../invocation.ts';
 import { jsonOption } from '../options.ts';
@@ -25,11 +26,12 @@ export function addDoctorCommand(program: Command): void {
     .description('say what this machine has, what is missing, and which command fixes it')
     .option(...jsonOption)
     .action(async (options: { readonly json?: true }) => {
+      const graphics = await graphicsChecks();
       const checks = [
         nodeCheck(),
         platformCheck(),
-        ...(await onednnChecks()),
-        ...(await graphicsChecks()),
+        ...(await onednnChecks(graphics.some(({ ok }) => ok))),
+        ...graphics,
         await coresCheck(),
         ...(await dataChecks()),
         gitCheck(),
@@ -71,32 +73,51 @@ function nodeCheck(): Check {
 
 function platformCheck(): Check {
   const { platform, arch } = process;
-  const ok = (platform === 'linux' || platform === 'darwin') && (arch === 'x64' || arch === 'arm64');
-  const fix = ok ? null : 'use Linux or macOS on x64 or arm64 (on Windows: WSL)';
-  return { name: 'platform', required: true, ok, detail: `${platform} ${arch}`, fix };
+  const ok = ['linux', 'darwin', 'win32'].includes(platform) && (arch === 'x64' || arch === 'arm64');
+  const fix = ok ? null : 'use Linux, macOS or Windows on x64 or arm64';
+  const untried = platform === 'win32' ? ', on which ablate has not been tried yet; WSL is as good as Linux' : '';
+  return { name: 'platform', required: true, ok, detail: `${platform} ${arch}${untried}`, fix };
 }
 
-/** koffi, the oneDNN library that it loads, and the instructions that the library uses here. */
-async function onednnChecks(): Promise<Check[]> {
-  const koffi = { name: 'koffi', required: true };
-  const library = { name: 'oneDNN', required: true };
-  let probe;
+async function onednnChecks(hasCard: boolean): Promise<Check[]> {
   try {
     const { probeOnednn } = await import('../../engine/onednn/probe.ts');
-    probe = probeOnednn();
+    return checksOfOnednn(probeOnednn(), { hasCard });
   } catch (error) {
     return [
-      { ...koffi, ok: false, detail: messageOf(error), fix: 'npm ci' },
-      { ...library, ok: false, detail: 'not looked for: koffi does not load', fix: null },
+      { name: 'koffi', required: !hasCard, ok: false, detail: messageOf(error), fix: 'npm ci' },
+      { name: 'oneDNN', required: !hasCard, ok: false, detail: 'not looked for: koffi does not load', fix: null },
     ];
   }
+}
+
+/**
+ * koffi, the oneDNN library that it has loaded, and the instructions that the library uses here. With a graphics card to compute on, nothing
+ * depends on them.
+ */
+export function checksOfOnednn(
+  probe: OnednnProbe,
+  { hasCard, arch = process.arch }: { readonly hasCard: boolean; readonly arch?: string },
+): Check[] {
+  const koffi = { name: 'koffi', required: !hasCard };
+  const library = { name: 'oneDNN', required: !hasCard };
   const loaded = { ...koffi, ok: true, detail: 'loads', fix: null };
   if (!probe.ok) return [loaded, { ...library, ok: false, detail: probe.error ?? 'not found', fix: probe.fix ?? null }];
   const { version = 'unknown version', path = '', isa = 'unknown' } = probe;
   return [
     loaded,
     { ...library, ok: true, detail: `${version} (${path})`, fix: null },
-    { name: 'instructions', required: false, ok: true, detail: `${isa}, as oneDNN uses them`, fix: null },
+    arch === 'x64'
+      ? { name: 'instructions', required: false, ok: true, detail: `${isa}, as oneDNN uses them`, fix: null }
+      : {
+          name: 'instructions',
+          required: false,
+          ok: false,
+          detail: `oneDNN is slow on ${arch}: its convolutions run on one core, without vector instructions`,
+          fix: hasCard
+            ? '--engine webgpu, which is taken by itself, computes on the graphics card'
+            : 'use the graphics card: ablate setup --gpu',
+        },
   ];
 }
 

@@ -1,11 +1,12 @@
 /** A data set as a folder of picture files, as `images:<folder>` reads it: `<folder>/{train,test}/<class>/00000.png`. */
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { encodePng } from '../../runs/png.ts';
 import { AblateError, DataError } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
 import { makeFolder } from '../../util/make-folder.ts';
+import { renameFile } from '../../util/rename.ts';
 import { quoted } from '../../util/shell.ts';
 import { imageRaster } from './rasters.ts';
 
@@ -47,7 +48,7 @@ export function exportPictures(dataset: Dataset, folder: string, perClass: numbe
     partial = mkdtempSync(join(dirname(target), `.${basename(target)}-`));
     const counts = { train: 0, test: 0 };
     for (const split of splits) counts[split] = writeSplit(dataset, dataset[split], join(partial, split), perClass ?? Infinity);
-    renameSync(partial, target);
+    renameFile(partial, target);
     return counts;
   } catch (error) {
     if (partial !== undefined) rmSync(partial, { recursive: true, force: true });
