@@ -81,6 +81,12 @@ test.each(recordedStudies())('the report in $folder is that of its record: npm r
   }
 });
 
+test('docs/README.md has every page of docs/', () => {
+  const index = read('docs/README.md');
+  const pages = readdirSync(join(root, 'docs')).filter((file) => isPage(file) && file !== 'README.md');
+  for (const page of pages) expect(index).toContain(`](${page})`);
+});
+
 /** As GitHub makes the anchors of headings. */
 function headingsOf(page: string): string[] {
   return [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
