@@ -1,10 +1,10 @@
 /** Trainings on the WebGPU engine: whole networks beside float64, the loss in all its forms, arithmetic on arrays, and what is refused. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/engine.ts';
 import type { KernelTimes } from '../src/engine/kernel-times.ts';
 import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
@@ -15,11 +15,21 @@ import { NetworkBuilder, type Network } from '../src/nn/network.ts';
 import { sizeOf } from '../src/nn/shape.ts';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { encodePng } from '../src/runs/png.ts';
-import { openRun, readEnvironment } from '../src/runs/run-folder.ts';
+import { readMetrics } from '../src/runs/metrics.ts';
+import { metricsPath, openRun, readConfig, readEnvironment, type Run } from '../src/runs/run-folder.ts';
+import { readStatus } from '../src/runs/run-status.ts';
+import { createClassifier } from '../src/train/classifier.ts';
+import { resolveConfig } from '../src/train/config.ts';
+import type { ConfigOverrides } from '../src/train/config-schema.ts';
+import { readEvaluation } from '../src/train/recorded-evaluation.ts';
+import { trainAll, type Outcome } from '../src/train/side-by-side.ts';
+import { train } from '../src/train/train.ts';
+import { DivergenceError } from '../src/train/trainer.ts';
 import { integer, normal, streamKey } from '../src/util/random.ts';
 import { caseParameters, relativeError } from './layer-cases.ts';
 import { loadGpu, noWebgpu } from './load-webgpu.ts';
-import { runCli } from './run-cli.ts';
+import { noiseDataset } from './noise-dataset.ts';
+import { runCli, type CliOptions } from './run-cli.ts';
 import { skippable } from './skippable.ts';
 
 const tolerance = 1e-4;
@@ -424,6 +434,80 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
     plan.dispose();
   });
 
+  // No kernel is compiled more than once for all of them: the networks are the same.
+  describe('trains side by side', () => {
+    const dataset = noiseDataset(8, { train: 16, test: 10 });
+    const common: ConfigOverrides = {
+      ...{ model: 'tuto', dataset: 'noise', recipe: 'modern', batchSize: 4, steps: 20, inputSize: 8, threads: 1 },
+      ...{
+        'conv1.filters': 4,
+        'conv1.kernel': 3,
+        'conv2.filters': 4,
+        'conv2.kernel': 3,
+        'dense1.features': 8,
+        dense2: false,
+        batchNorm: true,
+      },
+      ...{ 'dense.dropout': 0.2, evalEvery: 0, saveEvery: 0, logEvery: 8 },
+    };
+    const differing: readonly ConfigOverrides[] = [
+      { seed: 1 },
+      { seed: 2, learningRate: 0.01, 'weightDecay.value': 0.01, labelSmoothing: 0.1 },
+      { seed: 1, movingAverage: false, 'optimizer.momentum': 0.5, evalEvery: 15 },
+    ];
+    const folder = mkdtempSync(join(tmpdir(), 'ablate-side-by-side-'));
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    const trainings = (runsFolder: string, changes: readonly ConfigOverrides[]) =>
+      changes.map((change) => ({ config: resolveConfig(common, change), dataset, record: { runsFolder } }));
+    const runOf = (outcome: Outcome | undefined): Run => {
+      if (outcome?.state === 'trained') return outcome.result.run!;
+      throw outcome?.state === 'failed' ? outcome.error : new Error('not begun');
+    };
+    test('what each would be alone, to the bit, though one of them diverges', async () => {
+      const engine = await open();
+      const enqueue = vi.spyOn(device!, 'enqueue');
+      const alone: Run[] = [];
+      for (const training of trainings(join(folder, 'alone'), differing)) alone.push((await train({ ...training, engine })).run!);
+      const runsAlone = enqueue.mock.calls.length;
+      const diverging = { seed: 3, learningRate: 1e30 };
+      const together = await trainAll(engine, trainings(join(folder, 'together'), [...differing, diverging]));
+      const runsTogether = enqueue.mock.calls.length - runsAlone;
+      enqueue.mockRestore();
+      const [first, second, third, fourth] = together;
+      expect([first, second, third].map((outcome) => contentsOf(runOf(outcome)))).toEqual(alone.map(contentsOf));
+      expect(runOf(second).number).toBe(2);
+      expect(fourth).toMatchObject({ state: 'failed', error: expect.any(DivergenceError) as unknown });
+      // Two fifths: what they all do is done in one go.
+      expect(runsTogether).toBeLessThan(0.55 * runsAlone);
+    });
+
+    test('in rounds, where the arrays of all are larger than the device allows', async () => {
+      const real = await open();
+      const notices: string[] = [];
+      const engine = { ...real, sideBySide: { ...real.sideBySide!, most: () => 2 } };
+      const three = trainings(join(folder, 'rounds'), [{ steps: 2 }, { steps: 2, seed: 2 }, { steps: 2, seed: 3 }]);
+      const outcomes = await trainAll(engine, three, (notice) => notices.push(notice));
+      expect(outcomes.map((outcome) => runOf(outcome).number)).toEqual([1, 2, 3]);
+      expect(notices).toEqual(["2 networks of tuto at a time fit the device's arrays: 3 take 2 rounds"]);
+      const { network } = createClassifier(resolveConfig(common), dataset);
+      expect(real.sideBySide!.most(network, { batchSize: 4 })).toBe(64);
+      expect(real.sideBySide!.most(network, { batchSize: 2 ** 30 })).toBe(0);
+    });
+
+    test('in halves, where the device has no memory for all', async () => {
+      const engine = await open();
+      const guard = vi.spyOn(device!, 'guardMemory');
+      guard.mockImplementationOnce((_, refusal) => Promise.reject(refusal('no memory')));
+      const notices: string[] = [];
+      const two = trainings(join(folder, 'halves'), [{ steps: 2 }, { steps: 2, seed: 2 }]);
+      const outcomes = await trainAll(engine, two, (notice) => notices.push(notice));
+      guard.mockRestore();
+      expect(outcomes.map((outcome) => runOf(outcome).number)).toEqual([1, 2]);
+      expect(notices).toEqual(['the device has no memory for 2 networks at a time: trying 1']);
+    });
+  });
+
   test.each<[name: string, change: object, message: RegExp]>([
     ['bf16', { precision: 'bf16' }, /precision \(="bf16"\) must be "f32" on the engine webgpu/],
     ['no batch', { batchSize: 0 }, /batchSize \(=0\) must be a positive integer/],
@@ -472,8 +556,24 @@ test.skipIf(whyNot)(skippable('trainings with forced garbage collections end by 
   });
 });
 
+/** All that a run leaves behind, but for times. */
+function contentsOf(run: Run) {
+  const { step, tensors, metadata } = loadCheckpoint(latestCheckpoint(run)!.path);
+  const metrics = readMetrics(metricsPath(run)).map(({ step: at, metrics: values }) => ({
+    at,
+    ...values,
+    'train/imagesPerSecond': 0,
+  }));
+  const evaluation = { ...readEvaluation(run), imagesPerSecond: 0 };
+  const { status, accuracy } = readStatus(run);
+  return { step, metadata, config: readConfig(run), tensors: [...tensors], metrics, evaluation, status, accuracy };
+}
+
 test.skipIf(whyNot)(
-  skippable('from the command line, a stopped training goes on to the same bits, and the process ends', whyNot),
+  skippable(
+    'from the command line, seeds are trained side by side, and go on after a kill, as each would alone, and the process ends',
+    whyNot,
+  ),
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ablate-webgpu-'));
     try {
@@ -489,21 +589,32 @@ test.skipIf(whyNot)(
           }
         }
       }
-      const succeed = async (...args: readonly string[]) => {
-        const { code, stderr } = await runCli([...args, '--threads', '1'], { cwd: folder });
-        expect(code, stderr).toBe(0);
-      };
-      const settings = ['conv1.filters=4', 'conv2.filters=4', 'dense1=false', 'dense2=false', 'inputSize=8'];
+      const settings = ['conv1.filters=4', 'conv2.filters=4', 'dense1=false', 'dense2=false', 'inputSize=8', 'logEvery=10'];
       const set = settings.flatMap((setting) => ['--set', setting]);
-      const train = ['train', 'tuto', '--engine', 'webgpu', '--data', 'images:images?size=8', '--batch-size', '4', ...set];
-      await succeed(...train, '--steps', '4');
-      await succeed(...train, '--steps', '2');
-      await succeed('train', '--resume', 'tuto/2', '--steps', '4');
-      const runs = ['tuto/1', 'tuto/2'].map((run) => openRun(join(folder, 'runs', run)));
-      expect(runs.map((run) => readEnvironment(run).engine)).toEqual(['webgpu', 'webgpu']);
-      const [straight, resumed] = runs.map((run) => loadCheckpoint(latestCheckpoint(run)!.path));
-      expect(resumed!.step).toBe(4);
-      expect([...resumed!.tensors]).toEqual([...straight!.tensors]);
+      const data = ['--engine', 'webgpu', '--data', 'images:images?size=8', '--batch-size', '4', ...set];
+      const run = async (args: readonly string[], options: CliOptions = {}) =>
+        await runCli(['train', ...args, '--threads', '1'], { cwd: folder, ...options });
+      const succeed = async (...args: readonly string[]) => {
+        const { code, stderr, stdout } = await run(args);
+        expect(code, stderr).toBe(0);
+        return stdout;
+      };
+      const steps = ['--steps', '60', '--save-every', '10'];
+      const printed = await succeed('tuto', ...data, ...steps, '--seeds', '1..2');
+      expect(printed).toMatch(/runs\/tuto\/1 +1 +60 .*\n.*runs\/tuto\/2 +2 +60 [^]*mean accuracy .* over 2 runs/);
+      await succeed('tuto', ...data, ...steps, '--seed', '2');
+      const started = join(folder, 'runs', 'tuto', '5', 'checkpoints');
+      const killed = await run(['tuto', ...data, ...steps, '--seeds', '1,2'], {
+        onStderr: () => (existsSync(started) && readdirSync(started).length > 0 ? 'SIGKILL' : undefined),
+      });
+      expect(killed.code).not.toBe(0);
+      const runs = [1, 2, 3, 4, 5].map((number) => openRun(join(folder, 'runs', 'tuto', String(number))));
+      expect(runs.slice(3).map((each) => readStatus(each).status)).not.toContain('finished');
+      await succeed('--resume', 'tuto/4', '--resume', 'tuto/5');
+      expect(runs.map((each) => readEnvironment(each).engine)).toEqual(new Array(5).fill('webgpu'));
+      const [one, two, ...others] = runs.map(contentsOf);
+      expect(one!.step).toBe(60);
+      expect(others).toEqual([two, one, two]);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -72,8 +72,24 @@ export interface Engine {
   compileTraining(network: Network, options: TrainingOptions): Promise<TrainingPlan>;
   /** Forward only: no state for a backward pass, dropout gone, running statistics used, memory reused. */
   compileInference(network: Network, options: CompileOptions): Promise<InferencePlan>;
+  /** Trainings side by side on the device. Undefined where there is nothing to win: they are run one after the other. */
+  readonly sideBySide?: SideBySide;
   /** Releases the device, once no plan needs it any more. */
   dispose(): void;
+}
+
+/**
+ * Several networks of one architecture, each with its own seed, batches and hyperparameters, trained in one go: what they do at the same time the device does
+ * together. Each has an engine of its own, on which it computes the same bits as alone.
+ */
+export interface SideBySide {
+  /** How many networks fit in the device's largest arrays, as far as is known before they are compiled: 0 if not even one does. */
+  most(network: Network, options: CompileOptions): number;
+  /**
+   * Engines to be used at the same time, one for each network. None begins a step before all others have come to one: each is to be disposed of as soon as its
+   * network is trained. They share this engine's device, which stays open.
+   */
+  open(count: number): readonly Engine[];
 }
 
 /** What is known of an engine on this machine before it is opened. */

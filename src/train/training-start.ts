@@ -74,7 +74,7 @@ export function prepareTraining(
 }
 
 /** A run goes on with the network it was started with; only process 0 needs to see its folder. */
-function classifierToTrain({ record, classifier, config, dataset }: TrainOptions, collective: Collective): Classifier {
+export function classifierToTrain({ record, classifier, config, dataset }: TrainOptions, collective: Collective): Classifier {
   const recorded = fromFirst(collective, () => {
     const known = record !== undefined && 'resume' in record ? recordedClassifier(record.resume) : undefined;
     return JSON.stringify(known === undefined ? null : encodeClassifier(known));

@@ -29,8 +29,15 @@ import {
   type Assignments,
 } from '../options.ts';
 import { note, print, printJson, styles } from '../output.ts';
+import { endSeveral, parseSeeds, printSeveral, severalDisplay } from '../several-runs.ts';
 import { together, type Processes } from '../processes.ts';
 import { describeEvaluation, shortPath, silentDisplay, trainingDisplay } from '../training-display.ts';
+
+/** As the command line gives them: `--resume` may be repeated. */
+interface CommandLine extends Omit<Options, 'resume'> {
+  readonly resume?: readonly string[] | true;
+  readonly seeds?: readonly number[];
+}
 
 interface Options extends DataOptions, EngineOption, UiOption {
   readonly recipe?: string;
@@ -79,6 +86,11 @@ export function addTrainCommand(program: Command): void {
     .option('--batch-size <n>', 'images in a step, of all processes together', parseNumber)
     .option('--learning-rate <rate>', 'peak of the learning-rate schedule', parseNumber)
     .option('--seed <n>', 'decides initial weights, order and augmentation of the images, and dropout', parseNumber)
+    .option(
+      '--seeds <list>',
+      'train several networks that differ in their seed, each with its own run: 1..8 or 1,2,5',
+      parseSeeds,
+    )
     .option('--precision <type>', 'f32 or bf16')
     .option(...engineOption)
     .option(
@@ -101,7 +113,11 @@ export function addTrainCommand(program: Command): void {
       '--teacher <run|file>',
       'also learn from the outputs of a trained network (distillation; keys teacherWeight, teacherTemperature)',
     )
-    .option('--resume [run]', 'continue a run: <model>/<number> or its folder (default: the newest of the model)')
+    .option(
+      '--resume [run]',
+      'continue a run: <model>/<number> or its folder (default: the newest of the model); may be repeated',
+      (run: string, before?: readonly string[]) => [...(before ?? []), run],
+    )
     .option(
       '--set <key=value>',
       'change any key of the configuration or setting of the model; may be repeated',
@@ -117,8 +133,113 @@ export function addTrainCommand(program: Command): void {
     .action(trainModel);
 }
 
-async function trainModel(model: string | undefined, options: Options): Promise<void> {
-  await together((processes) => trainTogether(model, options, processes));
+async function trainModel(model: string | undefined, { resume, seeds, ...rest }: CommandLine): Promise<void> {
+  const only = resume === true ? true : resume?.[0];
+  const options: Options = { ...rest, ...(only !== undefined && { resume: only }) };
+  const runs = resume !== undefined && resume !== true && resume.length > 1 ? resume : undefined;
+  await together(async (processes) => {
+    if (seeds === undefined && runs === undefined) await trainTogether(model, options, processes);
+    else await trainSeveral(model, options, { seeds, runs }, processes);
+  });
+}
+
+/** What makes several trainings of a command line: seeds, or runs to continue. */
+interface Several {
+  readonly seeds: readonly number[] | undefined;
+  readonly runs: readonly string[] | undefined;
+}
+
+async function trainSeveral(
+  model: string | undefined,
+  options: Options,
+  { seeds, runs }: Several,
+  { collective, libraries }: Processes,
+): Promise<void> {
+  const overrides = overridesOf(options);
+  if (collective.worldSize > 1) {
+    throw new ConfigurationError(`several runs need one process, not ${collective.worldSize} that train each of them together`, {
+      fix: 'start it without mpirun or srun, or train one run at a time',
+    });
+  }
+  if (seeds !== undefined && overrides['seed'] !== undefined) {
+    throw new ConfigurationError('the seed is given twice: --seeds has those of all runs', { fix: 'leave --seed out' });
+  }
+  if (seeds !== undefined && options.resume !== undefined) {
+    throw new ConfigurationError('--seeds starts new runs, --resume continues them: they do not go together', {
+      fix: 'ablate train --resume <run> --resume <run> continues several',
+    });
+  }
+  const file = await configFileOf(options);
+  const loaded = await modelToTrain(model, options, file);
+  const name = loaded?.definition.name ?? model;
+  const found: Run[] = [];
+  for (const resume of runs ?? []) {
+    const run = (await runToResume(name, { ...options, resume }))!;
+    if (found.some(({ path }) => path === run.path)) throw new ConfigurationError(`--resume names ${run.path} twice`);
+    found.push(run);
+  }
+  const each =
+    seeds === undefined
+      ? found.map((run) => ({ run, overrides }))
+      : seeds.map((seed) => ({ run: undefined, overrides: { ...overrides, seed } }));
+  const asked = await Promise.all(
+    each.map(({ run, overrides: own }) => sharedConfig(collective, loaded, options, run, { file, overrides: own })),
+  );
+  const first = asked[0]!;
+  const other = asked.find(({ dataset }) => dataset !== first.dataset);
+  if (other !== undefined) {
+    throw new ConfigurationError(
+      `runs that are continued together need the same images, not ${first.dataset} and ${other.dataset}`,
+      {
+        fix: 'continue them one at a time',
+      },
+    );
+  }
+  const augmentation = found.length === 0 ? await ownAugmentation(first) : undefined;
+  const images = await loadImages(first.dataset, options);
+  const { settleLength } = await import('../../train/run-length.ts');
+  const { trainingCount } = await import('../../data/image-set.ts');
+  const configs = asked.map((config) => settleLength(config, trainingCount(images.train.count, config.val)));
+  const engines = new Set(found.length === 0 ? [options.engine] : found.map((run) => engineToResume(run, options)));
+  if (engines.size > 1) {
+    throw new ConfigurationError(`the runs were begun with ${[...engines].map((engine) => engine ?? 'auto').join(' and ')}`, {
+      fix: 'continue them one at a time, or give --engine, which may round otherwise',
+    });
+  }
+  const [engineName] = engines;
+  const engine = await openChosen({ engine: requireEngineChoice(engineName ?? 'auto') }, first.threads);
+  const { trainAll } = await import('../../train/side-by-side.ts');
+  const { createClassifier } = await import('../../train/classifier.ts');
+  const { recordOfFile } = await import('../../user/recorded-file.ts');
+  const display = severalDisplay(configs, engine);
+  const files = recordOfFile('model', loaded?.file);
+  const training = () =>
+    interruptible('stopping after this step, and saving', async (signal) => {
+      const outcomes = await trainAll(
+        engine,
+        configs.map((config, i) => ({
+          config,
+          dataset: images,
+          record: found[i] === undefined ? { runsFolder: options.runsDir, files } : { resume: found[i] },
+          ...(augmentation && { augmentation }),
+          ...(loaded !== undefined && { classifier: createClassifier(config, images, loaded.definition) }),
+          ...{ libraries, signal, hooks: display.hooks[i]! },
+          ...(options.patience !== undefined && { patience: options.patience }),
+          ...(options.maxTime !== undefined && { maxSeconds: options.maxTime }),
+          ...(options.checkGradients && i === 0 && { checkGradients: true }),
+        })),
+        display.onNotice,
+      ).finally(display.finish);
+      return { outcomes, isStopped: signal.aborted };
+    });
+  const { outcomes, isStopped } = await withLivePage(options, options.runsDir, training);
+  if (options.json === true) {
+    const trained = outcomes.flatMap((outcome, i) =>
+      outcome.state === 'trained' ? [describe(outcome.result, configs[i]!, images.synthetic)] : [],
+    );
+    printJson(trained);
+  } else if (!isStopped) printSeveral(configs, outcomes);
+  endSeveral(configs, outcomes, isStopped);
 }
 
 async function trainTogether(model: string | undefined, options: Options, { collective, libraries }: Processes): Promise<void> {

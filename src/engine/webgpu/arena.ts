@@ -7,7 +7,8 @@ import type { Network } from '../../nn/network.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { formatShape, sizeOf } from '../../nn/shape.ts';
 import { GpuArray, requireOwn } from './array.ts';
-import { alignment, type Gpu } from './gpu.ts';
+import { alignment } from './gpu.ts';
+import type { Lane } from './lanes.ts';
 import type { ArenaEntry, DeviceArray, ParameterArena } from '../engine.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
 
@@ -66,31 +67,37 @@ function forEachPlace({ filters, channels, pixels }: Order, visit: (plain: numbe
   }
 }
 
+export interface ArenaOptions {
+  /** The program whose parameters they are. */
+  readonly owner: string;
+  readonly gradients: boolean;
+}
+
 export class GpuArena implements ParameterArena {
   readonly entries: readonly ArenaEntry[];
   readonly length: number;
   readonly trainableLength: number;
   readonly values: GpuArray;
   readonly gradients: GpuArray;
-  readonly #gpu: Gpu;
+  readonly #lane: Lane;
   readonly #orders: ReadonlyMap<string, Order>;
-  readonly #buffers: GPUBuffer[] = [];
+  readonly #made: { readonly bytes: number; readonly release: () => void }[] = [];
 
   /** Makes buffers: under `Gpu.guardMemory`. */
-  constructor(gpu: Gpu, { entries, length, trainableLength, orders }: ArenaPlan, options: { readonly gradients: boolean }) {
-    this.#gpu = gpu;
+  constructor(lane: Lane, { entries, length, trainableLength, orders }: ArenaPlan, options: ArenaOptions) {
+    this.#lane = lane;
     this.entries = entries;
     this.length = length;
     this.trainableLength = trainableLength;
     this.#orders = orders;
-    this.values = this.allocate();
-    this.gradients = this.#make('gradients', options.gradients ? trainableLength : 0);
+    this.values = this.#make('parameters', length, options.owner);
+    this.gradients = this.#make('gradients', options.gradients ? trainableLength : 0, options.owner);
   }
 
-  #make(label: string, length: number): GpuArray {
-    const buffer = this.#gpu.createBuffer(length, label);
-    this.#buffers.push(buffer);
-    return new GpuArray(this.#gpu, buffer, 0, length);
+  #make(label: string, length: number, owner?: string): GpuArray {
+    const { buffer, start, release } = this.#lane.createBuffer(length, label, owner);
+    this.#made.push({ bytes: 4 * length, release });
+    return new GpuArray(this.#lane, buffer, start, length);
   }
 
   allocate(): GpuArray {
@@ -99,12 +106,12 @@ export class GpuArena implements ParameterArena {
 
   /** Bytes of the arrays that there are. */
   get memoryBytes(): number {
-    return this.#buffers.reduce((sum, { size }) => sum + size, 0);
+    return this.#made.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   async read({ spec, offset }: ArenaEntry, from: DeviceArray): Promise<Float32Array> {
     const size = sizeOf(spec.shape);
-    const values = await requireOwn(this.#gpu, from)
+    const values = await requireOwn(this.#lane, from)
       .part(offset, offset + size)
       .read();
     const order = this.#orders.get(spec.name);
@@ -122,17 +129,17 @@ export class GpuArena implements ParameterArena {
     const order = this.#orders.get(spec.name);
     const values = order === undefined ? plain : new Float32Array(size);
     if (order !== undefined) forEachPlace(order, (i, place) => (values[place] = plain[i]!));
-    await requireOwn(this.#gpu, into)
+    await requireOwn(this.#lane, into)
       .part(offset, offset + size)
       .write(values);
   }
 
   unpack(entry: ArenaEntry, from: DeviceArray, plain: DeviceArray): () => void {
-    return this.#reorder(entry, requireOwn(this.#gpu, from), requireOwn(this.#gpu, plain), true);
+    return this.#reorder(entry, requireOwn(this.#lane, from), requireOwn(this.#lane, plain), true);
   }
 
   pack(entry: ArenaEntry, plain: DeviceArray, into: DeviceArray): () => void {
-    return this.#reorder(entry, requireOwn(this.#gpu, into), requireOwn(this.#gpu, plain), false);
+    return this.#reorder(entry, requireOwn(this.#lane, into), requireOwn(this.#lane, plain), false);
   }
 
   /** A kernel that carries a parameter between an array in the arena's layout and a plain one. */
@@ -140,7 +147,8 @@ export class GpuArena implements ParameterArena {
     const size = sizeOf(spec.shape);
     if (plain.length !== size) throw new RangeError(`parameter "${spec.name}" has ${size} elements, not ${plain.length}`);
     const { filters, channels, pixels } = this.#orders.get(spec.name) ?? { filters: 1, channels: size, pixels: 1 };
-    const { workgroupSize } = this.#gpu.tuning;
+    const { gpu } = this.#lane;
+    const { workgroupSize } = gpu.tuning;
     const [arenaPlace, plainPlace] = [
       'parameters.arena + i',
       'parameters.plain + (f * parameters.channels + c) * parameters.pixels + p',
@@ -159,13 +167,12 @@ export class GpuArena implements ParameterArena {
   made[${toPlain ? plainPlace : arenaPlace}] = given[${toPlain ? arenaPlace : plainPlace}];`,
     });
     const buffers = toPlain ? [arena.buffer, plain.buffer] : [plain.buffer, arena.buffer];
-    const parts = buffers.map((buffer) => ({ buffer }));
-    const bound = this.#gpu.bind(this.#gpu.compileNow(code, [false, true]), parts, `order of ${spec.name}`);
+    const bound = gpu.bind(gpu.compileNow(code, [false, true]), buffers, `order of ${spec.name}`);
     const words = Uint32Array.of(size, filters, channels, pixels, arena.start + offset, plain.start);
-    return () => this.#gpu.enqueue(bound, workgroupsFor(size, workgroupSize), words);
+    return () => this.#lane.enqueue(bound, workgroupsFor(size, workgroupSize), words);
   }
 
   dispose(): void {
-    for (const buffer of this.#buffers) buffer.destroy();
+    for (const { release } of this.#made) release();
   }
 }

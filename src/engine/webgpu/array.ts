@@ -1,5 +1,5 @@
 import type { DeviceArray, Staging } from '../engine.ts';
-import type { Gpu } from './gpu.ts';
+import type { Lane } from './lanes.ts';
 
 /** As in the registry of engines. */
 export const engineName = 'webgpu';
@@ -7,14 +7,14 @@ export const engineName = 'webgpu';
 /** Some of a buffer's elements. */
 export class GpuArray implements DeviceArray {
   readonly engine = engineName;
-  readonly gpu: Gpu;
+  readonly lane: Lane;
   readonly buffer: GPUBuffer;
   /** Of the first element in the buffer. */
   readonly start: number;
   readonly length: number;
 
-  constructor(gpu: Gpu, buffer: GPUBuffer, start: number, length: number) {
-    this.gpu = gpu;
+  constructor(lane: Lane, buffer: GPUBuffer, start: number, length: number) {
+    this.lane = lane;
     this.buffer = buffer;
     this.start = start;
     this.length = length;
@@ -24,19 +24,19 @@ export class GpuArray implements DeviceArray {
     if (!(start >= 0 && start <= end && end <= this.length)) {
       throw new RangeError(`elements ${start} to ${end} are not all in an array of ${this.length}`);
     }
-    return new GpuArray(this.gpu, this.buffer, this.start + start, end - start);
+    return new GpuArray(this.lane, this.buffer, this.start + start, end - start);
   }
 
   async read(): Promise<Float32Array> {
-    return new Float32Array(await this.gpu.read(this.buffer, this.start, this.start + this.length));
+    return new Float32Array(await this.lane.read(this.buffer, this.start, this.start + this.length));
   }
 
   // The values are copied before it returns.
   // eslint-disable-next-line @typescript-eslint/require-await -- an error rejects
   async write(values: Float32Array): Promise<void> {
     if (values.length !== this.length) throw new RangeError(`the array has ${this.length} elements, not ${values.length}`);
-    this.gpu.check();
-    this.gpu.write(this.buffer, this.start, values);
+    this.lane.gpu.check();
+    this.lane.write(this.buffer, this.start, values);
   }
 
   stage(): Staging {
@@ -49,8 +49,8 @@ export class GpuArray implements DeviceArray {
   }
 }
 
-/** @throws Error for an array of another engine or device: a defect of the caller's */
-export function requireOwn(gpu: Gpu, array: DeviceArray): GpuArray {
-  if (array instanceof GpuArray && array.gpu === gpu) return array;
-  throw new Error(`an array of the engine ${array.engine} cannot be used with one of another device`);
+/** @throws Error for an array of another engine or lane: a defect of the caller's */
+export function requireOwn(lane: Lane, array: DeviceArray): GpuArray {
+  if (array instanceof GpuArray && array.lane === lane) return array;
+  throw new Error(`an array of the engine ${array.engine} cannot be used with one of another device or network`);
 }

@@ -97,8 +97,7 @@ async function timeKernel(
   );
   const made = buffers.map(({ length }) => gpu.createBuffer(length, 'measurement'));
   try {
-    const parts = made.map((buffer) => ({ buffer }));
-    const bound = gpu.bind(compiled, parts, 'measurement');
+    const bound = gpu.bind(compiled, made, 'measurement');
     const { kernels } = await gpu.time(() => {
       for (let run = 0; run <= runs; run++) gpu.enqueue(bound, workgroups);
     });

@@ -21,26 +21,31 @@ export interface Bound {
   readonly work: KernelWork;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-}
-
-/** Elements of a buffer, from a multiple of `alignment` on; default: all. */
-export interface BufferPart {
-  readonly buffer: GPUBuffer;
-  readonly offset?: number;
-  readonly length?: number;
+  readonly buffers: readonly GPUBuffer[];
 }
 
 /** Elements: what kernels see of a buffer starts at a multiple of it. */
 export const alignment = 64;
 
-/** Numbers of the moment, each a word of four bytes: as long as a slot of the uniform buffer at most. */
+/** Numbers of the moment, each a word of four bytes. */
 export type Words = Uint32Array;
 
-/** Bytes of a slot: the alignment of a dynamic offset. */
-const slotBytes = 256;
-const slots = 1024;
+/** Sets of numbers that a kernel's run may have: how many lanes are done together at most. */
+export const largestTogether = 64;
+/** Words in a set at most; sets begin at multiples of `setWords`. */
+const largestSet = 32;
+const setWords = 4;
 
-export const wordsInSlot = slotBytes / 4;
+/** WebGPU's least maximum of workgroups in a dimension. */
+export const largestDepth = 65535;
+
+/** Bytes of a slot of the uniform buffer: the alignment of a dynamic offset. A run takes as many as its numbers need. */
+const slotBytes = 256;
+const slotWords = slotBytes / 4;
+const slots = 2048;
+const noNumbers: Words = new Uint32Array(1);
+/** Bytes that a kernel sees of the uniform buffer. */
+const seenBytes = 4 * largestTogether * largestSet;
 
 export interface GpuOptions {
   /** What the device's buffers and shaders are used through; kept as long as the device. */
@@ -62,7 +67,7 @@ export class Gpu {
   readonly #uniformLayout: GPUBindGroupLayout;
   readonly #uniforms: GPUBuffer;
   readonly #uniformGroup: GPUBindGroup;
-  readonly #numbers = new Uint32Array((slots * slotBytes) / 4);
+  readonly #numbers = new Uint32Array(slots * slotWords);
   #slotsUsed = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -85,10 +90,13 @@ export class Gpu {
     this.#uniformLayout = device.createBindGroupLayout({
       entries: [{ binding: 0, visibility: computeStage, buffer: { type: 'uniform', hasDynamicOffset: true } }],
     });
-    this.#uniforms = device.createBuffer({ size: slots * slotBytes, usage: bufferUsage.uniform | bufferUsage.copyTo });
+    this.#uniforms = device.createBuffer({
+      size: slots * slotBytes + seenBytes,
+      usage: bufferUsage.uniform | bufferUsage.copyTo,
+    });
     this.#uniformGroup = device.createBindGroup({
       layout: this.#uniformLayout,
-      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: slotBytes } }],
+      entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: seenBytes } }],
     });
     device.addEventListener('uncapturederror', (event) => this.#fail(event.error.message));
     void device.lost.then(({ message }) => {
@@ -157,14 +165,11 @@ export class Gpu {
   }
 
   /** @param work what the kernel is for, by default a part of the update that `label` names */
-  bind({ pipeline, layout }: Compiled, parts: readonly BufferPart[], label: string, work: Partial<KernelWork> = {}): Bound {
-    const entries = parts.map(({ buffer, offset = 0, length }, binding) => ({
-      binding,
-      resource: { buffer, offset: 4 * offset, ...(length !== undefined && { size: 4 * length }) },
-    }));
-    const bytes = parts.reduce((sum, { buffer, length }) => sum + (length === undefined ? buffer.size : 4 * length), 0);
+  bind({ pipeline, layout }: Compiled, buffers: readonly GPUBuffer[], label: string, work: Partial<KernelWork> = {}): Bound {
+    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+    const bytes = buffers.reduce((sum, { size }) => sum + size, 0);
     const known = { layer: '', pass: 'optimizer', implementation: label, operations: 0, bytes, ...work };
-    return { label, work: known, pipeline, group: this.device.createBindGroup({ layout, entries }) };
+    return { label, work: known, pipeline, buffers, group: this.device.createBindGroup({ layout, entries }) };
   }
 
   /** Zeroed memory for `length` elements of four bytes. */
@@ -178,22 +183,33 @@ export class Gpu {
     return Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize);
   }
 
-  /** Adds a kernel's run to what will be handed over. */
-  enqueue(bound: Bound, workgroups: readonly [number, number, number], words?: Words): void {
+  /**
+   * Adds a kernel's run to what will be handed over.
+   *
+   * @param workgroups for each set of numbers
+   * @param sets the numbers of the moment: one set or more, of the same length; by default one of a kernel that has none
+   */
+  enqueue(bound: Bound, workgroups: readonly [number, number, number], sets: readonly Words[] = [noNumbers]): void {
     if (this.#deferred !== undefined) {
-      this.#deferred.push([bound, workgroups, words?.slice()]);
+      this.#deferred.push([bound, workgroups, sets.map((words) => words.slice())]);
       return;
     }
     const { pipeline, group, work } = bound;
-    if (this.#slotsUsed === slots) this.flush();
+    const [{ length }] = sets as readonly [Words];
+    if (length > largestSet) throw new Error(`a kernel has ${length} numbers of the moment, more than ${largestSet}`);
+    const step = setWords * Math.ceil(length / setWords);
+    const needed = Math.ceil((step * sets.length) / slotWords);
+    if (this.#slotsUsed + needed > slots) this.flush();
     this.#encoder ??= this.device.createCommandEncoder();
     this.#pass ??= this.#encoder.beginComputePass(this.#clock?.passFor(work));
-    const slot = words === undefined ? 0 : this.#slotsUsed++;
-    if (words !== undefined) this.#numbers.set(words, (slot * slotBytes) / 4);
+    const [across, down, deep] = workgroups;
+    const first = this.#slotsUsed;
+    this.#slotsUsed += needed;
+    sets.forEach((words, i) => this.#numbers.set(words, first * slotWords + i * step));
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group);
-    this.#pass.setBindGroup(1, this.#uniformGroup, [slot * slotBytes]);
-    this.#pass.dispatchWorkgroups(...workgroups);
+    this.#pass.setBindGroup(1, this.#uniformGroup, [first * slotBytes]);
+    this.#pass.dispatchWorkgroups(across, down, deep * sets.length);
     this.#changes++;
     if (this.#clock === undefined) return;
     this.#pass.end();
@@ -262,21 +278,14 @@ export class Gpu {
     if (this.#encoder === undefined) return;
     this.#pass?.end();
     const { queue } = this.device;
-    if (this.#slotsUsed > 0) queue.writeBuffer(this.#uniforms, 0, this.#numbers, 0, (this.#slotsUsed * slotBytes) / 4);
+    if (this.#slotsUsed > 0) queue.writeBuffer(this.#uniforms, 0, this.#numbers, 0, this.#slotsUsed * slotWords);
     queue.submit([this.#encoder.finish()]);
     this.#encoder = undefined;
     this.#pass = undefined;
     this.#slotsUsed = 0;
   }
 
-  /** Overwrites elements from `start` on, after what was enqueued before; `values` may change afterwards. */
-  write(buffer: GPUBuffer, start: number, values: Float32Array | Uint32Array): void {
-    if (values.length === 0) return;
-    this.flush();
-    this.writeAhead(buffer, start, values);
-  }
-
-  /** The same before what has been enqueued, but not handed over: for buffers that none of it reads. */
+  /** Overwrites elements from `start` on, before what has been enqueued, but not handed over; `values` may change afterwards. */
   writeAhead(buffer: GPUBuffer, start: number, values: Float32Array | Uint32Array): void {
     this.#changes++;
     // The binding takes no views of shared memory.

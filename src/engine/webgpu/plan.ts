@@ -1,22 +1,25 @@
 /** A network compiled for a device: its program with the arrays that outlive a step. */
 import type { Network } from '../../nn/network.ts';
+import { describeNetwork } from '../../nn/description.ts';
 import { inputName } from '../../nn/network.ts';
 import { sizeOf } from '../../nn/shape.ts';
 import { ConfigurationError } from '../../util/errors.ts';
+import { DeviceMemoryError } from '../memory-error.ts';
 import { GpuArena, planArena } from './arena.ts';
 import { engineName, GpuArray, requireOwn } from './array.ts';
-import type { Bound, Compiled, Gpu } from './gpu.ts';
+import { largestTogether, type Bound, type Compiled, type Gpu, type Words } from './gpu.ts';
 import type { CompileOptions, ForwardOptions, InferencePlan, Targets, TrainingOptions, TrainingPlan } from '../engine.ts';
-import { lossText } from './kernels/loss.ts';
+import { lossBuffers, lossNumbers, lossText } from './kernels/loss.ts';
 import type { DeviceCeilings, KernelTimes, TimedPlan } from '../kernel-times.ts';
 import { measureCeilings } from './ceilings.ts';
 import { workgroupsFor } from './kernels/shader.ts';
+import { strideOf, type Lane, type OwnPart } from './lanes.ts';
 import { fromPlain, toPlain } from './layers/elementwise.ts';
 import { lowerLayer } from './layers/table.ts';
 import { isPlain, Lowering } from './lowering.ts';
 import { ProgramBuilder, type Operation, type Program } from './program.ts';
 import { viewOf, type Storage } from './tensor.ts';
-import type { Tuning } from './tuning.ts';
+import { tuningText, type Tuning } from './tuning.ts';
 import { GpuVectorMath } from './vector-math.ts';
 
 /** Steps whose losses there is room for: a training may be that far ahead of the device. */
@@ -26,21 +29,21 @@ const noDraws: ForwardOptions = { seed: 0, step: 0 };
 
 /** What both kinds of plans are made of. */
 interface Parts {
-  readonly gpu: Gpu;
+  readonly lane: Lane;
   readonly tuning: Tuning;
   readonly network: Network;
   readonly batchSize: number;
   readonly arena: GpuArena;
   readonly program: Program;
+  readonly dispose: () => void;
   /** `[N, C, H, W]`, as it comes from the host. */
-  readonly inputBuffer: GPUBuffer;
+  readonly input: OwnPart;
   readonly output: GpuArray;
   readonly outputGradient: GpuArray;
 }
 
-/** @throws ConfigurationError for a batch size, a precision or layers that the engine does not have, and for a network that is too large for the device */
-async function compile(gpu: Gpu, network: Network, options: CompileOptions, training: boolean, tuning: Tuning): Promise<Parts> {
-  const { batchSize, precision = 'f32' } = options;
+/** @throws ConfigurationError for a batch size or precision that the engine does not have */
+function requireSupported({ batchSize, precision = 'f32' }: CompileOptions): void {
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
   }
@@ -52,56 +55,111 @@ async function compile(gpu: Gpu, network: Network, options: CompileOptions, trai
       },
     );
   }
+}
+
+/** Arrays of a plan that are made before its program, by their lengths. */
+function fixedLengths(network: Network, batchSize: number) {
+  return { input: batchSize * sizeOf(network.inputShape), output: batchSize * sizeOf(network.outputShape) };
+}
+
+/** @throws ConfigurationError for a batch size, a precision or layers that the engine does not have, and for a network that is too large for the device */
+async function compile(lane: Lane, network: Network, options: CompileOptions, training: boolean, tuning: Tuning): Promise<Parts> {
+  requireSupported(options);
+  const { batchSize } = options;
+  const { gpu } = lane;
   gpu.check();
   const plan = planArena(network);
+  const networks = lane.count === 1 ? '' : `${lane.count} times `;
   const refusal = (bytes: number, message: string) =>
-    new ConfigurationError(
-      `network "${network.name}" with a batch of ${batchSize} takes more memory than there is on ${gpu.description} (${(bytes / 2 ** 20).toFixed(0)} MiB: ${message})`,
-      { fix: 'a smaller batch, smaller images or fewer filters' },
+    new DeviceMemoryError(
+      `${networks}network "${network.name}" with a batch of ${batchSize} takes more memory than there is on ${gpu.description} (${(bytes / 2 ** 20).toFixed(0)} MiB: ${message})`,
+      { fix: `${lane.count === 1 ? '' : 'fewer networks at a time, '}a smaller batch, smaller images or fewer filters` },
     );
-  const inputLength = batchSize * sizeOf(network.inputShape);
-  const outputLength = batchSize * sizeOf(network.outputShape);
-  const longest = 4 * Math.max(plan.length, inputLength, outputLength);
+  const { input: inputLength, output: outputLength } = fixedLengths(network, batchSize);
+  const longest = 4 * lane.count * Math.max(plan.length, inputLength, outputLength);
   if (longest > gpu.largestBuffer) throw refusal(longest, `arrays on this device have ${gpu.largestBuffer} bytes at most`);
-  const made = await gpu.guardMemory(
-    () => ({
-      arena: new GpuArena(gpu, plan, { gradients: training }),
-      inputBuffer: gpu.createBuffer(inputLength, 'input'),
-      output: gpu.createBuffer(outputLength, 'output'),
-      outputGradient: gpu.createBuffer(training ? outputLength : 0, 'output gradient'),
-    }),
-    (message) => refusal(4 * (2 * plan.length + inputLength + 2 * outputLength), message),
+  // Lanes that train the same network share its arrays and kernels: the first makes them, and the others wait for whether there was memory.
+  const key = JSON.stringify([describeNetwork(network), batchSize, training, tuningText(tuning)]);
+  const makeArrays = () => ({
+    arena: new GpuArena(lane, plan, { owner: key, gradients: training }),
+    input: lane.createBuffer(inputLength, 'input', key),
+    output: lane.createBuffer(outputLength, 'output', key),
+    outputGradient: lane.createBuffer(training ? outputLength : 0, 'output gradient', key),
+  });
+  let arrays: ReturnType<typeof makeArrays> | undefined;
+  const guarded = lane.share(
+    `arrays of ${key}`,
+    () =>
+      gpu.guardMemory(
+        () => void (arrays = makeArrays()),
+        (message) => refusal(4 * lane.count * (2 * plan.length + inputLength + 2 * outputLength), message),
+      ),
+    () => undefined,
   );
-  const { arena, inputBuffer } = made;
-  const release = () => {
-    arena.dispose();
-    for (const buffer of [inputBuffer, made.output, made.outputGradient]) buffer.destroy();
+  const releaseArrays = () => {
+    guarded.release();
+    arrays?.arena.dispose();
+    for (const part of [arrays?.input, arrays?.output, arrays?.outputGradient]) part?.release();
   };
   try {
+    await guarded.thing;
+  } catch (error) {
+    releaseArrays();
+    throw error;
+  }
+  const made = (arrays ??= makeArrays());
+  const { arena, input } = made;
+  const build = async (): Promise<Program> => {
     const fixed = (label: string, buffer: GPUBuffer, length: number): Storage => ({ label, length, buffer });
     const builder = new ProgramBuilder();
     const lowering = new Lowering({
       ...{ network, batchSize, training, builder, tuning, entries: arena.entries },
       values: fixed('parameters', arena.values.buffer, plan.length),
       gradients: fixed('gradients', arena.gradients.buffer, plan.trainableLength),
-      output: fixed('output', made.output, outputLength),
-      outputGradient: fixed('output gradient', made.outputGradient, outputLength),
+      output: fixed('output', made.output.buffer, outputLength),
+      outputGradient: fixed('output gradient', made.outputGradient.buffer, outputLength),
     });
-    lowerNetwork(lowering, fixed('input', inputBuffer, inputLength));
-    const program = await builder.build(gpu, refusal);
-    const dispose = () => {
-      program.dispose();
-      release();
-    };
+    lowerNetwork(lowering, fixed('input', input.buffer, inputLength));
+    return await builder.build(gpu, lane.count, refusal);
+  };
+  const shared = lane.share(
+    `program of ${key}`,
+    build,
+    (program) => void program.then(({ dispose }) => dispose()).catch(() => undefined),
+  );
+  const dispose = () => {
+    shared.release();
+    releaseArrays();
+  };
+  try {
     return {
-      ...{ gpu, tuning, network, batchSize, arena, inputBuffer, program: { ...program, dispose } },
-      output: new GpuArray(gpu, made.output, 0, outputLength),
-      outputGradient: new GpuArray(gpu, made.outputGradient, 0, training ? outputLength : 0),
+      ...{ lane, tuning, network, batchSize, arena, input, program: await shared.thing, dispose },
+      output: new GpuArray(lane, made.output.buffer, made.output.start, outputLength),
+      outputGradient: new GpuArray(lane, made.outputGradient.buffer, made.outputGradient.start, training ? outputLength : 0),
     };
   } catch (error) {
-    release();
+    dispose();
     throw error;
   }
+}
+
+/** How many networks may be trained side by side before an array is larger than the device allows; 0 if one is. */
+export function networksThatFit(gpu: Gpu, network: Network, options: CompileOptions, tuning: Tuning): number {
+  requireSupported(options);
+  const { batchSize } = options;
+  const { entries, length, trainableLength } = planArena(network);
+  const { input, output } = fixedLengths(network, batchSize);
+  const builder = new ProgramBuilder();
+  // Of what there will be before the program: nothing is made for it.
+  const fixed = (label: string, of: number): Storage => ({ label, length: of, buffer: undefined as unknown as GPUBuffer });
+  const lowering = new Lowering({
+    ...{ network, batchSize, training: true, builder, tuning, entries },
+    ...{ values: fixed('parameters', length), gradients: fixed('gradients', trainableLength) },
+    ...{ output: fixed('output', output), outputGradient: fixed('output gradient', output) },
+  });
+  lowerNetwork(lowering, fixed('input', input));
+  const longest = Math.max(4 * strideOf(Math.max(length, input, output, stepsInFlight * batchSize)), builder.largest());
+  return Math.min(largestTogether, Math.floor(gpu.largestBuffer / longest));
 }
 
 /** Writes the kernels of the forward pass and, in training, of the backward pass. */
@@ -140,6 +198,13 @@ function lowerNetwork(c: Lowering, inputStorage: Storage): void {
   }
 }
 
+/** A kernel's run for a lane. */
+interface OwnOperation {
+  readonly bound: Bound;
+  readonly workgroups: readonly [number, number, number];
+  readonly words: (draws: ForwardOptions) => Words;
+}
+
 /** What both kinds of plans have. */
 class GpuPlan {
   readonly network: Network;
@@ -147,17 +212,21 @@ class GpuPlan {
   readonly precision = 'f32';
   readonly parameters: GpuArena;
   readonly output: GpuArray;
-  protected readonly gpu: Gpu;
+  protected readonly lane: Lane;
   protected readonly parts: Parts;
+  readonly #operations: { readonly forward: readonly OwnOperation[]; readonly backward: readonly OwnOperation[] };
   #input: Float32Array;
 
   constructor(parts: Parts) {
     this.parts = parts;
-    this.gpu = parts.gpu;
+    this.lane = parts.lane;
     this.network = parts.network;
     this.batchSize = parts.batchSize;
     this.parameters = parts.arena;
     this.output = parts.output;
+    const own = (operations: readonly Operation[]) =>
+      operations.map(({ bound, workgroups, wordsOf }) => ({ bound, workgroups, words: wordsOf(parts.lane.number) }));
+    this.#operations = { forward: own(parts.program.forward), backward: own(parts.program.backward) };
     this.#input = new Float32Array(parts.batchSize * sizeOf(parts.network.inputShape));
   }
 
@@ -173,30 +242,32 @@ class GpuPlan {
   }
 
   get memoryBytes(): number {
-    const { program, arena, inputBuffer, output, outputGradient } = this.parts;
-    return program.memoryBytes + arena.memoryBytes + inputBuffer.size + 4 * (output.length + outputGradient.length);
+    const { program, arena, lane, output, outputGradient } = this.parts;
+    const fixed = this.#input.length + output.length + outputGradient.length;
+    return program.memoryBytes / lane.count + arena.memoryBytes + 4 * fixed;
   }
 
   protected sendInput(): void {
     // What was enqueued may still read the input before.
-    this.gpu.write(this.parts.inputBuffer, 0, this.#input);
+    this.lane.write(this.parts.input.buffer, this.parts.input.start, this.#input);
   }
 
-  protected enqueue(operations: readonly Operation[], draws: ForwardOptions): void {
-    for (const { bound, workgroups, words } of operations) this.gpu.enqueue(bound, workgroups, words?.(draws));
+  protected enqueue(pass: 'forward' | 'backward', draws: ForwardOptions): void {
+    for (const { bound, workgroups, words } of this.#operations[pass]) this.lane.enqueue(bound, workgroups, words(draws));
   }
 
   dispose(): void {
-    this.gpu.flush();
-    this.parts.program.dispose();
+    // What was enqueued uses what is given back.
+    this.lane.flushAll();
+    this.parts.dispose();
   }
 }
 
 class GpuInferencePlan extends GpuPlan implements InferencePlan {
   forward(): void {
     this.sendInput();
-    this.enqueue(this.parts.program.forward, noDraws);
-    this.gpu.flush();
+    this.enqueue('forward', noDraws);
+    this.lane.flush();
   }
 }
 
@@ -205,7 +276,7 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
   readonly vectorMath: GpuVectorMath;
   readonly outputGradient: GpuArray;
   readonly #loss: Compiled;
-  readonly #lossBuffers: { readonly targets: GPUBuffer; readonly losses: GPUBuffer };
+  readonly #lossBuffers: { readonly targets: OwnPart; readonly losses: OwnPart };
   readonly #options: TrainingOptions;
   /** The loss kernel with the arrays that it reads, by the teacher's logits. */
   readonly #boundLosses = new Map<GPUBuffer | undefined, Bound>();
@@ -215,14 +286,14 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
 
   constructor(parts: Parts, options: TrainingOptions, loss: Compiled) {
     super(parts);
-    const { gpu, batchSize } = parts;
+    const { lane, batchSize } = parts;
     this.#options = options;
     this.#loss = loss;
-    this.vectorMath = new GpuVectorMath(gpu, parts.tuning);
+    this.vectorMath = new GpuVectorMath(lane, parts.tuning);
     this.outputGradient = parts.outputGradient;
     this.#lossBuffers = {
-      targets: gpu.createBuffer(3 * batchSize, 'targets'),
-      losses: gpu.createBuffer(stepsInFlight * batchSize, 'losses'),
+      targets: lane.createBuffer(3 * batchSize, 'targets'),
+      losses: lane.createBuffer(stepsInFlight * batchSize, 'losses'),
     };
   }
 
@@ -230,30 +301,33 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
     return this.#options.loss?.wholeBatchSize ?? this.batchSize;
   }
 
+  async prepareStep(): Promise<void> {
+    await this.lane.beginStep();
+  }
+
   forward(options: ForwardOptions): void {
-    this.gpu.check();
+    this.lane.gpu.check();
     this.sendInput();
     this.#targetsInUse = false;
     this.#draws = options;
-    this.enqueue(this.parts.program.forward, options);
+    this.enqueue('forward', options);
   }
 
   computeLoss({ labels, mixed, teacherLogits }: Targets): void {
-    const { gpu, batchSize } = this;
+    const { lane, batchSize } = this;
     if (labels.length !== batchSize) throw new RangeError(`there are ${labels.length} labels for a batch of ${batchSize}`);
     if (this.#pending === stepsInFlight) throw new Error(`the losses of ${stepsInFlight} steps have not been taken`);
     const targets = new Uint32Array(3 * batchSize);
     targets.set(labels);
     targets.set(mixed?.labels ?? labels, batchSize);
     new Float32Array(targets.buffer).fill(1 - (mixed?.share ?? 0), 2 * batchSize);
-    if (this.#targetsInUse) gpu.flush();
-    gpu.writeAhead(this.#lossBuffers.targets, 0, targets);
+    const { buffer, start } = this.#lossBuffers.targets;
+    if (this.#targetsInUse) lane.write(buffer, start, targets);
+    else lane.writeAhead(buffer, start, targets);
     this.#targetsInUse = true;
-    gpu.enqueue(
-      this.#boundLoss(teacherLogits === undefined ? undefined : requireOwn(gpu, teacherLogits)),
-      workgroupsFor(batchSize, gpu.tuning.workgroupSize),
-      Uint32Array.of(this.#pending++ * batchSize),
-    );
+    const teacher = teacherLogits === undefined ? undefined : requireOwn(lane, teacherLogits);
+    lane.enqueue(this.#boundLoss(teacher), workgroupsFor(batchSize, lane.gpu.tuning.workgroupSize), this.#lossWords(teacher));
+    this.#pending++;
   }
 
   #boundLoss(teacher: GpuArray | undefined): Bound {
@@ -261,15 +335,12 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
     if (wanted !== (teacher !== undefined)) throw new Error("a teacher's logits go with a loss that has distillation");
     const known = this.#boundLosses.get(teacher?.buffer);
     if (known !== undefined) return known;
-    if (teacher !== undefined && (teacher.start !== 0 || teacher.length !== this.output.length)) {
+    if (teacher !== undefined && teacher.length !== this.output.length) {
       throw new RangeError(`a teacher gives ${this.output.length} logits, not ${teacher.length}`);
     }
-    const { targets, losses } = this.#lossBuffers;
-    const buffers = [this.output.buffer, this.outputGradient.buffer, targets, losses];
-    const all = teacher === undefined ? buffers : [...buffers, teacher.buffer];
-    const bound = this.gpu.bind(
+    const bound = this.lane.gpu.bind(
       this.#loss,
-      all.map((buffer) => ({ buffer })),
+      this.#lossParts(teacher).map(({ buffer }) => buffer),
       'loss',
       { pass: 'loss' },
     );
@@ -277,11 +348,25 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
     return bound;
   }
 
+  /** In the order of the kernel's buffers. */
+  #lossParts(teacher: GpuArray | undefined): readonly { readonly buffer: GPUBuffer; readonly start: number }[] {
+    const { targets, losses } = this.#lossBuffers;
+    return [this.output, this.outputGradient, targets, losses, ...(teacher === undefined ? [] : [teacher])];
+  }
+
+  #lossWords(teacher: GpuArray | undefined): Words {
+    const { labelSmoothing = 0, distillation } = this.#options.loss ?? {};
+    const numbers = lossNumbers(sizeOf(this.network.outputShape), labelSmoothing, distillation);
+    const starts = this.#lossParts(teacher).map(({ start }) => start);
+    return Uint32Array.of(...starts, this.#pending * this.batchSize, ...new Uint32Array(numbers.buffer));
+  }
+
   async takeLosses(): Promise<Float64Array> {
     const count = this.#pending;
     this.#pending = 0;
-    const { batchSize, gpu } = this;
-    const values = new Float32Array(await gpu.read(this.#lossBuffers.losses, 0, count * batchSize));
+    const { batchSize, lane } = this;
+    const { buffer, start } = this.#lossBuffers.losses;
+    const values = new Float32Array(await lane.read(buffer, start, start + count * batchSize));
     return Float64Array.from({ length: count }, (_, step) => {
       let sum = 0;
       for (let n = step * batchSize; n < (step + 1) * batchSize; n++) sum += values[n]!;
@@ -291,41 +376,46 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
 
   backward(onProgress?: (finalFrom: number) => void): void {
     if (this.#draws === undefined) throw new Error('backward needs a forward pass before it');
-    this.enqueue(this.parts.program.backward, this.#draws);
+    this.enqueue('backward', this.#draws);
     onProgress?.(0);
   }
 
   timeKernels(work: () => Promise<unknown>): Promise<KernelTimes> {
-    return this.gpu.time(work);
+    const { lane } = this;
+    lane.flushAll();
+    return lane.gpu.time(async () => {
+      await work();
+      lane.flushAll();
+    });
   }
 
   measureCeilings(): Promise<DeviceCeilings> {
-    return measureCeilings(this.gpu);
+    return measureCeilings(this.lane.gpu);
   }
 
   override get memoryBytes(): number {
-    return super.memoryBytes + this.#lossBuffers.targets.size + this.#lossBuffers.losses.size;
+    return super.memoryBytes + 4 * (3 + stepsInFlight) * this.batchSize;
   }
 
   override dispose(): void {
     super.dispose();
     this.vectorMath.dispose();
-    this.#lossBuffers.targets.destroy();
-    this.#lossBuffers.losses.destroy();
+    this.#lossBuffers.targets.release();
+    this.#lossBuffers.losses.release();
   }
 }
 
 export async function compileInferencePlan(
-  gpu: Gpu,
+  lane: Lane,
   network: Network,
   options: CompileOptions,
   tuning: Tuning,
 ): Promise<InferencePlan> {
-  return new GpuInferencePlan(await compile(gpu, network, options, false, tuning));
+  return new GpuInferencePlan(await compile(lane, network, options, false, tuning));
 }
 
 export async function compileTrainingPlan(
-  gpu: Gpu,
+  lane: Lane,
   network: Network,
   options: TrainingOptions,
   tuning: Tuning,
@@ -339,19 +429,21 @@ export async function compileTrainingPlan(
       },
     );
   }
-  const parts = await compile(gpu, network, options, true, tuning);
+  const parts = await compile(lane, network, options, true, tuning);
   try {
-    const { labelSmoothing = 0, wholeBatchSize = options.batchSize, distillation } = options.loss ?? {};
+    const { gpu } = lane;
+    const { wholeBatchSize = options.batchSize, distillation } = options.loss ?? {};
     const { workgroupSize } = gpu.tuning;
+    const teaches = distillation !== undefined;
     const classes = sizeOf(network.outputShape);
     const text = lossText({
-      ...{ classes, wholeBatchSize, labelSmoothing, distillation, workgroupSize },
+      ...{ classes, wholeBatchSize, teaches, workgroupSize },
       batchSize: options.batchSize,
     });
-    const written = [false, true, false, true, ...(distillation === undefined ? [] : [false])];
+    const written = lossBuffers(teaches).map((buffer) => buffer.written === true);
     return new GpuTrainingPlan(parts, options, await gpu.compile(text, written));
   } catch (error) {
-    parts.program.dispose();
+    parts.dispose();
     throw error;
   }
 }

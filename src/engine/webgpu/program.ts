@@ -1,7 +1,8 @@
 /** The kernels of a plan in their order, recorded first; then memory is given to what they use, and all are compiled together. */
 import type { ForwardOptions } from '../engine.ts';
 import type { Bound, Gpu, Words } from './gpu.ts';
-import { shader, type ElementType, type ShaderOptions } from './kernels/shader.ts';
+import { bindingsOf, shader, type ElementType, type ShaderOptions } from './kernels/shader.ts';
+import { strideOf } from './lanes.ts';
 import type { Storage } from './tensor.ts';
 
 export type Pass = 'forward' | 'backwardData' | 'backwardWeights' | 'backward' | 'copy';
@@ -36,7 +37,8 @@ export interface Operation {
   readonly pass: Pass;
   readonly bound: Bound;
   readonly workgroups: readonly [number, number, number];
-  readonly words: ((draws: ForwardOptions) => Words) | undefined;
+  /** All numbers of the moment for a lane: where its buffers' parts begin, then the kernel's own. */
+  wordsOf(lane: number): (draws: ForwardOptions) => Words;
 }
 
 export class ProgramBuilder {
@@ -62,13 +64,20 @@ export class ProgramBuilder {
     this.#backwardStart = this.kernels.length;
   }
 
+  /** Bytes of the largest of the buffers that one network needs. */
+  largest(): number {
+    return Math.max(0, ...planMemory(this.kernels).sizes.map((length) => 4 * strideOf(length)));
+  }
+
   /**
    * Buffers for all storages, some of which share one, and all kernels compiled.
    *
+   * @param lanes networks, each with a part of every buffer
    * @param refusal the error for memory that there is not
    */
-  async build(gpu: Gpu, refusal: (bytes: number, message: string) => Error): Promise<Program> {
-    const { buffers, sizes } = planMemory(this.kernels);
+  async build(gpu: Gpu, lanes: number, refusal: (bytes: number, message: string) => Error): Promise<Program> {
+    const { buffers, sizes: own } = planMemory(this.kernels);
+    const sizes = own.map((length) => (lanes === 1 ? length : lanes * strideOf(length)));
     const bytes = sizes.reduce((sum, length) => sum + 4 * length, 0);
     const largest = Math.max(0, ...sizes.map((length) => 4 * length));
     if (largest > gpu.largestBuffer) {
@@ -83,14 +92,28 @@ export class ProgramBuilder {
       const operations = await Promise.all(
         this.kernels.map(async (kernel): Promise<Operation> => {
           const { layer, pass, code, uses, workgroups, words, implementation = 'elementwise', operations = 0 } = kernel;
+          const { bindings } = bindingsOf(uses);
           const compiled = await gpu.compile(
             code,
-            uses.map(({ written = false }) => written),
+            bindings.map(({ written = false }) => written),
           );
-          const own = uses.map(({ storage, part }) => ({ buffer: storage.buffer ?? made[buffers.get(storage)!]!, ...part }));
           const bytes = uses.reduce((sum, { storage, part }) => sum + 4 * (part?.length ?? storage.length), 0);
-          const work = { layer, pass, implementation, operations, bytes };
-          return { layer, pass, workgroups, words, bound: gpu.bind(compiled, own, `${layer} ${pass}`, work) };
+          const bound = gpu.bind(
+            compiled,
+            bindings.map(({ storage }) => storage.buffer ?? made[buffers.get(storage)!]!),
+            `${layer} ${pass}`,
+            { layer, pass, implementation, operations, bytes },
+          );
+          const strideIn = (storage: Storage) =>
+            strideOf(storage.buffer === undefined ? own[buffers.get(storage)!]! : storage.length);
+          const wordsOf = (lane: number) => {
+            const starts = uses.map(
+              ({ storage, part, type }) => (lane * strideIn(storage) + (part?.offset ?? 0)) / elementWidth[type],
+            );
+            const fixed = Uint32Array.from(starts);
+            return words === undefined ? () => fixed : (draws: ForwardOptions) => Uint32Array.of(...starts, ...words(draws));
+          };
+          return { layer, pass, workgroups, bound, wordsOf };
         }),
       );
       const start = this.#backwardStart ?? operations.length;
@@ -101,6 +124,8 @@ export class ProgramBuilder {
     }
   }
 }
+
+const elementWidth: Readonly<Record<ElementType, number>> = { f32: 1, u32: 1, vec4f: 4, vec4u: 4 };
 
 export interface Program {
   readonly forward: readonly Operation[];

@@ -1,18 +1,18 @@
 /** Arithmetic on whole arrays: a kernel each, whose text knows which operands share memory with the result, and nothing of lengths. */
 import { GpuArray, requireOwn } from './array.ts';
-import type { Gpu } from './gpu.ts';
+import type { Lane } from './lanes.ts';
 import type { DeviceArray, VectorMath } from '../engine.ts';
 import { productText, productWorkgroups, type Operand } from './kernels/product.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
 import { chooseTile, type Tuning } from './tuning.ts';
 
 export class GpuVectorMath implements VectorMath {
-  readonly #gpu: Gpu;
+  readonly #lane: Lane;
   readonly #tuning: Tuning;
-  readonly #buffers: GPUBuffer[] = [];
+  readonly #releases: (() => void)[] = [];
 
-  constructor(gpu: Gpu, tuning: Tuning) {
-    this.#gpu = gpu;
+  constructor(lane: Lane, tuning: Tuning) {
+    this.#lane = lane;
     this.#tuning = tuning;
   }
 
@@ -64,9 +64,9 @@ export class GpuVectorMath implements VectorMath {
   readonly allocate: VectorMath['allocate'] = (length) => this.#make(length, 'matrix');
 
   #make(length: number, label: string): GpuArray {
-    const buffer = this.#gpu.createBuffer(length, label);
-    this.#buffers.push(buffer);
-    return new GpuArray(this.#gpu, buffer, 0, length);
+    const { buffer, start, release } = this.#lane.createBuffer(length, label);
+    this.#releases.push(release);
+    return new GpuArray(this.#lane, buffer, start, length);
   }
 
   /**
@@ -79,9 +79,10 @@ export class GpuVectorMath implements VectorMath {
     factors: readonly string[],
     expression: string,
   ): (values: readonly number[]) => void {
-    const gpu = this.#gpu;
-    const y = requireOwn(gpu, result);
-    const own = Object.entries(operands).map(([name, array]) => ({ name, array: requireOwn(gpu, array) }));
+    const lane = this.#lane;
+    const { gpu } = lane;
+    const y = requireOwn(lane, result);
+    const own = Object.entries(operands).map(([name, array]) => ({ name, array: requireOwn(lane, array) }));
     for (const { array } of own) {
       if (array.length !== y.length)
         throw new RangeError(`arrays of ${array.length} and ${y.length} elements do not go together`);
@@ -106,12 +107,9 @@ export class GpuVectorMath implements VectorMath {
 ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\n')}
   ${place(y, 'y')} = ${expression.replaceAll(/\bT\b/g, type)};`,
     });
-    const bound = gpu.bind(
-      gpu.compileNow(code, written),
-      buffers.map((buffer) => ({ buffer })),
-      'vector math',
-      { bytes: 4 * y.length * (own.length + (/\by\b/.test(expression) ? 2 : 1)) },
-    );
+    const bound = gpu.bind(gpu.compileNow(code, written), buffers, 'vector math', {
+      bytes: 4 * y.length * (own.length + (/\by\b/.test(expression) ? 2 : 1)),
+    });
     const count = y.length / width;
     const workgroups = workgroupsFor(count, workgroupSize);
     const words = new Uint32Array(1 + all.length + factors.length);
@@ -119,7 +117,7 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
     const floats = new Float32Array(words.buffer, 4 * (1 + all.length));
     return (values) => {
       floats.set(values);
-      gpu.enqueue(bound, workgroups, words);
+      lane.enqueue(bound, workgroups, words);
     };
   }
 
@@ -127,8 +125,9 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
    * c = alpha * op(a) op(b) + beta * c, row-major. `c` must have memory of its own.
    */
   readonly product: VectorMath['product'] = (first, second, result, size) => {
-    const gpu = this.#gpu;
-    const [a, b, c] = [first, second, result].map((array) => requireOwn(gpu, array)) as [GpuArray, GpuArray, GpuArray];
+    const lane = this.#lane;
+    const { gpu } = lane;
+    const [a, b, c] = [first, second, result].map((array) => requireOwn(lane, array)) as [GpuArray, GpuArray, GpuArray];
     const { rows, columns, inner, transposeA = false, transposeB = false } = size;
     const lengths = [rows * inner, inner * columns, rows * columns];
     [a, b, c].forEach(({ length }, i) => {
@@ -165,7 +164,7 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
     };
     const bound = gpu.bind(
       gpu.compileNow(productText(options), [false, false, true]),
-      [a, b, c].map(({ buffer }) => ({ buffer })),
+      [a, b, c].map(({ buffer }) => buffer),
       'product',
       { operations: 2 * rows * columns * inner },
     );
@@ -173,13 +172,14 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
     const factors = new Float32Array(words.buffer, 12);
     return (alpha, beta) => {
       factors.set([alpha, beta]);
-      gpu.enqueue(bound, productWorkgroups(options), words);
+      lane.enqueue(bound, productWorkgroups(options), words);
     };
   };
 
   /** Threads' sums of `term` (of the element x) into `parts` from `partStart` on: as many as `sumThreads`. */
-  #partialSums(array: GpuArray, parts: GPUBuffer, partStart: number, type: 'f32' | 'u32', term: string): () => void {
-    const gpu = this.#gpu;
+  #partialSums(array: GpuArray, parts: GpuArray, partStart: number, type: 'f32' | 'u32', term: string): () => void {
+    const lane = this.#lane;
+    const { gpu } = lane;
     const { workgroupSize } = gpu.tuning;
     const code = shader({
       buffers: [
@@ -193,19 +193,19 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
   for (var at = i; at < parameters.count; at += parameters.threads) { let x = xs[parameters.start + at]; sum += ${term}; }
   parts[parameters.partStart + i] = sum;`,
     });
-    const bound = gpu.bind(gpu.compileNow(code, [false, true]), [{ buffer: array.buffer }, { buffer: parts }], 'sums');
+    const bound = gpu.bind(gpu.compileNow(code, [false, true]), [array.buffer, parts.buffer], 'sums');
     const threads = sumThreads(array.length);
-    const words = Uint32Array.of(array.length, array.start, partStart, threads);
-    return () => gpu.enqueue(bound, workgroupsFor(threads, workgroupSize), words);
+    const words = Uint32Array.of(array.length, array.start, parts.start + partStart, threads);
+    return () => lane.enqueue(bound, workgroupsFor(threads, workgroupSize), words);
   }
 
   readonly sumsOfSquares: VectorMath['sumsOfSquares'] = (arrays) => {
-    const own = arrays.map((array) => requireOwn(this.#gpu, array));
+    const own = arrays.map((array) => requireOwn(this.#lane, array));
     const starts = own.map((_, i) => own.slice(0, i).reduce((sum, { length }) => sum + sumThreads(length), 0));
     const total = own.reduce((sum, { length }) => sum + sumThreads(length), 0);
     const parts = this.#make(total, 'sums of squares');
     const runs = own.map((array, i) =>
-      array.length === 0 ? undefined : this.#partialSums(array, parts.buffer, starts[i]!, 'f32', 'x * x'),
+      array.length === 0 ? undefined : this.#partialSums(array, parts, starts[i]!, 'f32', 'x * x'),
     );
     return async () => {
       for (const run of runs) run?.();
@@ -217,40 +217,41 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
   };
 
   readonly allFinite: VectorMath['allFinite'] = (array) => {
-    const x = requireOwn(this.#gpu, array);
+    const x = requireOwn(this.#lane, array);
     if (x.length === 0) return () => Promise.resolve(true);
     const parts = this.#make(sumThreads(x.length), 'numbers that are not finite');
     // Shaders may take it for granted that floats are finite: so it is asked of their bits.
-    const run = this.#partialSums(x, parts.buffer, 0, 'u32', 'select(0u, 1u, (x & 0x7f800000u) == 0x7f800000u)');
+    const run = this.#partialSums(x, parts, 0, 'u32', 'select(0u, 1u, (x & 0x7f800000u) == 0x7f800000u)');
     return async () => {
       run();
-      const counts = new Uint32Array(await this.#gpu.read(parts.buffer, 0, parts.length));
+      const counts = new Uint32Array(await this.#lane.read(parts.buffer, parts.start, parts.start + parts.length));
       return counts.every((count) => count === 0);
     };
   };
 
   readonly scaleToNorm: VectorMath['scaleToNorm'] = (first, result) => {
-    const gpu = this.#gpu;
-    const [x, y] = [requireOwn(gpu, first), requireOwn(gpu, result)];
+    const lane = this.#lane;
+    const { gpu } = lane;
+    const [x, y] = [requireOwn(lane, first), requireOwn(lane, result)];
     if (x.length !== y.length) throw new RangeError(`arrays of ${x.length} and ${y.length} elements do not go together`);
     if (x.length === 0) return () => undefined;
     const threads = sumThreads(x.length);
     const parts = this.#make(threads + 1, 'norm');
-    const sum = this.#partialSums(x, parts.buffer, 1, 'f32', 'x * x');
+    const sum = this.#partialSums(x, parts, 1, 'f32', 'x * x');
     const { workgroupSize } = gpu.tuning;
     const total = gpu.bind(
       gpu.compileNow(
         shader({
           buffers: [{ name: 'parts', type: 'f32', written: true }],
-          parameters: { threads: 'u32' },
+          parameters: { threads: 'u32', start: 'u32' },
           workgroupSize: 1,
           body: `  var sum = 0.0;
-  for (var i = 1u; i <= parameters.threads; i++) { sum += parts[i]; }
-  parts[0] = sqrt(sum);`,
+  for (var i = 1u; i <= parameters.threads; i++) { sum += parts[parameters.start + i]; }
+  parts[parameters.start] = sqrt(sum);`,
         }),
         [true],
       ),
-      [{ buffer: parts.buffer }],
+      [parts.buffer],
       'norm',
     );
     const inPlace = x.buffer === y.buffer;
@@ -260,10 +261,10 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
         ...(inPlace ? [] : [{ name: 'xs', type: 'f32' } as const]),
         { name: 'ys', type: 'f32', written: true },
       ],
-      parameters: { count: 'u32', xStart: 'u32', yStart: 'u32', norm: 'f32', epsilon: 'f32' },
+      parameters: { count: 'u32', xStart: 'u32', yStart: 'u32', normStart: 'u32', norm: 'f32', epsilon: 'f32' },
       workgroupSize,
       body: `${threadIndex('parameters.count', workgroupSize)}
-  ys[parameters.yStart + i] = ${inPlace ? 'ys' : 'xs'}[parameters.xStart + i] * (parameters.norm / (parts[0] + parameters.epsilon));`,
+  ys[parameters.yStart + i] = ${inPlace ? 'ys' : 'xs'}[parameters.xStart + i] * (parameters.norm / (parts[parameters.normStart] + parameters.epsilon));`,
     });
     const buffers = [parts.buffer, ...(inPlace ? [] : [x.buffer]), y.buffer];
     const scale = gpu.bind(
@@ -271,21 +272,21 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
         code,
         buffers.map((_, i) => i === buffers.length - 1),
       ),
-      buffers.map((buffer) => ({ buffer })),
+      buffers,
       'scale to norm',
     );
-    const words = Uint32Array.of(x.length, x.start, y.start, 0, 0);
-    const factors = new Float32Array(words.buffer, 12);
+    const words = Uint32Array.of(x.length, x.start, y.start, parts.start, 0, 0);
+    const factors = new Float32Array(words.buffer, 16);
     return (norm, epsilon) => {
       sum();
-      gpu.enqueue(total, [1, 1, 1], Uint32Array.of(threads));
+      lane.enqueue(total, [1, 1, 1], Uint32Array.of(threads, parts.start));
       factors.set([norm, epsilon]);
-      gpu.enqueue(scale, workgroupsFor(x.length, workgroupSize), words);
+      lane.enqueue(scale, workgroupsFor(x.length, workgroupSize), words);
     };
   };
 
   dispose(): void {
-    for (const buffer of this.#buffers) buffer.destroy();
+    for (const release of this.#releases) release();
   }
 }
 

@@ -1,14 +1,37 @@
 /** Softmax cross-entropy with its gradient in WGSL, a thread for each example. The formulas are those of the engines' loss on the processor. */
-import { float, shader, threadIndex } from './shader.ts';
+import { float, shader, threadIndex, type ShaderBuffer } from './shader.ts';
 
 export interface LossText {
   readonly batchSize: number;
   readonly classes: number;
   /** N of the mean. */
   readonly wholeBatchSize: number;
-  readonly labelSmoothing: number;
-  readonly distillation: { readonly weight: number; readonly temperature: number } | undefined;
+  /** Whether there are a teacher's logits. */
+  readonly teaches: boolean;
   readonly workgroupSize: number;
+}
+
+/** The buffers in their order, each the part of a lane. */
+export function lossBuffers(teaches: boolean): readonly ShaderBuffer[] {
+  const buffers: readonly Omit<ShaderBuffer, 'storage'>[] = [
+    { name: 'logits', type: 'f32' },
+    { name: 'gradient', type: 'f32', written: true },
+    { name: 'targets', type: 'u32' },
+    { name: 'losses', type: 'u32', written: true },
+    ...(teaches ? [{ name: 'teacher', type: 'f32' } as const] : []),
+  ];
+  return buffers.map((buffer) => ({ ...buffer, storage: {} }));
+}
+
+/** The numbers behind the starts of the buffers' parts; the first element of the losses comes before them. */
+export function lossNumbers(
+  classes: number,
+  labelSmoothing: number,
+  distillation: { readonly weight: number; readonly temperature: number } | undefined,
+): Float32Array {
+  const { weight = 0, temperature = 1 } = distillation ?? {};
+  const smoothing = [1 - labelSmoothing, labelSmoothing / classes];
+  return Float32Array.of(...smoothing, 1 - weight, weight * temperature, weight * temperature ** 2, temperature);
 }
 
 /**
@@ -25,23 +48,18 @@ export interface LossText {
  * Shaders may take it for granted that all numbers are finite: whether the logits are is seen from their bits, and the loss is then none.
  */
 export function lossText(options: LossText): string {
-  const { batchSize, classes, wholeBatchSize, labelSmoothing, distillation, workgroupSize } = options;
-  const { weight = 0, temperature = 1 } = distillation ?? {};
-  const teaches = distillation !== undefined;
+  const { batchSize, classes, wholeBatchSize, teaches, workgroupSize } = options;
   const logSum = (values: string) => `  var ${values}Most = ${values}[start];
   for (var k = 1u; k < ${classes}u; k++) { ${values}Most = max(${values}Most, ${values}[start + k]); }
   var ${values}Sum = 0.0;
-  for (var k = 0u; k < ${classes}u; k++) { ${values}Sum += exp((${values}[start + k] - ${values}Most) / ${float(temperature)}); }
-  let ${values}LogSum = log(${values}Sum) + ${values}Most / ${float(temperature)};`;
+  for (var k = 0u; k < ${classes}u; k++) { ${values}Sum += exp((${values}[start + k] - ${values}Most) / parameters.temperature); }
+  let ${values}LogSum = log(${values}Sum) + ${values}Most / parameters.temperature;`;
   return shader({
-    buffers: [
-      { name: 'logits', type: 'f32' },
-      { name: 'gradient', type: 'f32', written: true },
-      { name: 'targets', type: 'u32' },
-      { name: 'losses', type: 'u32', written: true },
-      ...(teaches ? [{ name: 'teacher', type: 'f32' } as const] : []),
-    ],
-    parameters: { first: 'u32' },
+    buffers: lossBuffers(teaches),
+    parameters: {
+      ...{ first: 'u32', hit: 'f32', miss: 'f32' },
+      ...{ ownPart: 'f32', pull: 'f32', taughtPart: 'f32', temperature: 'f32' },
+    },
     workgroupSize,
     body: `${threadIndex(batchSize, workgroupSize)}
   let start = i * ${classes}u;
@@ -63,16 +81,16 @@ ${teaches ? `${logSum('logits')}\n${logSum('teacher')}` : ''}
   for (var k = 0u; k < ${classes}u; k++) {
     let shifted = logits[start + k] - most;
     let hit = select(0.0, share, k == label) + select(0.0, 1.0 - share, k == second);
-    let q = ${float(1 - labelSmoothing)} * hit + ${float(labelSmoothing / classes)};
+    let q = parameters.hit * hit + parameters.miss;
     var change = exp(shifted) / sum - q;
     var part = select(0.0, q * (logSum - shifted), q > 0.0);
 ${
   teaches
-    ? `    let logP = logits[start + k] / ${float(temperature)} - logitsLogSum;
-    let logR = teacher[start + k] / ${float(temperature)} - teacherLogSum;
+    ? `    let logP = logits[start + k] / parameters.temperature - logitsLogSum;
+    let logR = teacher[start + k] / parameters.temperature - teacherLogSum;
     let r = exp(logR);
-    change = ${float(1 - weight)} * change + ${float(weight * temperature)} * (exp(logP) - r);
-    part = ${float(1 - weight)} * part + ${float(weight * temperature ** 2)} * select(0.0, r * (logR - logP), r > 0.0);`
+    change = parameters.ownPart * change + parameters.pull * (exp(logP) - r);
+    part = parameters.ownPart * part + parameters.taughtPart * select(0.0, r * (logR - logP), r > 0.0);`
     : ''
 }
     gradient[start + k] = change / ${float(wholeBatchSize)};

@@ -139,6 +139,7 @@ ${range(4)
     buffers: options.buffers,
     ...(options.parameters !== undefined && { parameters: options.parameters }),
     workgroupSize: threads,
+    depth: groups * splits,
     declarations: `${options.declarations}
 ${groups === 1 ? 'const group = 0u;' : 'var<private> group: u32;'}
 ${split ? 'var<private> split: u32;' : ''}
@@ -164,7 +165,7 @@ export function sumText(options: ProductOptions, workgroupSize: number): string 
   const load = (index: string) =>
     width === 4 ? `vec4f(parts[${index}], parts[${index} + 1u], parts[${index} + 2u], parts[${index} + 3u])` : `parts[${index}]`;
   return shader({
-    buffers: options.buffers.map((buffer) => (buffer.name === 'parts' ? { name: 'parts', type: 'f32' } : buffer)),
+    buffers: options.buffers.map((buffer) => (buffer.name === 'parts' ? { ...buffer, type: 'f32', written: false } : buffer)),
     workgroupSize,
     declarations: `${options.declarations}
 ${groups === 1 ? 'const group = 0u;' : 'var<private> group: u32;'}

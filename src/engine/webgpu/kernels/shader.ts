@@ -1,5 +1,7 @@
 /** The frame around a kernel's WGSL text: its buffers, its numbers of the moment, and which element a thread is for. */
 
+import { largestDepth, largestTogether } from '../gpu.ts';
+
 /** Of a storage buffer's elements. */
 export type ElementType = 'f32' | 'vec4f' | 'u32' | 'vec4u';
 
@@ -9,6 +11,30 @@ export interface ShaderBuffer {
   readonly type: ElementType;
   /** Whether the kernel writes it (it may read it too). */
   readonly written?: boolean;
+  /**
+   * What it is a part of: where the part begins comes with each call, before the other numbers. Parts of the same memory, one of which is written, are one
+   * binding, since what is written may be bound only once: they must be of one type.
+   */
+  readonly storage?: object;
+}
+
+/** The bindings of buffers, and which of them each is at. */
+export function bindingsOf<B extends ShaderBuffer>(
+  buffers: readonly B[],
+): { readonly bindings: readonly B[]; readonly at: readonly number[] } {
+  const bindings: B[] = [];
+  const at = buffers.map((buffer) => {
+    const { storage, type } = buffer;
+    const isWritten = buffers.some((other) => other.storage === storage && other.written === true);
+    const known = storage === undefined || !isWritten ? -1 : bindings.findIndex((other) => other.storage === storage);
+    if (known < 0) return bindings.push(buffer) - 1;
+    const first = bindings[known]!;
+    if (first.type !== type)
+      throw new Error(`"${first.name}" and "${buffer.name}" are parts of the same memory, and must have one type`);
+    bindings[known] = { ...first, written: true };
+    return known;
+  });
+  return { bindings, at };
 }
 
 export interface ShaderOptions {
@@ -19,43 +45,63 @@ export interface ShaderOptions {
   /** Functions and constants. */
   readonly declarations?: string;
   readonly workgroupSize: number;
+  /** Workgroups in the third dimension; default 1. */
+  readonly depth?: number;
   /** Of `main`, which knows `workgroup: vec3u` and `local: u32`. */
   readonly body: string;
 }
 
-export function shader({ buffers, parameters, declarations = '', workgroupSize, body }: ShaderOptions): string {
-  const bindings = buffers.map(
+/** A run has one set of numbers or more, and workgroups for each: those of the first, then those of the next in the third dimension. */
+export function shader({ buffers, parameters, declarations = '', workgroupSize, depth = 1, body }: ShaderOptions): string {
+  const { bindings, at } = bindingsOf(buffers);
+  const declared = bindings.map(
     ({ name, type, written = false }, i) =>
       `@group(0) @binding(${i}) var<storage, ${written ? 'read_write' : 'read'}> ${name}: array<${type}>;`,
   );
-  const fields = Object.entries(parameters ?? {}).map(([name, type]) => `${name}: ${type}`);
-  const uniform =
-    fields.length === 0
-      ? ''
-      : `struct Parameters { ${fields.join(', ')} }\n@group(1) @binding(0) var<uniform> parameters: Parameters;`;
-  return `${bindings.join('\n')}
-${uniform}
-${declarations}
+  const starts = buffers.filter(({ storage }) => storage !== undefined).map(({ name }) => `${name}Start`);
+  const fields = [
+    ...starts.map((name) => `${name}: u32`),
+    ...Object.entries(parameters ?? {}).map(([name, type]) => `${name}: ${type}`),
+  ];
+  const used = fields.length === 0 ? ['unused: u32'] : fields;
+  const names = new Map(
+    buffers.flatMap(({ name, storage }, i) => (storage === undefined ? [] : [[name, bindings[at[i]!]!.name]])),
+  );
+  return `${declared.join('\n')}
+struct Parameters { @align(16) ${used.join(', ')} }
+@group(1) @binding(0) var<uniform> sets: array<Parameters, ${largestTogether}>;
+var<private> parameters: Parameters;
+${withStarts(declarations, names)}
 @compute @workgroup_size(${workgroupSize})
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
-${body}
+fn main(@builtin(workgroup_id) place: vec3u, @builtin(local_invocation_index) local: u32) {
+  parameters = sets[place.z / ${depth}u];
+  let workgroup = vec3u(place.xy, place.z % ${depth}u);
+${withStarts(body, names)}
 }`;
 }
 
-/** WebGPU's least maximum of workgroups in a dimension. */
-const maximumWorkgroups = 65535;
+/** `xs[i]` becomes `memory[parameters.xsStart + (i)]`, for the names of buffers and of the bindings that they are parts of. */
+function withStarts(text: string, names: ReadonlyMap<string, string>): string {
+  const open: boolean[] = [];
+  return text.replaceAll(/\b(\w+)\[|\[|\]/g, (found, name?: string) => {
+    if (found === ']') return open.pop() === true ? ')]' : ']';
+    const memory = name === undefined ? undefined : names.get(name);
+    open.push(memory !== undefined);
+    return memory === undefined ? found : `${memory}[parameters.${name!}Start + (`;
+  });
+}
 
 /** Text that makes `i` the number of the thread, below `count` (a number or an expression): the rest of the threads return. */
 export function threadIndex(count: number | string, workgroupSize: number): string {
   const limit = typeof count === 'number' ? `${count}u` : count;
-  return `  let i = (workgroup.y * ${maximumWorkgroups}u + workgroup.x) * ${workgroupSize}u + local;
+  return `  let i = (workgroup.y * ${largestDepth}u + workgroup.x) * ${workgroupSize}u + local;
   if (i >= ${limit}) { return; }`;
 }
 
 /** The workgroups for `threadIndex`. */
 export function workgroupsFor(count: number, workgroupSize: number): readonly [number, number, number] {
   const workgroups = Math.ceil(count / workgroupSize);
-  return workgroups <= maximumWorkgroups ? [workgroups, 1, 1] : [maximumWorkgroups, Math.ceil(workgroups / maximumWorkgroups), 1];
+  return workgroups <= largestDepth ? [workgroups, 1, 1] : [largestDepth, Math.ceil(workgroups / largestDepth), 1];
 }
 
 /** A float's text: WGSL takes no bare `1` for one, and has no infinity. */

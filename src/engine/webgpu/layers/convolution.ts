@@ -229,13 +229,15 @@ function backwardWeights(c: Lowering, weighted: Weighted, dy: View): void {
   const zWidth = outputGradientWidth(weighted, dy);
   const gradientWidth: Width = filters % 4 === 0 ? 4 : 1;
   const bias = c.trainable(layer, 'bias');
+  // Beside the bias's they are written one by one: both are parts of one array, which may be bound once.
+  const boundWidth: Width = bias === undefined ? gradientWidth : 1;
   const pixel = inputPixelText(geometry, 'depth', 'tap');
   addProduct(c, layer.name, 'backwardWeights', {
     ...{ rows: kernel[0] * kernel[1] * channels, columns: filters, depth: y.rows, groups },
     uses: [
       ...outputGradientUses(weighted, dy, zWidth),
       use('xs', x, xWidth),
-      c.gradientUse('gradients', weight, gradientWidth),
+      c.gradientUse('gradients', weight, boundWidth),
       ...(bias === undefined ? [] : [c.gradientUse('biasGradients', bias)]),
     ],
     declarations: outputGradientText(weighted, dy, zWidth),
@@ -249,7 +251,12 @@ function backwardWeights(c: Lowering, weighted: Weighted, dy: View): void {
     b: { along: 'outer', width: zWidth, value: 'dz(depth, outer)' },
     store: {
       width: gradientWidth,
-      code: `  gradients[(row * ${filters * groups}u + group * ${filters}u + column) / ${gradientWidth}u] = value;`,
+      code: `  let at = (row * ${filters * groups}u + group * ${filters}u + column) / ${boundWidth}u;
+${
+  boundWidth === gradientWidth
+    ? '  gradients[at] = value;'
+    : [0, 1, 2, 3].map((j) => `  gradients[at + ${j}u] = value[${j}];`).join('\n')
+}`,
     },
     ...(bias !== undefined && { columnSums: `  biasGradients[group * ${filters}u + column] = value;` }),
   });
