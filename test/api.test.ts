@@ -1,6 +1,6 @@
 /** The library as programs use it: every example of docs/api.md is run, in the order of the page, in a process of its own. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -43,7 +43,10 @@ const outcomes: Readonly<Record<string, (stdout: string) => void>> = {
   'Images of your own': (stdout) => expect(stdout).toBe('[ 1, 4, 6 ] 80\n'),
   'Keep a run, watch it, stop it': (stdout) => {
     expect(stdout).toMatch(/^interrupted\nfinished 2\n$/);
-    expect(existsSync(join(folder, 'runs/net/1/status.json'))).toBe(true);
+    // The example does not say which images it trains on, but gives them.
+    expect(JSON.parse(readFileSync(join(folder, 'runs/net/1/config.json'), 'utf8'))).toMatchObject({
+      dataset: expect.stringMatching(/^images:/) as string,
+    });
   },
   'Augmentation of your own': (stdout) => expect(stdout).toBe('{ strength: 16 }\n'),
   Evaluate: (stdout) => expect(stdout).toMatch(/^(0|0?\.\d|1)\S* (dark|bright) /),

@@ -1,13 +1,18 @@
 /** The package as it is published: built, packed, and used from an empty folder by a TypeScript program and by `npx ablate`. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { chromium } from 'playwright-core';
 import { extract, list } from 'tar';
+import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { apiExamples } from './api-examples.ts';
+import { browserFlags, browserPath, whyNoBrowser } from './browser.ts';
 import { loadOnednn, noOnednn } from './load-onednn.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { skippable } from './skippable.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -21,6 +26,32 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 };
 const tsc = join(modules, 'typescript/bin/tsc');
 const reason = (await loadOnednn()) === undefined ? noOnednn : undefined;
+
+/** A convolution, a residual, and squeeze and excitation. */
+const net = `
+import { count, defineModel } from 'ablate';
+
+export default defineModel({
+  name: 'walk',
+  settings: { filters: count(4, 'filters of the convolutions') },
+  layers(b, { filters }, classes) {
+    const x = b.conv('conv1', b.input, { kernel: 3, filters, stride: 2, activation: 'relu' });
+    const y = b.conv('conv2', x, { kernel: 3, filters });
+    const weights = b.dense('weights', b.globalAvgPool('mean', y), { features: filters, activation: 'sigmoid' });
+    const sum = b.add('sum', x, b.multiply('weighed', y, weights));
+    return b.dense('logits', b.globalAvgPool('average', sum), { features: classes });
+  },
+});
+`;
+
+const study = `
+name: widths
+dataset: images:images
+baseline: { model: ./net.ts, batchSize: 4, steps: 1 }
+design: one-at-a-time
+seeds: 1
+factors: [{ name: filters, levels: [{ filters: 2 }] }]
+`;
 
 interface Finished {
   readonly code: number;
@@ -42,10 +73,12 @@ async function succeed(file: string, args: readonly string[], cwd: string): Prom
   return stdout;
 }
 
-/** What `npm run build` compiles, with all else that package.json lists; without the pages, which Vite builds, and the large trained networks. */
+/** What `npm run build` makes, with all else that package.json lists; without the live page and the large trained networks. */
 async function pack(): Promise<string> {
   const package_ = join(folder, 'package');
   await succeed(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(package_, 'dist')], root);
+  const outDir = join(package_, 'dist/client/demo');
+  await build({ configFile: join(root, 'src/web/demo/vite.config.ts'), logLevel: 'error', build: { outDir } });
   const others = manifest.files.filter((entry) => entry !== 'dist' && !entry.startsWith('trained_models'));
   for (const entry of ['package.json', ...others]) cpSync(join(root, entry), join(package_, entry), { recursive: true });
   await succeed('npm', ['pack', '--offline', '--ignore-scripts', '--pack-destination', folder], package_);
@@ -143,4 +176,47 @@ test('nothing but the library can be imported', async () => {
 
 test.skipIf(reason !== undefined)(skippable('the program trains and freezes a network', reason), async () => {
   expect(await succeed(process.execPath, ['out/main.js'], program)).toBe('2 10 true 1\n');
+});
+
+const ablate = (...args: readonly string[]) => succeed(join(program, 'node_modules/.bin/ablate'), args, join(program, 'walk'));
+
+test(
+  'a network of the user goes all the way, and the file is needed no more once it is trained',
+  { timeout: 120_000 },
+  async () => {
+    const walk = join(program, 'walk');
+    writeNoiseImages(join(walk, 'images'), { train: 32, test: 4 });
+    writeFileSync(join(walk, 'net.ts'), net);
+    writeFileSync(join(walk, 'study.yaml'), study);
+    const data = ['--data', 'images:images'];
+    await ablate('train', './net.ts', ...data, '--batch-size', '4', '--steps', '2', '--threads', '1');
+    await ablate('study', 'study.yaml', '--jobs', '1', '--threads', '1', '--no-latency');
+    expect(existsSync(join(walk, 'reports/widths/index.html'))).toBe(true);
+    rmSync(join(walk, 'net.ts'));
+    expect(JSON.parse(await ablate('eval', 'walk/1', '--json'))).toMatchObject({ model: 'walk', step: 2, images: 8 });
+    await ablate('freeze', 'walk/1');
+    await ablate('quantize', 'walk/1', ...data, '--images', '32', '--max-drop', '1');
+    await ablate('prune', 'walk/1', '--structured', '--filters', '0.5', '--steps', '0', '-o', 'half.safetensors');
+    const [labelled] = JSON.parse(await ablate('label', 'walk.onnx', 'images/test/dark/0.png', '--json')) as { top: object[] }[];
+    expect(labelled!.top).toHaveLength(2);
+  },
+);
+
+test.skipIf(whyNoBrowser)(skippable('the page of ablate demo classifies a picture with it', whyNoBrowser), async () => {
+  const walk = join(program, 'walk');
+  const server = spawn(join(program, 'node_modules/.bin/ablate'), ['demo', 'walk.onnx', '--port', '0'], { cwd: walk });
+  const browser = await chromium.launch({ executablePath: browserPath!, args: browserFlags });
+  try {
+    const [line] = (await once(server.stdout, 'data')) as [Buffer];
+    const page = await browser.newPage();
+    await page.goto(/http:\S+/.exec(String(line))![0]);
+    await page.getByText('Give it an image').waitFor();
+    await page.locator('#file').setInputFiles(join(walk, 'images/test/dark/0.png'));
+    await page.locator('#timing dd').first().waitFor();
+    const shown = await page.evaluate<string[]>("[...document.querySelectorAll('#classes li')].map((row) => row.dataset.class)");
+    expect(shown.sort()).toEqual(['bright', 'dark']);
+  } finally {
+    await browser.close();
+    server.kill('SIGINT');
+  }
 });

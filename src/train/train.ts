@@ -43,7 +43,7 @@ import { loadWeights, preferredWeights } from './weights.ts';
 import { whitenFirstLayers } from './whitening.ts';
 
 /**
- * Trains, and records it. A run that is finished is left as it is: its result is that of its last evaluation.
+ * Trains, and records it; the configuration that is recorded names the images that were given. A run that is finished is left as it is: its result is that of its last evaluation.
  *
  * @throws ConfigurationError or DataError before anything is written, for what does not fit together
  * @throws DivergenceError if the loss explodes or a parameter is no longer finite; the last checkpoint is kept, the run's status is `failed`
@@ -53,7 +53,9 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   const { dataset, collective = singleProcess, record } = given;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
   const engine = resume === undefined ? given.engine : tunedAsBefore(given.engine, resume);
-  const options = { ...given, engine, config: settleLength(given.config, trainingCount(dataset.train.count, given.config.val)) };
+  const settled = settleLength(given.config, trainingCount(dataset.train.count, given.config.val));
+  // A program may give images without naming them: what is recorded says which they were.
+  const options = { ...given, engine, config: { ...settled, dataset: dataset.name } };
   const last = () => resume && finalEvaluation(resume, options.config);
   const known = JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))) as RecordedEvaluation | null;
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);
