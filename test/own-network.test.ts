@@ -85,7 +85,7 @@ test('a study varies its settings, and names it relative to the study file', { t
   write(
     'studies/study.yaml',
     `name: varied
-dataset: images:images
+dataset: images:../images
 baseline: { model: ./varied.ts, inputSize: 16, steps: 2, batchSize: 8 }
 design: one-at-a-time
 seeds: [1]

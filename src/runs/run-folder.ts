@@ -7,7 +7,7 @@
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { removeTemporary, syncFolder, temporaryPath, writeNewFile } from '../util/atomic-file.ts';
+import { removeTemporary, syncFolder, temporaryPath, writeFileAtomic, writeNewFile } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
@@ -149,6 +149,11 @@ export function allRuns(root: string, models: readonly string[] = modelFolders(r
 /** The configuration that a run was started with, as parsed JSON. */
 export function readConfig(run: Run): object {
   return readJsonObject(join(run.path, 'config.json'));
+}
+
+/** Changes keys of the configuration that a run has recorded. */
+export function amendConfig(run: Run, keys: object): void {
+  writeFileAtomic(join(run.path, 'config.json'), json({ ...readConfig(run), ...keys }));
 }
 
 /** The machine that a run was started on. */

@@ -655,3 +655,15 @@ describe('a study in code', () => {
     expect(() => studyModels({ ...own, name: 'tuto' })).toThrow('two models are called "tuto"');
   });
 });
+
+test('images are looked for from the folder of the study file; those given beside it from here', () => {
+  const text = (dataset: string) =>
+    `name: a\ndataset: '${dataset}'\nbaseline: { model: tuto }\ndesign: models\nmodels: [tuto]\nseeds: 1\n`;
+  const datasetOf = (path: string, dataset: string, given?: string) => parseStudyFile(text(dataset), path, given).source.dataset;
+  expect(datasetOf('studies/a.yaml', './data.ts')).toBe('studies/data.ts');
+  expect(datasetOf('studies/a.yaml', 'images:../photos?size=8x9')).toBe('images:photos?size=8x9');
+  expect(datasetOf('studies/a.yaml', 'images:/photos')).toBe('images:/photos');
+  expect(datasetOf('studies/a.yaml', 'mnist')).toBe('mnist');
+  expect(datasetOf('a.yaml', './data.ts')).toBe('./data.ts');
+  expect(datasetOf('studies/a.yaml', 'mnist', './data.ts')).toBe('./data.ts');
+});

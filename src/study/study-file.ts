@@ -1,5 +1,7 @@
 /** Reads and checks a study file. Every error names the line it is about, and what is allowed there. */
+import { dirname } from 'node:path';
 import { ConfigurationError } from '../util/errors.ts';
+import { datasetBeside } from '../util/file-names.ts';
 import { check, type Path } from '../util/schema.ts';
 import { parseYaml, readText } from '../util/yaml-file.ts';
 import { studySchema, type StudyDefinition, type StudySource } from './study-schema.ts';
@@ -38,7 +40,7 @@ export function parseStudyFile(text: string, path: string, dataset?: string): St
   return {
     path,
     text,
-    source: dataset === undefined ? source : { ...source, dataset },
+    source: { ...source, dataset: dataset ?? datasetBeside(dirname(path), source.dataset) },
     error: (at, message, fix) => new ConfigurationError(`${where(at)}: ${message}`, { fix }),
   };
 }

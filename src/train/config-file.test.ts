@@ -99,3 +99,12 @@ test('a model of the user is looked for beside the file', () => {
   expect(modelOfFile(readConfigFile(written('model: tuto')), isCode)).toBe('tuto');
   expect(modelOfFile(readConfigFile(written('steps: 3')), isCode)).toBeUndefined();
 });
+
+test('images are looked for beside the file; those of a recorded configuration where the run was started', () => {
+  const datasetOf = (text: string) => readConfigFile(written(text)).keys['dataset'];
+  expect(datasetOf('dataset: ./data.ts')).toBe(join(folder, 'data.ts'));
+  expect(datasetOf("dataset: 'images:../photos?size=96&test=0.2'")).toBe(`images:${join(folder, '../photos')}?size=96&test=0.2`);
+  for (const name of ['cifar10', 'cifar100?labels=coarse', 'images:']) expect(datasetOf(`dataset: '${name}'`)).toBe(name);
+  writeFileSync(join(folder, 'status.json'), '{}');
+  expect(datasetOf('dataset: ./data.ts')).toBe('./data.ts');
+});

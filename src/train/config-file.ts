@@ -1,7 +1,8 @@
 /** Files of configuration keys, for `--config`: YAML that somebody wrote, or the config.json of a run. */
-import { dirname, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { ModelDefinition } from '../models/model.ts';
-import { isCodeFile } from '../util/file-names.ts';
+import { datasetBeside, isCodeFile } from '../util/file-names.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { parseYaml, readText, type YamlFile } from '../util/yaml-file.ts';
@@ -33,10 +34,7 @@ export function readConfigFile(path: string): ConfigFile {
       fix: 'write one in each line, for example learningRate: 0.05',
     });
   }
-  const { augmentWith } = value as ConfigOverrides;
-  const isFile = typeof augmentWith === 'string' && isCodeFile(augmentWith);
-  // A file that is named here lies beside this one, whoever reads it.
-  const keys = isFile ? { ...value, augmentWith: resolve(dirname(path), augmentWith) } : (value as ConfigOverrides);
+  const keys: ConfigOverrides = { ...value, ...filesBeside(path, value as ConfigOverrides) };
   if (keys['model'] !== undefined && typeof keys['model'] !== 'string') {
     throw new ConfigurationError(`${file.where(['model'])}: model must be the name of a model, or of a file of your own`, {
       key: 'model',
@@ -59,6 +57,17 @@ export function readConfigFile(path: string): ConfigFile {
       const { key, otherKeys, fix } = error;
       return new ConfigurationError(`${file.where(at)}: ${error.message}`, { key, otherKeys, fix, cause: error });
     },
+  };
+}
+
+/** What a file of keys names lies beside it, whoever reads it. */
+function filesBeside(path: string, { augmentWith, dataset }: ConfigOverrides): ConfigOverrides {
+  const folder = dirname(path);
+  // What a run has recorded is as it was seen from where it was started.
+  const isRecord = existsSync(join(folder, 'status.json'));
+  return {
+    ...(typeof augmentWith === 'string' && isCodeFile(augmentWith) && { augmentWith: resolve(folder, augmentWith) }),
+    ...(typeof dataset === 'string' && !isRecord && { dataset: datasetBeside(folder, dataset) }),
   };
 }
 

@@ -4,6 +4,7 @@ import { checkpointsFolder, metricsPath, readConfig, runName, type Run } from '.
 import { readStatus, recordedStatus } from '../runs/run-status.ts';
 import { readWeightsMetadata, type WeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
+import { isCodeFile } from '../util/file-names.ts';
 import { quoted } from '../util/shell.ts';
 import { changeConfig } from './config.ts';
 import { checkConfig, checkRecordedConfig } from './complete-config.ts';
@@ -36,9 +37,14 @@ export function resumeConfig(run: Run, overrides: ConfigOverrides): TrainingConf
   // Resolved as any configuration, so that short forms and unknown keys mean what they always mean.
   const asked = changeConfig(recorded, overrides);
   const resumed: Record<string, unknown> = { ...recorded };
+  const isMended =
+    [recorded, asked].every(({ augmentWith }) => isCodeFile(augmentWith)) && asked.augmentWith !== recorded.augmentWith;
   for (const key of Object.keys(recorded) as (keyof TrainingConfig)[]) {
     if (JSON.stringify(asked[key]) === JSON.stringify(recorded[key])) continue;
-    const mayChange = (resumableKeys as readonly string[]).includes(key) || (key === 'dataset' && mayMove);
+    // A file of augmentation that was mended counts from here on, which is recorded. It has the settings of the one before.
+    if (isMended && (key === 'augmentWithSettings' || key === 'augmentationChecksum')) continue;
+    const mayChange =
+      (resumableKeys as readonly string[]).includes(key) || (key === 'dataset' && mayMove) || (key === 'augmentWith' && isMended);
     if (!mayChange) {
       throw new ConfigurationError(
         `${key} (=${JSON.stringify(asked[key])}) must be ${JSON.stringify(recorded[key])}, as ${runName(run)} was started with`,

@@ -29,7 +29,11 @@ export interface TrainOptions {
         /** Further records of the new run, there from its beginning: JSON by the names of their files. */
         readonly files?: Readonly<Record<string, unknown>>;
       }
-    | { readonly resume: Run };
+    | {
+        readonly resume: Run;
+        /** Whether the file that the configuration names as `augmentWith` counts from here on, in place of the one that the run was started with. */
+        readonly newAugmentation?: boolean;
+      };
   /** What a new run trains, where it is not what the configuration's model and settings make: a pruned network, or one of the caller's own. */
   readonly classifier?: Classifier;
   /** Weights to start a new run from, in place of those that the configuration names as `init`. */

@@ -141,6 +141,8 @@ async function trainPlan(training: Training, plan: TrainingPlan, teacher: Teache
     await trainer.synchronize();
     // A run that was only prepared, or died before its first checkpoint, starts here and now.
     if (resume !== undefined && !restored) writeEnvironment(run, environmentOf(training));
+    const changed = resume === undefined ? undefined : training.own?.recordChange?.(run);
+    if (changed !== undefined) training.hooks?.onNotice?.(changed);
     const recorder = openRecorder(run, config, metadataOf(training), resume === undefined ? undefined : trainer.step);
     try {
       // What it started from may be gone or different later.

@@ -249,7 +249,9 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   const loaded = await modelToTrain(model, options, file);
   const resume = collective.rank === 0 ? await runToResume(loaded?.definition.name ?? model, options) : undefined;
   const asked = await sharedConfig(collective, loaded, options, resume, { file, overrides });
-  const augmentation = collective.rank === 0 && resume === undefined ? await ownAugmentation(asked) : undefined;
+  const newAugmentation = resume !== undefined && overrides['augmentWith'] !== undefined;
+  const augmentation =
+    collective.rank === 0 && (resume === undefined || newAugmentation) ? await ownAugmentation(asked) : undefined;
   if (await isFinished(collective, resume, asked)) {
     if (resume !== undefined) await printFinished(resume, asked, options);
     return;
@@ -279,7 +281,7 @@ async function trainTogether(model: string | undefined, options: Options, { coll
         engine,
         dataset,
         collective,
-        record: resume === undefined ? { runsFolder, files: recordOfFile('model', loaded?.file) } : { resume },
+        record: resume === undefined ? { runsFolder, files: recordOfFile('model', loaded?.file) } : { resume, newAugmentation },
         ...(augmentation && { augmentation }),
         ...(loaded !== undefined && { classifier: createClassifier(config, dataset, loaded.definition) }),
         libraries,
