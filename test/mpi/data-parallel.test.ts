@@ -1,5 +1,5 @@
 /** One training on several processes: real mpirun, real runs. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -234,7 +234,40 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     expect(latestCheckpoint(runOf('cs231n', 'stopped'))!.step).toBe(step);
   });
 
+  test('want of improvement and the end of the time stop all after the same step, saved', async () => {
+    const flat = [...plain, '--steps', '20', '--set', 'learningRate=1e-12', '--no-ema', '--eval-every', '2', '--val'];
+    const limits: [string, readonly string[], object][] = [
+      ['patience', [...flat.filter((arg) => arg !== '--learning-rate' && arg !== '0.02'), '--patience', '2'], { step: 6 }],
+      ['time', [...plain, '--steps', '20', '--max-time', '0.001s'], { step: 1 }],
+    ];
+    for (const [stopped, args, expected] of limits) {
+      const { code, stdout, stderr } = await startJob(launcher, 2, [...args, '--runs-dir', stopped], { cwd: folder }).finished;
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ status: 'interrupted', stopped, ...expected });
+      expect(latestCheckpoint(runOf('cs231n', stopped))).toMatchObject(expected);
+    }
+    // With the rest of the time, on as many processes, it is what it would have been without.
+    const rest = ['train', '--resume', 'cs231n/1', '--runs-dir', 'time', '--max-time', '1h', '--json'];
+    const { code, stderr } = await startJob(launcher, 2, rest, { cwd: folder }).finished;
+    expect(code, stderr).toBe(0);
+    const whole = await onProcesses(launcher, 2, [...plain, '--steps', '20'], 'untimed');
+    expect(distance(weightsOf('cs231n', 'time'), whole)).toBe(0);
+  });
+
   describe('refuses, on all processes at once and without waiting:', () => {
+    test('an impossible limit', async () => {
+      for (const [limit, expected] of [
+        [['--max-time', '0s'], 'for example 90s, 30m, 2h or 1h30m'],
+        [['--patience', '2'], 'patience needs validation images'],
+      ] as const) {
+        const args = [...plain, '--steps', '4', ...limit, '--runs-dir', 'impossible'];
+        const { code, stderr, seconds } = await startJob(launcher, 2, args, { cwd: folder }).finished;
+        expect([code, stderr]).toEqual([2, expect.stringContaining(expected)]);
+        expect(seconds).toBeLessThan(30);
+      }
+      expect(existsSync(join(folder, 'impossible'))).toBe(false);
+    });
+
     test('a batch that cannot be divided', async () => {
       const { code, stderr } = await start(3, [...plain, '--steps', '2', '--runs-dir', 'none']).finished;
       expect(stderr.match(/batchSize \(=16\) must be a multiple of the 3 processes that train together/g)).toHaveLength(1);
