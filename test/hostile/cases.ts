@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Draw } from './draw.ts';
 import { augmentationFiles } from './families/augmentation-files.ts';
 import { codeFiles } from './families/code-files.ts';
+import { configFiles } from './families/config-files.ts';
 import { dataFiles } from './families/data-files.ts';
 import { flags } from './families/flags.ts';
 import { frozen } from './families/frozen.ts';
@@ -36,6 +37,7 @@ const families: readonly (readonly [name: string, family: Family])[] = [
   ['data files', dataFiles],
   ['code files', codeFiles],
   ['augmentation files', augmentationFiles],
+  ['config files', configFiles],
 ];
 
 export const limits: Limits = { seconds: 20, bytes: 2e9 };
