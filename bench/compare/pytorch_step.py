@@ -1,7 +1,7 @@
-"""One training step of tensorsandbox's models in PyTorch on the CPU: forward, loss, backward, SGD. A peer for bench/compare/steps.ts.
+"""One training step of tensorsandbox's models in PyTorch: forward, loss, backward, SGD. A peer for bench/compare/steps.ts and, on a GPU, bench/gpu.sh.
 
-Usage: pytorch_step.py MODEL FORMAT PRECISION THREADS BATCH SIZE WARMUP STEPS
-FORMAT is contiguous (NCHW) or channels_last, PRECISION f32 or bf16 (autocast). Prints JSON: {"ms": [...], "torch": "...", "blas": "..."}.
+Usage: pytorch_step.py MODEL FORMAT PRECISION THREADS BATCH SIZE WARMUP STEPS [DEVICE]
+FORMAT is contiguous (NCHW) or channels_last, PRECISION f32 or bf16 (autocast). DEVICE is cpu or cuda. Prints JSON: {"ms": [...], "torch": "...", "blas": "..."}.
 """
 import json
 import os
@@ -99,26 +99,31 @@ def loaded_blas():
     return ", ".join(sorted(os.path.basename(path) for path in paths))
 
 
-def main(model, memory_format, precision, threads, batch, size, warmup, steps):
+def main(model, memory_format, precision, threads, batch, size, warmup, steps, device="cpu"):
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
-    network = build(model, size).to(memory_format=layout)
-    images = torch.randn(batch, 3, size, size).to(memory_format=layout)
-    labels = torch.randint(0, 10, (batch,))
+    network = build(model, size).to(device, memory_format=layout)
+    images = torch.randn(batch, 3, size, size).to(device, memory_format=layout)
+    labels = torch.randint(0, 10, (batch,)).to(device)
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.01)
     times = []
-    for step in range(warmup + steps):
+    # A step of a GPU is only enqueued: ten at a time are waited for.
+    together = 10 if device == "cuda" else 1
+    for step in range(0, warmup + steps, together):
         start = time.perf_counter()
-        optimizer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        optimizer.step()
+        for _ in range(together):
+            optimizer.zero_grad()
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+                loss = F.cross_entropy(network(images), labels)
+            loss.backward()
+            optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
         if step >= warmup:
-            times.append(1e3 * (time.perf_counter() - start))
-    print(json.dumps({"ms": times, "torch": torch.__version__, "blas": loaded_blas()}))
+            times.append(1e3 * (time.perf_counter() - start) / together)
+    print(json.dumps({"ms": times, "torch": torch.__version__, "device": torch.cuda.get_device_name() if device == "cuda" else "cpu", "blas": loaded_blas()}))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:9]))
+    main(*sys.argv[1:4], *map(int, sys.argv[4:9]), *sys.argv[9:])
