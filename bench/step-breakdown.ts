@@ -1,12 +1,12 @@
 /**
  * Where the time of a training step goes, and how near it is to the sum of oneDNN's kernels, for several models; and what a second thread
  * brings. Each measurement is `ablate bench train` in a process of its own, the models in turn, several rounds; of each figure the
- * median over the rounds is recorded, and besides what the steps were in those rounds before and after which the cores were near each other.
+ * median over the rounds is recorded. Prints besides what the steps were in those rounds before and after which the cores were near each other.
  *
- * $ABLATE_ONEDNN chooses another oneDNN than the one that is found.
+ * $ABLATE_ONEDNN chooses another oneDNN than the one that is found. Rows that were measured anew take the place of those before.
  *
  *     npx tsx bench/step-breakdown.ts [--models tuto,alex2,...] [--rounds 3] [--steps 20] [--scaling nin2] [--precision f32]
- *                                 [--out docs/results/step-breakdown.json]
+ *                                 [--out docs/results/step-breakdown.json] [--scaling-out docs/results/thread-scaling.json]
  */
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -14,9 +14,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeEnvironment } from '../src/runs/environment.ts';
 import type { TrainingBenchmark } from '../src/train/benchmark.ts';
-import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { percentile } from '../src/util/percentile.ts';
 import { exchangeNs } from './core-exchange.ts';
+import { measuredOn, recordRows } from './records/rows.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -26,6 +26,7 @@ const { values: options } = parseArgs({
     scaling: { type: 'string', default: 'nin2' },
     precision: { type: 'string', default: 'f32' },
     out: { type: 'string', default: 'docs/results/step-breakdown.json' },
+    'scaling-out': { type: 'string', default: 'docs/results/thread-scaling.json' },
   },
 });
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -90,11 +91,6 @@ const results = [...measured].map(([model, each]) => ({
   ...steps(each),
   coresNear: each.some(isNear) ? steps(each.filter(isNear)) : undefined,
   coresFar: each.some(isFar) ? steps(each.filter(isFar)) : undefined,
-  rounds: each.map(({ msPerStep, ceilingFraction, exchangeNs: [before, after] }) => ({
-    msPerStep: msPerStep.median,
-    ceilingFraction,
-    exchangeNs: [Math.round(before), Math.round(after)],
-  })),
   gflops: median(each.map(({ gflops }) => gflops)),
   breakdownMs: Object.fromEntries(
     Object.keys(each[0]!.breakdown).map((part) => [part, median(each.map(({ breakdown }) => breakdown[part]!))]),
@@ -104,22 +100,26 @@ const results = [...measured].map(([model, each]) => ({
   /** Operations of at least 2% of the step. */
   layers: each[0]!.layers.filter(({ ms }) => ms >= 0.02 * each[0]!.msPerStep.median),
 }));
-const record = {
-  what: 'milliseconds of a training step by what they are spent on, and the sum of its kernels alone and hot (ceiling)',
-  command: `npx tsx bench/step-breakdown.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: { precision: options.precision, threads, nearNs },
-  n: rounds,
-  environment: describeEnvironment({ threads, libraries: { onednn } }),
-  results,
-  scaling: {
-    model: options.scaling,
-    threads,
-    singleThreadMs: spread(singleThread),
-    allThreadsMs: spread(allThreads),
-    speedup: spread(singleThread.map((ms, round) => ms / allThreads[round]!)),
-  },
+const scaling = {
+  model: options.scaling,
+  singleThreadMs: spread(singleThread),
+  allThreadsMs: spread(allThreads),
+  speedup: spread(singleThread.map((ms, round) => ms / allThreads[round]!)),
 };
-writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
+const library = `oneDNN ${onednn}`;
+const environment = describeEnvironment({ threads, libraries: { onednn } });
+const on = measuredOn(environment, { library, precision: options.precision, threads });
+const command = 'npx tsx bench/step-breakdown.ts';
+recordRows(options.out, {
+  what: 'milliseconds of a training step by what they are spent on, and the sum of its kernels alone and hot (ceiling)',
+  command,
+  rows: results.map(({ model, ...figures }) => ({ model, ...on, ...figures })),
+});
+recordRows(options['scaling-out'], {
+  what: 'how many times as fast a training step is with all threads as with one',
+  command,
+  rows: [{ ...on, ...scaling, n: rounds }],
+});
 for (const { model, coresNear, coresFar, ...all } of results) {
   const groups = Object.entries({ 'all rounds': all, 'cores near': coresNear, 'cores far': coresFar });
   for (const [group, found] of groups) {
@@ -128,4 +128,4 @@ for (const { model, coresNear, coresFar, ...all } of results) {
     console.log(`${model}, ${group} (${found.n}): ${found.msPerStep.median.toFixed(1)} ms, ${share}`);
   }
 }
-console.log(`${options.scaling}: ${threads} threads are ${record.scaling.speedup.median.toFixed(2)} times as fast as one`);
+console.log(`${options.scaling}: ${threads} threads are ${scaling.speedup.median.toFixed(2)} times as fast as one`);

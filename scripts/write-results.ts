@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
 import { drawFigure, figurePaths, readmePath, withModelsTable } from '../bench/records/first-screen.ts';
+import { performancePath, withPerformanceTables } from '../bench/records/performance-tables.ts';
 import { reproductionPath, withResultsTable } from '../bench/records/results-table.ts';
 import { recordedStudies } from '../bench/records/studies.ts';
 import { writeReport } from '../src/report/write-report.ts';
@@ -10,6 +11,7 @@ import { writeFileAtomic } from '../src/util/atomic-file.ts';
 const files = [
   [readmePath, withModelsTable],
   [reproductionPath, withResultsTable],
+  [performancePath, withPerformanceTables],
   [bestAccuraciesPath, withBestAccuracies],
 ] as const;
 for (const [path, rewritten] of files) writeFileAtomic(path, await rewritten(readFileSync(path, 'utf8')));

@@ -3,7 +3,7 @@
  * disturbs the other. ablate runs in each of --precision with the oneDNN it finds by itself, and with each library of --onednn. Each --peer is a
  * Python with PyTorch, in a precision, perhaps with a library preloaded: an allocator that keeps large blocks (tcmalloc) is its best case. It
  * runs in both of PyTorch's memory formats; the better one counts. Debian's PyTorch should have OpenBLAS (libopenblas0-pthread): with the reference
- * BLAS its dense layers are many times slower.
+ * BLAS its dense layers are many times slower. Rows that were measured anew take the place of those before.
  *
  *     npx tsx bench/compare/steps.ts [--models tuto,alex2,...] [--rounds 5] [--steps 20] [--warm-up 5] [--threads 2] [--precision f32,bf16]
  *                                    [--peer /usr/bin/python3] [--peer /usr/bin/python3,f32,libtcmalloc_minimal.so.4] ...
@@ -13,8 +13,8 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeEnvironment } from '../../src/runs/environment.ts';
-import { writeFileAtomic } from '../../src/util/atomic-file.ts';
 import { percentile } from '../../src/util/percentile.ts';
+import { measuredOn, recordRows } from '../records/rows.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -148,15 +148,19 @@ function compare(model: string) {
 }
 
 const results = options.models.split(',').map(compare);
-const record = {
-  what: 'milliseconds of a training step: forward, loss, backward, SGD (ablate: the wait for the batch and the moving average too)',
-  command: `npx tsx bench/compare/steps.ts ${process.argv.slice(2).join(' ')}`.trim(),
-  configuration: { threads },
-  n: Number(options.rounds),
-  environment: describeEnvironment({ threads: Number(threads), libraries: { torch: Object.values(torchVersions).join(', ') } }),
-  results,
-};
-writeFileAtomic(options.out, `${JSON.stringify(record, null, 2)}\n`);
+const environment = describeEnvironment({ threads: Number(threads) });
+recordRows(options.out, {
+  what: 'milliseconds of a training step in ablate, and how many times as long PyTorch takes: forward, loss, backward, SGD (ablate: the wait for the batch and the moving average too)',
+  command: 'npx tsx bench/compare/steps.ts',
+  rows: results.flatMap(({ model, recipe, batchSize, inputSize, ablate, pytorch }) =>
+    ablate.map(({ precision, onednn, ms }, i) => ({
+      model,
+      ...measuredOn(environment, { library: `oneDNN ${onednn}`, precision, threads: Number(threads) }),
+      ...{ recipe, batchSize: Number(batchSize), inputSize: Number(inputSize), n: Number(options.rounds), ms },
+      pytorch: pytorch.map(({ ratios, ...peer }) => ({ ...peer, ratio: ratios[i]! })),
+    })),
+  ),
+});
 for (const { model, ablate, pytorch } of results) {
   const own = ablate.map(({ precision, onednn, ms }) => `${precision}, oneDNN ${onednn} ${ms.median.toFixed(1)} ms`);
   const others = pytorch.map(({ version, precision, preload, format, ms, ratios }) => {
