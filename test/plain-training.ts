@@ -344,9 +344,9 @@ function averageDecay({ movingAverage }: TrainingConfig, t: number): number {
 }
 
 /** Times the weight, what a decay in the loss adds to its gradient. */
-function coupledDecay({ role, starred, shape }: ParameterSpec, config: TrainingConfig): number {
+function coupledDecay({ role, regularized, shape }: ParameterSpec, config: TrainingConfig): number {
   const { rule, value } = config.weightDecay;
-  if (rule === '2017') return starred ? value / shape.reduce((a, b) => a * b) : 0;
+  if (rule === '2017') return regularized ? value / shape.reduce((a, b) => a * b) : 0;
   if (rule === 'coupled') return role === 'weight' ? value : 0;
   if (rule !== 'independent') return 0;
   const { optimizer, learningRate } = config;

@@ -17,7 +17,7 @@ export interface ModelDefinition {
   readonly summary: string;
   /** By dotted name. */
   readonly settings: Readonly<Record<string, Setting>>;
-  /** Tensorsandbox's WD: each starred weight w adds (WD / number of elements) * sum(w * w) / 2 to the loss. */
+  /** Tensorsandbox's WD: each regularized weight w adds (WD / number of elements) * sum(w * w) / 2 to the loss. */
   readonly weightDecay2017: number;
   /** Side of the images it was published with, in pixels: for tensorsandbox's models those it trained on. */
   readonly defaultInputSize: number;

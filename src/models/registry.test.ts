@@ -199,14 +199,14 @@ test('a model without an input size gets the crops of 2017', () => {
   expect(buildModel('tuto', { input: [1, 28, 30], classes: 4 })).toMatchObject({ inputShape: [1, 28, 30], outputShape: [4] });
 });
 
-test('weight decay is for the starred weights of tensorsandbox', () => {
-  const starred = (model: string) =>
+test('weight decay is for the regularized weights of tensorsandbox', () => {
+  const regularized = (model: string) =>
     buildModel(model)
-      .parameters.filter((spec) => spec.starred)
+      .parameters.filter((spec) => spec.regularized)
       .map((spec) => spec.name);
-  expect(starred('tuto')).toEqual(['dense1.weight', 'dense2.weight']);
-  expect(starred('cs231n')).toEqual(['conv1.weight', 'dense1.weight']);
-  expect(starred('nin2')).toEqual([]);
+  expect(regularized('tuto')).toEqual(['dense1.weight', 'dense2.weight']);
+  expect(regularized('cs231n')).toEqual(['conv1.weight', 'dense1.weight']);
+  expect(regularized('nin2')).toEqual([]);
   const decays = Object.fromEntries(modelNames().map((name) => [name, modelDefinition(name).weightDecay2017]));
   expect(decays).toMatchObject({ tuto: 500, squeeze1: 500, cs231n: 100, convone: 0.5 });
 });

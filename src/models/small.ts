@@ -29,7 +29,7 @@ const cs231n = defineModel({
     ...hiddenDenseSettings,
   },
   layers(b, s, classes) {
-    const conv1 = { filters: s['conv1.filters'], kernel: s['conv1.kernel'], starred: true };
+    const conv1 = { filters: s['conv1.filters'], kernel: s['conv1.kernel'], regularized: true };
     let x = convolution(b, 'conv1', b.input, conv1, s);
     x = responseNormalization(b, 'lrn1', halvingPool(b, 'pool1', x), s);
     if (s.dense1) x = hiddenDense(b, 'dense1', x, s['dense1.features'], s);

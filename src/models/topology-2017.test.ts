@@ -40,8 +40,8 @@ function notation(network: Network): string {
 }
 
 function wordFor(layer: Layer, { output }: Network): string | undefined {
-  const star = layer.parameters[0]?.starred === true ? '*' : '';
-  expect(layer.parameters.filter(({ starred, role }) => starred && role !== 'weight')).toEqual([]);
+  const star = layer.parameters[0]?.regularized === true ? '*' : '';
+  expect(layer.parameters.filter(({ regularized, role }) => regularized && role !== 'weight')).toEqual([]);
   switch (layer.kind) {
     case 'conv': {
       const { kernel, filters, ...others } = layer.attributes;

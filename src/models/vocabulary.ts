@@ -60,7 +60,7 @@ export interface ConvLayer {
   readonly kernel: number;
   /** Default: ReLU. */
   readonly activation?: 'relu' | null;
-  readonly starred?: boolean;
+  readonly regularized?: boolean;
 }
 
 /** A convolution with stride 1 and SAME padding, then its activation; with `batchNorm` there is one between the two. */
@@ -132,7 +132,7 @@ type HiddenDenseSettings = CommonSettings & Resolved<typeof hiddenDenseSettings>
 
 /** A dense layer with weight decay and ReLU; with `dense.batchNorm` there is a batch normalization between the two. */
 export function hiddenDense(b: NetworkBuilder, name: string, x: Tensor, features: number, settings: HiddenDenseSettings): Tensor {
-  const options = { features, starred: true, initializer: { type: settings.initializer } };
+  const options = { features, regularized: true, initializer: { type: settings.initializer } };
   const rectified = settings['dense.batchNorm']
     ? b.activation(`${name}/relu`, b.batchNorm(`${name}/norm`, b.dense(name, x, { ...options, bias: false })), 'relu')
     : b.dense(name, x, { ...options, activation: 'relu' });

@@ -49,7 +49,7 @@ export function describeForInference(network: Network): NetworkDescription {
   return { ...description, layers: description.layers.map(withoutTraining) };
 }
 
-const trainingOptions: ReadonlySet<string> = new Set(['initializer', 'biasInitializer', 'starred', 'frozen']);
+const trainingOptions: ReadonlySet<string> = new Set(['initializer', 'biasInitializer', 'regularized', 'frozen']);
 
 /**
  * Builds a described network.

@@ -110,7 +110,7 @@ test('a network has its layers in order, its parameters, and the sums of its lay
   const b = new NetworkBuilder('tiny', [3, 8, 8]);
   const x = b.conv('conv1', b.input, { kernel: 3, filters: 16, activation: 'relu', frozen: true });
   const y = b.batchNorm('norm1', x, { shift: false });
-  const network = b.build(b.dense('logits', b.globalAvgPool('pool', b.add('sum', x, y)), { features: 10, starred: true }));
+  const network = b.build(b.dense('logits', b.globalAvgPool('pool', b.add('sum', x, y)), { features: 10, regularized: true }));
   expect(network).toMatchObject({ name: 'tiny', inputShape: [3, 8, 8], output: 'logits', outputShape: [10] });
   expect(network.layers.map(({ name, inputs }) => [name, ...inputs])).toEqual([
     ['conv1', 'input'],
@@ -119,7 +119,7 @@ test('a network has its layers in order, its parameters, and the sums of its lay
     ['pool', 'sum'],
     ['logits', 'pool'],
   ]);
-  expect(network.parameters.map(({ name, kind, starred }) => [name, kind, starred])).toEqual([
+  expect(network.parameters.map(({ name, kind, regularized }) => [name, kind, regularized])).toEqual([
     ['conv1.weight', 'frozen', false],
     ['conv1.bias', 'trainable', false],
     ['norm1.scale', 'trainable', false],

@@ -76,8 +76,8 @@ export interface ParameterSpec {
   readonly fanIn: number;
   readonly fanOut: number;
   readonly initializer: Initializer;
-  /** Tensorsandbox decays only some weights (its tables mark them with a star). */
-  readonly starred: boolean;
+  /** Whether weight decay of the rule `2017`, which is for some layers alone, is for this parameter. */
+  readonly regularized: boolean;
 }
 
 /** What a layer calls its parameter: the part of the name behind that of the layer. */

@@ -115,7 +115,7 @@ const pruning = { pruning: 'magnitude', 'pruning.sparsity': 0.6, 'pruning.rounds
 
 /** Each with what it is for. Together they use every key that decides an update. */
 const cases: readonly (readonly [string, ConfigOverrides])[] = [
-  ['the 2017 recipe: plain steps, decay of starred weights, averages', {}],
+  ['the 2017 recipe: plain steps, decay of regularized weights, averages', {}],
   ['the modern recipe with dropout', { recipe: 'modern', batchNorm: true, 'dense.dropout': 0.4, seed: 3 }],
   ['every augmentation, constants by channel', augmented()],
   ['mixup of whole batches', { 'augmentation.mixup': 0.7 }],

@@ -15,8 +15,8 @@ export interface ConvOptions extends WindowOptions {
   readonly initializer?: Initializer;
   /** Of the bias. Default: zero. */
   readonly biasInitializer?: Initializer;
-  /** Tensorsandbox's star: weight decay applies. */
-  readonly starred?: boolean;
+  /** Weight decay of the rule `2017`, which is for some layers alone, is for its weights: an L2 regularizer of the layer. */
+  readonly regularized?: boolean;
   /** The weights (not the bias) keep their initial values. */
   readonly frozen?: boolean;
 }
@@ -27,7 +27,7 @@ export interface ConvOptions extends WindowOptions {
  */
 export function inferConv(name: string, options: ConvOptions, inputs: readonly Shape[]): Inferred<'conv'> {
   const [channels, height, width] = imageInput(inputs, name);
-  const { filters, groups = 1, bias = true, starred = false } = options;
+  const { filters, groups = 1, bias = true, regularized = false } = options;
   const activation = resolveFused(options.activation, name);
   requirePositiveInteger(filters, name, 'filters');
   requirePositiveInteger(groups, name, 'groups');
@@ -47,7 +47,7 @@ export function inferConv(name: string, options: ConvOptions, inputs: readonly S
       shape: [filters, channels / groups, kernelHeight, kernelWidth],
       ...fans,
       initializer: options.initializer ?? { type: 'xavierTruncatedNormal' },
-      starred,
+      regularized,
     },
   ];
   if (bias) {
@@ -59,7 +59,7 @@ export function inferConv(name: string, options: ConvOptions, inputs: readonly S
       shape: [filters],
       ...fans,
       initializer: options.biasInitializer ?? { type: 'constant', value: 0 },
-      starred: false,
+      regularized: false,
     });
   }
   const outputs = filters * window.output[0] * window.output[1];

@@ -79,7 +79,7 @@ function specOf(layer: string, { name, shape, initial, decay = false }: CustomPa
     fanIn: second * area,
     fanOut: first * area,
     initializer: typeof initial === 'number' ? { type: 'constant', value: initial } : initial,
-    starred: false,
+    regularized: false,
   };
 }
 

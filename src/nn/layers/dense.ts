@@ -13,8 +13,8 @@ export interface DenseOptions {
   readonly initializer?: Initializer;
   /** Of the bias. Default: zero. */
   readonly biasInitializer?: Initializer;
-  /** Tensorsandbox's star: weight decay applies. */
-  readonly starred?: boolean;
+  /** Weight decay of the rule `2017`, which is for some layers alone, is for its weights: an L2 regularizer of the layer. */
+  readonly regularized?: boolean;
 }
 
 /**
@@ -23,7 +23,7 @@ export interface DenseOptions {
  */
 export function inferDense(name: string, options: DenseOptions, inputs: readonly Shape[]): Inferred<'dense'> {
   const fanIn = sizeOf(singleInput(inputs, name));
-  const { features, bias = true, starred = false } = options;
+  const { features, bias = true, regularized = false } = options;
   const activation = resolveFused(options.activation, name);
   requirePositiveInteger(features, name, 'features');
   const common = { layer: name, kind: 'trainable', fanIn, fanOut: features } as const;
@@ -34,7 +34,7 @@ export function inferDense(name: string, options: DenseOptions, inputs: readonly
       role: 'weight',
       shape: [features, fanIn],
       initializer: options.initializer ?? { type: 'xavierTruncatedNormal' },
-      starred,
+      regularized,
     },
   ];
   if (bias) {
@@ -44,7 +44,7 @@ export function inferDense(name: string, options: DenseOptions, inputs: readonly
       role: 'bias',
       shape: [features],
       initializer: options.biasInitializer ?? { type: 'constant', value: 0 },
-      starred: false,
+      regularized: false,
     });
   }
   return {

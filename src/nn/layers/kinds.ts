@@ -79,7 +79,7 @@ const object: OptionType = {
 };
 const list: OptionType = { allowed: 'a list', isValid: (value) => Array.isArray(value) };
 const window = { kernel: extent, stride: extent, padding };
-const weights = { bias: flag, activation, initializer, biasInitializer, starred: flag };
+const weights = { bias: flag, activation, initializer, biasInitializer, regularized: flag };
 
 const kinds: { readonly [K in LayerKind]: KindOfLayer<K, OptionsOf[K]> } = {
   conv: { infer: inferConv, options: { ...window, ...weights, filters: number, groups: number, frozen: flag } },

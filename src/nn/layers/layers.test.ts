@@ -36,19 +36,19 @@ test('a convolution with the usual options', () => {
     },
     outputShape: [10, 7, 6],
     parameters: [
-      parameter('weight', { kind: 'trainable', shape: [10, 3, 5, 5], ...fans, initializer: xavier, starred: false }),
-      parameter('bias', { kind: 'trainable', shape: [10], ...fans, initializer: zero, starred: false }),
+      parameter('weight', { kind: 'trainable', shape: [10, 3, 5, 5], ...fans, initializer: xavier, regularized: false }),
+      parameter('bias', { kind: 'trainable', shape: [10], ...fans, initializer: zero, regularized: false }),
     ],
     operations: 151 * 420,
     multiplyAdds: 75 * 420,
   });
 });
 
-test('a frozen, starred convolution in groups, of an oblong kernel, with a ReLU and no bias', () => {
+test('a frozen, regularized convolution in groups, of an oblong kernel, with a ReLU and no bias', () => {
   const add: Add = (b, x) =>
     b.conv('x', x, {
       ...{ kernel: [3, 2], stride: [2, 1], padding: 'valid', filters: 8, groups: 2, bias: false, activation: 'relu' },
-      ...{ frozen: true, starred: true, initializer: { type: 'heNormal' } },
+      ...{ frozen: true, regularized: true, initializer: { type: 'heNormal' } },
     });
   // Each filter sees two of four channels: 2 x 6 = 12 inputs, and each input feeds four filters: 4 x 6 = 24.
   expect(layerOn([4, 7, 6], add)).toEqual({
@@ -63,7 +63,7 @@ test('a frozen, starred convolution in groups, of an oblong kernel, with a ReLU 
     outputShape: [8, 3, 5],
     parameters: [
       parameter('weight', {
-        ...{ kind: 'frozen', shape: [8, 2, 3, 2], fanIn: 12, fanOut: 24, initializer: { type: 'heNormal' }, starred: true },
+        ...{ kind: 'frozen', shape: [8, 2, 3, 2], fanIn: 12, fanOut: 24, initializer: { type: 'heNormal' }, regularized: true },
       }),
     ],
     operations: (24 + 2) * 120,
@@ -95,17 +95,17 @@ test('dense layers', () => {
     ...common,
     attributes: { features: 5, bias: true, activation: null },
     parameters: [
-      parameter('weight', { ...fans, shape: [5, 24], initializer: xavier, starred: false }),
-      parameter('bias', { ...fans, shape: [5], initializer: zero, starred: false }),
+      parameter('weight', { ...fans, shape: [5, 24], initializer: xavier, regularized: false }),
+      parameter('bias', { ...fans, shape: [5], initializer: zero, regularized: false }),
     ],
     operations: 49 * 5,
   });
   const initializer = { type: 'uniformFanIn' } as const;
-  const options = { features: 5, bias: false, activation: 'relu', starred: true, initializer } as const;
+  const options = { features: 5, bias: false, activation: 'relu', regularized: true, initializer } as const;
   expect(layerOn([4, 3, 2], (b, x) => b.dense('x', x, options))).toEqual({
     ...common,
     attributes: { features: 5, bias: false, activation: { type: 'relu' } },
-    parameters: [parameter('weight', { ...fans, shape: [5, 24], initializer, starred: true })],
+    parameters: [parameter('weight', { ...fans, shape: [5, 24], initializer, regularized: true })],
     operations: 50 * 5,
   });
 });
@@ -121,7 +121,7 @@ test('normalization', () => {
   expect(layerOn([4, 3, 2], (b, x) => b.lrn('x', x, other)).attributes).toEqual(other);
 
   const ofChannels = (role: ParameterSpec['role'], kind: ParameterSpec['kind'], value: number) =>
-    parameter(role, { kind, shape: [4], fanIn: 4, fanOut: 4, initializer: { type: 'constant', value }, starred: false });
+    parameter(role, { kind, shape: [4], fanIn: 4, fanOut: 4, initializer: { type: 'constant', value }, regularized: false });
   const statistics = [ofChannels('mean', 'statistic', 0), ofChannels('variance', 'statistic', 1)];
   expect(layerOn([4, 3, 2], (b, x) => b.batchNorm('x', x))).toEqual({
     ...{ ...common, kind: 'batchNorm', operations: 48 },

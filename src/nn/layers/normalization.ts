@@ -53,7 +53,7 @@ export function inferBatchNorm(name: string, options: BatchNormOptions, inputs: 
     fanIn: channels,
     fanOut: channels,
     initializer: { type: 'constant', value },
-    starred: false,
+    regularized: false,
   });
   return {
     attributes: { epsilon, momentum, scale, shift },

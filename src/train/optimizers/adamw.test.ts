@@ -24,7 +24,7 @@ function series(count: number, phase: number, factor = 1): Float32Array {
 function specOf(role: 'weight' | 'bias', shape: readonly number[]): ParameterSpec {
   const initializer = { type: 'constant', value: 0 } as const;
   return {
-    ...{ name: `a.${role}`, layer: 'a', role, kind: 'trainable', shape, fanIn: 1, fanOut: 1, initializer, starred: false },
+    ...{ name: `a.${role}`, layer: 'a', role, kind: 'trainable', shape, fanIn: 1, fanOut: 1, initializer, regularized: false },
   };
 }
 

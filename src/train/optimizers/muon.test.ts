@@ -29,7 +29,7 @@ function specOf(name: Name, role: ParameterRole, shape: readonly number[]): Para
   const initializer = { type: 'constant', value: 0 } as const;
   return {
     ...{ name: `${name}.${role}`, layer: name, role, kind: 'trainable', shape, fanIn: 1, fanOut: 1, initializer },
-    starred: false,
+    regularized: false,
   };
 }
 

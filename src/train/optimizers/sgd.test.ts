@@ -30,7 +30,7 @@ function spec(name: string, length: number, change: Partial<ParameterSpec> = {})
     fanIn: 1,
     fanOut: 1,
     initializer,
-    starred: false,
+    regularized: false,
     ...change,
   };
 }
@@ -45,7 +45,7 @@ async function arenaOf(specs: readonly ParameterSpec[], value: number, gradient:
 
 /** One weight at 2 with gradient 1, then 0.5, at learning rate 0.1: its value after each step. */
 async function twoSteps(options: SgdOptions, decay: WeightDecay, multipliers = alike): Promise<number[]> {
-  const arena = await arenaOf([spec('a.weight', 1, { starred: true })], 2, 1);
+  const arena = await arenaOf([spec('a.weight', 1, { regularized: true })], 2, 1);
   const optimizer = createSgd({ plan: { parameters: arena, vectorMath }, rules: rules(decay, multipliers) }, options);
   const values: number[] = [];
   for (const [taken, gradient] of [1, 0.5].entries()) {
@@ -95,7 +95,7 @@ test('neighbours updated alike are one segment; frozen parameters are in none', 
     spec('a.weight', 4),
     spec('b.weight', 4),
     spec('c.weight', 4, { kind: 'frozen' }),
-    spec('d.weight', 8, { starred: true }),
+    spec('d.weight', 8, { regularized: true }),
     spec('d.bias', 2),
     spec('e.bias', 2),
   ];

@@ -6,7 +6,7 @@ import { sizeOf } from '../../nn/shape.ts';
 const nonNegative = z.number().min(0);
 
 /**
- * `none`. `2017`: value / (number of elements) on starred weights only, in the loss. `coupled`: value on all weights, in the loss (its
+ * `none`. `2017`: value / (number of elements) on regularized weights only, in the loss. `coupled`: value on all weights, in the loss (its
  * gradient passes through momentum, and through what Adam divides by). `decoupled`: each step takes learningRate * value off all weights
  * (Loshchilov and Hutter, 2017), which with Adam is AdamW. Of these, biases, scales and shifts never decay.
  *
@@ -31,7 +31,7 @@ export function coupledDecay(spec: ParameterSpec, { rule, value }: WeightDecay, 
     case 'decoupled':
       return 0;
     case '2017':
-      return spec.starred ? value / sizeOf(spec.shape) : 0;
+      return spec.regularized ? value / sizeOf(spec.shape) : 0;
     case 'coupled':
       return spec.role === 'weight' ? value : 0;
     case 'independent':

@@ -1,10 +1,10 @@
 import { augmentation2017 } from '../../data/preprocessing.ts';
 import type { Recipe } from './recipe.ts';
 
-/** The training of tensorsandbox, exactly: plain gradient descent at a constant rate, decay of the starred weights, averaged weights. */
+/** The training of tensorsandbox, exactly: plain gradient descent at a constant rate, weight decay of some layers, averaged weights. */
 export const recipe2017: Recipe = {
   name: '2017',
-  summary: 'tensorsandbox, 2017: plain SGD at 0.1, weight decay on starred layers, Xavier, 24x24 crops, moving average',
+  summary: 'tensorsandbox, 2017: plain SGD at 0.1, weight decay on some layers, Xavier, 24x24 crops, moving average',
   settings: {
     steps: 10_000,
     batchSize: 128,
