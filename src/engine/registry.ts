@@ -115,6 +115,18 @@ export async function chooseEngine(probe: (name: EngineName) => Promise<EnginePr
   });
 }
 
+/** Whether the engine that a choice stands for on this machine trains several networks side by side. */
+export async function trainsSideBySide(choice: EngineChoice = 'auto'): Promise<boolean> {
+  if (choice !== 'auto') return choice === 'webgpu';
+  try {
+    return (await chooseEngine()).name === 'webgpu';
+  } catch (error) {
+    // Told by what opens the engine.
+    if (error instanceof ConfigurationError) return false;
+    throw error;
+  }
+}
+
 /** What is known of an engine on this machine. Never throws. */
 export async function probeEngine(name: EngineName): Promise<EngineProbe> {
   return await engines[name].probe();

@@ -43,12 +43,13 @@ export interface Launcher {
   run(job: Job, signal: AbortSignal): Promise<JobEnd>;
 }
 
-/** The arguments of `ablate` that train a job. */
-export function trainArguments({ run, dataDir, dataUrl, engine }: Job, threads: number): string[] {
+/** The arguments of `ablate` that train a job; with `others`, further runs in the same process. */
+export function trainArguments({ run, dataDir, dataUrl, engine }: Job, threads: number, others: readonly Run[] = []): string[] {
   const data = [
     ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
     ...(dataUrl === undefined ? [] : ['--data-url', dataUrl]),
   ];
   const computes = engine === undefined ? [] : ['--engine', engine];
-  return ['train', '--resume', run.path, '--threads', String(threads), ...computes, ...data];
+  const runs = [run, ...others].flatMap(({ path }) => ['--resume', path]);
+  return ['train', ...runs, '--threads', String(threads), ...computes, ...data];
 }

@@ -81,6 +81,7 @@ async function study(path: string, options: Options): Promise<void> {
     jobs: options.jobs,
     threads: options.threads,
     freeProcessors: await freeForJobs(options),
+    sideBySide: await sideBySide(file, options),
   });
   if (options.dryRun === true) {
     await dryRun(file, models, options, launcher.slots, launcher.threads);
@@ -180,6 +181,13 @@ async function knownFacts(dataset: string) {
 
 function factsOf({ shape, classes, train, test }: Dataset): ImageFacts {
   return { shape, classes, train, testImages: test.count, validationImages: validationCount(train.count) };
+}
+
+/** A search stops each of its runs by itself: those cannot share a process. */
+async function sideBySide({ source }: StudyFile, { engine, launcher, dryRun }: Options): Promise<boolean> {
+  if (launcher !== 'local' || dryRun === true || source.halving !== undefined) return false;
+  const { trainsSideBySide } = await import('../../engine/registry.ts');
+  return await trainsSideBySide(engine);
 }
 
 /** Measured where it decides something: for processes of this machine whose threads the user did not give. */
