@@ -4,6 +4,9 @@
 # checkout with its packages, the tests and a hundred devices opened and closed. Every part has its own limit of time and leaves a JSON file in $OUT (by default
 # docs/results), and what it said in gpu.log.
 #
+# With GPU_TRAININGS=1 also trainings on CIFAR-10 (ABLATE_DATA_DIR, or downloaded), untried on a card so far, an hour at most: tuto for 10,000 steps with one seed and with
+# 16 side by side, air94, and the study of tuto's parts with 5 seeds.
+#
 # Wants Node 20 or later and `npm run setup -- --gpu` done; or, on a bare machine, what bench/gpu-pack.sh has packed, in .gpu of the project.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -58,6 +61,7 @@ part agreement 150 "${agreement[@]}" ${GPU_CASES:+"$GPU_CASES"}
 for each in $rest; do bench "$each"; done
 runs=$(mktemp -d)
 part training 90 "${ablate[@]}" train tuto --engine webgpu --data synthetic --steps "${GPU_TRAINING_STEPS:-10000}" --runs-dir "$runs" ${GPU_TRAINING_FLAGS:-} --json
+part training-16 120 "${ablate[@]}" train tuto --engine webgpu --data synthetic --steps "${GPU_TRAINING_STEPS:-10000}" --seeds 1..16 --runs-dir "$runs" ${GPU_TRAINING_FLAGS:-} --json
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; then
   torch() {
     for each in 'tuto 128 24' 'nin2 128 24' 'air94 1000 32'; do
@@ -73,5 +77,12 @@ fi
 if [ -d node_modules/vitest ]; then
   ABLATE_TEST_GPU=1 timeout 300 npx vitest run test/webgpu.test.ts test/webgpu-training.test.ts test/webgpu-runs.test.ts --reporter=dot >> "$log" 2>&1 || failed=1
   timeout 120 node scripts/webgpu-lifetimes.mjs 100 >> "$log" 2>&1 || failed=1
+fi
+if [ "${GPU_TRAININGS:-0}" = 1 ]; then
+  part tuto-1 120 "${ablate[@]}" train tuto --engine webgpu --steps 10000 --seed 1 --runs-dir "$runs" --json
+  part tuto-16 300 "${ablate[@]}" train tuto --engine webgpu --steps 10000 --seeds 2..17 --runs-dir "$runs" --json
+  part air94 180 "${ablate[@]}" train air94 --engine webgpu --recipe airbench --runs-dir "$runs" --json
+  sed -E -e 's/(steps|evalEvery): ([0-9]+)/\1: \20/g' -e 's/^seeds: .*/seeds: [1, 2, 3, 4, 5]/' studies/tutorial-model.yaml > "$runs/study.yaml"
+  part study 2700 "${ablate[@]}" study "$runs/study.yaml" --engine webgpu --runs-dir "$runs" --output "$out/gpu-study" --json
 fi
 exit $failed

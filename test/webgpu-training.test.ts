@@ -1,6 +1,6 @@
 /** Trainings on the WebGPU engine: whole networks beside float64, the loss in all its forms, arithmetic on arrays, and what is refused. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -615,6 +615,26 @@ test.skipIf(whyNot)(
       const [one, two, ...others] = runs.map(contentsOf);
       expect(one!.step).toBe(60);
       expect(others).toEqual([two, one, two]);
+
+      // A study trains what differs in numbers in one process: each run is what it would be alone.
+      const keys = [
+        'dataset: images:images?size=8',
+        `baseline: { model: tuto, steps: 20, batchSize: 4, ${settings.join(', ').replaceAll('=', ': ')} }`,
+      ];
+      const factors = 'factors: [{ name: slower, set: { learningRate: 0.01 } }]';
+      writeFileSync(
+        join(folder, 'rates.yaml'),
+        ['name: rates', ...keys, 'design: one-at-a-time', factors, 'seeds: [1, 2]', ''].join('\n'),
+      );
+      const study = await runCli(['study', 'rates.yaml', '--engine', 'webgpu', '--threads', '1'], { cwd: folder });
+      expect(study.code, study.stderr).toBe(0);
+      for (const number of [7, 8, 9]) {
+        const said = readFileSync(join(folder, 'runs', 'tuto', String(number), 'output.log'), 'utf8');
+        expect(said).toBe('trained side by side with tuto/6, whose output.log has what was said\n');
+      }
+      await succeed('--config', 'runs/tuto/9/config.json', '--engine', 'webgpu');
+      const [ofStudy, alone] = [9, 10].map((number) => contentsOf(openRun(join(folder, 'runs', 'tuto', String(number)))));
+      expect(ofStudy).toEqual(alone);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
