@@ -7,6 +7,7 @@ import { sameShape } from '../nn/shape.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { watchContention } from '../train/thread-contention.ts';
 import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train-options.ts';
+import { settleEvaluations } from '../train/run-length.ts';
 import { workLeft } from '../train/work.ts';
 import { formatAccuracy, formatBytes, formatCount } from '../util/format.ts';
 import { note } from './output.ts';
@@ -32,10 +33,11 @@ export function trainingDisplay(config: TrainingConfig, collective: Collective, 
   const hooks: TrainHooks = {
     onStart(start) {
       for (const text of introduction(start, config, collective, engine)) note(text);
+      const settled = settleEvaluations(config, start.evaluatedImages);
       progress = createProgress({
         ...{ unit: 'step', total: start.steps, start: start.step, lineEvery: config.logEvery },
         left(step) {
-          const { trainingPasses, evaluationPasses } = workLeft(config, start.evaluatedImages, step);
+          const { trainingPasses, evaluationPasses } = workLeft(settled, start.evaluatedImages, step);
           return trainingPasses + evaluationPasses;
         },
       });

@@ -5,7 +5,7 @@ import { type Classifier, createClassifier, type TrainingFacts } from '../train/
 import { networkChecksum, recordOfClassifier } from '../train/classifier-record.ts';
 import { resolveWith } from '../train/config.ts';
 import { fullKey } from '../train/complete-config.ts';
-import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
+import type { ConfigOverrides, SettledConfig, TrainingConfig } from '../train/config-schema.ts';
 import { settleLength } from '../train/run-length.ts';
 import { recordOfFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
@@ -21,7 +21,7 @@ export interface PlannedRun {
   readonly variant: string;
   readonly seed: number;
   /** Complete, but for the threads, which are those of this machine. */
-  readonly config: TrainingConfig;
+  readonly config: SettledConfig;
   /** Of `config`: runs of the same identity compute the same. */
   readonly identity: string;
   readonly classifier: Classifier;
@@ -195,16 +195,13 @@ function checkReferences({ init, teacher, pruning }: TrainingConfig): void {
  * Keys that change nothing of what is trained, for runs that nobody watches, unless the study says otherwise: enough records and evaluations
  * for curves, or one at every round of a search that stops early; at most a minute lost to an interruption; little on the disk.
  */
-function withStudyDefaults(config: TrainingConfig, changes: readonly Change[], { halving }: Design): TrainingConfig {
-  const evalEvery =
-    halving === undefined
-      ? Math.max(1, Math.ceil(config.steps / evaluationsPerRun))
-      : roundLength(config.steps, halving.factor, halving.rounds);
+function withStudyDefaults(config: TrainingConfig, changes: readonly Change[], { halving }: Design): SettledConfig {
+  const usual = config.evalEvery === 'auto' ? Math.max(1, Math.ceil(config.steps / evaluationsPerRun)) : config.evalEvery;
+  const evalEvery = halving === undefined ? usual : roundLength(config.steps, halving.factor, halving.rounds);
   const logEvery = Math.max(1, Math.min(config.logEvery, Math.ceil(config.steps / fewestRecords)));
-  const defaults = { evalEvery, logEvery, saveEverySeconds: 60, keepCheckpoints: 1 };
+  const defaults = { logEvery, saveEverySeconds: 60, keepCheckpoints: 1 };
   const given = new Set(changes.flatMap(({ overrides }) => Object.keys(overrides)));
-  if (halving !== undefined) given.delete('evalEvery');
-  return { ...config, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !given.has(key))) };
+  return { ...config, evalEvery, ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !given.has(key))) };
 }
 
 /** Steps of the first round: the later ones are `factor` times as long each. */

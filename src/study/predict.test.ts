@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { describeEnvironment } from '../runs/environment.ts';
 import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
-import type { ConfigOverrides } from '../train/config-schema.ts';
+import type { ConfigOverrides, SettledConfig } from '../train/config-schema.ts';
 import { createPredictor, secondsInAll, type ImageFacts } from './predict.ts';
 
 test('runs at the same time take as long as the busiest place', () => {
@@ -31,7 +31,7 @@ describe('seconds of a run', () => {
   function config(overrides: ConfigOverrides = {}) {
     return resolveConfig({ model: 'tuto', steps: 100, batchSize: 100, evalEvery: 50, threads: 2 }, overrides, {
       inputSize: overrides['inputSize'] ?? 24,
-    });
+    }) as SettledConfig;
   }
 
   function training(overrides: ConfigOverrides = {}) {

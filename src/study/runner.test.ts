@@ -8,7 +8,7 @@ import { saveCheckpoint } from '../runs/checkpoint.ts';
 import { allRuns, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus } from '../runs/run-status.ts';
-import type { TrainingConfig } from '../train/config-schema.ts';
+import type { SettledConfig, TrainingConfig } from '../train/config-schema.ts';
 import { AblateError } from '../util/errors.ts';
 import { writeFileResult } from './file-results.ts';
 import type { JobEnd, Launcher } from './launcher.ts';
@@ -45,7 +45,7 @@ const accuracyOf = ({ learningRate, seed, augment }: TrainingConfig) =>
 
 /** Records steps up to `step`, with evaluations, and a checkpoint. */
 function trainTo(run: Run, step: number, fingerprint = dataset.fingerprint): void {
-  const config = readConfig(run) as TrainingConfig;
+  const config = readConfig(run) as SettledConfig;
   const before = readStatus(run).step;
   for (let at = config.evalEvery; at <= step; at += config.evalEvery) {
     if (at <= before) continue;

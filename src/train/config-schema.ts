@@ -179,8 +179,8 @@ export const trainingConfigSchema = z.strictObject({
   val: flag.default(false),
   /** Test-time augmentation: the views of each image whose logits an evaluation averages. */
   tta: z.enum(ttaLevels).default('none'),
-  /** Steps between evaluations; 0 evaluates at the end only. */
-  evalEvery: countOrNone.default(2000),
+  /** Steps between evaluations; 0 evaluates at the end only. `auto`: as many as cost little, once the images are known (run-length.ts). */
+  evalEvery: z.union([countOrNone, z.literal('auto')], 'auto, or an integer from 0').default('auto'),
   /** Steps between checkpoints; 0 saves at the end only. There is always one at the end. */
   saveEvery: countOrNone.default(1000),
   /** Also save when this many seconds have passed since the last checkpoint; 0 is off. */
@@ -193,6 +193,9 @@ export const trainingConfigSchema = z.strictObject({
 
 /** A complete configuration: what a run records, and all that it needs beside the engine and the data. */
 export type TrainingConfig = Readonly<z.output<typeof trainingConfigSchema>>;
+
+/** Of a training that knows its images: what follows from them is settled (run-length.ts). */
+export type SettledConfig = TrainingConfig & { readonly evalEvery: number };
 
 /** Keys as a user gives them: any subset, dotted names (`schedule.warmup`, `model.lrn`) and short forms (`schedule: cosine`) included. */
 export type ConfigOverrides = Readonly<Record<string, unknown>>;

@@ -6,7 +6,7 @@ import { singleProcess } from '../cluster/collective.ts';
 import type { Batch } from '../data/batch.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { batchesPerPass, createFill, evaluationCount, type FillSettings } from '../data/fill.ts';
-import { splitOf, trainingCount } from '../data/image-set.ts';
+import { splitOf } from '../data/image-set.ts';
 import { isMixed } from '../data/mixing.ts';
 import type { DeviceArray, Engine, TrainingPlan } from '../engine/engine.ts';
 import { modelDefinition } from '../models/registry.ts';
@@ -17,7 +17,7 @@ import { createClassifier, trainingPreprocessing, type Classifier } from './clas
 import { completeConfig, isDefinition } from './complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { initializeParameters } from './initialize.ts';
-import { settleLength } from './run-length.ts';
+import { settle } from './run-length.ts';
 import { createTally, type Evaluation } from './tally.ts';
 import { createTrainer, trainingOptions } from './trainer.ts';
 import { viewsOf } from './test-time-augmentation.ts';
@@ -68,7 +68,7 @@ export async function trainInPage(options: PageTrainingOptions): Promise<PageTra
   const { engine, dataset, signal, onStep, onEvaluation } = options;
   requireImages(dataset);
   const asked = completeConfig(modelDefinition, [options.config, { dataset: dataset.name }], () => engine.threads);
-  const config = settleLength(asked, trainingCount(dataset.train.count, asked.val));
+  const config = settle(asked, dataset);
   refuseFiles(config);
   const { model } = options.config;
   const classifier = createClassifier(config, dataset, isDefinition(model) ? model : undefined);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolveConfig } from './config.ts';
-import { describeChoice, settleLength } from './run-length.ts';
+import { describeChoice, settleEvaluations, settleLength } from './run-length.ts';
 
 const lengthOf = (keys: Record<string, unknown>, images: number): unknown[] => {
   const { steps, epochs } = settleLength(resolveConfig({ model: 'tuto', ...keys }), images);
@@ -52,4 +52,22 @@ test('what was chosen is said where it is not the recipe', () => {
   expect(say({}, 50_000)).toBeUndefined();
   expect(say({ steps: 5 }, 144)).toBeUndefined();
   expect(say({ epochs: 5 }, 144)).toBeUndefined();
+});
+
+test.each([
+  // Few images: twenty evaluations, or one after each step.
+  [{ steps: 1000, batchSize: 100 }, 100, 50],
+  [{ steps: 10, batchSize: 100 }, 7, 1],
+  // No more than a twentieth of the steps' work, which is three passes an image: 2 * 10,000 passes of 0.05 * 3 * 128 a step.
+  [{ steps: 2000, batchSize: 128 }, 10_000, 1042],
+  [{ steps: 2000, batchSize: 128, movingAverage: false }, 10_000, 521],
+  [{ steps: 2000, batchSize: 128, movingAverage: false, tta: 'mirror' }, 10_000, 1042],
+  // Never more rarely than every 2,000 steps, whatever it costs.
+  [{ steps: 1_000_000, batchSize: 128 }, 10_000, 2000],
+  [{ steps: 10_000, batchSize: 4 }, 10_000, 2000],
+  // What was asked for.
+  [{ steps: 1000, batchSize: 100, evalEvery: 7 }, 100, 7],
+  [{ steps: 1000, batchSize: 100, evalEvery: 0 }, 100, 0],
+])('%o on %i images is evaluated every %i steps', (keys, images, expected) => {
+  expect(settleEvaluations(resolveConfig({ model: 'tuto', ...keys }), images).evalEvery).toBe(expected);
 });

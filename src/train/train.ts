@@ -4,7 +4,7 @@
  */
 import { fromFirst } from '../cluster/agreement.ts';
 import { CommunicationError, singleProcess } from '../cluster/collective.ts';
-import { splitOf, trainingCount } from '../data/image-set.ts';
+import { splitOf } from '../data/image-set.ts';
 import { DeviceError } from '../engine/device-error.ts';
 import type { Engine, TrainingPlan } from '../engine/engine.ts';
 import { bestCheckpoint, latestCheckpoint } from '../runs/checkpoint.ts';
@@ -18,7 +18,7 @@ import { ownAugmentationOf } from './own-augmentation.ts';
 import { finalEvaluation } from './resume.ts';
 import type { RecordedEvaluation } from './recorded-evaluation.ts';
 import { openRecorder, silentRecorder } from './run-recorder.ts';
-import { settleLength } from './run-length.ts';
+import { settle } from './run-length.ts';
 import { requireSameTraining } from './same-training.ts';
 import { readSavedModel } from './saved-model.ts';
 import { createTeacher, type Teacher } from './teacher.ts';
@@ -53,9 +53,8 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   const { dataset, collective = singleProcess, record } = given;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
   const engine = resume === undefined ? given.engine : tunedAsBefore(given.engine, resume);
-  const settled = settleLength(given.config, trainingCount(dataset.train.count, given.config.val));
   // A program may give images without naming them: what is recorded says which they were.
-  const options = { ...given, engine, config: { ...settled, dataset: dataset.name } };
+  const options = { ...given, engine, config: { ...settle(given.config, dataset), dataset: dataset.name } };
   const last = () => resume && finalEvaluation(resume, options.config);
   const known = JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))) as RecordedEvaluation | null;
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);

@@ -19,6 +19,7 @@ import {
   trainingPreprocessing,
 } from './classifier.ts';
 import { networkChecksum, recordedClassifier, recordOfClassifier } from './classifier-record.ts';
+import type { SettledConfig } from './config-schema.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
 import { withItsMasks } from './masks.ts';
 import type { OwnAugmentation } from './own-augmentation.ts';
@@ -32,7 +33,7 @@ import type { Trainer } from './trainer.ts';
 /** A training of which everything is known that is not weights. */
 export interface Training extends TrainOptions {
   /** Complete: with what the images and the teacher decide. */
-  readonly config: TrainOptions['config'];
+  readonly config: SettledConfig;
   readonly classifier: Classifier;
   readonly collective: Collective;
   readonly own: OwnAugmentation | undefined;
@@ -54,7 +55,7 @@ export interface TrainingUnderWay {
  * @throws ConfigurationError or DataError for what does not fit together
  */
 export function prepareTraining(
-  options: TrainOptions,
+  options: TrainOptions & { readonly config: SettledConfig },
   collective: Collective,
   teacher: SavedModel | undefined,
   own: OwnAugmentation | undefined,

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
+import type { SettledConfig } from './config-schema.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 import { workLeft } from './work.ts';
 
 const config = (overrides: ConfigOverrides = {}) =>
-  resolveConfig({ model: 'tuto', steps: 100, batchSize: 20, evalEvery: 30, threads: 1 }, overrides);
+  resolveConfig({ model: 'tuto', steps: 100, batchSize: 20, evalEvery: 30, threads: 1 }, overrides) as SettledConfig;
 
 test('every image of a step is three passes, one of an evaluation one for raw and for averaged weights', () => {
   // After steps 30, 60, 90 and 100.

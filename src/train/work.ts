@@ -1,5 +1,5 @@
 /** How much there is to compute in a training: what predicts how long it takes. Counted in passes of an image forward through the network. */
-import type { TrainingConfig } from './config-schema.ts';
+import type { SettledConfig } from './config-schema.ts';
 import { viewsOf } from './test-time-augmentation.ts';
 
 /** An image of a step takes a forward pass, and a backward pass of twice the operations. */
@@ -20,7 +20,7 @@ type Keys = 'steps' | 'batchSize' | 'evalEvery' | 'movingAverage' | 'tta';
  *
  * @param evaluatedImages in the split that it evaluates on
  */
-export function workLeft(config: Pick<TrainingConfig, Keys>, evaluatedImages: number, step = 0): Work {
+export function workLeft(config: Pick<SettledConfig, Keys>, evaluatedImages: number, step = 0): Work {
   const { steps, batchSize, evalEvery, movingAverage, tta } = config;
   // Evaluations after steps 1 to n - 1: that after the last step is always due.
   const before = (n: number) => (evalEvery > 0 ? Math.max(0, Math.ceil(n / evalEvery) - 1) : 0);

@@ -124,7 +124,11 @@ export function addTrainCommand(program: Command): void {
       parseAssignment,
       {},
     )
-    .option('--eval-every <n>', 'steps between evaluations; 0: only at the end', parseNumber)
+    .option(
+      '--eval-every <n>',
+      'steps between evaluations; 0: only at the end (default: as many as cost little, 20 at most)',
+      parseNumber,
+    )
     .option('--save-every <n>', 'steps between checkpoints; 0: only at the end', parseNumber)
     .option('--log-every <n>', 'steps between records of the training loss', parseNumber)
     .option(...uiOption)
@@ -259,10 +263,10 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   // All look for a teacher in the folder in which process 0 does.
   const runsFolder = fromFirst(collective, () => (resume === undefined ? options.runsDir : dirname(dirname(resume.path))));
   const dataset = await firstOfMachineFirst(collective, () => loadImages(asked.dataset, options, collective.rank > 0));
-  const { describeChoice, settleLength } = await import('../../train/run-length.ts');
+  const { describeChoice, settle } = await import('../../train/run-length.ts');
   const { trainingCount } = await import('../../data/image-set.ts');
   const trainImages = trainingCount(dataset.train.count, asked.val);
-  const config = settleLength(asked, trainImages);
+  const config = settle(asked, dataset);
   const chosen = describeChoice(asked, config, trainImages);
   if (chosen !== undefined && collective.rank === 0) note(chosen);
   // Only process 0 sees a run that is continued.

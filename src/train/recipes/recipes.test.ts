@@ -27,7 +27,7 @@ const circumstances = {
   syncBatchNorm: false,
   threads: 1,
   val: false,
-  evalEvery: 2000,
+  evalEvery: 'auto',
   saveEvery: 1000,
   saveEverySeconds: 0,
   logEvery: 50,
