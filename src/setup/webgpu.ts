@@ -1,5 +1,5 @@
 /** The package `webgpu`, an optional peer dependency: where it has to lie so that this program finds it, and the command that puts it there. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { AblateError } from '../util/errors.ts';
@@ -16,6 +16,8 @@ export interface PackageCommand {
   readonly folder: string;
   /** Where the package comes to, for people. */
   readonly place: string;
+  /** A folder that it is installed in first, to be moved from its node_modules into that of `folder`. */
+  readonly staging?: string;
 }
 
 /** What other package managers keep in a project; they do not want npm to touch it. */
@@ -32,8 +34,10 @@ export function commandFor(root = packageRoot(), version = wantedWebgpu()): Pack
   const quiet = ['--no-audit', '--no-fund'];
   const project = projectAround(root);
   if (project === undefined) {
-    // Not saved: it is no dependency of the program's own, only one that it can use.
-    return { command: ['npm', 'install', '--no-save', ...quiet, wanted], folder: root, place: join(root, 'node_modules') };
+    // Into a clone itself npm puts no optional peer dependency, even if it is asked to.
+    const staging = join(root, 'node_modules', `.${name}`);
+    const command = ['npm', 'install', '--no-save', '--install-strategy=nested', ...quiet, '--prefix', staging, wanted];
+    return { command, folder: root, place: join(root, 'node_modules'), staging };
   }
   const other = lockFiles.find(([file]) => existsSync(join(project, file)));
   if (other !== undefined) return { command: [...other[1], wanted], folder: project, place: `the project ${project}` };
@@ -71,14 +75,25 @@ export function installedWebgpu(root = packageRoot()): string | undefined {
  *
  * @throws AblateError if it fails, or if the program does not find the package where it has come to
  */
-export async function installWebgpu({ command, folder }: PackageCommand, say: Say, root = packageRoot()): Promise<void> {
+export async function installWebgpu(what: PackageCommand, say: Say, root = packageRoot()): Promise<void> {
+  const { command, folder, staging } = what;
   const [manager] = command as [string];
   if (!hasCommand(manager)) {
     throw new AblateError(`${manager}, which installs the package ${name}, was not found`, {
       fix: `install ${manager}, then: ablate setup --gpu`,
     });
   }
-  if (!(await runCommand(command, say, { cwd: folder }))) {
+  if (staging !== undefined) mkdirSync(staging, { recursive: true });
+  const done = await runCommand(command, say, { cwd: folder });
+  if (staging !== undefined) {
+    const target = join(folder, 'node_modules', name);
+    if (done) {
+      rmSync(target, { recursive: true, force: true });
+      renameSync(join(staging, 'node_modules', name), target);
+    }
+    rmSync(staging, { recursive: true, force: true });
+  }
+  if (!done) {
     throw new AblateError(`the package ${name} could not be installed; what ${manager} said is above`, {
       fix: `with a network connection, and the right to write there: cd ${quoted(folder)} && ${command.join(' ')}`,
     });
