@@ -329,7 +329,11 @@ test('a dry run counts on the runs that a search can use, and on as many at a ti
     .replace('one-at-a-time', 'grid\nhalving: { factor: 3, rounds: 1 }')
     .replace('[1, 2]', '[1, 2, 3]');
   writeFileSync(path, text);
-  const { runs } = planStudy(parseStudyFile(text, path), { shape: [3, 32, 32], train: { count: 50_000 }, classes: ['a', 'b'] });
+  const { runs } = planStudy(parseStudyFile(text, 'search.yaml'), {
+    shape: [3, 32, 32],
+    train: { count: 50_000 },
+    classes: ['a', 'b'],
+  });
   const runsFolder = join(folder, 'search');
   for (const [run, evalEvery] of [[runs[0]!, runs[0]!.config.evalEvery] as const, [runs[1]!, 50] as const]) {
     const config = { ...run.config, evalEvery };

@@ -37,7 +37,7 @@ export default defineDataset({ name: 'halves', classes: ['dark', 'bright'], heig
 `;
 const study = `name: rates
 dataset: ./data.js
-baseline: { model: ./net.js, steps: 3, batchSize: 4 }
+baseline: { model: ./net.js, steps: 300, batchSize: 4 }
 design: one-at-a-time
 factors: [{ name: lower rate, set: { learningRate: 0.001 } }]
 seeds: 1
@@ -127,7 +127,7 @@ inBrowser(skippable('a study is followed to its end, which is that of the page',
 });
 
 inBrowser(skippable('a compression is followed to its end, which is that of the page', whyNoBrowser), async () => {
-  const args = ['net/2', '--operations', '0.8', '--rounds', '1', '--steps', '2', '--max-drop', '100', '-o', 'small.onnx'];
+  const args = ['net/2', '--operations', '0.8', '--rounds', '1', '--steps', '2000', '--max-drop', '100', '-o', 'small.onnx'];
   const { url, ended } = await start(['compress', ...args]);
   await page.goto(`${url}#/runs`);
   // What is trained after filters are gone is a run like others.

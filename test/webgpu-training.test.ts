@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test, vi } from 'vitest';
-import type { DeviceArray, LossOptions, Targets, TrainingPlan } from '../src/engine/engine.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { DeviceArray, Engine, LossOptions, Targets, TrainingPlan } from '../src/engine/engine.ts';
 import type { KernelTimes } from '../src/engine/kernel-times.ts';
 import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
 import { runBackward, runForward } from '../src/engine/reference/execute.ts';
@@ -133,7 +133,10 @@ function trainPlainly({ network, batchSize, steps, rate }: Training): Trained {
 }
 
 describe.skipIf(whyNot)(skippable('trainings on the WebGPU engine', whyNot), () => {
-  const engine = createWebgpuEngine(gpu!);
+  let engine: Engine;
+  beforeAll(() => {
+    engine = createWebgpuEngine(gpu!);
+  });
   afterAll(() => engine.dispose());
 
   // With few filters, so that float64 in plain loops finishes.

@@ -1,5 +1,6 @@
 /** The WebGPU engine computes what the reference engine computes: outputs, gradients and running statistics, layer by layer, on a software adapter. */
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Engine } from '../src/engine/engine.ts';
 import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
 import type { Gpu } from '../src/engine/webgpu/gpu.ts';
 import { disagreements } from './compare-engines.ts';
@@ -16,7 +17,10 @@ const gpu = await loadGpu();
 const whyNot = gpu === undefined ? noWebgpu : undefined;
 
 describe.skipIf(whyNot)(skippable('the WebGPU engine agrees with the reference engine', whyNot), () => {
-  const engine = createWebgpuEngine(gpu!);
+  let engine: Engine;
+  beforeAll(() => {
+    engine = createWebgpuEngine(gpu!);
+  });
   afterAll(() => engine.dispose());
 
   test.each(allLayerCases.filter(([kind]) => kind !== 'custom'))('%s: %s', async (_kind, _name, layerCase) => {

@@ -208,7 +208,7 @@ test('the status says from the first checkpoint on that there is one', () => {
 
 test('images that have moved: their new place is taken if they are the same, and kept', async () => {
   const run = copy();
-  await resume(run, { dataset: 'elsewhere', steps: 5 });
+  await resume(run, { dataset: 'elsewhere', steps: 5 }, { ...dataset, name: 'elsewhere' });
   expect(resumeConfig(run, {}).dataset).toBe('elsewhere');
   const others = { ...dataset, fingerprint: 'other' };
   await expect(resume(run, { dataset: 'noise', steps: 6 }, others)).rejects.toThrow('tuto/1 was trained on other images');

@@ -81,8 +81,10 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
     const one = await alone(args, 'one');
     expect(distance(one, await onProcesses(launcher, 2, args, 'two'))).toBeLessThan(1e-5);
     expect(distance(one, await onProcesses(launcher, 4, args, 'four'))).toBeLessThan(1e-5);
-    const [record] = readMetrics(join(runOf('cs231n', 'two').path, 'metrics.jsonl'));
-    expect(record!.metrics['train/gradientWaitMs']).toBeGreaterThan(0);
+    const waits = readMetrics(join(runOf('cs231n', 'two').path, 'metrics.jsonl')).flatMap(
+      ({ metrics }) => metrics['train/gradientWaitMs'] ?? [],
+    );
+    expect(Math.min(...waits)).toBeGreaterThan(0);
     expect(JSON.parse(readFileSync(join(runOf('cs231n', 'two').path, 'environment.json'), 'utf8'))).toMatchObject({
       versions: { mpi: expect.stringMatching(/^Open MPI v4/) as string },
     });

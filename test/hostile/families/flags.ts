@@ -48,6 +48,7 @@ const valid: Readonly<Record<string, readonly string[]>> = {
   'runs show': ['tuto/1'],
   'runs compare': ['tuto/1', 'tuto/1', '--no-latency'],
   'data show': ['images:pictures'],
+  'data export': ['images:pictures', '-o', 'exported', '--images', '1'],
   doctor: [],
   setup: ['--dry-run'],
 };

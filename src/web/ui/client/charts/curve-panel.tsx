@@ -7,7 +7,7 @@ import { lookOf } from '../state/run-selection.ts';
 import { useStore } from '../state/store.ts';
 import { coloursOf, useTheme, type ChartColours } from '../state/theme.ts';
 import type { Curve, Curves } from '../state/curves.ts';
-import { Chart, Swatch } from './chart.tsx';
+import { Chart, Swatch, type ChartProps } from './chart.tsx';
 import type { Range } from './draw-lines.ts';
 import { isFraction, metricTitle } from './format.ts';
 import { byExperiment, differingKeys, groupRuns, notGrouped, shortKey, type Group, type ShownRun } from './groups.ts';
@@ -234,42 +234,20 @@ export function CurvePanel({ place, runs, groups: given, reference, highlight, o
         </ul>
       )}
       <div class="charts">
-        {metrics.map((metric) => {
-          const lines =
-            groups === undefined
-              ? linesOfRuns(shown, metric, curves, settings)
-              : linesOfGroups(groups, metric, { curves, settings, colours, tQuantiles, against, reference });
-          const isMissing = lines.length === 0 && !available.includes(metric);
-          if (isMissing) return null;
-          const isLogY = settings.logY.has(metric) && against === undefined;
-          return (
-            <Chart
-              key={metric}
-              title={
-                against === undefined
-                  ? metricTitle(metric)
-                  : `${metricTitle(metric)}: difference from ${against.name}${isFraction(metric) ? ', points' : ''}`
-              }
-              metric={metric}
-              lines={lines}
-              axis={settings.axis}
-              isLogX={settings.isLogX}
-              isLogY={isLogY}
-              isDifference={against !== undefined}
-              zoom={zoom}
-              onZoom={setZoom}
-              highlight={highlight}
-              onHighlight={onHighlight}
-              {...(against === undefined && {
-                onToggleLogY: () => {
-                  const next = new Set(settings.logY);
-                  if (!next.delete(metric)) next.add(metric);
-                  choose({ logy: next.size === 0 ? undefined : [...next].join(' ') });
-                },
-              })}
-            />
-          );
-        })}
+        {metrics.map((metric) => (
+          <MetricChart
+            key={metric}
+            metric={metric}
+            runs={shown}
+            groups={groups}
+            options={{ curves, settings, colours, tQuantiles, against, reference }}
+            isAvailable={available.includes(metric)}
+            zoom={zoom}
+            onZoom={setZoom}
+            highlight={highlight}
+            onHighlight={onHighlight}
+          />
+        ))}
       </div>
       <Notes runs={shown} curves={curves} axis={settings.axis} />
     </section>
@@ -291,6 +269,52 @@ function Smoothing({ value }: { readonly value: number }) {
         }}
       />
     </label>
+  );
+}
+
+interface MetricChartProps extends Pick<ChartProps, 'metric' | 'zoom' | 'onZoom' | 'highlight' | 'onHighlight'> {
+  readonly runs: readonly ShownRun[];
+  readonly groups: readonly Group[] | undefined;
+  readonly options: GroupLines;
+  readonly isAvailable: boolean;
+}
+
+/** The chart of a metric; nothing, if no run has it. Its lines are made, and drawn, again only where something of them has changed. */
+function MetricChart({ runs, groups, options, isAvailable, ...chart }: MetricChartProps) {
+  const { metric } = chart;
+  const { curves, settings, colours, tQuantiles, against, reference } = options;
+  const { axis, smoothing, band } = settings;
+  const lines = useMemo(
+    () => (groups === undefined ? linesOfRuns(runs, metric, curves, settings) : linesOfGroups(groups, metric, options)),
+    [
+      ...[axis, smoothing, band, colours, tQuantiles, against?.name, reference],
+      groups?.map(({ name, runs: members }) => [name, ...members.map(({ id }) => id)].join('\n')).join('\n\n'),
+      ...(groups?.flatMap(({ runs: members }) => members) ?? runs).flatMap(({ id, label, colour, dash, row }) => [
+        ...[id, label, colour, dash.join(), scaleOf(axis, row.choices), row.choices?.seed],
+        curves.of(id)?.curves.get(metric),
+      ]),
+    ],
+  );
+  if (lines.length === 0 && !isAvailable) return null;
+  const isDifference = against !== undefined;
+  const title = metricTitle(metric);
+  return (
+    <Chart
+      {...chart}
+      title={isDifference ? `${title}: difference from ${against.name}${isFraction(metric) ? ', points' : ''}` : title}
+      lines={lines}
+      axis={axis}
+      isLogX={settings.isLogX}
+      isLogY={settings.logY.has(metric) && !isDifference}
+      isDifference={isDifference}
+      {...(!isDifference && {
+        onToggleLogY: () => {
+          const next = new Set(settings.logY);
+          if (!next.delete(metric)) next.add(metric);
+          choose({ logy: next.size === 0 ? undefined : [...next].join(' ') });
+        },
+      })}
+    />
   );
 }
 

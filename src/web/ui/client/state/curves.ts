@@ -101,7 +101,15 @@ export function followCurves(live: LiveState): Curves {
         if (first > 0 && (earlier?.generation !== generation || earlier.points < first)) {
           // What it goes on from was forgotten meanwhile.
           wanted.add(id);
-        } else curves.set(key, { ...joined(earlier, first, rows), generation, unit, hasGaps });
+        } else {
+          const isAsBefore =
+            points === 0 &&
+            earlier?.points === first &&
+            earlier.generation === generation &&
+            earlier.unit === unit &&
+            earlier.hasGaps === hasGaps;
+          curves.set(key, isAsBefore ? earlier : { ...joined(earlier, first, rows), generation, unit, hasGaps });
+        }
       }
       if (!ids.includes(id)) {
         wanted.delete(id);
