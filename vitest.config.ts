@@ -8,11 +8,10 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // Native libraries and worker threads live in the test's process: forks keep the files apart.
     pool: 'forks',
-    // One more than two cores have: some tests wait for a scheduler or a time limit.
-    poolOptions: { forks: { maxForks: 3 } },
+    poolOptions: { forks: { maxForks: 2 } },
     globalSetup: ['test/compile-sources.ts'],
     setupFiles: ['test/set-up.ts'],
-    // More threads than cores: threads that wait must not keep the others from working.
+    // Two test processes with two threads each on two cores: threads that wait must not keep the others from working.
     env: { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '0' },
     // What is waited for comes late on a machine with other work.
     expect: { poll: { timeout: 10_000 } },
