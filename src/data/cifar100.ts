@@ -4,14 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
 import { readRegularFile } from '../util/regular-file.ts';
 import { userCacheFolder } from '../util/user-cache.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadArchive, type Archive } from './download.ts';
 import { allocateImages, fingerprintOf } from './new-image-set.ts';
-import { folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
+import { findWithin, folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 export type Cifar100Labels = 'fine' | 'coarse';
 
@@ -84,17 +83,11 @@ export function publishedCifar100Files(published = publishedCifar100): Published
     name: 'cifar100',
     title,
     within,
-    find({ dataDir, cacheDir = userCacheFolder() } = {}) {
-      if (dataDir !== undefined) {
-        const found = within(dataDir);
-        if (found !== undefined) return found;
-        throw new DataError(`--data-dir (=${dataDir}) does not hold train.bin and test.bin of CIFAR-100's binary version`, {
-          fix: `unpack ${basename(published.url)} there, or leave it out to download them`,
-        });
-      }
-      const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
-      return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
-    },
+    find: (options = {}) =>
+      findWithin(within, options, {
+        files: "train.bin and test.bin of CIFAR-100's binary version",
+        fix: `unpack ${basename(published.url)} there, or leave it out to download them`,
+      }),
     verify,
     async download({ dataUrl, cacheDir = userCacheFolder(), onProgress }) {
       const urls = dataUrl === undefined ? [published.url] : [published.url, dataUrl];

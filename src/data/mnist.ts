@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../util/atomic-file.ts';
-import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { decompress, startsAsGzip } from '../util/gzip.ts';
@@ -15,7 +14,7 @@ import { userCacheFolder } from '../util/user-cache.ts';
 import type { Dataset, ImageSet } from './dataset.ts';
 import { downloadFile } from './download.ts';
 import { allocateImages, fingerprintOf } from './new-image-set.ts';
-import { folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
+import { findWithin, folderOf, type FileVerification, type PublishedDataset, type SourceOptions } from './published.ts';
 
 /** A published data set in the IDX format. */
 export interface IdxDataset {
@@ -89,17 +88,11 @@ export function publishedIdx(published: IdxDataset): PublishedDataset {
     name,
     title,
     within,
-    find({ dataDir, cacheDir = userCacheFolder() } = {}) {
-      if (dataDir !== undefined) {
-        const found = within(dataDir);
-        if (found !== undefined) return found;
-        throw new DataError(`--data-dir (=${dataDir}) does not hold the four files of ${title}`, {
-          fix: `let it point at the folder with ${names.join(', ')} (compressed or not), or leave it out`,
-        });
-      }
-      const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
-      return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
-    },
+    find: (options = {}) =>
+      findWithin(within, options, {
+        files: `the four files of ${title}`,
+        fix: `let it point at the folder with ${names.join(', ')} (compressed or not), or leave it out`,
+      }),
     verify: (folder) => filesOf(published).map(([file, shape]) => verifyIdx(folder, file, shape, published)),
     download: (options) => download(published, options),
   };

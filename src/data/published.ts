@@ -1,4 +1,5 @@
 /** Data sets whose files are published: where they are looked for, whether they are as published, and fetching them. */
+import { environmentVariable } from '../util/env.ts';
 import { DataError } from '../util/errors.ts';
 import { userCacheFolder } from '../util/user-cache.ts';
 import type { OnDataProgress } from './dataset.ts';
@@ -35,6 +36,27 @@ export interface PublishedDataset {
   verify(folder: string): readonly FileVerification[];
   /** Downloads it into the cache. Returns the folder; throws DataError that says for each address why it failed. */
   download(options: Omit<SourceOptions, 'dataDir' | 'download'>): Promise<string>;
+}
+
+/**
+ * The usual `find`: in the folder that is given and nowhere else, or in `$ABLATE_DATA_DIR` and then the cache.
+ *
+ * @param within as of the data set
+ * @param missing what a folder that is given does not hold, and what to do
+ * @throws DataError if a folder that is given does not hold it
+ */
+export function findWithin(
+  within: PublishedDataset['within'],
+  { dataDir, cacheDir = userCacheFolder() }: SourceOptions,
+  missing: { readonly files: string; readonly fix: string },
+): string | undefined {
+  if (dataDir !== undefined) {
+    const found = within(dataDir);
+    if (found !== undefined) return found;
+    throw new DataError(`--data-dir (=${dataDir}) does not hold ${missing.files}`, { fix: missing.fix });
+  }
+  const fromEnvironment = environmentVariable('ABLATE_DATA_DIR');
+  return (fromEnvironment === undefined ? undefined : within(fromEnvironment)) ?? within(cacheDir);
 }
 
 /** The folder to read a data set from, downloaded if it is nowhere. Throws DataError. */

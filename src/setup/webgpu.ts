@@ -94,8 +94,9 @@ export async function installWebgpu(what: PackageCommand, say: Say, root = packa
     rmSync(staging, { recursive: true, force: true });
   }
   if (!done) {
+    const again = staging === undefined ? `cd ${quoted(folder)} && ${command.join(' ')}` : 'ablate setup --gpu';
     throw new AblateError(`the package ${name} could not be installed; what ${manager} said is above`, {
-      fix: `with a network connection, and the right to write there: cd ${quoted(folder)} && ${command.join(' ')}`,
+      fix: `with a network connection, and the right to write there: ${again}`,
     });
   }
   if (installedWebgpu(root) !== wantedWebgpu()) {
