@@ -1,6 +1,7 @@
 /** Several trainings in one command: what is shown meanwhile, and what has become of them. */
 import type { Engine } from '../engine/engine.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import { estimateMean } from '../study/statistics.ts';
 import type { Outcome } from '../train/side-by-side.ts';
 import type { TrainHooks, TrainResult } from '../train/train-options.ts';
 import { ConfigurationError } from '../util/errors.ts';
@@ -97,9 +98,7 @@ export function printSeveral(configs: readonly TrainingConfig[], outcomes: reado
   if (rows.length > 0) printTable([['run', 'seed', 'steps', 'accuracy'], ...rows], ['left', 'right', 'right', 'right']);
   const accuracies = trained.flatMap(({ evaluations }) => evaluations[0]?.accuracy ?? []);
   if (accuracies.length > 1) {
-    const mean = accuracies.reduce((sum, each) => sum + each, 0) / accuracies.length;
-    const squares = accuracies.reduce((sum, each) => sum + (each - mean) ** 2, 0);
-    const deviation = Math.sqrt(squares / (accuracies.length - 1));
+    const { mean, deviation = 0 } = estimateMean(accuracies);
     print(
       bold(
         `mean accuracy ${formatAccuracy(mean)}, standard deviation ${formatAccuracy(deviation)} over ${accuracies.length} runs`,

@@ -5,8 +5,7 @@
  */
 import * as z from 'zod';
 import { augmentationSchema } from '../data/preprocessing.ts';
-import { mostThreads } from '../util/largest.ts';
-import { mostSteps } from '../util/largest.ts';
+import { mostSteps, mostThreads } from '../util/largest.ts';
 import { optimizerSchema } from './optimizers/registry.ts';
 import { weightDecaySchema } from './optimizers/weight-decay.ts';
 import { learningRateScalingSchema, scheduleSchema } from './schedules.ts';

@@ -26,3 +26,11 @@ export function anotherFile(draw: Draw): Mutated {
   const [what, bytes] = draw.pick(otherFiles);
   return { bytes, what };
 }
+
+/** A file of text, which may be right still: cut off, another file, or with bytes changed. `undefined` for other numbers than 0, 1 and 2. */
+export function damagedText(which: number, text: string, draw: Draw): (Mutated & { readonly refused: boolean }) | undefined {
+  const bytes = new TextEncoder().encode(text);
+  if (which === 0) return { ...truncated(bytes, draw, [0, 1, 10]), refused: false };
+  if (which === 1) return { ...anotherFile(draw), refused: true };
+  return which === 2 ? { ...flipped(bytes, draw), refused: false } : undefined;
+}

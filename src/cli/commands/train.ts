@@ -194,16 +194,13 @@ async function trainSeveral(
   if (other !== undefined) {
     throw new ConfigurationError(
       `runs that are continued together need the same images, not ${first.dataset} and ${other.dataset}`,
-      {
-        fix: 'continue them one at a time',
-      },
+      { fix: 'continue them one at a time' },
     );
   }
   const augmentation = found.length === 0 ? await ownAugmentation(first) : undefined;
   const images = await loadImages(first.dataset, options);
-  const { settleLength } = await import('../../train/run-length.ts');
-  const { trainingCount } = await import('../../data/image-set.ts');
-  const configs = asked.map((config) => settleLength(config, trainingCount(images.train.count, config.val)));
+  const { settle } = await import('../../train/run-length.ts');
+  const configs = asked.map((config) => settle(config, images));
   const engines = new Set(found.length === 0 ? [options.engine] : found.map((run) => engineToResume(run, options)));
   if (engines.size > 1) {
     throw new ConfigurationError(`the runs were begun with ${[...engines].map((engine) => engine ?? 'auto').join(' and ')}`, {

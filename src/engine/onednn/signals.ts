@@ -44,7 +44,12 @@ function takenByOthers(): bigint {
   return BigInt.asUintN(64, taken);
 }
 
+/** All, for a thread that has ended meanwhile. */
 function blockedIn(thread: string): bigint {
-  const blocked = /^SigBlk:\s*([\da-f]+)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'utf8'));
-  return blocked === null ? ~0n : BigInt(`0x${blocked[1]!}`);
+  try {
+    const [, blocked] = /^SigBlk:\s*([\da-f]+)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'utf8')) ?? [];
+    return blocked === undefined ? ~0n : BigInt(`0x${blocked}`);
+  } catch {
+    return ~0n;
+  }
 }

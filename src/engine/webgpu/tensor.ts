@@ -10,12 +10,6 @@ export interface Storage {
   readonly buffer?: GPUBuffer;
 }
 
-/** Where lanes' parts of a storage are: of `stride` elements each. */
-export interface Place {
-  readonly buffer: GPUBuffer;
-  readonly stride: number;
-}
-
 export interface View {
   readonly storage: Storage;
   /** Of the first element. */

@@ -55,7 +55,7 @@ export function tuningText({ tiles, workgroups }: Tuning): string {
 }
 
 /** `128x64x16/8x8`: rows, columns and depth of a tile, and rows and columns of a thread. */
-export function tileText({ rows, columns, depth, threadRows, threadColumns }: Tile): string {
+function tileText({ rows, columns, depth, threadRows, threadColumns }: Tile): string {
   return `${rows}x${columns}x${depth}/${threadRows}x${threadColumns}`;
 }
 

@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import type { Draw } from '../draw.ts';
 import type { Family } from '../family.ts';
 import { copyFixtures } from '../fixtures.ts';
-import { anotherFile, flipped, truncated } from '../mutate-bytes.ts';
+import { damagedText } from '../mutate-bytes.ts';
 import { mutateJson } from '../mutate-json.ts';
 import { noWords } from '../values.ts';
 
@@ -44,14 +44,10 @@ interface Mutated {
 }
 
 function mutate(original: string, draw: Draw): Mutated {
-  const text = new TextEncoder().encode(original);
-  switch (draw.below(9)) {
-    case 0:
-      return { ...truncated(text, draw, [0, 1, 10]), refused: false };
-    case 1:
-      return { ...anotherFile(draw), refused: true };
-    case 2:
-      return { ...flipped(text, draw), refused: false };
+  const which = draw.below(9);
+  const damaged = damagedText(which, original, draw);
+  if (damaged !== undefined) return damaged;
+  switch (which) {
     case 3:
     case 4: {
       const [what, bytes] = draw.pick(peculiar);

@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import type { Draw } from '../draw.ts';
 import type { Family } from '../family.ts';
 import { copyFixtures } from '../fixtures.ts';
-import { anotherFile, flipped, truncated } from '../mutate-bytes.ts';
+import { damagedText } from '../mutate-bytes.ts';
 import { mutateJson } from '../mutate-json.ts';
 
 const commands: readonly (readonly string[])[] = [
@@ -33,14 +33,10 @@ const aliasBomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\n${'bcdefghijk'
   .join('')}`;
 
 function mutate(study: string, draw: Draw): Mutated {
-  const text = new TextEncoder().encode(study);
-  switch (draw.below(8)) {
-    case 0:
-      return { ...truncated(text, draw, [0, 1, 10]), refused: false };
-    case 1:
-      return { ...anotherFile(draw), refused: true };
-    case 2:
-      return { ...flipped(text, draw), refused: false };
+  const which = draw.below(8);
+  const damaged = damagedText(which, study, draw);
+  if (damaged !== undefined) return damaged;
+  switch (which) {
     case 3: {
       const [what, bytes] = draw.pick(peculiar(study));
       return { bytes, what, refused: true };
