@@ -224,6 +224,6 @@ test('a custom layer has a name and both functions', () => {
   expect(defineLayer(prelu)).toBe(prelu);
   expect(() => defineLayer({ ...prelu, name: '2 x' })).toThrow('the name of a custom layer (="2 x") must start with a letter');
   expect(() => defineLayer({ ...prelu, backward: undefined as never })).toThrow(
-    'backward of the custom layer "prelu" must be a function',
+    'backward (=missing) of custom layer "prelu" must be a function: backward(pass)',
   );
 });

@@ -1,4 +1,5 @@
 import { NetworkBuilder, type Network, type Tensor } from '../nn/network.ts';
+import { requireDefinition } from '../util/definition.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { requireSettings, type Resolved, type ResolvedSettings, type Setting, type Settings } from './settings.ts';
 import { showValue } from '../util/show-value.ts';
@@ -38,10 +39,12 @@ export interface ModelSource<S extends Settings> {
   layers(b: NetworkBuilder, settings: Resolved<S>, classes: number): Tensor;
 }
 
+const optionalKeys = { summary: undefined, settings: undefined, weightDecay2017: undefined, defaultInputSize: undefined };
+
 /**
  * Defines a model. Most of tensorsandbox's models decay by 500 and train on 24x24 crops: the defaults.
  *
- * @throws ConfigurationError for a name or a setting that is not allowed. What the layers do is checked when the network is built.
+ * @throws ConfigurationError for a name or a setting that is not allowed, a key that is unknown, and where there are no layers. What the layers do is checked when the network is built.
  *
  * @example
  * defineModel({
@@ -56,6 +59,7 @@ export interface ModelSource<S extends Settings> {
 export function defineModel<const S extends Settings = Record<never, never>>(source: ModelSource<S>): ModelDefinition {
   const { name, summary = '', settings = {} as S, weightDecay2017 = 500, defaultInputSize = 24 } = source;
   requireModel(name, settings);
+  requireDefinition('model', source, { layers: 'layers(b, settings, classes)' }, optionalKeys);
   return {
     name,
     summary,

@@ -2,6 +2,7 @@
  * Layers of the user's own: what they compute and how they are differentiated, as functions over plain arrays. A network refers to them by
  * name, in plain data; the functions themselves are in a table beside its layers.
  */
+import { requireDefinition } from '../util/definition.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Initializer } from './parameter.ts';
 import type { Shape } from './shape.ts';
@@ -72,10 +73,12 @@ export interface CustomLayer {
 /** By name. */
 export type CustomLayers = ReadonlyMap<string, CustomLayer>;
 
+const optionalParts = { outputShape: 'outputShape(facts)', parameters: 'parameters(facts)', operations: 'operations(facts)' };
+
 /**
  * Defines a layer of one's own.
  *
- * @throws ConfigurationError for a name that is none, and where a function is missing
+ * @throws ConfigurationError for a name that is none, a key that is unknown, and where a function is missing
  */
 export function defineLayer(layer: CustomLayer): CustomLayer {
   const { name } = layer;
@@ -84,9 +87,6 @@ export function defineLayer(layer: CustomLayer): CustomLayer {
       `the name of a custom layer (=${JSON.stringify(name)}) must start with a letter, and have only letters, digits, "_" and "-"`,
     );
   }
-  for (const part of ['forward', 'backward'] as const) {
-    if (typeof layer[part] === 'function') continue;
-    throw new ConfigurationError(`${part} of the custom layer "${name}" must be a function`);
-  }
+  requireDefinition('custom layer', layer, { forward: 'forward(pass)', backward: 'backward(pass)' }, optionalParts);
   return layer;
 }

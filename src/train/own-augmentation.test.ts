@@ -182,7 +182,7 @@ describe('what it does wrong is told with the name of the file', () => {
       'no function',
       "import { defineAugmentation } from 'ablate';\nexport default defineAugmentation({ name: 'a' } as never);\n",
       {},
-      /augment\.ts:2: augmentation "a" must have a function apply/,
+      /augment\.ts:2: apply \(=missing\) of augmentation "a" must be a function/,
     ],
     [
       'a wrong name',

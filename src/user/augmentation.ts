@@ -1,6 +1,7 @@
 /** Augmentation as a user writes it, in a file or in a program. */
 import type { AugmentationImage, AugmentationRandom } from '../data/own-augmentation.ts';
 import { requireSettings, type Resolved, type ResolvedSettings, type Setting, type Settings } from '../models/settings.ts';
+import { requireDefinition } from '../util/definition.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { showValue } from '../util/show-value.ts';
 
@@ -30,7 +31,7 @@ export interface AugmentationSource<S extends Settings> {
 /**
  * Defines an augmentation.
  *
- * @throws ConfigurationError for a name or a setting that is not allowed, and where there is no function
+ * @throws ConfigurationError for a name or a setting that is not allowed, a key that is unknown, and where there is no function
  *
  * @example
  * defineAugmentation({
@@ -50,9 +51,7 @@ export function defineAugmentation<const S extends Settings = Record<never, neve
       `the name of an augmentation (=${showValue(name)}) must begin with a letter or digit and have only letters, digits, "_" and "-"`,
     );
   }
-  if (typeof (source as Partial<typeof source>).apply !== 'function') {
-    throw new ConfigurationError(`augmentation "${name}" must have a function apply(image, random)`);
-  }
+  requireDefinition('augmentation', source, { apply: 'apply(image, random, settings)' }, { settings: undefined });
   requireSettings(name, settings, 'augmentation');
   return { name, settings, apply: (image, random, resolved) => source.apply(image, random, resolved as Resolved<S>) };
 }
