@@ -115,14 +115,13 @@ export async function chooseEngine(probe: (name: EngineName) => Promise<EnginePr
   });
 }
 
-/** Whether the engine that a choice stands for on this machine trains several networks side by side. */
-export async function trainsSideBySide(choice: EngineChoice = 'auto'): Promise<boolean> {
-  if (choice !== 'auto') return choice === 'webgpu';
+/** The engine that a choice stands for on this machine; undefined where there is none, which what opens it tells. */
+export async function engineNamed(choice: EngineChoice = 'auto'): Promise<EngineName | undefined> {
+  if (choice !== 'auto') return choice;
   try {
-    return (await chooseEngine()).name === 'webgpu';
+    return (await chooseEngine()).name;
   } catch (error) {
-    // Told by what opens the engine.
-    if (error instanceof ConfigurationError) return false;
+    if (error instanceof ConfigurationError) return undefined;
     throw error;
   }
 }

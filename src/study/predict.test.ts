@@ -46,14 +46,14 @@ describe('seconds of a run', () => {
   function record(
     folder: string,
     number: number,
-    { imagesPerSecond = [1000, 1000], host = hostname(), step = 100, overrides = {}, damaged = false } = {},
+    { imagesPerSecond = [1000, 1000], host = hostname(), step = 100, overrides = {}, engine = 'onednn', damaged = false } = {},
   ) {
     const complete = config(overrides);
     const path = join(folder, complete.model, String(number));
     mkdirSync(path, { recursive: true });
     const write = (name: string, text: string) => writeFileSync(join(path, name), text);
     write('config.json', damaged ? '{' : JSON.stringify(complete));
-    write('environment.json', JSON.stringify({ ...describeEnvironment({ threads: 1 }), host }));
+    write('environment.json', JSON.stringify({ ...describeEnvironment({ threads: 1, engine }), host }));
     write(
       'status.json',
       JSON.stringify({ status: 'finished', step, steps: 100, pid: 1, host, updatedAt: '2026-01-31T12:00:00.000Z' }),
@@ -69,7 +69,8 @@ describe('seconds of a run', () => {
   // 37.75 million operations an image, as tensorsandbox published; 50 billion a second.
   const secondsPerPass = 37.75e6 / 50e9;
   /** Of a predictor for processes that have the images after `loaded` seconds, and half a second later begin. */
-  const predictor = (folder: string, images: ImageFacts = facts, loaded = 0) => createPredictor(folder, images, loaded);
+  const predictor = (folder: string, images: ImageFacts = facts, loaded = 0) =>
+    createPredictor(folder, images, { loadedSeconds: loaded });
 
   test('without runs, a guess: 50 billion operations a second and thread', () => {
     const { seconds, basis, startSeconds } = predictor(newFolder(), facts, 1.25);
@@ -127,6 +128,20 @@ describe('seconds of a run', () => {
     // Another network by its operations: at 32x32 it has 66.98 million, not 37.75.
     const larger = fixedSeconds + (passes * 66.98e6) / 50e9;
     expect(seconds(training({ inputSize: 32 }), 1)).toBeCloseTo(0.5 + slowness * larger, 1);
+  });
+
+  test('a run of another precision counts where there is none of the same, one of another engine never', () => {
+    const folder = newFolder();
+    record(folder, 1, { imagesPerSecond: [4000, 4000], overrides: { precision: 'bf16' } });
+    const { seconds } = predictor(folder);
+    expect(seconds(training(), 1)).toBe(seconds(training({ precision: 'bf16' }), 1));
+    record(folder, 2);
+    const [f32, bf16] = [training(), training({ precision: 'bf16' })].map((each) => predictor(folder).seconds(each, 1) - 0.5);
+    expect(bf16).toBeCloseTo(f32! / 4, 5);
+    record(folder, 3, { imagesPerSecond: [9000, 9000], engine: 'webgpu' });
+    const onednn = createPredictor(folder, facts, { engine: 'onednn', loadedSeconds: 0 });
+    expect(onednn.basis).toBe('2 runs recorded on this machine');
+    expect(onednn.seconds(training(), 1) - 0.5).toBe(f32);
   });
 
   test('a run that has recorded a second or two of steps once says nothing: most of it may be its start', () => {

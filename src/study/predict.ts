@@ -1,12 +1,14 @@
 /**
- * How long runs will take. What there is to compute is known; how fast this machine is, runs that it has recorded say: of the same network
- * if there is one, else of any. Starting a run takes what it takes this process: the program and the images are loaded there, too.
+ * How long runs will take. What there is to compute is known; how fast this machine is, runs that it has recorded with the same engine say: of the same
+ * network and precision if there is one, else of the precision, else any. Starting a run takes what it takes this process: the program and the images are loaded there, too.
  */
 import { hostname } from 'node:os';
+import type { EngineName } from '../engine/registry.ts';
 import { readMetrics } from '../runs/metrics.ts';
 import { allRuns, metricsPath, readConfig, readEnvironment, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { countOperations } from '../nn/network.ts';
+import type { TrainingConfig } from '../train/config-schema.ts';
 import { checkConfig } from '../train/complete-config.ts';
 import { createClassifier, type DatasetFacts, type TrainingFacts } from '../train/classifier.ts';
 import { networkChecksum, recordedClassifier } from '../train/classifier-record.ts';
@@ -48,23 +50,32 @@ export interface Predictor {
 
 interface Measured {
   readonly network: string;
+  readonly precision: TrainingConfig['precision'];
   /** How many times as long as guessed its steps took. */
   readonly slowness: number;
 }
 
-/**
- * Reads what runs under `runsFolder` tell about this machine.
- *
- * @param loadedSeconds how long a process takes until it has the program and the images; by default, what it took this one
- */
-export function createPredictor(runsFolder: string, facts: ImageFacts, loadedSeconds = secondsUntilNow()): Predictor {
-  const measured = newestOfEachModel(allRuns(runsFolder)).flatMap((run) => measure(run, facts) ?? []);
-  const overall = median(measured.map(({ slowness }) => slowness));
+export interface PredictorOptions {
+  /** That will train; default: any. */
+  readonly engine?: EngineName | undefined;
+  /** How long a process takes until it has the program and the images; by default, what it took this one. */
+  readonly loadedSeconds?: number;
+}
+
+/** Reads what runs under `runsFolder` tell about this machine. */
+export function createPredictor(
+  runsFolder: string,
+  facts: ImageFacts,
+  { engine, loadedSeconds = secondsUntilNow() }: PredictorOptions = {},
+): Predictor {
+  const measured = newestOfEachModel(allRuns(runsFolder)).flatMap((run) => measure(run, facts, engine) ?? []);
+  const slownessOf = (those: readonly Measured[]) => median(those.map(({ slowness }) => slowness));
   const startSeconds = loadedSeconds + guess.startSeconds;
   return {
     seconds({ config, classifier }, threads, step = 0) {
       const network = networkChecksum(classifier.network);
-      const same = measured.filter((each) => each.network === network).map(({ slowness }) => slowness);
+      const alike = measured.filter(({ precision }) => precision === config.precision);
+      const same = alike.filter((each) => each.network === network);
       const images = config.val ? facts.validationImages : facts.testImages;
       const { steps, trainingPasses, evaluations, evaluationPasses } = workLeft(config, images, step);
       const operations = countOperations(classifier.network);
@@ -72,7 +83,7 @@ export function createPredictor(runsFolder: string, facts: ImageFacts, loadedSec
         steps * guess.secondsPerStep +
         evaluations * guess.secondsPerEvaluation +
         secondsOf((trainingPasses + evaluationPasses) * operations, threads);
-      return startSeconds + guessed * (median(same) ?? overall ?? 1);
+      return startSeconds + guessed * (slownessOf(same) ?? slownessOf(alike) ?? slownessOf(measured) ?? 1);
     },
     startSeconds,
     basis:
@@ -99,19 +110,19 @@ function secondsOf(operations: number, threads: number): number {
   return operations / (guess.operationsPerSecond * threads);
 }
 
-function measure(run: Run, facts: DatasetFacts): Measured | undefined {
+function measure(run: Run, facts: DatasetFacts, engine: EngineName | undefined): Measured | undefined {
   try {
     if (readStatus(run).step === 0) return undefined;
     const environment = readEnvironment(run);
-    if (environment.host !== hostname()) return undefined;
+    if (environment.host !== hostname() || (engine !== undefined && environment.engine !== engine)) return undefined;
     const config = checkConfig(readConfig(run));
     const imagesPerSecond = usualSpeed(run, config.batchSize);
     if (imagesPerSecond === undefined) return undefined;
-    const { batchSize, threads } = config;
+    const { batchSize, threads, precision } = config;
     const { network } = recordedClassifier(run) ?? createClassifier(config, facts);
     const operations = batchSize * passesOfTraining * countOperations(network);
     const guessed = guess.secondsPerStep + secondsOf(operations, threads);
-    return { network: networkChecksum(network), slowness: batchSize / imagesPerSecond / guessed };
+    return { network: networkChecksum(network), precision, slowness: batchSize / imagesPerSecond / guessed };
   } catch (error) {
     // A run of another version or other images: nothing to learn from.
     if (error instanceof AblateError) return undefined;

@@ -18,6 +18,7 @@ import { formatAccuracy, formatBytes, formatCount, formatDuration } from '../../
 import { quoted } from '../../util/shell.ts';
 import { devicesOf } from '../device.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import type { EngineName } from '../../engine/registry.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -76,15 +77,17 @@ async function study(path: string, options: Options): Promise<void> {
   const { loadStudyModels } = await import('../../study/study-models.ts');
   const models = await loadStudyModels(file, { watched: true });
   const { studyFolder } = await import('../../study/study-state.ts');
+  const { engineNamed } = await import('../../engine/registry.ts');
+  const engine = await engineNamed(options.engine);
   const launcher = createLauncher(options.launcher, file.source, {
     folder: join(resolve(studyFolder(options.runsDir, file.source.name)), 'jobs'),
     jobs: options.jobs,
     threads: options.threads,
     freeProcessors: await freeForJobs(options),
-    sideBySide: await sideBySide(file, options),
+    sideBySide: options.dryRun !== true && sideBySide(file, options, engine),
   });
   if (options.dryRun === true) {
-    await dryRun(file, models, options, launcher.slots, launcher.threads);
+    await dryRun(file, models, options, { slots: launcher.slots, threads: launcher.threads, engine });
     return;
   }
   const { planStudy } = await import('../../study/plan.ts');
@@ -94,7 +97,7 @@ async function study(path: string, options: Options): Promise<void> {
   const dataset = await loadImages(file.source.dataset, options);
   const plan = planStudy(file, dataset, models);
   const { createPredictor } = await import('../../study/predict.ts');
-  const predictor = createPredictor(options.runsDir, factsOf(dataset));
+  const predictor = createPredictor(options.runsDir, factsOf(dataset), { engine });
   const display = studyDisplay(plan, launcher, predictor);
   const { runStudy } = await import('../../study/runner.ts');
   let runs;
@@ -183,11 +186,9 @@ function factsOf({ shape, classes, train, test }: Dataset): ImageFacts {
   return { shape, classes, train, testImages: test.count, validationImages: validationCount(train.count) };
 }
 
-/** A search stops each of its runs by itself: those cannot share a process. */
-async function sideBySide({ source }: StudyFile, { engine, launcher, dryRun }: Options): Promise<boolean> {
-  if (launcher !== 'local' || dryRun === true || source.halving !== undefined) return false;
-  const { trainsSideBySide } = await import('../../engine/registry.ts');
-  return await trainsSideBySide(engine);
+/** Only WebGPU trains networks side by side, and a search stops each of its runs by itself: those cannot share a process. */
+function sideBySide({ source }: StudyFile, { launcher }: Options, engine: EngineName | undefined): boolean {
+  return engine === 'webgpu' && launcher === 'local' && source.halving === undefined;
 }
 
 /** Measured where it decides something: for processes of this machine whose threads the user did not give. */
@@ -197,7 +198,16 @@ async function freeForJobs({ launcher, threads, dryRun }: Options): Promise<numb
   return await measureFreeProcessors();
 }
 
-async function dryRun(file: StudyFile, models: StudyModels, options: Options, slots: number, threads: number): Promise<void> {
+interface Computer {
+  /** Runs at a time. */
+  readonly slots: number;
+  /** Of each run. */
+  readonly threads: number;
+  readonly engine: EngineName | undefined;
+}
+
+async function dryRun(file: StudyFile, models: StudyModels, options: Options, computer: Computer): Promise<void> {
+  const { slots, threads, engine } = computer;
   const { planStudy } = await import('../../study/plan.ts');
   const { createPredictor, secondsInAll } = await import('../../study/predict.ts');
   const { isUsefulFor } = await import('../../study/runner.ts');
@@ -211,7 +221,7 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, sl
   const images = dataset === 'cifar10' ? undefined : await loadImages(dataset, options);
   const facts = images === undefined ? known : factsOf(images);
   const plan = planStudy(file, facts, models);
-  const predictor = createPredictor(options.runsDir, facts);
+  const predictor = createPredictor(options.runsDir, facts, { engine });
   const finder = createRunFinder(options.runsDir);
   plan.notes.forEach(note);
   const runs = plan.runs.map((planned) => {
