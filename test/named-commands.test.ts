@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Assignments } from '../src/cli/options.ts';
-import { buildProgram } from '../src/cli/program.ts';
 import { modelNames } from '../src/models/registry.ts';
 import type { ConfigOverrides } from '../src/train/config-schema.ts';
 import { resolveConfig } from '../src/train/config.ts';
-import { parsed } from './parse-command.ts';
+import { parsed, wholeProgram } from './parse-command.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -19,7 +18,7 @@ const below = (folder: string, end: RegExp) =>
     .map((file) => join(folder, file));
 
 const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...below('docs', /^[^/]*\.md$/)];
-const program = buildProgram();
+const program = wholeProgram();
 
 interface NamedCommand {
   readonly line: string;

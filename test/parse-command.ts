@@ -1,6 +1,13 @@
 /** Parsing command lines of ablate without running them. */
 import type { Command } from 'commander';
-import { buildProgram } from '../src/cli/program.ts';
+import { buildProgram, loadCommands } from '../src/cli/program.ts';
+
+const commands = await loadCommands();
+
+/** The program with all of its commands. */
+export function wholeProgram(): Command {
+  return buildProgram(commands);
+}
 
 /**
  * The command that a command line names, with its options parsed.
@@ -9,7 +16,7 @@ import { buildProgram } from '../src/cli/program.ts';
  * @throws CommanderError as the program would report it
  */
 export function parsed(args: readonly string[]): Command {
-  const program = buildProgram();
+  const program = wholeProgram();
   let found: Command | undefined;
   for (const command of leavesOf(program)) {
     command.action(() => {

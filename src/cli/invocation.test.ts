@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asTyped, commandNames, invocation } from './invocation.ts';
-import { buildProgram } from './program.ts';
+import { wholeProgram } from '../../test/parse-command.ts';
 
 let folder = '';
 let clone = '';
@@ -66,5 +66,5 @@ test('commands in a text begin as they are typed, and nothing else changes', () 
 });
 
 test('the commands are those of the program', () => {
-  expect(buildProgram().commands.map((command) => command.name())).toEqual(commandNames.filter((name) => name !== 'help'));
+  expect(wholeProgram().commands.map((command) => command.name())).toEqual(commandNames.filter((name) => name !== 'help'));
 });

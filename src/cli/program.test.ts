@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { run } from './program.ts';
+import { commandNames } from './invocation.ts';
+import { buildProgram, loadCommands, run } from './program.ts';
 
 let written = { stdout: '', stderr: '' };
 
@@ -113,4 +114,8 @@ describe('a run where a frozen file is wanted', () => {
       '',
     ]);
   });
+});
+
+test.each(commandNames.filter((name) => name !== 'help'))('a command line of %s loads that command alone', async (name) => {
+  expect(buildProgram(await loadCommands([name, '--help'])).commands.map((command) => command.name())).toEqual([name]);
 });

@@ -1,58 +1,47 @@
 import { Command, CommanderError } from 'commander';
-import { addBenchCommand } from './commands/bench.ts';
-import { addCompressCommand } from './commands/compress.ts';
-import { addDataCommand } from './commands/data.ts';
-import { addDemoCommand } from './commands/demo.ts';
-import { addDoctorCommand } from './commands/doctor.ts';
-import { addEvalCommand } from './commands/eval.ts';
-import { addExportCommand } from './commands/export.ts';
-import { addFreezeCommand } from './commands/freeze.ts';
-import { addInfoCommand } from './commands/info.ts';
-import { addLabelCommand } from './commands/label.ts';
-import { addNewCommand } from './commands/new.ts';
-import { addPruneCommand } from './commands/prune.ts';
-import { addQuantizeCommand } from './commands/quantize.ts';
-import { addReportCommand } from './commands/report.ts';
-import { addRunsCommand } from './commands/runs.ts';
-import { addSetupCommand } from './commands/setup.ts';
-import { addShowCommand } from './commands/show.ts';
-import { addStudyCommand } from './commands/study.ts';
-import { addTrainCommand } from './commands/train.ts';
-import { addUiCommand } from './commands/ui.ts';
 import { withEngines } from './engine.ts';
 import { reportError } from './errors.ts';
 import { requireValues } from './options.ts';
 import { write } from './output.ts';
 import { packageVersion } from '../util/package.ts';
 
+/** Adds a command, with its options, to the program. */
+export type AddCommand = (program: Command) => void;
+
 /**
  * The commands in the order of the help. A command's file holds its options and prints its result; what is heavy is imported when
  * the command runs, so that help and wrong usage answer at once.
  */
-const commands: readonly ((program: Command) => void)[] = [
-  addTrainCommand,
-  addEvalCommand,
-  addInfoCommand,
-  addNewCommand,
-  addPruneCommand,
-  addFreezeCommand,
-  addQuantizeCommand,
-  addCompressCommand,
-  addExportCommand,
-  addLabelCommand,
-  addDemoCommand,
-  addBenchCommand,
-  addStudyCommand,
-  addReportCommand,
-  addRunsCommand,
-  addShowCommand,
-  addUiCommand,
-  addDataCommand,
-  addDoctorCommand,
-  addSetupCommand,
-];
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  train: async () => (await import('./commands/train.ts')).addTrainCommand,
+  eval: async () => (await import('./commands/eval.ts')).addEvalCommand,
+  info: async () => (await import('./commands/info.ts')).addInfoCommand,
+  new: async () => (await import('./commands/new.ts')).addNewCommand,
+  prune: async () => (await import('./commands/prune.ts')).addPruneCommand,
+  freeze: async () => (await import('./commands/freeze.ts')).addFreezeCommand,
+  quantize: async () => (await import('./commands/quantize.ts')).addQuantizeCommand,
+  compress: async () => (await import('./commands/compress.ts')).addCompressCommand,
+  export: async () => (await import('./commands/export.ts')).addExportCommand,
+  label: async () => (await import('./commands/label.ts')).addLabelCommand,
+  demo: async () => (await import('./commands/demo.ts')).addDemoCommand,
+  bench: async () => (await import('./commands/bench.ts')).addBenchCommand,
+  study: async () => (await import('./commands/study.ts')).addStudyCommand,
+  report: async () => (await import('./commands/report.ts')).addReportCommand,
+  runs: async () => (await import('./commands/runs.ts')).addRunsCommand,
+  show: async () => (await import('./commands/show.ts')).addShowCommand,
+  ui: async () => (await import('./commands/ui.ts')).addUiCommand,
+  data: async () => (await import('./commands/data.ts')).addDataCommand,
+  doctor: async () => (await import('./commands/doctor.ts')).addDoctorCommand,
+  setup: async () => (await import('./commands/setup.ts')).addSetupCommand,
+};
 
-export function buildProgram(): Command {
+/** The command that the arguments begin with, alone: the files of all take longer to load than many commands to run. Else all. */
+export async function loadCommands([first = '']: readonly string[] = []): Promise<readonly AddCommand[]> {
+  const loaders = Object.hasOwn(commands, first) ? [commands[first]!] : Object.values(commands);
+  return Promise.all(loaders.map((load) => load()));
+}
+
+export function buildProgram(added: readonly AddCommand[]): Command {
   const program = new Command('ablate')
     .description('A lab for small convolutional networks: trains fast on a plain CPU, and says what each change buys.')
     .version(packageVersion(), '--version', 'print the version')
@@ -72,7 +61,7 @@ export function buildProgram(): Command {
       requireValues(command);
     })
     .exitOverride();
-  for (const add of commands) add(program);
+  for (const add of added) add(program);
   return program;
 }
 
@@ -82,7 +71,7 @@ export function buildProgram(): Command {
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted (after saving).
  */
 export async function run(args: readonly string[]): Promise<number> {
-  const program = buildProgram();
+  const program = buildProgram(await loadCommands(args));
   try {
     await withEngines(() => program.parseAsync(args, { from: 'user' }));
     return 0;

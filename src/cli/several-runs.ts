@@ -1,7 +1,6 @@
 /** Several trainings in one command: what is shown meanwhile, and what has become of them. */
 import type { Engine } from '../engine/engine.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
-import { estimateMean } from '../study/statistics.ts';
 import type { Outcome } from '../train/side-by-side.ts';
 import type { TrainHooks, TrainResult } from '../train/train-options.ts';
 import { ConfigurationError } from '../util/errors.ts';
@@ -84,7 +83,7 @@ export function severalDisplay(configs: readonly TrainingConfig[], engine: Engin
 }
 
 /** Prints a line for each run, and the mean over them. */
-export function printSeveral(configs: readonly TrainingConfig[], outcomes: readonly Outcome[]): void {
+export async function printSeveral(configs: readonly TrainingConfig[], outcomes: readonly Outcome[]): Promise<void> {
   const { bold } = styles(process.stdout);
   const trained = outcomes.flatMap((outcome, i) =>
     outcome.state === 'trained' ? [{ ...outcome.result, seed: configs[i]!.seed }] : [],
@@ -98,6 +97,7 @@ export function printSeveral(configs: readonly TrainingConfig[], outcomes: reado
   if (rows.length > 0) printTable([['run', 'seed', 'steps', 'accuracy'], ...rows], ['left', 'right', 'right', 'right']);
   const accuracies = trained.flatMap(({ evaluations }) => evaluations[0]?.accuracy ?? []);
   if (accuracies.length > 1) {
+    const { estimateMean } = await import('../study/statistics.ts');
     const { mean, deviation = 0 } = estimateMean(accuracies);
     print(
       bold(

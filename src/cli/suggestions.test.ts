@@ -1,7 +1,6 @@
 import { CommanderError } from 'commander';
 import { expect, test } from 'vitest';
-import { parsed } from '../../test/parse-command.ts';
-import { buildProgram } from './program.ts';
+import { parsed, wholeProgram } from '../../test/parse-command.ts';
 import { suggestedCommands, usageError } from './suggestions.ts';
 
 /** What is said of a wrong command line. */
@@ -10,7 +9,7 @@ function said(...args: readonly string[]): readonly [message: string, fix: strin
     parsed(args);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    const { message, fix, exitCode } = usageError(error, buildProgram(), args);
+    const { message, fix, exitCode } = usageError(error, wholeProgram(), args);
     expect(exitCode).toBe(2);
     return [message, fix];
   }

@@ -239,7 +239,7 @@ async function trainSeveral(
       outcome.state === 'trained' ? [describe(outcome.result, configs[i]!, images.synthetic)] : [],
     );
     printJson(trained);
-  } else if (!isStopped) printSeveral(configs, outcomes);
+  } else if (!isStopped) await printSeveral(configs, outcomes);
   endSeveral(configs, outcomes, isStopped);
 }
 

@@ -1,6 +1,6 @@
 /** Command lines: every option of every command with values that it cannot have, options that do not exist, keys that do not exist. */
 import type { Command, Option } from 'commander';
-import { buildProgram } from '../../../src/cli/program.ts';
+import { wholeProgram } from '../../parse-command.ts';
 import type { Draw } from '../draw.ts';
 import type { Family, Prepared } from '../family.ts';
 import { copyFixtures, tinyNetwork } from '../fixtures.ts';
@@ -176,7 +176,7 @@ function find(name: string): Command {
     const found = command.commands.find((each) => each.name() === word);
     if (found === undefined) throw new Error(`there is no command ${name}`);
     return found;
-  }, buildProgram());
+  }, wholeProgram());
 }
 
 /** The commands for which no valid command line is known here. */
@@ -185,5 +185,5 @@ export function uncovered(): string[] {
     command.commands.length === 0
       ? [path]
       : command.commands.flatMap((each) => leaves(each, path === '' ? each.name() : `${path} ${each.name()}`));
-  return leaves(buildProgram(), '').filter((name) => !Object.hasOwn(valid, name));
+  return leaves(wholeProgram(), '').filter((name) => !Object.hasOwn(valid, name));
 }
