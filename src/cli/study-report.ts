@@ -4,7 +4,7 @@ import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
 import { devicesOf } from './device.ts';
 import { claimReport } from './output-file.ts';
-import { note, print, printTable } from './output.ts';
+import { note, print, printTable, styles } from './output.ts';
 import { shortPath } from './training-display.ts';
 
 export interface ReportOptions {
@@ -82,9 +82,10 @@ export async function printReport(data: ReportData, report: WrittenReport | unde
   const { terminalTables } = await import('../report/tables.ts');
   print(data.title);
   for (const line of data.notes) print(line);
-  for (const { table, note: below } of terminalTables(data)) {
+  for (const { title, table, note: below } of terminalTables(data)) {
     if (table.rows.length === 0) continue;
     print('');
+    if (title !== undefined) print(styles(process.stdout).bold(title));
     printTable([table.header, ...table.rows], table.alignments);
     if (below !== undefined) print(below);
   }
@@ -114,5 +115,9 @@ export function describeReport(data: ReportData, report: WrittenReport | undefin
     ...cost,
     changes,
   }));
-  return { study: data.name, runs, variants, effects, report: report === undefined ? null : report.html };
+  const hypotheses = (data.hypotheses ?? []).map(({ changes, ...judged }) => ({
+    ...judged,
+    changes: changes.map(({ name, answer, seedsNeeded }) => ({ name, answer, seedsNeeded: seedsNeeded ?? null })),
+  }));
+  return { study: data.name, runs, variants, effects, hypotheses, report: report === undefined ? null : report.html };
 }

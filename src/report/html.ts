@@ -2,8 +2,8 @@
 import { drawing, escape, figureSection, htmlPage, htmlTable, paragraphs } from './page.ts';
 import type { DrawnFigure } from './render.ts';
 import type { ReportData } from './report-data.ts';
-import { configurationOf, describeChanges, describeEnvironmentLine, method, subtitle } from './summary.ts';
-import { effectsTable, runsTable, variantsTable } from './tables.ts';
+import { configurationOf, describeChanges, describeEnvironmentLine, hypothesesMethod, method, subtitle } from './summary.ts';
+import { effectsTable, hypothesisTables, runsTable, variantsTable } from './tables.ts';
 
 export function htmlReport(data: ReportData, figures: readonly DrawnFigure[], confusions: readonly DrawnFigure[]): string {
   const effects = effectsTable(data);
@@ -13,6 +13,7 @@ export function htmlReport(data: ReportData, figures: readonly DrawnFigure[], co
     `${paragraphs(data.description)}
 <p class="muted">${escape(subtitle(data))}</p>
 ${data.notes.map((note) => `<p class="note">${escape(note)}</p>`).join('\n')}
+${hypotheses(data)}
 ${effects.rows.length > 0 ? `<h2>What each change buys</h2>\n${htmlTable(effects)}\n<p class="muted">${escape(method)}</p>` : ''}
 ${figures.map((figure) => figureSection(figure.title, figure)).join('\n')}
 <h2>Variants</h2>
@@ -34,6 +35,15 @@ ${htmlTable({ header: ['key', 'value'], rows: configurationOf(data), alignments:
 <h3>Environment</h3>
 <ul>${data.environments.map((environment) => `<li>${escape(describeEnvironmentLine(environment))}</li>`).join('\n')}</ul>`,
   );
+}
+
+function hypotheses(data: ReportData): string {
+  const tables = hypothesisTables(data).map(
+    ({ title, criterion, table }) => `<h3>${escape(title)}</h3>\n<p class="muted">${escape(criterion)}</p>\n${htmlTable(table)}`,
+  );
+  return tables.length === 0
+    ? ''
+    : `<h2>What was believed</h2>\n<p class="muted">${escape(hypothesesMethod)}</p>\n${tables.join('\n')}`;
 }
 
 function confusion(figure: DrawnFigure): string {

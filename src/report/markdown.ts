@@ -1,8 +1,8 @@
 import { escapeInline, fenced, image, markdownTable, paragraphsOf, plainText } from './markdown-parts.ts';
 import type { Figure } from './render.ts';
 import type { ReportData } from './report-data.ts';
-import { configurationOf, describeChanges, describeEnvironmentLine, method, subtitle } from './summary.ts';
-import { effectsTable, runsTable, variantsTable } from './tables.ts';
+import { configurationOf, describeChanges, describeEnvironmentLine, hypothesesMethod, method, subtitle } from './summary.ts';
+import { effectsTable, hypothesisTables, runsTable, variantsTable } from './tables.ts';
 
 /** The report as Markdown (GitHub's), with its figures as files in `figures/`. */
 export function markdownReport(data: ReportData, figures: readonly Figure[], confusions: readonly Figure[]): string {
@@ -12,6 +12,7 @@ export function markdownReport(data: ReportData, figures: readonly Figure[], con
     ...paragraphsOf(data.description).map(plainText),
     plainText(subtitle(data)),
     ...data.notes.map((note) => `> ${plainText(note)}`),
+    ...hypotheses(data),
     ...(effects.rows.length > 0 ? ['## What each change buys', markdownTable(effects), method] : []),
     ...figures.flatMap((figure) => [`## ${escapeInline(figure.title)}`, plainText(figure.description), image(figure)]),
     '## Variants',
@@ -37,4 +38,15 @@ export function markdownReport(data: ReportData, figures: readonly Figure[], con
   ]
     .join('\n\n')
     .concat('\n');
+}
+
+function hypotheses(data: ReportData): string[] {
+  const tables = hypothesisTables(data);
+  if (tables.length === 0) return [];
+  const each = tables.flatMap(({ title, criterion, table }) => [
+    `### ${escapeInline(title)}`,
+    plainText(criterion),
+    markdownTable(table),
+  ]);
+  return ['## What was believed', hypothesesMethod, ...each];
 }

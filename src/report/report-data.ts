@@ -1,5 +1,6 @@
 /** Everything a report says, gathered before anything is drawn or written. Accuracies are fractions, times seconds unless named otherwise. */
 import type { Effect } from '../study/effects.ts';
+import type { JudgedHypothesis } from '../study/hypotheses.ts';
 import type { NetworkDescription } from '../nn/description.ts';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import type { StudyQuantization } from '../study/quantization.ts';
@@ -83,6 +84,8 @@ export interface ReportData {
   readonly variants: readonly ReportVariant[];
   /** Empty for searches. */
   readonly effects: readonly Effect[];
+  /** What was believed, and what the effects say of it; absent if nothing was. */
+  readonly hypotheses?: readonly JudgedHypothesis[];
   /** Of the runs, each once. */
   readonly environments: readonly EnvironmentRecord[];
   /** The command that gives these results, and the file that it needs. */

@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import { readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { estimateEffects, type Outcome } from '../study/effects.ts';
+import { judgeHypotheses } from '../study/hypotheses.ts';
 import { runIdentity } from '../study/identity.ts';
 import { planStudy, type StudyPlan } from '../study/plan.ts';
 import { wasExtended } from '../study/run-finder.ts';
@@ -77,6 +78,8 @@ export function gatherStudy(
     return gatherVariant({ name, config, quantization, runs }, baseline, state.dataset);
   });
   const outcomes = outcomesOf(variants);
+  const effects = estimateEffects(design.contrasts, outcomes);
+  const { hypotheses } = file.source;
   const environments = distinctEnvironments(opened);
   const data: ReportData = {
     name: plan.name,
@@ -91,7 +94,8 @@ export function gatherStudy(
     seeds: design.seeds,
     reference: design.reference,
     variants,
-    effects: estimateEffects(design.contrasts, outcomes),
+    effects,
+    ...(hypotheses.length > 0 && { hypotheses: judgeHypotheses(hypotheses, effects) }),
     environments,
     command: `npx ablate study ${quoted(state.file.path)}${otherImages}`,
     studyText: state.file.text,

@@ -17,6 +17,11 @@ export const method =
   "Intervals are Student's t over the seeds. A change is better or worse where its p-value, corrected for the number of comparisons (Holm), is below 0.05; unresolved does not mean that there is no difference. " +
   'The last column: how many seeds would find half a point in four studies of five, as the only comparison; with several it takes more.';
 
+/** How hypotheses are judged. */
+export const hypothesesMethod =
+  'Written down before the study, in its file. More or less accuracy is a verdict of the table below, corrected for all comparisons; the same is an interval that ' +
+  'lies within the margin as a whole. Open: the interval is too wide to tell; so many seeds would find a difference of the margin in four studies of five.';
+
 /** The configuration of the reference as dotted keys. */
 export function configurationOf({ variants, reference }: ReportData): readonly (readonly [string, string])[] {
   const base = variants.find(({ name }) => name === reference) ?? variants[0];

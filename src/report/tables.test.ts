@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { sampleReport } from '../../test/report-data.ts';
+import { judgeHypotheses } from '../study/hypotheses.ts';
 import { alignColumns } from '../util/text-table.ts';
 import { effectsCsv, runsCsv } from './csv.ts';
 import { formatPoints, formatPValue } from './format.ts';
 import { markdownReport } from './markdown.ts';
 import type { ReportData } from './report-data.ts';
-import { effectsTable, runsTable, terminalTables, variantsTable } from './tables.ts';
+import { effectsTable, hypothesisTables, runsTable, terminalTables, variantsTable } from './tables.ts';
 
 const data = sampleReport();
 
@@ -20,6 +21,33 @@ test('the table of effects: difference, interval, corrected p-value, verdict, se
   expect(row('nin2').slice(3, 6)).toEqual([expect.stringMatching(/^(<0\.001|0\.0\d\d)$/), 'better', '4']);
   expect(row('no augmentation (24x24 centre)')[4]).toBe('worse');
   expect(row('no LRN')[4]).toBe('unresolved');
+});
+
+test('hypotheses: what was expected, what was found, and what it costs', () => {
+  const believed = [
+    ...[
+      { hypothesis: 'Augmentation is key', changes: ['no augmentation (24x24 centre)'], expected: 'worse' as const, within: 0.5 },
+    ],
+    ...[
+      {
+        hypothesis: 'alex3 and nin2 are as good',
+        changes: ['one dense layer less (alex3)', 'nin2'],
+        expected: 'same' as const,
+        within: 1,
+      },
+    ],
+  ];
+  const [first, second] = hypothesisTables({ ...data, hypotheses: judgeHypotheses(believed, data.effects) });
+  expect(first!.title).toBe('Augmentation is key: holds');
+  expect(first!.criterion).toBe('Expected of this change: less accuracy.');
+  expect(first!.table.header).toEqual(['change', 'points', '95% interval', 'answer']);
+  expect(first!.table.rows).toEqual([
+    ['no augmentation (24x24 centre)', expect.stringMatching(/^-2\.\d\d$/), expect.any(String), 'holds'],
+  ]);
+  expect(second!.title).toBe('alex3 and nin2 are as good: in part');
+  expect(second!.criterion).toBe('Expected of each of these changes: an accuracy that differs by less than 1 point.');
+  expect(second!.table.header).toEqual(['change', 'points', '95% interval', 'answer', 'parameters', 'operations']);
+  expect(second!.table.rows[1]).toEqual(['nin2', expect.any(String), expect.any(String), 'does not hold', 'x 0.91', 'x 6.66']);
 });
 
 test('one seed: the table says that no interval can be given', () => {

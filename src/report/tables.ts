@@ -1,6 +1,7 @@
 /** The tables of a report as cells, for the terminal, Markdown and HTML alike. */
 import { formatBytes, formatCount, formatDuration, formatOperations } from '../util/format.ts';
-import type { Effect } from '../study/effects.ts';
+import { verdictOf } from '../study/effects.ts';
+import type { JudgedChange, JudgedHypothesis } from '../study/hypotheses.ts';
 import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
 import type { Cost, ReportData, ReportVariant } from './report-data.ts';
 
@@ -10,15 +11,49 @@ export interface Table {
   readonly alignments: readonly ('left' | 'right')[];
 }
 
-/** A corrected p-value below this is called a result. */
-export const significance = 0.05;
+/** A hypothesis with what the study says of it, and a row for each of its changes. */
+export interface HypothesisTable {
+  /** `Augmentation is key: holds` */
+  readonly title: string;
+  /** When it holds, in words. */
+  readonly criterion: string;
+  readonly table: Table;
+}
 
-export type Verdict = 'better' | 'worse' | 'unresolved' | 'one seed';
+/** What the effects say of each hypothesis, beside what the network costs with its changes. */
+export function hypothesisTables({ hypotheses = [], variants }: ReportData): readonly HypothesisTable[] {
+  const costOf = (name: string | undefined) => variants.find((variant) => variant.name === name)?.cost;
+  return hypotheses.map(({ hypothesis, answer, expected, within, changes }) => {
+    const table: Table = {
+      header: ['change', 'points', '95% interval', 'answer', 'parameters', 'operations'],
+      rows: changes.map((change) => {
+        const { name, effect } = change;
+        const [cost, reference] = [costOf(name), costOf(effect?.reference)];
+        const ratio = (key: 'parameters' | 'operations') =>
+          cost === undefined || reference === undefined ? '' : `x ${(cost[key] / reference[key]).toFixed(2)}`;
+        const points = effect === undefined ? '' : formatPoints(effect.difference);
+        const interval = formatInterval(effect?.low, effect?.high);
+        return [name, points, interval, describeAnswer(change), ratio('parameters'), ratio('operations')];
+      }),
+      alignments: ['left', 'right', 'right', 'left', 'right', 'right'],
+    };
+    const isSame = (column: string) => ['', 'x 1.00'].includes(commonCell(table, column) ?? '-');
+    return {
+      title: `${hypothesis}: ${answer}`,
+      criterion: `Expected of ${changes.length === 1 ? 'this change' : 'each of these changes'}: ${criteria[expected]}${expected === 'same' ? ` ${within} ${within === 1 ? 'point' : 'points'}` : ''}.`,
+      table: withoutColumns(table, ['parameters', 'operations'].filter(isSame)),
+    };
+  });
+}
 
-export function verdictOf({ correctedPValue, difference }: Pick<Effect, 'correctedPValue' | 'difference'>): Verdict {
-  if (correctedPValue === undefined) return 'one seed';
-  if (correctedPValue >= significance) return 'unresolved';
-  return difference > 0 ? 'better' : 'worse';
+const criteria = {
+  better: 'more accuracy',
+  worse: 'less accuracy',
+  same: 'an accuracy that differs by less than',
+} as const satisfies Record<JudgedHypothesis['expected'], string>;
+
+function describeAnswer({ answer, seedsNeeded }: JudgedChange): string {
+  return seedsNeeded === undefined ? answer : `${answer} (${formatCount(seedsNeeded)} seeds)`;
 }
 
 /** What each change buys. Empty for searches. */
@@ -89,17 +124,31 @@ export function variantsTable({ variants, reference, cores = [] }: ReportData): 
   };
 }
 
+export interface TerminalTable {
+  /** Above it. */
+  readonly title?: string;
+  readonly table: Table;
+  /** Below it. */
+  readonly note: string | undefined;
+}
+
 /**
  * The tables for a terminal, within 80 letters where names are short: the mean accuracy with its deviation as one column, and without what is the same in all
  * rows (how many seeds) or follows from the rest (bytes of parameters in float32). A line below says what was left out.
  */
-export function terminalTables(data: ReportData): readonly { readonly table: Table; readonly note: string | undefined }[] {
+export function terminalTables(data: ReportData): readonly TerminalTable[] {
   const effects = effectsTable(data);
   const variants = variantsTable(data);
   const seeds = commonCell(effects, 'seeds');
   const runs = commonCell(variants, 'runs');
   const inFiles = data.variants.some(({ quantization }) => quantization !== undefined);
+  const hypotheses = hypothesisTables(data).map(({ title, criterion, table }) => ({
+    title,
+    table: withoutColumns(table, ['parameters', 'operations']),
+    note: criterion,
+  }));
   return [
+    ...hypotheses,
     {
       table: seeds === undefined ? effects : withoutColumns(effects, ['seeds']),
       note: seeds === undefined ? undefined : `${seeds} ${seeds === '1' ? 'seed' : 'seeds'} each`,

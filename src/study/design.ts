@@ -5,9 +5,10 @@ import { modelDefinition } from '../models/registry.ts';
 import { isCodeFile } from '../util/file-names.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
 import { describePath, type Path } from '../util/schema.ts';
+import { didYouMean } from '../util/suggest.ts';
 import { formatCount } from '../util/format.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
-import type { Contrast } from './contrast.ts';
+import { contrastName, type Contrast } from './contrast.ts';
 import { factorialCells, factorialContrasts } from './factorial.ts';
 import type { StudyFile } from './study-file.ts';
 import type { DesignName, FactorSource, HalvingRule, StudySource } from './study-schema.ts';
@@ -50,7 +51,22 @@ export function designOf(file: StudyFile): Design {
   requireFewRuns(file);
   checkTogether(file);
   const seeds = seedsOf(file);
-  return { name, seeds, halving, ...builders[name](file) };
+  const built = builders[name](file);
+  checkHypotheses(file, built.contrasts.map(contrastName));
+  return { name, seeds, halving, ...built };
+}
+
+/** @param names of the changes that are compared */
+function checkHypotheses({ source, error }: StudyFile, names: readonly string[]): void {
+  source.hypotheses.forEach(({ changes }, i) => {
+    const at = changes.findIndex((change) => !names.includes(change));
+    if (at === -1) return;
+    const allowed =
+      names.length === 0
+        ? 'left out: a search compares none'
+        : `one of the changes of the study: ${names.join(', ')}.${didYouMean(changes[at]!, names)}`;
+    throw error(['hypotheses', i, 'changes', at], `hypotheses[${i}].changes[${at}] (=${changes[at]!}) must be ${allowed}`);
+  });
 }
 
 type Built = Pick<Design, 'variants' | 'contrasts' | 'reference'>;

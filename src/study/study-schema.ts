@@ -52,6 +52,16 @@ const factor = z.strictObject(
   'a factor: name and one of set, levels, range',
 );
 
+const hypothesis = z.strictObject({
+  hypothesis: z.string('a sentence').min(1).describe('What is believed, as a sentence of the report.'),
+  changes: z
+    .array(factorName, 'a list of changes')
+    .min(1, 'a list of at least one change')
+    .describe('The changes that it is about, by the names that tables show.'),
+  expected: z.enum(['better', 'worse', 'same']).describe('What each of them does to the accuracy, if the hypothesis holds.'),
+  within: z.number().positive().max(100).default(0.5).describe('Points of accuracy: what is surely smaller is the same.'),
+});
+
 const halving = z.strictObject({
   factor: z.int().min(2).default(3).describe('One of so many trials goes on after each round.'),
   rounds: z
@@ -107,6 +117,10 @@ export const studySchema = z.strictObject({
   seeds: z
     .union([z.int(seedsAllowed).min(1).max(mostSeeds), z.array(seed, seedsAllowed).min(1)], seedsAllowed)
     .describe('Every variant is trained with each of these seeds, so that runs are compared in pairs.'),
+  hypotheses: z
+    .array(hypothesis, 'a list of hypotheses')
+    .default([])
+    .describe('What is believed before the study; the report says of each whether it holds.'),
   trials: count.optional().describe('Design random: combinations drawn.'),
   slurm: slurm.optional().describe('What to ask of Slurm for each run, with --launcher slurm.'),
   command: command.optional().describe('Commands of another scheduler, for --launcher command.'),
@@ -117,4 +131,5 @@ export const studySchema = z.strictObject({
 export type StudyDefinition = Readonly<z.input<typeof studySchema>>;
 export type StudySource = Readonly<z.output<typeof studySchema>>;
 export type FactorSource = StudySource['factors'][number];
+export type Hypothesis = Readonly<z.output<typeof hypothesis>>;
 export type HalvingRule = Readonly<z.output<typeof halving>>;
