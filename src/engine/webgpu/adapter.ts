@@ -10,6 +10,7 @@ import { createWebgpuEngine } from './engine.ts';
 import type { Gpu } from './gpu.ts';
 import { gpuChoices, measureTuning } from './measure-tuning.ts';
 import { keptTuning } from './tuning-cache.ts';
+import { createRestingWait } from './resting-wait.ts';
 import { gpuTuning } from './tuning.ts';
 
 /** Rounded to 65 microseconds, as pages see it, the device's clock would tell nothing of a kernel. */
@@ -71,7 +72,7 @@ export async function findAdapter(): Promise<Found> {
  */
 export async function openGpu(): Promise<Gpu> {
   const { instance, adapter, description, isSoftware } = await findAdapter();
-  const gpu = await openDevice(instance, adapter);
+  const gpu = await openDevice(instance, adapter, createRestingWait());
   if (isSoftware) return gpu;
   const options = { adapter: description, base: gpuTuning, choices: gpuChoices };
   gpu.tuning = await keptTuning(options, () =>

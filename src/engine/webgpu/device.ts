@@ -1,5 +1,6 @@
 /** From an adapter to a device, in Node and in browsers. */
 import { Gpu } from './gpu.ts';
+import type { Wait } from './resting-wait.ts';
 import { gpuTuning, softwareTuning } from './tuning.ts';
 
 export interface AdapterDescription {
@@ -21,8 +22,9 @@ export function describeAdapter({ info }: GPUAdapter): AdapterDescription {
  * A device with all that the adapter allows.
  *
  * @param owner what the adapter came from, kept as long as the device
+ * @param wait how what it does is waited for
  */
-export async function openDevice(owner: unknown, adapter: GPUAdapter): Promise<Gpu> {
+export async function openDevice(owner: unknown, adapter: GPUAdapter, wait?: Wait): Promise<Gpu> {
   const { limits } = adapter;
   const device = await adapter.requestDevice({
     requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
@@ -33,5 +35,5 @@ export async function openDevice(owner: unknown, adapter: GPUAdapter): Promise<G
     },
   });
   const { description, isSoftware } = describeAdapter(adapter);
-  return new Gpu({ owner, device, description, tuning: isSoftware ? softwareTuning : gpuTuning });
+  return new Gpu({ owner, device, description, tuning: isSoftware ? softwareTuning : gpuTuning, ...(wait && { wait }) });
 }

@@ -6,6 +6,7 @@ import { messageOf } from '../../util/errors.ts';
 import { DeviceError } from '../device-error.ts';
 import type { KernelTime, KernelTimes, KernelWork } from '../kernel-times.ts';
 import { createKernelClock, type KernelClock } from './kernel-clock.ts';
+import type { Wait } from './resting-wait.ts';
 import type { Tuning } from './tuning.ts';
 
 /** A kernel whose text is compiled, for buffers that it reads and writes. */
@@ -53,6 +54,8 @@ export interface GpuOptions {
   readonly device: GPUDevice;
   readonly tuning: Tuning;
   readonly description: string;
+  /** How what the device does is waited for; as it comes by default. */
+  readonly wait?: Wait;
 }
 
 export class Gpu {
@@ -60,6 +63,7 @@ export class Gpu {
   /** Set before the first plan is compiled. */
   tuning: Tuning;
   readonly description: string;
+  readonly #wait: Wait;
   /** What `create` of the package returned: collected by V8, it would take the device with it. */
   #owner: unknown;
   readonly #pipelines = new Map<string, Promise<Compiled> | Compiled>();
@@ -82,11 +86,12 @@ export class Gpu {
   #changes = 0;
   readonly #reads = new Map<GPUBuffer, { readonly changes: number; readonly values: Promise<ArrayBuffer> }>();
 
-  constructor({ owner, device, tuning, description }: GpuOptions) {
+  constructor({ owner, device, tuning, description, wait = (promise) => promise }: GpuOptions) {
     this.#owner = owner;
     this.device = device;
     this.tuning = tuning;
     this.description = description;
+    this.#wait = wait;
     this.#uniformLayout = device.createBindGroupLayout({
       entries: [{ binding: 0, visibility: computeStage, buffer: { type: 'uniform', hasDynamicOffset: true } }],
     });
@@ -130,7 +135,8 @@ export class Gpu {
   async #compileNew(code: string, written: readonly boolean[]): Promise<Compiled> {
     const descriptor = this.#describe(code, written);
     try {
-      return { pipeline: await this.device.createComputePipelineAsync(descriptor.pipeline), layout: descriptor.layout };
+      const pipeline = await this.#wait(this.device.createComputePipelineAsync(descriptor.pipeline));
+      return { pipeline, layout: descriptor.layout };
     } catch (error) {
       this.check();
       throw new Error(`a kernel does not compile: ${messageOf(error)}\n${code}`, { cause: error });
@@ -320,7 +326,7 @@ export class Gpu {
     encoder.copyBufferToBuffer(buffer, start, staging, 0, size);
     this.device.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(mapRead);
+      await this.#wait(staging.mapAsync(mapRead));
     } catch (error) {
       this.check();
       throw new DeviceError(`WebGPU on ${this.description}: ${messageOf(error)}`, { cause: error });
@@ -337,7 +343,8 @@ export class Gpu {
     this.device.pushErrorScope('out-of-memory');
     this.device.pushErrorScope('validation');
     const made = allocate();
-    const [invalid, outOfMemory] = await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    const errors = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    const [invalid, outOfMemory] = await this.#wait(errors);
     if (outOfMemory !== null) throw refusal(outOfMemory.message);
     if (invalid !== null) throw new Error(`WebGPU on ${this.description}: ${invalid.message}`);
     return made;
