@@ -1,7 +1,8 @@
-/** `train --ui`, `study --ui` and `compress --ui` as processes: a browser follows the run on the page that they serve, and the page ends with them. */
+/** `ablate ui` and `train --ui`, `study --ui`, `compress --ui` as processes: who is told what, and a browser that follows a run on the page that they serve. */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { request } from 'node:http';
+import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
@@ -37,7 +38,7 @@ export default defineDataset({ name: 'halves', classes: ['dark', 'bright'], heig
 `;
 const study = `name: rates
 dataset: ./data.js
-baseline: { model: ./net.js, steps: 300, batchSize: 4 }
+baseline: { model: ./net.js, steps: 60, batchSize: 4 }
 design: one-at-a-time
 factors: [{ name: lower rate, set: { learningRate: 0.001 } }]
 seeds: 1
@@ -57,7 +58,7 @@ beforeAll(async () => {
   }
   browser = await chromium.launch({ executablePath: browserPath, args: browserFlags });
   page = await browser.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(90_000);
 });
 afterAll(async () => {
   if (browserPath === undefined) return;
@@ -94,6 +95,81 @@ async function start(args: readonly string[]): Promise<Started> {
   return { url: await Promise.race([address, early]), stop: () => child.kill('SIGINT'), ended };
 }
 
+/** `ablate ui` until it is stopped. */
+async function serve(args: readonly string[], work: (url: string, said: () => string) => Promise<void>): Promise<void> {
+  const child = spawn(process.execPath, [join(package_, 'dist/cli/main.js'), 'ui', '--port', '0', ...args], { cwd: folder });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  try {
+    const url = await new Promise<string>((resolve, reject) => {
+      child.stdout.setEncoding('utf8').once('data', (text: string) => {
+        resolve(text.trim());
+      });
+      void ended.then((code) => {
+        reject(new Error(`it ended with ${String(code)}: ${stderr}`));
+      });
+    });
+    await work(url, () => stderr);
+  } finally {
+    child.kill('SIGTERM');
+    await ended;
+  }
+}
+
+/** What a server answers to a request by a name. */
+function ask(host: string, port: string, name: string): Promise<{ readonly status: number; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    request({ host, port, headers: { host: name }, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => (text += part));
+      response.once('end', () => {
+        resolve({ status: response.statusCode!, text });
+      });
+    })
+      .once('error', reject)
+      .end();
+  });
+}
+
+/** Of this machine in its network; undefined where it has none. */
+const networkAddress = Object.values(networkInterfaces())
+  .flatMap((each) => each ?? [])
+  .find(({ internal, family }) => !internal && family === 'IPv4')?.address;
+
+inBrowser(skippable('ablate ui says who can read the page, and how to open it from elsewhere', whyNoBrowser), async () => {
+  await serve([], async (url, said) => {
+    const { port, hostname: host } = new URL(url);
+    expect(host).toBe('127.0.0.1');
+    await expect.poll(said).toContain('All users of this machine can read these runs there, and nobody else.');
+    expect(said()).toContain(`ssh -L ${port}:localhost:${port} <this machine>`);
+    if (networkAddress !== undefined) await expect(ask(networkAddress, port, networkAddress)).rejects.toThrow('ECONNREFUSED');
+    // A tunnel may end at any port, a proxy at any name.
+    expect((await ask(host, port, 'localhost:9999')).status).toBe(200);
+    const refused = await ask(host, port, 'lab.example.org');
+    expect(refused).toMatchObject({ status: 421 });
+    expect(refused.text).toContain('not to "lab.example.org"');
+    expect(refused.text).toContain('start it with --host and this name');
+    await page.goto(url);
+    await page.getByText('All users of the machine that serves this page can open it, and nobody else.').waitFor();
+  });
+  await serve(['--host', '0.0.0.0', '--control'], async (url, said) => {
+    const { port, hostname: host, hash } = new URL(url);
+    expect(host).toBe('localhost');
+    expect(hash).toMatch(/token=[0-9a-f]{32}$/);
+    await expect.poll(said).toContain('For yourself alone, leave --host out');
+    expect(said()).toContain('Whoever reaches it over the network can read these runs: there is no password');
+    expect(said()).toContain(`From other machines: http://${hostname()}:${port}/${hash}`);
+    expect((await ask('127.0.0.1', port, `${hostname()}:${port}`)).status).toBe(200);
+    if (networkAddress !== undefined) {
+      expect(said()).toContain(` or http://${networkAddress}:${port}/${hash}`);
+      expect((await ask(networkAddress, port, networkAddress)).status).toBe(200);
+    }
+    await page.goto(url);
+    await page.getByText('Whoever reaches this address over the network can open this page').waitFor();
+  });
+});
+
 /** The page went with the command: nothing listens any more. */
 async function expectGone(url: string): Promise<void> {
   await page.getByText('connection lost').waitFor();
@@ -127,7 +203,7 @@ inBrowser(skippable('a study is followed to its end, which is that of the page',
 });
 
 inBrowser(skippable('a compression is followed to its end, which is that of the page', whyNoBrowser), async () => {
-  const args = ['net/2', '--operations', '0.8', '--rounds', '1', '--steps', '2000', '--max-drop', '100', '-o', 'small.onnx'];
+  const args = ['net/2', '--operations', '0.8', '--rounds', '1', '--steps', '300', '--max-drop', '100', '-o', 'small.onnx'];
   const { url, ended } = await start(['compress', ...args]);
   await page.goto(`${url}#/runs`);
   // What is trained after filters are gone is a run like others.

@@ -7,7 +7,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { readFile } from 'node:fs/promises';
 import { isIP, type AddressInfo } from 'node:net';
-import { hostname } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { basename, join } from 'node:path';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { errorCode } from '../util/file-error.ts';
@@ -60,7 +60,8 @@ export async function createPageApp(clientFolder: string, host: string, extra: E
 export function listen(app: Hono, { host = loopback, port }: ListenOptions): Promise<PageServer> {
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: host, port }, ({ port: taken }: AddressInfo) => {
-      const shown = host.includes(':') ? `[${host}]` : host;
+      // Of an address that stands for all, browsers make nothing.
+      const shown = isEveryAddress(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
       resolve({ url: `http://${shown}:${taken}/`, close: () => closed(server) });
     });
     server.maxConnections = mostConnections;
@@ -74,6 +75,26 @@ export function listen(app: Hono, { host = loopback, port }: ListenOptions): Pro
 
 /** The address that only processes of this machine reach. */
 export const loopback = '127.0.0.1';
+
+/** Whether only processes of this machine reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function isEveryAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** The addresses by which other machines open the page at `url` of a server that listens on `host`. */
+export function addressesFromElsewhere(url: string, host: string): readonly string[] {
+  if (isLoopback(host)) return [];
+  if (!isEveryAddress(host)) return [url];
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((each) => each ?? [])
+    .filter(({ internal, family }) => !internal && family === 'IPv4')
+    .map(({ address }) => address);
+  return [hostname(), ...addresses].map((name) => url.replace('localhost', name));
+}
 
 /** A browser opens six to a host. */
 const mostConnections = 100;
@@ -92,7 +113,12 @@ function onlyByItsOwnName(host: string): MiddlewareHandler {
       await next();
       return;
     }
-    return context.text(`this is ${host}, not ${JSON.stringify(asked)}`, 421);
+    return context.text(
+      `This server answers to its address, localhost and the name of its machine, not to ${JSON.stringify(asked)}: ` +
+        `a page of another web site could read it by a name like that. ` +
+        `Open it by its address; or start it with --host and this name, and everybody on the network can read it.\n`,
+      421,
+    );
   };
 }
 
@@ -172,7 +198,8 @@ function closed(server: ReturnType<typeof serve>): Promise<void> {
 
 function listenError(error: unknown, host: string, port: number): Error {
   const code = errorCode(error);
-  if (code === 'EADDRINUSE') return new AblateError(`port ${port} of ${host} is taken`, { fix: 'give another --port' });
+  if (code === 'EADDRINUSE')
+    return new AblateError(`port ${port} of ${host} is taken`, { fix: 'give another --port, or --port 0 for a free one' });
   if (code === 'EACCES') return new AblateError(`port ${port} may not be opened`, { fix: 'give a --port of at least 1024' });
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
     return new AblateError(`${host} is no address of this machine`, { fix: 'leave --host out' });

@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { once } from 'node:events';
 import { DataError } from '../../util/errors.ts';
 import { requireFrozenFile } from '../frozen-files.ts';
-import { interruptible } from '../interrupt.ts';
 import { integer } from '../options.ts';
-import { note, print } from '../output.ts';
+import { servePage } from '../serve-page.ts';
 
 interface Options {
   readonly port: number;
@@ -28,16 +26,7 @@ async function serveDemo(paths: string[], { port, host }: Options): Promise<void
   const { startDemo } = await import('../../web/demo/server.ts');
   const models = paths.length > 0 ? paths : await trainedModels();
   const server = await startDemo({ models, port, host });
-  try {
-    await interruptible('stopping', async (signal) => {
-      // Said when a signal ends it in order.
-      print(server.url);
-      note('Open the address in a browser. Ctrl-C ends.');
-      await once(signal, 'abort');
-    });
-  } finally {
-    await server.close();
-  }
+  await servePage(server, { host, path: '', readable: 'these models' });
 }
 
 async function trainedModels(): Promise<string[]> {

@@ -1,12 +1,9 @@
 import type { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { isIP } from 'node:net';
 import { dataDirOption } from '../dataset.ts';
-import { interruptible } from '../interrupt.ts';
 import { usualPort } from '../live-page.ts';
 import { integer, runsDirOption } from '../options.ts';
-import { note, print } from '../output.ts';
+import { servePage } from '../serve-page.ts';
 
 interface Options {
   readonly dataDir?: string;
@@ -31,24 +28,5 @@ async function serveUi(folder: string, { port, host, dataDir, control }: Options
   const token = control === true ? randomBytes(16).toString('hex') : undefined;
   const { startUi } = await import('../../web/ui/server/server.ts');
   const server = await startUi({ runsFolder: folder, port, host, dataDir, token });
-  try {
-    await interruptible('stopping', async (signal) => {
-      // Said when a signal ends it in order.
-      print(token === undefined ? server.url : `${server.url}#/runs?token=${token}`);
-      note('Open the address in a browser. Ctrl-C ends.');
-      if (!isLoopback(host)) {
-        note(
-          `Whoever reaches ${host} over the network can read these runs: there is no password. For yourself alone, leave --host out,`,
-        );
-        note(`and from another machine: ssh -L ${new URL(server.url).port}:localhost:${new URL(server.url).port} <this machine>`);
-      }
-      await once(signal, 'abort');
-    });
-  } finally {
-    await server.close();
-  }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  await servePage(server, { host, path: token === undefined ? '' : `#/runs?token=${token}`, readable: 'these runs' });
 }

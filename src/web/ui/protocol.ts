@@ -60,6 +60,8 @@ export interface PageState {
   readonly version: string;
   /** Whether runs can be stopped from the page, by who has the token. */
   readonly control: boolean;
+  /** Who can open the page: all users of the server's machine, or the network too. */
+  readonly reach: 'machine' | 'network';
   readonly runs: readonly RunRow[];
   readonly studies: readonly StudySummary[];
   /** The 97.5th percentile of Student's t for 1, 2, 3, ... degrees of freedom: half widths of intervals over seeds. */

@@ -43,6 +43,7 @@ function Page() {
           <View place={place} />
         )}
       </main>
+      <Footer />
     </>
   );
 }
@@ -105,6 +106,29 @@ function Header({ view }: { readonly view: string }) {
         </svg>
       </button>
     </header>
+  );
+}
+
+/** What is shown, who can see it, and what they can do. */
+function Footer() {
+  const { live } = useApp();
+  useStore(live);
+  if (live.page === undefined) return null;
+  const { folder, version, reach, control } = live.page;
+  return (
+    <footer class="bottom">
+      <span>
+        ablate {version}, runs in <code>{folder}</code>
+      </span>
+      <span>
+        {reach === 'machine'
+          ? 'All users of the machine that serves this page can open it, and nobody else.'
+          : 'Whoever reaches this address over the network can open this page: there is no password.'}{' '}
+        {control
+          ? 'Stopping runs takes the address with the token that ablate ui --control prints.'
+          : 'It only shows: nothing can be changed here.'}
+      </span>
+    </footer>
   );
 }
 

@@ -16,7 +16,15 @@ import { readSafetensors } from '../../../runs/safetensors.ts';
 import type { TrainingConfig } from '../../../train/config-schema.ts';
 import { AblateError } from '../../../util/errors.ts';
 import { packageVersion } from '../../../util/package.ts';
-import { builtPageFolder, createPageApp, listen, loopback, type ListenOptions, type PageServer } from '../../page-server.ts';
+import {
+  builtPageFolder,
+  createPageApp,
+  isLoopback,
+  listen,
+  loopback,
+  type ListenOptions,
+  type PageServer,
+} from '../../page-server.ts';
 import { tokenHeader, type CurvesRequest, type PageState } from '../protocol.ts';
 import { isToken, stopRun } from './control.ts';
 import { createCurves } from './curves.ts';
@@ -93,6 +101,7 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
       ...(index.problem !== undefined && { problem: index.problem }),
       version: packageVersion(),
       control: token !== undefined,
+      reach: isLoopback(host) ? 'machine' : 'network',
       runs: [...index.rows.values()],
       studies: studies.summaries(),
       tQuantiles,

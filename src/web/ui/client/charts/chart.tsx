@@ -334,11 +334,34 @@ function ReadingBox({ reading: { x, left, values, nearest }, metric, axis, isDif
           <li key={line.id} class={line.id === nearest ? 'nearest' : ''}>
             <Swatch colour={line.colour} />
             <span class="name">{line.label}</span>
-            <span class="value">{written(metric, value, isDifference)}</span>
+            <span class="value">
+              {written(metric, value, isDifference)}
+              {line.counts !== undefined && <MeanOf line={line} x={x} metric={metric} isDifference={isDifference} />}
+            </span>
           </li>
         ))}
       </ul>
     </div>
+  );
+}
+
+interface MeanOfProps {
+  readonly line: Line;
+  readonly x: number;
+  readonly metric: string;
+  readonly isDifference: boolean;
+}
+
+/** What a mean stands for: how many runs, and the band around it. Where runs have ended, it is that of fewer. */
+function MeanOf({ line: { x: places, low, high, counts }, x, metric, isDifference }: MeanOfProps) {
+  const at = (y: Float64Array | undefined) => (y === undefined ? NaN : valueAt({ x: places, y }, x));
+  const [least, greatest] = [at(low), at(high)];
+  const count = Math.floor(at(counts));
+  return (
+    <span class="quiet">
+      {!Number.isNaN(least) && ` [${written(metric, least, isDifference)}, ${written(metric, greatest, isDifference)}]`}
+      {` ${count} ${count === 1 ? 'run' : 'runs'}`}
+    </span>
   );
 }
 

@@ -18,63 +18,67 @@ export function Confusion({ evaluation, chosen, onChoose }: Props) {
   return (
     <div class="confusion">
       {names.length <= mostInMatrix && (
-        <div class="card scroll" tabIndex={0} role="region" aria-label="Confusion matrix">
-          <table>
-            <caption class="quiet">Rows: what it is. Columns: what the network says. Numbers of images.</caption>
-            <thead>
-              <tr>
-                <td />
-                {names.map((name) => (
-                  <th key={name} scope="col">
-                    <span>{name}</span>
+        <div class="card">
+          <p class="quiet caption">Rows: what it is. Columns: what the network says. Numbers of images.</p>
+          <div class="scroll" tabIndex={0} role="region" aria-label="Confusion matrix">
+            <table>
+              <thead>
+                <tr>
+                  <td />
+                  {names.map((name) => (
+                    <th key={name} scope="col">
+                      <span>{name}</span>
+                    </th>
+                  ))}
+                  <th scope="col" class="number">
+                    <span>right</span>
                   </th>
-                ))}
-                <th scope="col" class="number">
-                  <span>right</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {confusion.map((row, label) => {
-                const total = row.reduce((sum, count) => sum + count, 0);
-                return (
-                  <tr key={names[label]}>
-                    <th scope="row">{names[label]}</th>
-                    {row.map((count, prediction) => {
-                      const share = total === 0 ? 0 : count / total;
-                      const colour = label === prediction ? 'var(--accent)' : 'var(--bad)';
-                      return (
-                        <td
-                          key={prediction}
-                          style={{
-                            background: `color-mix(in srgb, ${colour} ${Math.round(45 * Math.sqrt(share))}%, transparent)`,
-                          }}
-                        >
-                          {count > 0 && (
-                            <button
-                              type="button"
-                              aria-pressed={chosen === `${label} ${prediction}`}
-                              aria-label={`${names[label]!} taken for ${names[prediction]!}: ${count}`}
-                              onClick={() => {
-                                onChoose(label, prediction);
-                              }}
-                            >
-                              {count}
-                            </button>
-                          )}
-                        </td>
-                      );
-                    })}
-                    <td class="number right">{`${(100 * perClass[label]!.accuracy).toFixed(1)}%`}</td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
+                </tr>
+              </thead>
+              <tbody>
+                {confusion.map((row, label) => {
+                  const total = row.reduce((sum, count) => sum + count, 0);
+                  return (
+                    <tr key={names[label]}>
+                      <th scope="row">{names[label]}</th>
+                      {row.map((count, prediction) => {
+                        const share = total === 0 ? 0 : count / total;
+                        const colour = label === prediction ? 'var(--accent)' : 'var(--bad)';
+                        return (
+                          <td
+                            key={prediction}
+                            style={{
+                              background: `color-mix(in srgb, ${colour} ${Math.round(45 * Math.sqrt(share))}%, transparent)`,
+                            }}
+                          >
+                            {count > 0 && (
+                              <button
+                                type="button"
+                                aria-pressed={chosen === `${label} ${prediction}`}
+                                aria-label={`${names[label]!} taken for ${names[prediction]!}: ${count}`}
+                                onClick={() => {
+                                  onChoose(label, prediction);
+                                }}
+                              >
+                                {count}
+                              </button>
+                            )}
+                          </td>
+                        );
+                      })}
+                      <td class="number right">{`${(100 * perClass[label]!.accuracy).toFixed(1)}%`}</td>
+                    </tr>
+                  );
+                })}
+              </tbody>
+            </table>
+          </div>
         </div>
       )}
       <section aria-labelledby="confused">
-        <h3 id="confused">Most often confused</h3>
+        <h3 id="confused">
+          Most often confused <span class="quiet">images, and their share of the class</span>
+        </h3>
         <ol class="pairs">
           {pairsOf(confusion)
             .slice(0, pairsListed)

@@ -18,8 +18,8 @@ export function Filters({ details }: { readonly details: RunDetails }) {
   return (
     <>
       <p class="quiet">
-        What {filters.layer} looks for: {filters.count} filters of {filters.width} × {filters.height} pixels, each from its least
-        to its greatest weight.
+        What {filters.layer} looks for: {filters.count} filters of {filters.width} × {filters.height} pixels, each scaled from its
+        smallest weight to its largest.
       </p>
       <ul class="filters">
         {shown.map(({ step }) => (

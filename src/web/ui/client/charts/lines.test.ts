@@ -72,6 +72,7 @@ test('tracks that end early, or have other points, take part where they are', ()
   const mean = meanOf([track([0, 0], [10, 10], [20, 20]), track([0, 2], [20, 22], [40, 42])], 'range', tQuantiles);
   expect([...mean.x]).toEqual([0, 10, 20, 40]);
   expect([...mean.y]).toEqual([1, 11, 21, 42]);
+  expect([...mean.counts]).toEqual([2, 2, 2, 1]);
   expect(meanOf([], 'range', tQuantiles).x).toHaveLength(0);
 });
 

@@ -16,6 +16,8 @@ export interface Line {
   readonly high?: Float64Array;
   /** The line before it was smoothed, drawn faintly. */
   readonly raw?: Float64Array;
+  /** Of a mean, the number of runs that reach each place. */
+  readonly counts?: Float64Array;
 }
 
 export const xAxes = ['step', 'epoch', 'images', 'operations', 'time'] as const;
@@ -103,6 +105,8 @@ export interface Mean {
   readonly y: Float64Array;
   readonly low: Float64Array;
   readonly high: Float64Array;
+  /** Tracks that reach each place. */
+  readonly counts: Float64Array;
 }
 
 /**
@@ -112,13 +116,14 @@ export interface Mean {
  */
 export function meanOf(tracks: readonly Track[], band: Band, tQuantiles: readonly number[]): Mean {
   const x = placesOfAll(tracks);
-  const [y, low, high] = [new Float64Array(x.length), new Float64Array(x.length), new Float64Array(x.length)];
+  const empty = () => new Float64Array(x.length);
+  const [y, low, high, counts] = [empty(), empty(), empty(), empty()];
   for (let i = 0; i < x.length; i++) {
     const values = tracks.map((track) => valueAt(track, x[i]!)).filter((value) => !Number.isNaN(value));
     const summary = summaryOf(values, band, tQuantiles);
-    [y[i], low[i], high[i]] = [summary.mean, summary.low, summary.high];
+    [y[i], low[i], high[i], counts[i]] = [summary.mean, summary.low, summary.high, values.length];
   }
-  return { x, y, low, high };
+  return { x, y, low, high, counts };
 }
 
 /**

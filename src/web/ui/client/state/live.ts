@@ -61,8 +61,8 @@ export function connect(): LiveState {
       for (const row of changed) runs.set(row.id, row);
       for (const id of removed) runs.delete(id);
       if (page !== undefined) {
-        const { folder, version, control, tQuantiles } = page;
-        page = { folder, version, control, tQuantiles, ...(problem !== undefined && { problem }) };
+        const { folder, version, control, reach, tQuantiles } = page;
+        page = { folder, version, control, reach, tQuantiles, ...(problem !== undefined && { problem }) };
       }
       store.changed();
     });

@@ -46,7 +46,8 @@ export function usePlace(): Place {
   return place;
 }
 
-function decoded(part: string): string {
+/** As it is where it is no code. */
+export function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {

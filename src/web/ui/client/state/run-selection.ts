@@ -1,6 +1,6 @@
 /** Which runs are selected, and their colours. Both are in the address, so that a colour keeps to its run. */
 import type { RunRow } from '../../protocol.ts';
-import { choose, type Place } from './location.ts';
+import { choose, decoded, type Place } from './location.ts';
 
 export interface Selection {
   /** By run, the number of its colour. */
@@ -44,7 +44,7 @@ function parsed(text: string): ReadonlyMap<string, number> {
   if (text === nothing) return new Map();
   const entries = text.split(' ').flatMap((part): [string, number][] => {
     const [, slot, id] = /^(\d{1,4}):(.+)$/.exec(part) ?? [];
-    return slot === undefined || id === undefined ? [] : [[decodeURIComponent(id), Number(slot)]];
+    return slot === undefined || id === undefined ? [] : [[decoded(id), Number(slot)]];
   });
   return new Map(entries.slice(0, mostSelected));
 }

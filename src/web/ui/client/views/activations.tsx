@@ -30,10 +30,10 @@ export function Activations({ place, details: { id, checkpoints } }: { readonly 
             }}
           />
         </label>
-        <span class="quiet">by its place in the split that the run is evaluated on</span>
+        <span class="quiet">counted from 0, among the images that the run is evaluated on</span>
       </div>
       <div class="card seen">
-        <Picture key={image} id={id} image={image} label="" />
+        <Picture key={image} id={id} image={image} label="" isAsked={data !== undefined} />
         {data !== undefined && (
           <ol class="said">
             {[...data.probabilities]

@@ -20,6 +20,7 @@ export function Gallery({ id, classes, step, label, prediction }: Props) {
   const [items, setItems] = useState<readonly ShownPrediction[]>([]);
   const [total, setTotal] = useState<number>();
   const [isMissing, setMissing] = useState(false);
+  const pictures = usePictures(id, items[0]?.image);
 
   const ask = async (first: number, signal?: AbortSignal): Promise<void> => {
     const query = new URLSearchParams({
@@ -60,15 +61,16 @@ export function Gallery({ id, classes, step, label, prediction }: Props) {
   const isRight = label !== undefined && label === prediction;
   const title =
     label === undefined || prediction === undefined
-      ? 'The surest mistakes'
+      ? 'Mistakes, the surest first'
       : isRight
-        ? `${classes[label]!}, told rightly, the least sure first`
+        ? `${classes[label]!}, recognized, the least sure first`
         : `${classes[label]!} taken for ${classes[prediction]!}, the surest first`;
   return (
     <section aria-labelledby="gallery">
       <h3 id="gallery">
         {title} <span class="quiet">{formatCount(total)}</span>
       </h3>
+      {pictures.problem !== undefined && <p class="quiet">There are no pictures: {pictures.problem}</p>}
       <ul class="gallery">
         {items.map((item) => (
           <li key={item.image}>
@@ -76,7 +78,7 @@ export function Gallery({ id, classes, step, label, prediction }: Props) {
               href={addressOf(['run', id], { tab: 'activations', image: String(item.image) })}
               title={`image ${item.image}: what each layer makes of it`}
             >
-              <Picture id={id} image={item.image} label={classes[item.label] ?? String(item.label)} />
+              <Picture id={id} image={item.image} label={classes[item.label] ?? String(item.label)} isAsked={pictures.areThere} />
             </a>
             <p>
               <b>{classes[item.label] ?? item.label}</b>
@@ -111,16 +113,53 @@ export function Gallery({ id, classes, step, label, prediction }: Props) {
   );
 }
 
+/**
+ * Whether this machine has the pictures of a run, by one of them. Until the server has read the data set it answers none: others that wait for it
+ * would keep all the connections of the browser.
+ */
+function usePictures(id: string, image: number | undefined): { readonly areThere: boolean; readonly problem?: string } {
+  const [problem, setProblem] = useState<string>();
+  const [areThere, setThere] = useState(false);
+  useEffect(() => {
+    if (image === undefined || areThere) return;
+    const controller = new AbortController();
+    const look = async () => {
+      const response = await fetch(pictureAddress(id, image), { signal: controller.signal });
+      // Read to its end in either case: an answer that is not read keeps its connection.
+      const text = await response.text();
+      setThere(response.ok);
+      setProblem(response.ok ? undefined : text);
+    };
+    look().catch(() => undefined);
+    return () => {
+      controller.abort();
+    };
+  }, [id, image]);
+  return { areThere, ...(problem !== undefined && { problem }) };
+}
+
+function pictureAddress(id: string, image: number): string {
+  return `api/picture.png?${new URLSearchParams({ id, image: String(image) }).toString()}`;
+}
+
+interface PictureProps {
+  readonly id: string;
+  readonly image: number;
+  readonly label: string;
+  /** Whether it is there to ask for. */
+  readonly isAsked: boolean;
+}
+
 /** A picture of the data set, where this machine has it. */
-export function Picture({ id, image, label }: { readonly id: string; readonly image: number; readonly label: string }) {
+export function Picture({ id, image, label, isAsked }: PictureProps) {
   const [isMissing, setMissing] = useState(false);
-  if (isMissing) return <span class="picture missing">no. {image}</span>;
+  if (isMissing || !isAsked) return <span class="picture missing">no. {image}</span>;
   return (
     <img
       class="picture"
       loading="lazy"
       alt={`image ${image}, ${label}`}
-      src={`api/picture.png?${new URLSearchParams({ id, image: String(image) }).toString()}`}
+      src={pictureAddress(id, image)}
       onError={() => {
         setMissing(true);
       }}

@@ -15,6 +15,8 @@ export interface Column {
   readonly key: string;
   readonly title: string;
   readonly isNumber?: boolean;
+  /** Takes the room that others leave. */
+  readonly isElastic?: boolean;
   /** Least width in pixels. */
   readonly width: number;
   /** What is left out first where there is little room: the greatest. */
@@ -45,7 +47,7 @@ export const columns: readonly Column[] = [
     key: 'accuracy',
     title: 'accuracy',
     isNumber: true,
-    width: 84,
+    width: 80,
     rank: 1,
     sortKey: ({ accuracy }) => accuracy,
     cell: ({ accuracy }) => percent(accuracy),
@@ -130,8 +132,9 @@ export const columns: readonly Column[] = [
   },
   {
     key: 'changes',
-    title: 'differs from the recipe in',
-    width: 150,
+    title: 'changes to the recipe',
+    isElastic: true,
+    width: 140,
     rank: 4,
     sortKey: ({ choices }) => (choices === undefined ? undefined : changesText(choices.changes)),
     cell: (row) =>
@@ -289,7 +292,7 @@ export function RunTable({ rows, hidden, selection, colourOf, sort, onSort, high
                   </a>
                 </th>
                 {shown.map((column) => (
-                  <td key={column.key} class={column.isNumber === true ? 'number' : ''}>
+                  <td key={column.key} class={classOf(column)}>
                     {column.cell(row, now)}
                   </td>
                 ))}
@@ -318,17 +321,22 @@ function focusRow(element: HTMLElement, id: string): void {
 }
 
 interface HeadProps {
-  readonly column: Pick<Column, 'key' | 'title' | 'isNumber'>;
+  readonly column: Pick<Column, 'key' | 'title' | 'isNumber' | 'isElastic'>;
   readonly sort: Props['sort'];
   readonly onSort: Props['onSort'];
 }
 
-function SortableHead({ column: { key, title, isNumber }, sort, onSort }: HeadProps) {
+function classOf({ isNumber, isElastic }: Pick<Column, 'isNumber' | 'isElastic'>): string {
+  return isNumber === true ? 'number' : isElastic === true ? 'elastic' : '';
+}
+
+function SortableHead({ column, sort, onSort }: HeadProps) {
+  const { key, title, isNumber } = column;
   const isSorted = sort.key === key;
   return (
     <th
       scope="col"
-      class={isNumber === true ? 'number' : ''}
+      class={classOf(column)}
       aria-sort={!isSorted ? 'none' : (isNumber === true) !== sort.isReversed ? 'descending' : 'ascending'}
     >
       <button

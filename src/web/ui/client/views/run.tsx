@@ -1,5 +1,5 @@
 /** One run, inside. */
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { formatBytes, formatCount, formatOperations } from '../../../../util/format.ts';
 import type { RunDetails, RunRow, ShownEvaluation } from '../../protocol.ts';
 import { Chart } from '../charts/chart.tsx';
@@ -38,10 +38,16 @@ export function RunViewPage({ place, id }: { readonly place: Place; readonly id:
   useStore(live);
   const row = live.runs.get(id);
   const { data: details, problem } = useFetched<RunDetails>(
-    `api/run?id=${encodeURIComponent(id)}`,
+    // Of a run that was removed, nothing is there to ask for.
+    row === undefined ? undefined : `api/run?id=${encodeURIComponent(id)}`,
     row?.state === 'running' ? 2000 : undefined,
   );
+  const tabList = useRef<HTMLElement>(null);
   const tab = tabs.find(([key]) => key === place.choices.get('tab'))?.[0] ?? 'curves';
+  // On a narrow page, the chosen one may be out of view.
+  useEffect(() => {
+    tabList.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [tab]);
   if (row === undefined) {
     return (
       <Empty title={`There is no run ${id} in this folder`}>
@@ -74,7 +80,7 @@ export function RunViewPage({ place, id }: { readonly place: Place; readonly id:
         <RunFacts row={row} />
         {row.step < row.steps && <ProgressBar share={row.steps === 0 ? 0 : row.step / row.steps} state={row.state} />}
       </section>
-      <nav class="tabs" aria-label="Parts of the run">
+      <nav class="tabs" aria-label="Parts of the run" ref={tabList}>
         {tabs.map(([key, title]) => (
           <a
             key={key}
@@ -119,18 +125,16 @@ function TabContent({ tab, details, row, place }: TabProps) {
     case 'activations':
       return <Activations place={place} details={details} />;
     case 'filters':
-      return (
+      return details.network === undefined ? (
+        <UnknownNetwork />
+      ) : (
         <section aria-label="Filters">
           <Filters details={details} />
         </section>
       );
     case 'network':
       return details.network === undefined ? (
-        <Empty title="The network of this run is not known">
-          <p>
-            Its configuration cannot be read by this version, or it has saved no checkpoint yet that says what images it is for.
-          </p>
-        </Empty>
+        <UnknownNetwork />
       ) : (
         <section aria-label="Network">
           <NetworkGraph id={details.id} network={details.network} />
@@ -141,8 +145,16 @@ function TabContent({ tab, details, row, place }: TabProps) {
   }
 }
 
+function UnknownNetwork() {
+  return (
+    <Empty title="The network of this run is not known">
+      <p>Its record was written by another version of ablate, or is damaged.</p>
+    </Empty>
+  );
+}
+
 function RunFacts({ row }: { readonly row: RunRow }) {
-  const { accuracy, step, steps, trainLoss, imagesPerSecond, secondsLeft, updatedMs, choices, state } = row;
+  const { accuracy, step, steps, trainLoss, imagesPerSecond, secondsLeft, updatedMs, choices } = row;
   return (
     <Facts
       facts={[
@@ -162,7 +174,7 @@ function RunFacts({ row }: { readonly row: RunRow }) {
                 ? []
                 : [['operations an image', formatOperations(choices.operations)] as const]),
             ] as const)),
-        [state === 'running' ? 'heard of' : 'last changed', ago(updatedMs, Date.now())],
+        ['last update', ago(updatedMs, Date.now())],
       ]}
     />
   );

@@ -84,8 +84,6 @@ export function RunsView({ place }: { readonly place: Place }) {
               choose({ find: value === '' ? undefined : value });
             }}
           />
-          <StateFilter rows={all} chosen={stateFilter} />
-          <span class="spacer" />
           <span class="quiet count" role="status">
             {rows.length === all.length ? `${all.length} runs` : `${rows.length} of ${all.length} runs`}, {shownRuns.length}{' '}
             selected
@@ -116,6 +114,7 @@ export function RunsView({ place }: { readonly place: Place }) {
               ))}
             </ul>
           </Menu>
+          <StateFilter rows={all} chosen={stateFilter} />
         </div>
         {Object.keys(same).length > 0 && (
           <p class="same quiet">

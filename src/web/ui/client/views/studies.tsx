@@ -27,12 +27,16 @@ export function StudiesView() {
             <a href={addressOf(['study', name])}>{title}</a>
           </h2>
           <p class="quiet">{problem ?? `${name}, ${ago(updatedMs, now)}`}</p>
-          <p>
-            {finished} of {runs} runs finished
-            {running > 0 && `, ${running} running`}
-            {failed > 0 && <span class="bad">, {failed} failed</span>}
-          </p>
-          <ProgressBar share={runs === 0 ? 0 : finished / runs} state={running > 0 ? 'running' : 'finished'} />
+          {runs > 0 && (
+            <>
+              <p>
+                {finished} of {runs} runs finished
+                {running > 0 && `, ${running} running`}
+                {failed > 0 && <span class="bad">, {failed} failed</span>}
+              </p>
+              <ProgressBar share={finished / runs} state={running > 0 ? 'running' : 'finished'} />
+            </>
+          )}
         </li>
       ))}
     </ul>

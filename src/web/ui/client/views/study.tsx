@@ -47,33 +47,35 @@ export function StudyViewPage({ place, name }: { readonly place: Place; readonly
         {study.problem !== undefined && <p class="banner problem">{study.problem}</p>}
         {study.synthetic && <p class="banner">The images are synthetic: drawn by this program, not photographs.</p>}
       </header>
-      <section class="card study-facts" aria-label="Progress">
-        <Facts
-          facts={[
-            [
-              'runs',
-              <>
-                {over} of {cells.length}
-              </>,
-            ],
-            ...(count('running') > 0 ? [['running', count('running')] as const] : []),
-            ...(failures.length > 0 ? [['failed or diverged', <span class="bad">{failures.length}</span>] as const] : []),
-            ...(over < cells.length && study.secondsLeft !== undefined
-              ? [['time left', `about ${duration(study.secondsLeft)}`] as const]
-              : []),
-            ['seeds', study.seeds.length],
-            ['data set', study.dataset],
-            ['accuracy on', study.split === 'val' ? 'validation images' : 'test images'],
-            ['design', study.design],
-          ]}
-        />
-        <ProgressBar share={cells.length === 0 ? 0 : over / cells.length} state={study.isRunning ? 'running' : 'finished'} />
-        {!study.isRunning && over < cells.length && study.command !== '' && (
-          <p class="quiet">
-            Nothing works at it now. To go on: <code>{study.command}</code>
-          </p>
-        )}
-      </section>
+      {study.variants.length > 0 && (
+        <section class="card study-facts" aria-label="Progress">
+          <Facts
+            facts={[
+              [
+                'runs',
+                <>
+                  {over} of {cells.length}
+                </>,
+              ],
+              ...(count('running') > 0 ? [['running', count('running')] as const] : []),
+              ...(failures.length > 0 ? [['failed or diverged', <span class="bad">{failures.length}</span>] as const] : []),
+              ...(over < cells.length && study.secondsLeft !== undefined
+                ? [['time left', `about ${duration(study.secondsLeft)}`] as const]
+                : []),
+              ['seeds', study.seeds.length],
+              ['data set', study.dataset],
+              ['accuracy on', study.split === 'val' ? 'validation images' : 'test images'],
+              ['design', study.design],
+            ]}
+          />
+          <ProgressBar share={cells.length === 0 ? 0 : over / cells.length} state={study.isRunning ? 'running' : 'finished'} />
+          {!study.isRunning && over < cells.length && study.command !== '' && (
+            <p class="quiet">
+              No process is running this study now. To continue it: <code>{study.command}</code>
+            </p>
+          )}
+        </section>
+      )}
 
       {study.effects.length > 0 && (
         <section aria-labelledby="effects">
@@ -105,10 +107,12 @@ export function StudyViewPage({ place, name }: { readonly place: Place; readonly
 
       <Costs variants={study.variants} highlight={highlight} />
 
-      <section aria-labelledby="runs">
-        <h2 id="runs">Runs</h2>
-        <RunsGrid study={study} />
-      </section>
+      {study.variants.length > 0 && (
+        <section aria-labelledby="runs">
+          <h2 id="runs">Runs</h2>
+          <RunsGrid study={study} />
+        </section>
+      )}
 
       {failures.length > 0 && (
         <section aria-labelledby="failures">
