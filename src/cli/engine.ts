@@ -9,7 +9,7 @@ import { note } from './output.ts';
 /** The same for every command that computes with an engine. */
 export const engineOption = [
   '--engine <name>',
-  `what computes: ${engineChoices.join(', ')} (default: auto, the fastest that this machine has)`,
+  `what computes: ${engineChoices.join(', ')} (default: auto: oneDNN where it is fast, else a graphics card)`,
   requireEngineChoice,
 ] as const;
 

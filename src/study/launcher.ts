@@ -16,7 +16,7 @@ export interface Job {
   /** Where the images are, as given on the command line; undefined: where `ablate train` finds them by itself. */
   readonly dataDir?: string | undefined;
   readonly dataUrl?: string | undefined;
-  /** What computes; default: the fastest that the machine has. */
+  /** What computes; default: `auto`. */
   readonly engine?: EngineChoice | undefined;
 }
 
