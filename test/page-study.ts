@@ -10,4 +10,5 @@ factors:
   - { name: no augmentation, set: { augment: false, inputSize: 24 } }
   - { name: no LRN, set: { model.lrn: false } }
 seeds: [1, 2, 3]
+hypotheses: [{ hypothesis: Augmentation is key, changes: [no augmentation], expected: worse }]
 `;

@@ -79,7 +79,6 @@ export function gatherStudy(
   });
   const outcomes = outcomesOf(variants);
   const effects = estimateEffects(design.contrasts, outcomes);
-  const { hypotheses } = file.source;
   const environments = distinctEnvironments(opened);
   const data: ReportData = {
     name: plan.name,
@@ -95,7 +94,7 @@ export function gatherStudy(
     reference: design.reference,
     variants,
     effects,
-    ...(hypotheses.length > 0 && { hypotheses: judgeHypotheses(hypotheses, effects) }),
+    ...(design.hypotheses.length > 0 && { hypotheses: judgeHypotheses(design.hypotheses, effects) }),
     environments,
     command: `npx ablate study ${quoted(state.file.path)}${otherImages}`,
     studyText: state.file.text,

@@ -11,7 +11,7 @@ import type { ConfigOverrides } from '../train/config-schema.ts';
 import { contrastName, type Contrast } from './contrast.ts';
 import { factorialCells, factorialContrasts } from './factorial.ts';
 import type { StudyFile } from './study-file.ts';
-import type { DesignName, FactorSource, HalvingRule, StudySource } from './study-schema.ts';
+import type { DesignName, FactorSource, HalvingRule, Hypothesis, StudySource } from './study-schema.ts';
 
 /** Keys of the configuration with their values, and where in the study file they stand. */
 export interface Change {
@@ -35,6 +35,7 @@ export interface Design {
   readonly reference: string | undefined;
   readonly seeds: readonly number[];
   readonly halving: HalvingRule | undefined;
+  readonly hypotheses: readonly Hypothesis[];
 }
 
 /** A value that a factor can take. */
@@ -47,13 +48,13 @@ interface Level extends Change {
 
 /** @throws ConfigurationError naming the line, for what does not go together */
 export function designOf(file: StudyFile): Design {
-  const { design: name, halving } = file.source;
+  const { design: name, halving, hypotheses } = file.source;
   requireFewRuns(file);
   checkTogether(file);
   const seeds = seedsOf(file);
   const built = builders[name](file);
   checkHypotheses(file, built.contrasts.map(contrastName));
-  return { name, seeds, halving, ...built };
+  return { name, seeds, halving, hypotheses, ...built };
 }
 
 /** @param names of the changes that are compared */

@@ -3,6 +3,7 @@
  * must know nothing of Node: the page is checked with it.
  */
 import type { Effect } from '../../study/effects.ts';
+import type { JudgedHypothesis } from '../../study/hypotheses.ts';
 
 /** `unreadable`: damaged, or another user's. `diverged`: failed, as its loss exploded. */
 export type ShownState = 'running' | 'finished' | 'failed' | 'interrupted' | 'unreadable' | 'diverged';
@@ -162,6 +163,8 @@ export interface StudyView extends StudySummary {
   /** Of all its runs, as many at a time as are trained now. */
   readonly secondsLeft?: number;
   readonly variants: readonly StudyVariant[];
+  /** What was believed, judged by the runs that have finished. */
+  readonly hypotheses: readonly JudgedHypothesis[];
   /** Over the runs that have finished; empty for searches. */
   readonly effects: readonly ShownEffect[];
   /** The command that goes on with it. */

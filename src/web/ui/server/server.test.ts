@@ -547,6 +547,13 @@ test('effects over the seeds that have finished, and how long the rest takes', a
       { name: 'no augmentation', common: [1, 2], verdict: expect.any(String) as string },
       { name: 'no LRN', common: [1, 2], verdict: expect.any(String) as string },
     ]);
+    expect(view.hypotheses).toMatchObject([
+      {
+        hypothesis: 'Augmentation is key',
+        answer: 'does not hold',
+        changes: [{ name: 'no augmentation', effect: { seeds: [1, 2] } }],
+      },
+    ]);
     expect(view.effects[0]!.difference).toBeCloseTo(0.1, 1);
     expect(view.effects[0]!.low).toBeLessThan(view.effects[0]!.difference);
     expect(view.variants.map(({ name, runs: cells }) => [name, ...cells.map((cell) => cell.state)])).toEqual([

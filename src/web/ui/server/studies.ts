@@ -6,6 +6,7 @@ import { designWords } from '../../../report/study-report.ts';
 import { shownDataset } from '../../../report/shown-dataset.ts';
 import { runHolder } from '../../../runs/run-lock.ts';
 import { estimateEffects, verdictOf } from '../../../study/effects.ts';
+import { judgeHypotheses } from '../../../study/hypotheses.ts';
 import { readFileResult } from '../../../study/file-results.ts';
 import { runIdentity } from '../../../study/identity.ts';
 import { planStudy, type PlannedRun, type StudyPlan } from '../../../study/plan.ts';
@@ -192,7 +193,7 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
         ...summary,
         split: 'test',
         ...{ description: '', design: '', dataset: '', synthetic: false, seeds: [], isRunning: false },
-        ...{ variants: [], effects: [], command: '' },
+        ...{ variants: [], hypotheses: [], effects: [], command: '' },
       };
       if (state === undefined) return empty;
       try {
@@ -223,6 +224,7 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
         const outcomes = variants.flatMap(({ name: variant, runs }) =>
           runs.flatMap(({ seed, accuracy }) => (accuracy === undefined ? [] : [{ variant, seed, accuracy }])),
         );
+        const effects = estimateEffects(design.contrasts, outcomes);
         const left = secondsLeft(variants);
         return {
           ...summary,
@@ -236,7 +238,8 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
           isRunning: isHeld(studyFolder(runsFolder, name)),
           ...(left !== undefined && { secondsLeft: left }),
           variants,
-          effects: estimateEffects(design.contrasts, outcomes).map((effect) => ({ ...effect, verdict: verdictOf(effect) })),
+          hypotheses: judgeHypotheses(design.hypotheses, effects),
+          effects: effects.map((effect) => ({ ...effect, verdict: verdictOf(effect) })),
           command: `npx ablate study ${quoted(state.file.path)}`,
         };
       } catch (error) {

@@ -1,6 +1,8 @@
 /** A study, while it is run and afterwards. */
 import { useMemo, useState } from 'preact/hooks';
+import { formatInterval, formatPoints } from '../../../../report/format.ts';
 import { formatCount, formatOperations } from '../../../../util/format.ts';
+import type { Effect } from '../../../../study/effects.ts';
 import type { StudyCell, StudyVariant, StudyView as Study } from '../../protocol.ts';
 import { CurvePanel } from '../charts/curve-panel.tsx';
 import { EffectsTable } from '../charts/forest.tsx';
@@ -77,6 +79,8 @@ export function StudyViewPage({ place, name }: { readonly place: Place; readonly
         </section>
       )}
 
+      <Hypotheses hypotheses={study.hypotheses} />
+
       {study.effects.length > 0 && (
         <section aria-labelledby="effects">
           <h2 id="effects">What each change buys</h2>
@@ -135,6 +139,35 @@ export function StudyViewPage({ place, name }: { readonly place: Place; readonly
       )}
     </article>
   );
+}
+
+/** What the runs that have finished say of what was believed. */
+function Hypotheses({ hypotheses }: Pick<Study, 'hypotheses'>) {
+  if (hypotheses.length === 0) return null;
+  return (
+    <section aria-labelledby="hypotheses">
+      <h2 id="hypotheses">What was believed</h2>
+      <ul class="card hypotheses">
+        {hypotheses.map(({ hypothesis, answer, changes }) => (
+          <li key={hypothesis}>
+            <strong>{hypothesis}</strong>: {answer}
+            <ul>
+              {changes.map(({ name, effect, answer: own, seedsNeeded }) => (
+                <li key={name} class="quiet">
+                  {name}: {effect === undefined ? 'no seed has finished' : describeEffect(effect)}, {own}
+                  {seedsNeeded !== undefined && `; ${seedsNeeded} seeds would tell`}
+                </li>
+              ))}
+            </ul>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function describeEffect({ difference, low, high }: Effect): string {
+  return `${formatPoints(difference)} points ${formatInterval(low, high)}`.trimEnd().replaceAll('-', '−');
 }
 
 function groupsOf({ variants }: Study, rows: ReadonlyMap<string, ShownRun['row']>): Group[] {
