@@ -570,7 +570,14 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       JSON.stringify({ ...config, model, dataset: markup, recipe: markup, [markup]: markup }),
     );
     appendFileSync(join(hostile, 'metrics.jsonl'), metricsLine(2000, { [markup]: 1, __proto__: 1, 'train/loss': 1 }));
-    await onRuns('runs', async (page) => {
+    // What would lead out of the folder, were it decoded once too often.
+    const outwards = 'a%2f..%2f..%2e%00';
+    cpSync(path, join(runs, outwards, '1'), { recursive: true });
+    await onRuns('runs?runs=0:%25zz', async (page) => {
+      await page.getByRole('link', { name: outwards }).click();
+      await page.getByRole('heading', { level: 1 }).getByText(`${outwards}/1`, { exact: true }).waitFor();
+      await tableBehind(page, 'loss');
+      await page.getByRole('link', { name: 'Runs', exact: true }).first().click();
       await page.getByRole('link', { name: model.split('\n')[0]! }).click();
       await page.getByRole('heading', { level: 1 }).getByText('<img src=x').waitFor();
       await page.getByRole('link', { name: 'Record' }).click();

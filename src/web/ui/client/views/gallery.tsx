@@ -70,7 +70,11 @@ export function Gallery({ id, classes, step, label, prediction }: Props) {
       <h3 id="gallery">
         {title} <span class="quiet">{formatCount(total)}</span>
       </h3>
-      {pictures.problem !== undefined && <p class="quiet">There are no pictures: {pictures.problem}</p>}
+      {!pictures.areThere && total > 0 && (
+        <p class="quiet" role="status">
+          {pictures.problem === undefined ? 'Reading the images of the data set…' : `There are no pictures: ${pictures.problem}`}
+        </p>
+      )}
       <ul class="gallery">
         {items.map((item) => (
           <li key={item.image}>
