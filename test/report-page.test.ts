@@ -95,8 +95,10 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
     await page.close();
   });
 
-  test('on a telephone the page itself does not scroll sideways', async () => {
+  test('on a telephone the page itself does not scroll sideways, and names keep room for a word', async () => {
     const { page } = await open('light', 390);
+    const name = page.getByRole('cell', { name: 'squeeze1 & <co>', exact: true }).first();
+    expect((await name.boundingBox())!.width).toBeGreaterThan(110);
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
     await page.close();
   });

@@ -80,13 +80,20 @@ p { margin: 8px 0; max-width: 75ch; }
 .table { overflow-x: auto; margin: 12px 0; }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 12px 5px 0; text-align: left; border-bottom: 1px solid var(--grid); vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 3.5em; }
-td.right { white-space: nowrap; }
+td { overflow-wrap: anywhere; min-width: 6.5em; }
+td:first-child { min-width: 8.5em; }
+td.right { min-width: 3.5em; white-space: nowrap; }
 th { color: var(--muted); font-weight: 500; white-space: nowrap; }
 .right { text-align: right; }
 tr.better td:nth-last-child(3) { color: var(--better); font-weight: 600; }
 tr.worse td:nth-last-child(3) { color: var(--worse); font-weight: 600; }
 figure { margin: 12px 0; overflow-x: auto; }
+/* What is wider than the page scrolls: a shadow at the edge says that there is more. */
+figure, .table { --more: color-mix(in srgb, var(--text) 22%, transparent); background:
+  linear-gradient(to right, var(--surface) 40%, transparent) left / 28px 100% no-repeat local,
+  linear-gradient(to left, var(--surface) 40%, transparent) right / 28px 100% no-repeat local,
+  linear-gradient(to right, var(--more), transparent) left / 12px 100% no-repeat scroll,
+  linear-gradient(to left, var(--more), transparent) right / 12px 100% no-repeat scroll; }
 figcaption { font-size: 13.5px; font-weight: 600; }
 svg { max-width: none; height: auto; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); gap: 12px; }

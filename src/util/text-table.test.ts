@@ -58,6 +58,14 @@ describe('within a width', () => {
     for (const table of tables) expect(table).toMatch(/^label .*\na name that/);
   });
 
+  test('a text in a table of its own below has the whole line', () => {
+    const wide = rows.map(([run, accuracy, changes, updated]) => [run!, accuracy!, '123456789 of 100,000', updated!, changes!]);
+    const text = fitColumns(wide, ['left', 'right', 'right', 'left', 'left'], 60);
+    expect(widest(text)).toBeLessThanOrEqual(60);
+    expect(text.split('\n\n')).toHaveLength(2);
+    expect(text).toContain('augment false, inputSize 32, learningRate 0.05');
+  });
+
   test('of equally wide texts each gives some', () => {
     const text = fitColumns(
       [

@@ -54,14 +54,14 @@ export function fitColumns(
     parts.at(-1)!.push(column);
     room -= widths[column]! + 2;
   }
-  return parts
-    .map((columns) =>
-      alignColumns(
-        cut.map((row) => [clipped(row[0]!, name), ...columns.map((column) => row[column]!)]),
-        [alignments[0]!, ...columns.map((column) => alignments[column]!)],
-      ),
-    )
-    .join('\n\n');
+  const partOf = (whole: readonly (readonly string[])[], columns: readonly number[]) =>
+    [
+      whole.map((row) => [clipped(row[0]!, name), ...columns.map((column) => row[column]!)]),
+      [alignments[0]!, ...columns.map((column) => alignments[column]!)],
+    ] as const;
+  // Below each other, texts have more room than side by side. What has too little even so is as it is.
+  if (parts.length === 1) return alignColumns(...partOf(cut, parts[0]!));
+  return parts.map((columns) => fitColumns(...partOf(rows, columns), width)).join('\n\n');
 }
 
 /** A text with an ellipsis for what is beyond a width. */
