@@ -1,6 +1,6 @@
 /** What a run ran on: a number without its hardware and versions is not a result. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch, hostname, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -91,20 +91,22 @@ export function writeEnvironment(run: { readonly path: string }, environment: En
 
 /** The commit of a folder that is the top of a git checkout; undefined elsewhere, as within another project's node_modules. */
 export function gitState(folder: string): EnvironmentRecord['git'] {
-  if (git(folder, 'rev-parse', '--show-prefix') !== '') return undefined;
-  const commit = git(folder, 'rev-parse', '--verify', 'HEAD');
-  const changes = git(folder, 'status', '--porcelain');
-  return commit === undefined || changes === undefined ? undefined : { commit, dirty: changes !== '' };
+  if (!existsSync(join(folder, '.git'))) return undefined;
+  const lines = gitStatus(folder)
+    ?.split('\n')
+    .filter((line) => line !== '');
+  const commit = lines?.map((line) => /^# branch\.oid ([\da-f]+)$/.exec(line)?.[1]).find((oid) => oid !== undefined);
+  return commit === undefined ? undefined : { commit, dirty: lines!.some((line) => !line.startsWith('#')) };
 }
 
-/** The trimmed output of a git command; undefined if it fails: no git, or no checkout. */
-function git(folder: string, ...command: readonly string[]): string | undefined {
+/** Commit, branch and changes of a checkout; undefined if git fails, or there is none. One process: starting it takes longer than its work. */
+function gitStatus(folder: string): string | undefined {
   try {
-    return execFileSync('git', ['--no-optional-locks', '-C', folder, ...command], {
+    return execFileSync('git', ['--no-optional-locks', '-C', folder, 'status', '--porcelain=v2', '--branch'], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
       timeout: 10_000,
-    }).trim();
+    });
   } catch {
     return undefined;
   }
