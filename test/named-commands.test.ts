@@ -28,7 +28,9 @@ interface NamedCommand {
 
 /** Command lines of a document: in blocks of shell, and in `code` within sentences. */
 function commandLines(page: string): NamedCommand[] {
-  const blocks = [...page.matchAll(/^```sh\n(.*?)^```/gms)].flatMap((block) => block[1]!.replaceAll('\\\n', ' ').split('\n'));
+  const blocks = [...page.matchAll(/^```(\w*)\n(.*?)^```/gms)]
+    .filter(([, language = '']) => ['', 'sh'].includes(language))
+    .flatMap(([, , text = '']) => text.replaceAll('\\\n', ' ').split('\n'));
   const inSentences = [...page.replaceAll(/^```.*?^```/gms, '').matchAll(/`([^`\n]+)`/g)].map((code) => code[1]!);
   const commandIn = (text: string) => /(?:^|\s)(?:npx )?(ablate [a-z-].*)$/.exec(text.replace(/\s+#.*$/, ''))?.[1];
   return [
