@@ -248,6 +248,12 @@ describe('docs/compression.md', () => {
   });
 });
 
+interface Interval {
+  readonly mean: number;
+  readonly low95: number;
+  readonly high95: number;
+}
+
 describe('docs/microcontrollers.md', () => {
   interface Network {
     readonly network: string;
@@ -287,6 +293,14 @@ describe('docs/microcontrollers.md', () => {
     expectShown(ram, 1 - (ramBytes.activations + 32 * 32 * 3) / arenaBytes, 'RAM');
   });
 
+  test('instructions for each multiply-add', () => {
+    const [, least, most] = /air94 takes (\d+) to (\d+%) fewer instructions for each multiply-add than ResNet-8/.exec(page)!;
+    const forEach = (name: string, core: string) => named(name).qemu[core]!.instructionsPerImage / named(name).multiplyAdds;
+    const fewer = Object.keys(named('air94').qemu).map((core) => 1 - forEach('air94', core) / forEach('resnet8', core));
+    expectShown(`${least}%`, Math.min(...fewer), 'least');
+    expectShown(most, Math.max(...fewer), 'most');
+  });
+
   test('the cores and their cycles', () => {
     const rows = table(page, '| core (`--device`) |');
     expect(rows).toEqual(
@@ -317,4 +331,20 @@ test("docs/deploy.md's latencies", () => {
       expectShown(cells[4], row.ms2017, model);
     });
   }
+});
+
+test('sentences of docs/performance.md', () => {
+  const page = read('docs/performance.md').replaceAll('\n', ' ');
+  const { ratio } = record('trainer-overhead') as { ratio: { median: number } };
+  expectShown(/takes (\d+%) longer \(alex2\)/.exec(page)![1], ratio.median - 1, 'trainer');
+  const { results } = record('precision-accuracy') as { results: readonly { difference: Interval }[] };
+  expect(results).toHaveLength(1);
+  const { mean, low95, high95 } = results[0]!.difference;
+  const [, points, low, high] = /differs by ([\d.]+) points \(95% interval: (-[\d.]+) to (\+[\d.]+);/.exec(page)!;
+  expectShown(points, mean, 'bf16');
+  expectShown(low, low95, 'bf16');
+  expectShown(high, high95, 'bf16');
+  const { rows } = record('winograd') as { rows: readonly (readonly (number | string)[])[] };
+  const most = Number(/differ by at most ([\de-]+) of their size/.exec(page)![1]);
+  expect(Math.max(...rows.map((row) => Number(row.at(-1))))).toBeLessThanOrEqual(most);
 });

@@ -1,6 +1,6 @@
 /**
  * How long a network takes on a processor core: a model, not a measurement. Published times of one network, MLPerf Tiny's ResNet-8 in 8-bit
- * integers, give the cycles for each multiply-add on each core; another network is taken to need as many. That is right to some 15% for
+ * integers, give the cycles for each multiply-add on each core; another network is taken to need as many. That is meant for
  * networks of dense 3x3 convolutions, and too little for depthwise ones and for few channels.
  */
 import { ConfigurationError } from '../../util/errors.ts';
