@@ -66,6 +66,18 @@ describe('within a width', () => {
     expect(text).toContain('augment false, inputSize 32, learningRate 0.05');
   });
 
+  test('names keep enough to tell the rows apart', () => {
+    const comparison = [
+      ['change', 'points', '95% interval', 'p (Holm)', 'verdict', 'seeds', 'seeds for 0.5'],
+      ['tuto/2 and 1 more (augment false)', '+2.52', '[+0.44, +4.60]', '0.041', 'better', '2', '4'],
+    ];
+    const alignments = ['left', 'right', 'right', 'right', 'left', 'right', 'right'] as const;
+    const text = fitColumns(comparison, alignments, 80);
+    expect(widest(text)).toBeLessThanOrEqual(80);
+    expect(text).toMatch(/^tuto\/2 and 1 more \(a.*better/m);
+    expect(fitColumns(comparison, alignments, 70)).toMatch(/^tuto\/2 and 1 more \(augment … /m);
+  });
+
   test('of equally wide texts each gives some', () => {
     const text = fitColumns(
       [

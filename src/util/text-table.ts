@@ -16,8 +16,9 @@ export function alignColumns(given: readonly (readonly string[])[], alignments: 
 
 /** A column of text is not made narrower than this; of numbers nothing is ever cut off. */
 const narrowest = 12;
-/** The first column, which says what a row is, is no wider than this where a table is divided. */
-const widestName = 24;
+/** The first column says what a row is: it keeps more, and where a table is divided, as much of a line as this. */
+const narrowestName = 20;
+const partOfNames = 0.4;
 
 /**
  * The same in lines of at most `width` letters. Columns of text are cut to what there is room for, the widest first, with an ellipsis; where
@@ -34,16 +35,17 @@ export function fitColumns(
   const widths = alignments.map((_, column) => rows.reduce((widest, row) => Math.max(widest, row[column]!.length), 0));
   const total = () => widths.reduce((sum, each) => sum + each, 0) + 2 * (widths.length - 1);
   if (width === undefined || total() <= width) return alignColumns(rows, alignments);
+  const longestName = widths[0]!;
   const isText = (column: number) => alignments[column] === 'left';
   const widest = Math.max(...widths.filter((_, column) => isText(column)), 0);
   for (let most = widest - 1; most >= narrowest && total() > width; most--) {
     widths.forEach((each, column) => {
-      if (isText(column)) widths[column] = Math.min(each, most);
+      if (isText(column)) widths[column] = Math.min(each, column === 0 ? Math.max(most, narrowestName) : most);
     });
   }
   const cut = rows.map((row) => row.map((cell, column) => clipped(cell, widths[column]!)));
   if (total() <= width) return alignColumns(cut, alignments);
-  const name = Math.min(widths[0]!, widestName);
+  const name = Math.min(longestName, Math.max(narrowestName, Math.floor(partOfNames * width)));
   const parts: number[][] = [];
   let room = 0;
   for (let column = 1; column < widths.length; column++) {
