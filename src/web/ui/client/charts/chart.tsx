@@ -336,7 +336,9 @@ function ReadingBox({ reading: { x, left, values, nearest }, metric, axis, isDif
             <span class="name">{line.label}</span>
             <span class="value">
               {written(metric, value, isDifference)}
-              {line.counts !== undefined && <MeanOf line={line} x={x} metric={metric} isDifference={isDifference} />}
+              {line.counts !== undefined && (
+                <MeanOf line={line} x={x} value={value} metric={metric} isDifference={isDifference} />
+              )}
             </span>
           </li>
         ))}
@@ -348,19 +350,26 @@ function ReadingBox({ reading: { x, left, values, nearest }, metric, axis, isDif
 interface MeanOfProps {
   readonly line: Line;
   readonly x: number;
+  readonly value: number;
   readonly metric: string;
   readonly isDifference: boolean;
 }
 
-/** What a mean stands for: how many runs, and the band around it. Where runs have ended, it is that of fewer. */
-function MeanOf({ line: { x: places, low, high, counts }, x, metric, isDifference }: MeanOfProps) {
+/** What a mean stands for: the band around it, and of how many runs it is where some have ended, or have not come so far. */
+function MeanOf({ line: { x: places, low, high, counts }, x, value, metric, isDifference }: MeanOfProps) {
   const at = (y: Float64Array | undefined) => (y === undefined ? NaN : valueAt({ x: places, y }, x));
   const [least, greatest] = [at(low), at(high)];
+  const half = (greatest - least) / 2;
+  const isEven = Math.abs(greatest - value - half) < 1e-6 * Math.max(1, Math.abs(value));
   const count = Math.floor(at(counts));
+  const all = counts?.reduce((most, each) => Math.max(most, each), 0) ?? 0;
+  const band = isEven
+    ? ` ±${isFraction(metric) ? (100 * half).toFixed(2) : formatValue(metric, half)}`
+    : ` [${written(metric, least, isDifference)}, ${written(metric, greatest, isDifference)}]`;
   return (
     <span class="quiet">
-      {!Number.isNaN(least) && ` [${written(metric, least, isDifference)}, ${written(metric, greatest, isDifference)}]`}
-      {` ${count} ${count === 1 ? 'run' : 'runs'}`}
+      {!Number.isNaN(half) && band}
+      {count < all && ` ${count} of ${all} runs`}
     </span>
   );
 }
