@@ -97,7 +97,7 @@ const commands: readonly string[] = [
   'export nin0 --c nin0',
   'bench train squeeze0 --threads 1 --batch-size 4 --steps 2 --warm-up 1 --repetitions 1',
   // Longer than ONNX Runtime waits before it sends what it has gathered.
-  'bench infer model.onnx --threads 1 --batch-sizes 1 --rounds 2 --round-ms 4000',
+  'bench infer model.onnx --threads 1 --batch-sizes 1 --rounds 1 --round-ms 4000',
 ];
 
 const whyNotTraced = canTrace ? undefined : 'strace is missing or not allowed (Debian: apt-get install strace)';

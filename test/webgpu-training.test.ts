@@ -142,10 +142,12 @@ describe.skipIf(whyNot)(skippable('trainings on the WebGPU engine', whyNot), () 
   // With few filters, so that float64 in plain loops finishes.
   const filters = (count: number, ...names: readonly string[]) =>
     Object.fromEntries(names.map((name) => [`${name}.filters`, count]));
+  const fires = (count: number, ...names: readonly string[]) =>
+    Object.fromEntries(names.flatMap((name) => ['squeeze', 'expand1x1', 'expand3x3'].map((part) => [`${name}.${part}`, count])));
   const nin = filters(16, 'conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'conv6', 'conv7', 'conv8');
   test.each<[model: string, input: number, settings: Record<string, unknown>]>([
     ['tuto', 8, { ...filters(16, 'conv1', 'conv2'), 'dense1.features': 32, 'dense2.features': 16 }],
-    ['squeeze1', 8, {}],
+    ['squeeze1', 8, { 'conv1.filters': 16, ...fires(8, 'fire1', 'fire2', 'fire3', 'fire4') }],
     ['nin2', 8, nin],
     ['resnet20', 8, filters(8, 'conv1', 'stage1', 'stage2', 'stage3')],
     ['air94', 32, filters(8, 'group1', 'group2', 'group3')],
@@ -642,4 +644,5 @@ test.skipIf(whyNot)(
       rmSync(folder, { recursive: true, force: true });
     }
   },
+  240_000,
 );
