@@ -53,7 +53,7 @@ async function showFilters(reference: string, options: Options): Promise<void> {
   const layer = options.layer ?? firstConvolution(saved);
   const filters = filterRasters(saved.file, layer, saved.path);
   const { width, height } = filters[0]!;
-  const heading = `${filters.length} filters of ${width} x ${height} pixels, each from its least to its greatest weight`;
+  const heading = `${filters.length} filters of ${width} x ${height} pixels, each scaled from its smallest weight to its largest`;
   await sheet.write(
     pictureSheet(`${layer} of ${titleOf(reference, saved)}`, [{ heading, pictures: filters.map((raster) => ({ raster })) }]),
   );
