@@ -78,6 +78,20 @@ test('runs asked for together are one submission, each with its command', async 
   expect(settings).toContain(`train --resume ${runs[1]!.path} --threads 2 --data-dir 'it'\\''s here'`);
 });
 
+test(
+  'a job that has left its exit code is asked about at once, however rarely the scheduler is asked',
+  { timeout: 20_000 },
+  async () => {
+    const scheduler = fake(() => scheduler.existing.set('1_0', 'running'));
+    setTimeout(() => {
+      scheduler.existing.clear();
+      exits(scheduler.submissions[0]!.tasks[0]!, 0);
+    }, 1500);
+    const end = await batchLauncher(scheduler, options({ pollMs: 3_600_000 })).run({ run: newRun() }, never);
+    expect(end).toEqual({ how: 'stopped', detail: '' });
+  },
+);
+
 test('a job that fails is submitted again, once', async () => {
   const scheduler = fake((script, submission) => exits(script, submission === 1 ? 3 : 0));
   expect(await batchLauncher(scheduler, options()).run({ run: newRun() }, never)).toEqual({ how: 'stopped', detail: '' });

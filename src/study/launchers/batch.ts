@@ -33,7 +33,7 @@ export interface BatchOptions {
   readonly slots: number;
   /** How often a job that failed is submitted again; default 1. */
   readonly resubmissions?: number;
-  /** How often the scheduler is asked; default 5 s. */
+  /** How often the scheduler is asked; default 5 s. About a task whose exit code is there it is asked each second. */
   readonly pollMs?: number;
   /** How long files written on one machine may take to be seen on another; default 20 s. */
   readonly visibleMs?: number;
@@ -62,8 +62,10 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
   /** Waits for the end of a task, which is asked to stop when the signal is aborted. */
   async function follow(run: Run, ticket: Ticket, signal: AbortSignal): Promise<JobEnd> {
     let askedWhile: TaskState | undefined;
+    const exit = exitPath(ticket);
+    const soonMs = Math.min(pollMs, 1000);
     for (;;) {
-      const state = await stateOf(ticket.id);
+      const state = await stateOf(ticket.id, existsSync(exit) ? soonMs : pollMs);
       if (state === undefined) {
         // It had not begun, and leaves nothing to wait for.
         if (askedWhile === 'waiting') return stopped;
@@ -76,7 +78,9 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
       } else if (signal.aborted && askedWhile === undefined && (await askToStop(scheduler, ticket.id, state))) {
         askedWhile = state;
       }
-      await abortableDelay(pollMs, signal.aborted ? undefined : signal);
+      const until = performance.now() + pollMs;
+      do await abortableDelay(soonMs, signal.aborted ? undefined : signal);
+      while (performance.now() < until && !existsSync(exit) && !(signal.aborted && askedWhile === undefined));
     }
   }
 
@@ -87,7 +91,7 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
     async run(job, signal) {
       const earlier = readTicket(job.run);
       if (earlier?.scheduler === scheduler.name) {
-        const isOpen = (await stateOf(earlier.id)) !== undefined || lockLeftBy(job.run, earlier) !== undefined;
+        const isOpen = (await stateOf(earlier.id, pollMs)) !== undefined || lockLeftBy(job.run, earlier) !== undefined;
         if (isOpen) return await follow(job.run, earlier, signal);
       }
       for (let again = 0; ; again++) {
@@ -145,32 +149,32 @@ function gatherJobs(scheduler: Scheduler, { folder, threads }: BatchOptions): (j
     });
 }
 
-/** The state of tasks, asked for all together, and not again within the poll time. Undefined for one that is gone. */
+/** The state of tasks, asked for all together, and not again while the answer is no older than asked. Undefined for one that is gone. */
 function watch(
   scheduler: Scheduler,
   { pollMs = 5000, patienceMs = 600_000 }: BatchOptions,
-): (id: string) => Promise<TaskState | undefined> {
+): (id: string, oldestMs: number) => Promise<TaskState | undefined> {
   const ids = new Set<string>();
   let answer: Promise<ReadonlyMap<string, TaskState>> | undefined;
   let askedAt = -Infinity;
   let silentSince: number | undefined;
 
-  function ask(): Promise<ReadonlyMap<string, TaskState>> {
-    if (answer === undefined || performance.now() - askedAt >= pollMs) {
+  function ask(oldestMs: number): Promise<ReadonlyMap<string, TaskState>> {
+    if (answer === undefined || performance.now() - askedAt >= oldestMs) {
       askedAt = performance.now();
       answer = scheduler.states([...ids]);
     }
     return answer;
   }
 
-  return async (id) => {
+  return async (id, oldestMs) => {
     if (!ids.has(id)) {
       ids.add(id);
       answer = undefined;
     }
     for (;;) {
       try {
-        const states = await ask();
+        const states = await ask(oldestMs);
         silentSince = undefined;
         const state = states.get(id);
         if (state === undefined) ids.delete(id);
@@ -196,10 +200,11 @@ function watch(
 async function endOf(
   scheduler: Scheduler,
   run: Run,
-  { id, folder, task }: Ticket,
+  ticket: Ticket,
   { visibleMs = 20_000 }: BatchOptions,
 ): Promise<JobEnd | undefined> {
-  const exitFile = join(folder, `${task}.exit`);
+  const { id, folder, task } = ticket;
+  const exitFile = exitPath(ticket);
   const { updatedAt } = recordedStatus(run);
   const deadline = performance.now() + visibleMs;
   while (!existsSync(exitFile) && performance.now() < deadline) await delay(Math.min(500, visibleMs));
@@ -270,6 +275,11 @@ done
 echo "$code" > "$place/$task.exit.new" && mv "$place/$task.exit.new" "$place/$task.exit"
 exit "$code"
 `;
+}
+
+/** Where a task writes its exit code. */
+function exitPath({ folder, task }: Ticket): string {
+  return join(folder, `${task}.exit`);
 }
 
 function ticketPath(run: Run): string {
