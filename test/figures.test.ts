@@ -263,6 +263,14 @@ describe('docs/microcontrollers.md', () => {
     readonly ramBytes: { readonly activations: number };
     readonly multiplyAdds: number;
     readonly qemu: Readonly<Record<string, { readonly instructionsPerImage: number }>>;
+    readonly c: Readonly<Record<string, Agreement>>;
+    readonly tensorflowLite: { readonly default: Agreement; readonly reference: Agreement; readonly micro: Agreement | string };
+  }
+  interface Agreement {
+    readonly images: number;
+    readonly sameLabel: number;
+    readonly sameLogits: number;
+    readonly largestDifference: number;
   }
   const page = read('docs/microcontrollers.md');
   const { networks } = record('microcontrollers') as { networks: readonly Network[] };
@@ -277,6 +285,23 @@ describe('docs/microcontrollers.md', () => {
         ...[accuracy, floatAccuracy, flashBytes.weights, flashBytes.code, ramBytes.activations, multiplyAdds],
         ...['cortex-m3', 'cortex-m4', 'cortex-m7'].map((core) => qemu[core]!.instructionsPerImage),
       ].forEach((value, i) => expectShown(cells[i], value, name));
+    }
+  });
+
+  test('how far others agree', () => {
+    const rows = table(page, "| network | LiteRT's usual kernels: images |");
+    expect(rows).toHaveLength(networks.length);
+    for (const [name = '', ...cells] of rows) {
+      const { c, tensorflowLite } = named(name);
+      expect(Object.values(c).every(({ sameLogits }) => sameLogits === 1)).toBe(true);
+      const { micro, reference } = tensorflowLite;
+      if (typeof micro !== 'string') expect(micro).toEqual(reference);
+      const shown = [tensorflowLite.default, reference].flatMap(({ images, sameLabel, sameLogits, largestDifference }) => [
+        images.toLocaleString('en'),
+        ...[sameLabel, sameLogits].map((share) => `${(100 * share).toFixed(2)}%`),
+        `${largestDifference} ${largestDifference === 1 ? 'unit' : 'units'}`,
+      ]);
+      expect(cells, name).toEqual(shown);
     }
   });
 
