@@ -57,7 +57,7 @@ function readResults(name: string): unknown {
 }
 
 /** The longest training of a model under a newer recipe that there is a record of. */
-export function newerResult(model: string): Experiment | undefined {
+function newerResult(model: string): Experiment | undefined {
   const experiments = ofAnyPrecision(readResults('accuracies') as readonly Experiment[]);
   return longest(experiments.filter(({ config }) => config.model === model && isOfNewerRecipe(config)));
 }

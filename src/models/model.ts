@@ -44,7 +44,8 @@ const optionalKeys = { summary: undefined, settings: undefined, weightDecay2017:
 /**
  * Defines a model. Most of tensorsandbox's models decay by 500 and train on 24x24 crops: the defaults.
  *
- * @throws ConfigurationError for a name or a setting that is not allowed, a key that is unknown, and where there are no layers. What the layers do is checked when the network is built.
+ * @throws ConfigurationError for a name or a setting that is not allowed, a key that is unknown, and where there are no layers. What the layers do is
+ *   checked when the network is built.
  *
  * @example
  * defineModel({
