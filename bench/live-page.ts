@@ -3,11 +3,11 @@
  * memory of server and page stays flat.
  *
  *     npm run build && npx tsx bench/live-page.ts [--runs 1000] [--points 10000] [--live 20] [--seconds 30] [--rounds 3]
- *                                  [--memory-seconds 180] [--model alex2] [--threads 2] [--out docs/results/live-page.json]
+ *                                  [--memory-seconds 180] [--model alex2] [--threads 1,2] [--out docs/results/live-page.json]
  *
  * Opening: from the navigation to the first curve drawn, with a server that has just been started (`cold`) and again (`warm`). Following: frames in
  * which the first chart was drawn, while each live run writes ten records a second. Training: the median time of a step without and with a page that
- * follows, in turn. Memory: the live runs write as many records as in an hour at one a second, in the time given.
+ * follows, in turn, for each number of the training's threads. Memory: the live runs write as many records as in an hour at one a second, in the time given.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -37,13 +37,14 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '3' },
     'memory-seconds': { type: 'string', default: '180' },
     model: { type: 'string', default: 'alex2' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: '1,2' },
     out: { type: 'string', default: 'docs/results/live-page.json' },
   },
 });
-const [runs, points, live, seconds, rounds, memorySeconds, threads] = (
-  ['runs', 'points', 'live', 'seconds', 'rounds', 'memory-seconds', 'threads'] as const
-).map((key) => Number(options[key])) as [number, number, number, number, number, number, number];
+const [runs, points, live, seconds, rounds, memorySeconds] = (
+  ['runs', 'points', 'live', 'seconds', 'rounds', 'memory-seconds'] as const
+).map((key) => Number(options[key])) as [number, number, number, number, number, number];
+const threadCounts = options.threads.split(',').map(Number);
 if (browserPath === undefined) throw new Error('there is no Chromium (Debian: apt-get install chromium)');
 const root = mkdtempSync(join(tmpdir(), 'ablate-live-page-'));
 const steps = 10 * points;
@@ -98,7 +99,7 @@ const countDrawings = `
   window.drawings = [];
   const clearRect = CanvasRenderingContext2D.prototype.clearRect;
   CanvasRenderingContext2D.prototype.clearRect = function (...args) {
-    if (this.canvas === document.querySelector('.chart canvas')) window.drawings.push(performance.now());
+    if (this.canvas === document.querySelector('.chart canvas.curves')) window.drawings.push(performance.now());
     return clearRect.apply(this, args);
   };
   const stroke = CanvasRenderingContext2D.prototype.stroke;
@@ -142,7 +143,7 @@ async function framesPerSecond(page: Page): Promise<number> {
 }
 
 /** Median milliseconds from one step's end to the next. */
-async function stepMs(forMs: number): Promise<number> {
+async function stepMs(threads: number, forMs: number): Promise<number> {
   const config = resolveConfig({
     model: options.model,
     dataset: 'synthetic',
@@ -214,14 +215,16 @@ async function measure() {
   const frames = await framesPerSecond(page);
   console.log({ frames });
 
-  const training: { aloneMs: number; followedMs: number }[] = [];
+  const training: { threads: number; aloneMs: number; followedMs: number }[] = [];
   for (let round = 0; round < rounds; round++) {
-    const followedMs = await stepMs(1000 * seconds);
-    // A page that nobody looks at holds no connection: then nothing is read.
-    await page.goto('about:blank');
-    const aloneMs = await stepMs(1000 * seconds);
-    await openingMs(page, `${server.url}${place}`);
-    training.push({ aloneMs, followedMs });
+    for (const threads of threadCounts) {
+      const followedMs = await stepMs(threads, 1000 * seconds);
+      // A page that nobody looks at holds no connection: then nothing is read.
+      await page.goto('about:blank');
+      const aloneMs = await stepMs(threads, 1000 * seconds);
+      await openingMs(page, `${server.url}${place}`);
+      training.push({ threads, aloneMs, followedMs });
+    }
   }
   stop();
   console.log({ training });
@@ -240,8 +243,8 @@ async function measure() {
 }
 
 try {
-  const settings = { runs, points, live, seconds, rounds, memorySeconds, model: options.model, threads };
-  const result = { environment: describeEnvironment({ threads }), settings, ...(await measure()) };
+  const settings = { runs, points, live, seconds, rounds, memorySeconds, model: options.model };
+  const result = { environment: describeEnvironment({ threads: Math.max(...threadCounts) }), settings, ...(await measure()) };
   writeFileAtomic(options.out, `${JSON.stringify(result, undefined, 2)}\n`);
 } finally {
   rmSync(root, { recursive: true, force: true });

@@ -14,6 +14,7 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Page, type Request } from 'playwright-core';
 import { build } from 'vite';
@@ -280,7 +281,7 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       expect(Math.abs(Number.parseFloat(last[1]!) - 59)).toBeLessThan(2);
       expect(Number.parseFloat(last[2]!)).toBeGreaterThan(Number.parseFloat(last[1]!));
       const colours = await page.evaluate<number[]>(`(() => {
-        const canvas = document.querySelector('.chart canvas');
+        const canvas = document.querySelector('.chart canvas.curves');
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         const near = (r, g, b) => {
           let count = 0;
@@ -471,6 +472,53 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
           .toEqual(['steps', 'tuto/1', 'tuto/2']);
         rmSync(join(runs, 'tuto', '2'), { recursive: true });
         await expect.poll(() => page.locator('.run-table tbody th').allTextContents(), { timeout: 10_000 }).toEqual(['tuto/1']);
+      });
+    });
+
+    test('of lines that grow only the new part is drawn, and it looks as if all had been drawn at once', async () => {
+      // The first keeps the axes as they are; the others have so many points that they have bands, and one has dashes.
+      recordRun(runs, { number: 1, overrides: { steps: 30_000 }, records: 3000 });
+      const growing = [2, 3].map((number) =>
+        recordRun(runs, {
+          ...{ number, overrides: { steps: 30_000 }, records: 3000, share: 0.5 },
+          status: { status: 'running', ...thisProcess() },
+        }),
+      );
+      const place = 'runs?runs=0:tuto%252F1+1:tuto%252F2+12:tuto%252F3&metrics=train/loss';
+      await onRuns(place, async (page) => {
+        const canvas = page.getByRole('figure', { name: 'training loss' }).locator('canvas.curves');
+        await page.evaluate(`(() => {
+          window.drawnFrom = [];
+          const clearRect = CanvasRenderingContext2D.prototype.clearRect;
+          CanvasRenderingContext2D.prototype.clearRect = function (left, ...rest) {
+            if (this.canvas.className === 'curves') drawnFrom.push(left / this.canvas.width);
+            return clearRect.call(this, left, ...rest);
+          };
+        })()`);
+        const lastOf = async () => (await tableBehind(page, 'training loss')).at(-1)!;
+        await expect.poll(async () => (await lastOf()).filter((each) => each !== '–')).toHaveLength(2);
+        const drawnBefore = await page.evaluate<number>('drawnFrom.length');
+        for (let step = 16_000; step <= 20_000; step += 1000) {
+          const lines = Array.from({ length: 100 }, (_, i) =>
+            metricsLine(step + 10 * i, { 'train/loss': 1 + 0.3 * Math.sin(step + i) }),
+          );
+          for (const path of growing) appendFileSync(join(path, 'metrics.jsonl'), lines.join(''));
+          await delay(200);
+        }
+        await expect
+          .poll(async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length)
+          .toBe(12);
+        const drawnFrom = await page.evaluate<number[]>('drawnFrom');
+        expect(drawnFrom.length - drawnBefore).toBeGreaterThanOrEqual(3);
+        for (const part of drawnFrom.slice(drawnBefore)) expect(part).toBeGreaterThan(0.45);
+        const pixels = () => canvas.evaluate('(canvas) => canvas.toDataURL()');
+        const grown = await pixels();
+        await page.reload();
+        await expect
+          .poll(async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length)
+          .toBe(12);
+        await settled({ page, pending: new Set() });
+        expect(await pixels()).toBe(grown);
       });
     });
 

@@ -3,7 +3,8 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/ho
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { coloursOf, useTheme } from '../state/theme.ts';
-import { drawLines, extentOfX, logarithmic, rangeOfX, rangeOfY, type Range } from './draw-lines.ts';
+import { createCurveLayer, steadyRange, type CurveLayer } from './curve-layer.ts';
+import { extentOfX, logarithmic, rangeOfX, rangeOfY, type Range } from './draw-lines.ts';
 import { axisTitles, compact, formatPlace, formatValue, isFraction } from './format.ts';
 import { valueAt, type Line, type XAxis } from './lines.ts';
 
@@ -38,6 +39,12 @@ interface Reading {
   readonly nearest: string | undefined;
 }
 
+interface Ranges {
+  readonly x: Range;
+  readonly y: Range;
+}
+
+const unitRanges: Ranges = { x: { min: 0, max: 1 }, y: { min: 0, max: 1 } };
 /** Charts with the same key show their cursors at the same place. */
 const cursors = uPlot.sync('ablate');
 /** Lines that a reading names. */
@@ -49,22 +56,30 @@ export function Chart(props: ChartProps) {
   const { isDifference = false } = props;
   const container = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
+  const layer = useRef<CurveLayer | undefined>(undefined);
   const latest = useRef(props);
   latest.current = props;
   const theme = useTheme();
   const [reading, setReading] = useState<Reading>();
   const isEmpty = lines.every(({ x }) => x.length === 0);
-  const xRange = zoom ?? rangeOfX(lines, isLogX) ?? { min: isLogX ? 1 : 0, max: 1 };
+  const ranges = useRef<Ranges>(unitRanges);
+  const box = plot.current?.bbox;
+  const xRange = steadyRange(
+    ranges.current.x,
+    zoom ?? rangeOfX(lines, isLogX) ?? { min: isLogX ? 1 : 0, max: 1 },
+    isLogX,
+    box?.width,
+  );
   const yRange = useMemo(
     () =>
       withZero(rangeOfY(lines, xRange, isLogY, isFraction(metric) && !isDifference), isDifference) ?? {
         min: isLogY ? 0.1 : 0,
         max: 1,
       },
-    [lines, xRange.min, xRange.max, isLogY, metric, isDifference],
+    [lines, xRange, isLogY, metric, isDifference],
   );
-  const ranges = useRef({ x: xRange, y: yRange });
-  ranges.current = { x: xRange, y: yRange };
+  const y = steadyRange(ranges.current.y, yRange, isLogY, box?.height);
+  if (xRange !== ranges.current.x || y !== ranges.current.y) ranges.current = { x: xRange, y };
 
   useLayoutEffect(() => {
     const target = container.current!;
@@ -111,7 +126,8 @@ export function Chart(props: ChartProps) {
           draw: [
             (self) => {
               if (isDifference) drawZero(self, colours.reference);
-              drawLines(self, latest.current.lines, { highlight: latest.current.highlight });
+              layer.current ??= createCurveLayer(self);
+              layer.current.draw(latest.current.lines, latest.current.highlight);
             },
           ],
           setCursor: [
@@ -144,16 +160,17 @@ export function Chart(props: ChartProps) {
       observer.disconnect();
       made.destroy();
       plot.current = undefined;
+      layer.current = undefined;
     };
   }, [theme, axis, isLogX, isLogY, height, metric, isDifference]);
 
+  const drawnRanges = useRef(ranges.current);
   useEffect(() => {
-    plot.current?.setData(dataOf({ x: xRange, y: yRange }));
-  }, [lines, xRange.min, xRange.max, yRange.min, yRange.max]);
-
-  useEffect(() => {
-    plot.current?.redraw(false, false);
-  }, [highlight]);
+    if (drawnRanges.current === ranges.current) layer.current?.draw(lines, highlight);
+    // The lines are drawn with the axes.
+    else plot.current?.setData(dataOf(ranges.current));
+    drawnRanges.current = ranges.current;
+  }, [lines, highlight, ranges.current]);
 
   const nearest = reading?.nearest;
   useEffect(() => {
@@ -246,7 +263,7 @@ function withZero(range: Range | undefined, isDifference: boolean): Range | unde
 }
 
 /** uPlot asks for data to know that there are some: the corners of what is shown. */
-function dataOf({ x, y }: { readonly x: Range; readonly y: Range }): uPlot.AlignedData {
+function dataOf({ x, y }: Ranges): uPlot.AlignedData {
   return [
     [x.min, x.max],
     [y.min, y.max],

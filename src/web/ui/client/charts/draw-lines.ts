@@ -1,15 +1,20 @@
-/** Draws lines with their bands into a uPlot chart, which owns the axes. uPlot's own series share their places; runs do not. */
+/** Draws lines with their bands where a uPlot chart has its axes. uPlot's own series share their places; runs do not. */
 import type uPlot from 'uplot';
 import { firstNotBelow, type Line } from './lines.ts';
 
-export interface DrawOptions {
-  /** The line that stands out; the others step back. */
-  readonly highlight: string | undefined;
-}
-
-interface Projection {
+export interface Projection {
   x(value: number): number;
   y(value: number): number;
+  /** The value on the horizontal axis at a pixel. */
+  valueAt(px: number): number;
+}
+
+/** In pixels of the canvas. */
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 /** uPlot's number for logarithmic scales. */
@@ -17,20 +22,27 @@ export const logarithmic = 3;
 
 const width = 1.6;
 
-export function drawLines(plot: uPlot, lines: readonly Line[], { highlight }: DrawOptions): void {
-  const { ctx, bbox } = plot;
-  const projection = projectionOf(plot);
-  if (projection === undefined) return;
+/**
+ * @param part of the canvas that is drawn: what lies outside of it stays as it is
+ * @param highlight the line that stands out; the others step back
+ */
+export function drawLines(
+  ctx: CanvasRenderingContext2D,
+  projection: Projection,
+  part: Box,
+  lines: readonly Line[],
+  highlight: string | undefined,
+): void {
   const isHighlighted = lines.some(({ id }) => id === highlight);
   ctx.save();
   ctx.beginPath();
-  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.rect(part.left, part.top, part.width, part.height);
   ctx.clip();
   ctx.lineJoin = 'round';
   const ordered = isHighlighted ? [...lines].sort((a, b) => Number(a.id === highlight) - Number(b.id === highlight)) : lines;
   for (const line of ordered) {
     const strength = !isHighlighted || line.id === highlight ? 1 : 0.25;
-    const range = visibleRange(plot, line);
+    const range = visibleRange(projection, part, line);
     if (line.low !== undefined && line.high !== undefined) {
       ctx.globalAlpha = 0.16 * strength;
       ctx.fillStyle = line.colour;
@@ -51,23 +63,39 @@ export function drawLines(plot: uPlot, lines: readonly Line[], { highlight }: Dr
 }
 
 /** From values to the pixels of the canvas; undefined as long as the chart has no size. */
-function projectionOf({ scales, bbox }: uPlot): Projection | undefined {
-  const along = (scale: uPlot.Scale | undefined, start: number, length: number) => {
-    const { min, max, distr } = scale ?? {};
-    if (typeof min !== 'number' || typeof max !== 'number' || max === min) return undefined;
-    if (Number(distr) !== logarithmic) return (value: number) => start + ((value - min) / (max - min)) * length;
-    const [low, high] = [Math.log(min), Math.log(max)];
-    return (value: number) => (value > 0 ? start + ((Math.log(value) - low) / (high - low)) * length : NaN);
-  };
+export function projectionOf({ scales, bbox }: uPlot): Projection | undefined {
   const x = along(scales['x'], bbox.left, bbox.width);
   const y = along(scales['y'], bbox.top + bbox.height, -bbox.height);
-  return x && y && { x, y };
+  return x && y && { x: x.to, y: y.to, valueAt: x.from };
 }
 
-/** The points that are in view, and one on either side. */
-function visibleRange({ scales }: uPlot, { x }: Line): readonly [first: number, end: number] {
-  const { min, max } = scales['x']!;
-  return [Math.max(0, firstNotBelow(x, min!) - 1), Math.min(x.length, firstNotBelow(x, max!) + 2)];
+function along(scale: uPlot.Scale | undefined, start: number, length: number) {
+  const { min, max, distr } = scale ?? {};
+  if (typeof min !== 'number' || typeof max !== 'number' || max === min) return undefined;
+  if (Number(distr) !== logarithmic) {
+    return {
+      to: (value: number) => start + ((value - min) / (max - min)) * length,
+      from: (px: number) => min + ((px - start) / length) * (max - min),
+    };
+  }
+  const [low, high] = [Math.log(min), Math.log(max)];
+  return {
+    to: (value: number) => (value > 0 ? start + ((Math.log(value) - low) / (high - low)) * length : NaN),
+    from: (px: number) => Math.exp(low + ((px - start) / length) * (high - low)),
+  };
+}
+
+/**
+ * The points of which something is seen: one more on either side, beyond what is drawn at a point itself. Dashes are counted from the first
+ * point that the chart can show.
+ */
+function visibleRange(
+  { valueAt }: Projection,
+  { left, width: room }: Box,
+  { x, dash }: Line,
+): readonly [first: number, end: number] {
+  const first = dash.length > 0 ? 0 : firstNotBelow(x, valueAt(left - 3 * devicePixelRatio)) - 1;
+  return [Math.max(0, first), Math.min(x.length, firstNotBelow(x, valueAt(left + room)) + 2)];
 }
 
 function stroke(
