@@ -486,7 +486,6 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       );
       const place = 'runs?runs=0:tuto%252F1+1:tuto%252F2+12:tuto%252F3&metrics=train/loss';
       await onRuns(place, async (page) => {
-        const canvas = page.getByRole('figure', { name: 'training loss' }).locator('canvas.curves');
         await page.evaluate(`(() => {
           window.drawnFrom = [];
           const clearRect = CanvasRenderingContext2D.prototype.clearRect;
@@ -500,7 +499,7 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
         const drawnBefore = await page.evaluate<number>('drawnFrom.length');
         for (let step = 16_000; step <= 20_000; step += 1000) {
           const lines = Array.from({ length: 100 }, (_, i) =>
-            metricsLine(step + 10 * i, { 'train/loss': 1 + 0.3 * Math.sin(step + i) }),
+            metricsLine(step + 10 * i, { 'train/loss': 1 + 0.3 * Math.sin((step + 10 * i) / 1000) }),
           );
           for (const path of growing) appendFileSync(join(path, 'metrics.jsonl'), lines.join(''));
           await delay(200);
@@ -511,14 +510,22 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
         const drawnFrom = await page.evaluate<number[]>('drawnFrom');
         expect(drawnFrom.length - drawnBefore).toBeGreaterThanOrEqual(3);
         for (const part of drawnFrom.slice(drawnBefore)) expect(part).toBeGreaterThan(0.45);
-        const pixels = () => canvas.evaluate('(canvas) => canvas.toDataURL()');
-        const grown = await pixels();
+        const opacities = () =>
+          page.evaluate<number[]>(`(() => {
+            const canvas = document.querySelector('.chart canvas.curves');
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            return [...data.filter((_, i) => i % 4 === 3)];
+          })()`);
+        const grown = await opacities();
         await page.reload();
         await expect
           .poll(async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length)
           .toBe(12);
         await settled({ page, pending: new Set() });
-        expect(await pixels()).toBe(grown);
+        // Chromium smooths the edges of a long path and of its parts differently; a part that is missing or drawn twice differs by more.
+        const whole = await opacities();
+        expect(whole.filter((each) => each > 200).length).toBeGreaterThan(1000);
+        expect(whole.filter((each, i) => Math.abs(each - grown[i]!) > 100)).toEqual([]);
       });
     });
 
