@@ -6,7 +6,7 @@
  *                                  [--memory-seconds 180] [--model alex2] [--threads 1,2] [--out docs/results/live-page.json]
  *
  * Opening: from the navigation to the first curve drawn, with a server that has just been started (`cold`) and again (`warm`). Following: frames in
- * which the first chart was drawn, while each live run writes ten records a second. Training: the median time of a step without and with a page that
+ * which the chart that grows was drawn, while each live run writes ten records a second. Training: the median time of a step without and with a page that
  * follows, in turn, for each number of the training's threads. Memory: the live runs write as many records as in an hour at one a second, in the time given.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -94,12 +94,12 @@ async function stopServer({ process: child }: Server): Promise<void> {
   await once(child, 'exit');
 }
 
-/** Counts the frames in which the first chart is drawn, from the beginning of the page on. */
+/** Counts the frames in which the chart that grows is drawn, from the beginning of the page on. */
 const countDrawings = `
   window.drawings = [];
   const clearRect = CanvasRenderingContext2D.prototype.clearRect;
   CanvasRenderingContext2D.prototype.clearRect = function (...args) {
-    if (this.canvas === document.querySelector('.chart canvas.curves')) window.drawings.push(performance.now());
+    if (this.canvas.matches('[aria-label="training loss"] .curves')) window.drawings.push(performance.now());
     return clearRect.apply(this, args);
   };
   const stroke = CanvasRenderingContext2D.prototype.stroke;

@@ -103,11 +103,11 @@ export function followCurves(live: LiveState): Curves {
           wanted.add(id);
         } else {
           const isAsBefore =
-            points === 0 &&
-            earlier?.points === first &&
-            earlier.generation === generation &&
+            earlier?.generation === generation &&
             earlier.unit === unit &&
-            earlier.hasGaps === hasGaps;
+            earlier.hasGaps === hasGaps &&
+            earlier.points === first + points &&
+            agrees(earlier, first, rows);
           curves.set(key, isAsBefore ? earlier : { ...joined(earlier, first, rows), generation, unit, hasGaps });
         }
       }
@@ -166,6 +166,12 @@ function joined(earlier: Curve | undefined, kept: number, rows: Float32Array) {
     greatest: column(3, earlier?.greatest),
     mean: column(4, earlier?.mean),
   };
+}
+
+/** Whether a curve has these points from `first` on: the last one is always sent again, as it may have grown. */
+function agrees({ step, seconds, least, greatest, mean }: Curve, first: number, rows: Float32Array): boolean {
+  const columns = [step, seconds, least, greatest, mean];
+  return rows.every((value, i) => Object.is(value, columns[i % pointColumns]![first + Math.floor(i / pointColumns)]));
 }
 
 function pause(ms: number): Promise<void> {
