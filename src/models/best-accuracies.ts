@@ -25,4 +25,6 @@ export const bestAccuracies: Readonly<Record<string, BestAccuracy>> = {
   squeeze1: { accuracy: 0.888, runs: 2, recipe: 'modern', steps: 30000, inputSize: 24 },
   xception: { accuracy: 0.9085, runs: 1, recipe: 'modern', steps: 18000, inputSize: 24 },
   air94: { accuracy: 0.9403, runs: 1, recipe: 'airbench', steps: 476, inputSize: 32 },
+  resnet8: { accuracy: 0.8636, runs: 1, recipe: 'modern', steps: 40000, inputSize: 32 },
+  mobilenetv3: { accuracy: 0.9101, runs: 1, recipe: 'modern', steps: 30000, inputSize: 24 },
 };
