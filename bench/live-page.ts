@@ -99,7 +99,7 @@ const countDrawings = `
   window.drawings = [];
   const clearRect = CanvasRenderingContext2D.prototype.clearRect;
   CanvasRenderingContext2D.prototype.clearRect = function (...args) {
-    if (this.canvas.matches('[aria-label="training loss"] .curves')) window.drawings.push(performance.now());
+    if (this.canvas.matches('[aria-label="training loss"] .curve-layer')) window.drawings.push(performance.now());
     return clearRect.apply(this, args);
   };
   const stroke = CanvasRenderingContext2D.prototype.stroke;

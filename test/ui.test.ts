@@ -281,7 +281,7 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       expect(Math.abs(Number.parseFloat(last[1]!) - 59)).toBeLessThan(2);
       expect(Number.parseFloat(last[2]!)).toBeGreaterThan(Number.parseFloat(last[1]!));
       const colours = await page.evaluate<number[]>(`(() => {
-        const canvas = document.querySelector('.chart canvas.curves');
+        const canvas = document.querySelector('.chart canvas.curve-layer');
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         const near = (r, g, b) => {
           let count = 0;
@@ -490,7 +490,7 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
           window.drawnFrom = [];
           const clearRect = CanvasRenderingContext2D.prototype.clearRect;
           CanvasRenderingContext2D.prototype.clearRect = function (left, ...rest) {
-            if (this.canvas.className === 'curves') drawnFrom.push(left / this.canvas.width);
+            if (this.canvas.className === 'curve-layer') drawnFrom.push(left / this.canvas.width);
             return clearRect.call(this, left, ...rest);
           };
         })()`);
@@ -512,7 +512,7 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
         for (const part of drawnFrom.slice(drawnBefore)) expect(part).toBeGreaterThan(0.45);
         const opacities = () =>
           page.evaluate<number[]>(`(() => {
-            const canvas = document.querySelector('.chart canvas.curves');
+            const canvas = document.querySelector('.chart canvas.curve-layer');
             const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
             return [...data.filter((_, i) => i % 4 === 3)];
           })()`);

@@ -25,7 +25,7 @@ const reach = 4;
 export function createCurveLayer(plot: uPlot): CurveLayer {
   const axes = plot.ctx.canvas;
   const canvas = document.createElement('canvas');
-  canvas.className = 'curves';
+  canvas.className = 'curve-layer';
   axes.after(canvas);
   const ctx = canvas.getContext('2d')!;
   let drawn: Drawn | undefined;
