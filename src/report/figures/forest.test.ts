@@ -9,7 +9,7 @@ function effect(kind: Effect['kind'], name: string, reference: string): Effect {
 
 test('changes are differences from their reference; another reference is named', () => {
   const figure = JSON.stringify(forestFigure([effect('difference', 'no LRN', 'tuto'), effect('difference', 'wide', 'alex4')]));
-  expect(figure).toContain('difference from tuto in percentage points');
+  expect(figure).toContain('"difference from tuto"');
   expect(figure).toContain('"wide vs alex4"');
 });
 
@@ -20,7 +20,7 @@ test('effects of all combinations have names of their own, and no one reference'
     effect('interaction', 'no LRN x slow: together', 'the sum of both'),
   ];
   const figure = JSON.stringify(forestFigure(effects));
-  expect(figure).toContain('"effect in percentage points, with its 95% interval"');
+  expect(figure).toContain('"title":["effect","in percentage points, with its 95% interval"]');
   expect(figure).toContain('"name":"slow"');
   expect(figure).not.toMatch(/without| vs /);
 });

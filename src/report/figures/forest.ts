@@ -11,6 +11,12 @@ const colours = {
   'one seed': lightColours.muted,
 };
 
+/** Pixels of an interval below the middle of its row, whose upper part has the name. */
+const below = 8;
+
+/** Pixels that a name may take as guessed without a browser, 0.8 of the type size a letter: some 330 as drawn. */
+const widestName = 500;
+
 /** Effects with their intervals around the line of no difference; undefined if there are none. */
 export function forestFigure(effects: readonly Effect[]): Figure | undefined {
   if (effects.length === 0) return undefined;
@@ -35,13 +41,7 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
     .map((value) => ({ ...value, edge: 0.98 * limit * Math.sign(value.difference), text: describe(value) }));
   const intervals = values.filter(({ low }) => low !== null);
   const x = { type: 'quantitative', scale: { domain: [-limit, limit], nice: false } };
-  const y = {
-    field: 'name',
-    type: 'nominal',
-    sort: null,
-    title: null,
-    axis: { labelLimit: 360, labelColor: lightColours.text, domain: false, ticks: false },
-  };
+  const y = { field: 'name', type: 'nominal', sort: null, axis: null };
   const color = {
     field: 'verdict',
     type: 'nominal',
@@ -49,36 +49,45 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
     scale: { domain: Object.keys(colours), range: Object.values(colours) },
     legend: { values: [...new Set(values.map(({ verdict }) => verdict))] },
   };
-  const title = `${isFactorial ? 'effect' : `difference from ${mainReference}`} in percentage points, with its 95% interval`;
+  const title = [isFactorial ? 'effect' : `difference from ${mainReference}`, 'in percentage points, with its 95% interval'];
   const spec = {
     data: { values },
-    width: 460,
-    height: { step: 24 },
+    // Names above their intervals: beside them they would not fit a phone.
+    width: 330,
+    height: { step: 36 },
+    // Without a browser the width of text is a guess, far too large for names of this length: what is around the plot is stated.
+    autosize: { type: 'none' },
+    padding: { left: 10, right: 10, top: 34, bottom: 58 },
     encoding: { y },
     layer: [
       {
         mark: { type: 'rule', color: lightColours.reference, strokeDash: [3, 3] },
         encoding: { x: { ...x, datum: 0 }, y: null },
       },
+      {
+        mark: { type: 'text', align: 'left', dy: -8, color: lightColours.text, limit: widestName },
+        encoding: { x: { value: 0 }, text: { field: 'name' } },
+      },
       ...(intervals.length > 0
         ? [
             {
               data: { values: intervals },
-              mark: { type: 'rule', strokeWidth: 2, clip: true },
+              mark: { type: 'rule', strokeWidth: 2, clip: true, yOffset: below },
               encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, color },
             },
           ]
         : []),
       {
-        mark: { type: 'point', filled: true, size: 70, opacity: 1, clip: true },
+        mark: { type: 'point', filled: true, size: 70, opacity: 1, clip: true, yOffset: below },
         encoding: { x: { ...x, field: 'difference', title, axis: { tickCount: 7 } }, color },
       },
       ...([-1, 1] as const).flatMap((side) => {
         const data = { values: beyond.filter(({ edge }) => Math.sign(edge) === side) };
         if (data.values.length === 0) return [];
         const edge = { ...x, field: 'edge' };
-        const text = { type: 'text', align: side < 0 ? 'left' : 'right', dx: -12 * side, baseline: 'middle' };
-        const arrow = { type: 'point', shape: side < 0 ? 'triangle-left' : 'triangle-right', filled: true, size: 70, opacity: 1 };
+        const text = { type: 'text', align: side < 0 ? 'left' : 'right', dx: -12 * side, baseline: 'middle', yOffset: below };
+        const shape = side < 0 ? 'triangle-left' : 'triangle-right';
+        const arrow = { type: 'point', shape, filled: true, size: 70, opacity: 1, yOffset: below };
         return [
           { data, mark: arrow, encoding: { x: edge, color } },
           { data, mark: text, encoding: { x: edge, text: { field: 'text' }, color } },
