@@ -31,9 +31,14 @@ export function figureSection(title: string, figure: DrawnFigure): string {
   return `<h2>${escape(title)}</h2>\n<p class="muted">${escape(figure.description)}</p>\n<figure>${drawing(figure)}</figure>`;
 }
 
-export function drawing({ svg, name, title, description }: DrawnFigure): string {
-  const themed = svgForPage(svg.replace(/^<\?xml[^>]*>\s*|<!DOCTYPE[^>]*>\s*/g, ''), name);
-  return themed.replace('<svg', `<svg role="img" aria-label="${escape(`${title}. ${description}`)}"`);
+/** A figure of several columns has a second drawing, which narrow pages show in place of the first. */
+export function drawing({ svg, narrowSvg, name, title, description }: DrawnFigure): string {
+  const draw = (drawn: string, prefix: string, className: string) =>
+    svgForPage(drawn.replace(/^<\?xml[^>]*>\s*|<!DOCTYPE[^>]*>\s*/g, ''), prefix)
+      .replace(' class="marks"', '')
+      .replace('<svg', `<svg${className} role="img" aria-label="${escape(`${title}. ${description}`)}"`);
+  if (narrowSvg === undefined) return draw(svg, name, '');
+  return `${draw(svg, name, ' class="wide"')}\n${draw(narrowSvg, `${name}-narrow`, ' class="narrow"')}`;
 }
 
 export function htmlTable({ header, rows, alignments }: Table): string {
@@ -80,9 +85,9 @@ p { margin: 8px 0; max-width: 75ch; }
 .table { overflow-x: auto; margin: 12px 0; }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 12px 5px 0; text-align: left; border-bottom: 1px solid var(--grid); vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 6.5em; }
-td:first-child { min-width: 8.5em; }
-td.right { min-width: 3.5em; white-space: nowrap; }
+td { overflow-wrap: break-word; max-width: 22em; }
+td.right { white-space: nowrap; }
+.table :is(th, td):first-child { position: sticky; left: 0; background: var(--surface); }
 th { color: var(--muted); font-weight: 500; white-space: nowrap; }
 .right { text-align: right; }
 tr.better td:nth-last-child(3) { color: var(--better); font-weight: 600; }
@@ -96,6 +101,8 @@ figure, .table { --more: color-mix(in srgb, var(--text) 22%, transparent); backg
   linear-gradient(to left, var(--more), transparent) right / 12px 100% no-repeat scroll; }
 figcaption { font-size: 13.5px; font-weight: 600; }
 svg { max-width: none; height: auto; }
+.narrow { display: none; }
+@media (max-width: 640px) { svg { max-width: 100%; } .wide { display: none; } .narrow { display: inline; } }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); gap: 12px; }
 pre { background: color-mix(in srgb, var(--grid) 45%, transparent); padding: 12px; overflow-x: auto; font-size: 13px; border-radius: 4px; }
 summary { cursor: pointer; color: var(--muted); margin: 8px 0; }

@@ -16,6 +16,15 @@ export interface Figure {
 /** A figure and its drawing. */
 export interface DrawnFigure extends Figure {
   readonly svg: string;
+  /** With its panels below each other, for narrow pages, if it has several columns of them. */
+  readonly narrowSvg?: string;
+}
+
+/** The figure as SVG documents, in light colours on an opaque ground. */
+export async function draw(figure: Figure): Promise<DrawnFigure> {
+  const svg = await renderSvg(figure);
+  if (!('columns' in figure.spec)) return { ...figure, svg };
+  return { ...figure, svg, narrowSvg: await renderSvg({ ...figure, spec: { ...figure.spec, columns: 1 } }) };
 }
 
 /** The whole specification, as it is kept beside the figure: any Vega-Lite editor draws it. */
@@ -28,7 +37,7 @@ export function completeSpec({ spec, description }: Figure): TopLevelSpec {
   };
 }
 
-/** The figure as an SVG document, in light colours on an opaque ground. */
+/** As one SVG document. */
 export async function renderSvg(figure: Figure): Promise<string> {
   // When something is drawn: a program that imports the library mostly draws nothing.
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);

@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../util/atomic-file.ts';
 import { fileError } from '../util/file-error.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { printable } from '../util/printable.ts';
-import { completeSpec, renderSvg, type DrawnFigure, type Figure } from './render.ts';
+import { completeSpec, draw, type DrawnFigure, type Figure } from './render.ts';
 import { svgForFile } from './theme.ts';
 
 const specSuffix = '.vl.json';
@@ -40,7 +40,7 @@ export function writeReportFile(folder: string, name: string, text: string): str
 export async function drawAll(figures: readonly (Figure | undefined)[]): Promise<DrawnFigure[]> {
   const drawn: DrawnFigure[] = [];
   for (const figure of figures) {
-    if (figure !== undefined) drawn.push({ ...figure, svg: await renderSvg(figure) });
+    if (figure !== undefined) drawn.push(await draw(figure));
   }
   return drawn;
 }

@@ -92,9 +92,11 @@ function figureOver({ variants, reference, seeds }: ReportData, measure: Measure
       header: { labelExpr: "split(datum.label, '\\n')" },
     },
     columns,
-    spacing: 22,
+    // Without a browser the width of text is a guess, far too large: names above the panels do not move them.
+    bounds: 'flush',
+    spacing: { row: 40, column: 30 },
     spec: {
-      width: 220,
+      width: 250,
       height: 130,
       encoding: { x: { field: 'step', type: 'quantitative', title: 'steps', axis: { tickCount: 4, format: '~s' } }, color },
       layer: [
