@@ -1,8 +1,9 @@
 /**
  * Looks at the folder again and again, as long as a page is open, and tells all pages what has changed. On a slow disk, or with very many
- * runs, it looks less often: what it takes stays a small part of the time.
+ * runs, it looks less often: what it takes stays a small part of the time. So it does beside work that needs every processor (look-pace.ts).
  */
 import type { LiveEvents, RunRow } from '../protocol.ts';
+import { createLookPace } from './look-pace.ts';
 import type { RunIndex } from './run-index.ts';
 import type { Studies } from './studies.ts';
 
@@ -18,14 +19,14 @@ export type LiveReader = (changes: Changes) => void;
 
 export type Changes = { readonly [K in keyof LiveEvents]?: LiveEvents[K] };
 
-/** How often runs that are trained are looked at, and how often everything is. */
-const lookMs = 80;
+/** How often everything is looked at. */
 const scanMs = 2000;
 /** Parts of the time that either may take: few runs are trained at a time, and all of them are looked at for what is new to all. */
 const share = { look: 0.05, scan: 0.02 };
 
 export function createLive(index: RunIndex, studies: Studies): Live {
   const readers = new Set<LiveReader>();
+  const lookMs = createLookPace();
   let timer: NodeJS.Timeout | undefined;
   let scanDue = -Infinity;
   let scanning: Promise<unknown> | undefined;
@@ -80,7 +81,7 @@ export function createLive(index: RunIndex, studies: Studies): Live {
       else look();
     } finally {
       const took = performance.now() - before;
-      if (readers.size > 0) schedule(isScan ? lookMs : Math.max(lookMs, took / share.look));
+      if (readers.size > 0) schedule(isScan ? lookMs() : Math.max(lookMs(), took / share.look));
     }
   }
 
@@ -96,7 +97,7 @@ export function createLive(index: RunIndex, studies: Studies): Live {
     refresh,
     join(reader) {
       readers.add(reader);
-      if (readers.size === 1) schedule(lookMs);
+      if (readers.size === 1) schedule(lookMs());
       return () => {
         readers.delete(reader);
         if (readers.size === 0) clearTimeout(timer);
