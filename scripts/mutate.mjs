@@ -18,7 +18,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const recordFile = join(root, 'docs', 'results', 'mutation.json');
 
 /** Tests that cover a folder from outside of it. */
-const furtherTests = {};
+const furtherTests = {
+  deploy: ['test/device-plans.test.ts', 'test/onnx-layers.test.ts'],
+};
 
 /** Tests of a folder that take too long to run for every mutant. What they alone would notice counts as not noticed. */
 const slowTests = {

@@ -4,12 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildPlan } from '../src/deploy/mcu/build.ts';
-import { codeFiles } from '../src/deploy/mcu/c/files.ts';
-import { planMemory } from '../src/deploy/mcu/memory.ts';
-import { createTwin } from '../src/deploy/mcu/twin.ts';
-import { toInterleaved } from '../src/deploy/pixels.ts';
-import { deviceCases, deviceImages } from './device-networks.ts';
+import { deviceCode } from './device-code-files.ts';
+import { deviceCases } from './device-networks.ts';
 import { missingTool } from './missing-tool.ts';
 import { skippable } from './skippable.ts';
 
@@ -59,26 +55,11 @@ ${deviceCases
 beforeAll(async () => {
   const inputs: Uint8Array[] = [];
   const outputs: number[] = [];
-  for (const [i, { trained, side, classes }] of deviceCases.entries()) {
-    const calibration = {
-      images: deviceImages(side, 64),
-      shape: [3, side, side],
-      range: { method: 'min-max', percentile: 100 },
-    } as const;
-    const { plan } = await buildPlan(trained, calibration);
-    const twin = createTwin(plan);
-    const pixels = toInterleaved(deviceImages(side, imagesOfEach, 2).images, imagesOfEach, side, side);
-    const logits = new Int8Array(imagesOfEach * classes);
-    for (let n = 0; n < imagesOfEach; n++) {
-      const image = pixels.subarray(n * 3 * side * side, (n + 1) * 3 * side * side);
-      twin.run(image, logits.subarray(n * classes, (n + 1) * classes));
-      inputs.push(Uint8Array.of(i), image);
-    }
+  for (const [i, each] of deviceCases.entries()) {
+    const { files, images, logits } = await deviceCode(each, `case${i}`, imagesOfEach);
+    for (const [name, text] of files) writeFileSync(join(folder, name), text);
+    for (const image of images) inputs.push(Uint8Array.of(i), image);
     outputs.push(...logits);
-    const names = Array.from({ length: classes }, (_, k) => `class ${k}`);
-    const options = { name: `case${i}`, plan, memory: planMemory(plan), classes: names, origin: [`case ${i}`] };
-    const vectors = { images: pixels, logits, count: imagesOfEach };
-    for (const [name, text] of codeFiles(options, vectors)) writeFileSync(join(folder, name), text);
   }
   writeFileSync(join(folder, 'runner.c'), runner);
   input = Buffer.concat(inputs);
