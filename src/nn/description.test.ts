@@ -136,6 +136,52 @@ test.each([
     'features (=undefined) must be a positive integer for layer "d"',
   ],
   [
+    'an option of a kind that has none',
+    { ...whole, inputShape: [3, 4, 4], layers: [{ ...dense, kind: 'globalAvgPool', options: { kernel: 2 } }] },
+    'layer "d" (globalAvgPool) has no option "kernel".',
+  ],
+  ...[
+    ['kernel', [1, 2, 3], 'kernel (=[1,2,3]) must be a number or two, [height, width]'],
+    ['kernel', '3', 'kernel (=3) must be a number or two, [height, width]'],
+    ['padding', 1, 'padding (=1) must be "same", "valid" or [top, left, bottom, right]'],
+    ['filters', '4', 'filters (=4) must be a number'],
+    ['groups', [1], 'groups (=[1]) must be a number'],
+    ['activation', { type: 'relu', gain: 2 }, 'activation (={"type":"relu","gain":2}) must be one of '],
+    ['activation', 5, 'activation (=5) must be one of '],
+    ['activation', { type: 'leakyRelu', slope: 1 }, 'slope (=1) must be in (0, 1)'],
+    ['activation', { type: 'leakyRelu', slope: 0 }, 'slope (=0) must be in (0, 1)'],
+    ['biasInitializer', { type: 'dirac' }, 'biasInitializer (={"type":"dirac"}) must be one of '],
+    ['biasInitializer', { type: 'whitening', examples: 2, epsilon: 1 }, 'biasInitializer (='],
+  ].map(([option, value, message]): [string, unknown, string] => [
+    `${String(option)} ${JSON.stringify(value)}`,
+    {
+      ...whole,
+      inputShape: [3, 4, 4],
+      layers: [{ ...dense, kind: 'conv', options: { kernel: 3, filters: 4, [String(option)]: value } }],
+    },
+    `${String(message)}`,
+  ]),
+  [
+    'a function of a layer that is no text',
+    { ...whole, layers: [{ ...dense, kind: 'activation', options: { type: ['relu'] } }] },
+    'type (=["relu"]) must be one of ',
+  ],
+  [
+    'a custom layer whose options are a list',
+    { ...whole, layers: [{ ...dense, kind: 'custom', options: { type: 'own', outputShape: [3], options: [1] } }] },
+    'options (=[1]) must be an object for layer "d"',
+  ],
+  [
+    'a custom layer whose options are text',
+    { ...whole, layers: [{ ...dense, kind: 'custom', options: { type: 'own', outputShape: [3], options: 'a' } }] },
+    'options (=a) must be an object for layer "d"',
+  ],
+  [
+    'one input of two that is no text',
+    { ...whole, layers: [{ ...dense, inputs: ['input', 1] }] },
+    'layer 0 of network "net" must have a kind that there is, a name and its inputs',
+  ],
+  [
     'an initializer that there is not',
     { ...whole, layers: [{ ...dense, options: { features: 2, initializer: { type: 'ones' } } }] },
     'initializer (={"type":"ones"}) must be one of ',
@@ -172,4 +218,47 @@ test('widths with which the layers no longer fit together are refused', () => {
   expect(() => withWidths(network, new Map([['a', 3]]))).toThrow(
     'input shape (=4x6x6) must be 3x6x6, as its first input for layer "sum"',
   );
+});
+
+test('what an option that a kind does not have could be', () => {
+  const error = (layer: object) => {
+    try {
+      buildNetwork({ ...whole, inputShape: [3, 4, 4], layers: [layer] });
+    } catch (caught) {
+      return (caught as ConfigurationError).fix;
+    }
+    throw new Error('nothing was thrown');
+  };
+  expect(error({ kind: 'maxPool', name: 'd', inputs: ['input'], options: { size: 2 } })).toBe(
+    'its options are: kernel, stride, padding',
+  );
+  expect(error({ kind: 'flatten', name: 'd', inputs: ['input'], options: { size: 2 } })).toBeUndefined();
+});
+
+test('null is no activation, as none is; a layer without options is described without', () => {
+  const b = new NetworkBuilder('net', [3, 6, 6]);
+  const conv = b.conv('conv', b.input, { kernel: 1, filters: 2, activation: null });
+  const network = b.build(b.dense('logits', b.flatten('flat', conv), { features: 2 }));
+  expect(network.layers[0]!.attributes).toMatchObject({ activation: null });
+  const [, flat] = describeNetwork(network).layers;
+  expect(Object.keys(flat!)).toEqual(['kind', 'name', 'inputs']);
+  const [, inferred] = describeForInference(network).layers;
+  expect(Object.keys(inferred!)).not.toContain('options');
+});
+
+test('a network of as many layers as there may be', () => {
+  const flatten = (i: number) => ({ kind: 'flatten', name: `f${i}`, inputs: [i === 0 ? 'input' : `f${i - 1}`] });
+  const layers = Array.from({ length: 10_000 }, (_, i) => flatten(i));
+  expect(buildNetwork({ ...whole, layers, output: 'f9999' }).layers).toHaveLength(10_000);
+});
+
+test('widths of dense layers and of convolutions in groups that are not depthwise', () => {
+  const b = new NetworkBuilder('net', [4, 6, 6]);
+  const grouped = b.conv('grouped', b.input, { kernel: 1, filters: 8, groups: 2 });
+  const network = b.build(
+    b.dense('logits', b.flatten('flat', b.conv('one', grouped, { kernel: 1, filters: 4 })), { features: 5 }),
+  );
+  const changed = withWidths(network, new Map(Object.entries({ grouped: 6, one: 3, logits: 2 })));
+  expect(changed.layers.map(({ outputShape }) => outputShape[0])).toEqual([6, 3, 108, 2]);
+  expect(changed.layers[0]!.attributes).toMatchObject({ groups: 2, filters: 6 });
 });

@@ -375,3 +375,16 @@ test('an input shape must be positive integers', () => {
   expect(() => new NetworkBuilder('net', [3, 0, 5])).toThrow('input shape (=3x0x5) must be positive integers for network "net"');
   expect(() => new NetworkBuilder('net', [])).toThrow(ConfigurationError);
 });
+
+test('a layer whose sizes are no exact numbers is refused', () => {
+  const build = (side: number, features: number) => {
+    const b = new NetworkBuilder('net', [1, side, side]);
+    return b.build(b.dense('wide', b.flatten('flat', b.input), { features }));
+  };
+  expect(build(2 ** 10, 2 ** 29).parameters[0]!.shape).toEqual([2 ** 29, 2 ** 20]);
+  const refused = 'layer "wide" of network "net" is too large to be counted (1.8e+16)';
+  expect(() => build(2 ** 12, 2 ** 29)).toThrow(refused);
+  expect(() => build(2 ** 12, 2 ** 29)).toThrow(
+    expect.objectContaining({ fix: 'give it fewer filters or features, or smaller images' }) as Error,
+  );
+});

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import { NetworkBuilder } from './network.ts';
-import { initialValues, type Initializer, type ParameterSpec } from './parameter.ts';
+import {
+  describeInitializers,
+  initialValues,
+  isInitializer,
+  ownName,
+  type Initializer,
+  type ParameterSpec,
+} from './parameter.ts';
 
 /** Weights `[250, 16, 5, 5]`: fans of 400 and 6,250 (the kernel's area counts). */
 function weights(initializer: Initializer): ParameterSpec {
@@ -79,4 +86,37 @@ test('values are a function of the seed and the name alone', () => {
 test('an initializer given to initialValues replaces the own one of the parameter', () => {
   const spec = weights({ type: 'heNormal' });
   expect(initialValues(spec, 1, { type: 'xavierUniform' })).toEqual(initialValues(weights({ type: 'xavierUniform' }), 1));
+});
+
+test('initializers as messages describe them; whitening and dirac are none of biases', () => {
+  const [first, rest, last] = [
+    "{ type: 'constant', value }, { type: 'xavierTruncatedNormal' }, { type: 'heNormal' }, { type: 'xavierUniform' }, { type: 'uniformFanIn' }",
+    "{ type: 'dirac' }, { type: 'whitening', examples, epsilon }",
+    "{ type: 'truncatedNormal', standardDeviation }",
+  ];
+  expect(describeInitializers()).toBe(`one of ${first}, ${rest}, ${last}`);
+  expect(describeInitializers('forBiases')).toBe(`one of ${first}, ${last}`);
+});
+
+test.each<[unknown, boolean]>([
+  [{ type: 'heNormal' }, true],
+  [{ type: 'constant', value: -0.5 }, true],
+  [{ type: 'constant', value: NaN }, false],
+  [{ type: 'constant' }, false],
+  [{ type: 'constant', value: 1, examples: 2 }, false],
+  [{ type: 'constant', worth: 1 }, false],
+  [{ type: 'heNormal', value: 1 }, false],
+  [{ type: 'toString' }, false],
+  [{ type: ['heNormal'] }, false],
+  [{}, false],
+  [null, false],
+  [undefined, false],
+  ['heNormal', false],
+])('%j: an initializer? %s', (value, is) => {
+  expect(isInitializer(value)).toBe(is);
+});
+
+test('the name of a parameter within its layer', () => {
+  expect(ownName({ name: 'conv1.bias', layer: 'conv1' } as ParameterSpec)).toBe('bias');
+  expect(ownName({ name: 'a/b.running.mean', layer: 'a/b' } as ParameterSpec)).toBe('running.mean');
 });
