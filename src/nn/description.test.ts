@@ -78,6 +78,12 @@ test('a custom layer is described by what its functions say; they are left out, 
 const dense = { kind: 'dense', name: 'd', inputs: ['input'], options: { features: 2 } };
 const whole = { name: 'net', inputShape: [3], layers: [dense], output: 'd' };
 
+/** A convolution with an option that is wrong. */
+function ofConv(option: string, value: unknown, message: string): [string, unknown, string] {
+  const layer = { ...dense, kind: 'conv', options: { kernel: 3, filters: 4, [option]: value } };
+  return [`${option} ${JSON.stringify(value)}`, { ...whole, inputShape: [3, 4, 4], layers: [layer] }, message];
+}
+
 test.each([
   ['null', null, 'a network must be an object with name, inputShape, layers and output'],
   ['a list', [], 'a network must be an object with name, inputShape, layers and output'],
@@ -140,27 +146,17 @@ test.each([
     { ...whole, inputShape: [3, 4, 4], layers: [{ ...dense, kind: 'globalAvgPool', options: { kernel: 2 } }] },
     'layer "d" (globalAvgPool) has no option "kernel".',
   ],
-  ...[
-    ['kernel', [1, 2, 3], 'kernel (=[1,2,3]) must be a number or two, [height, width]'],
-    ['kernel', '3', 'kernel (=3) must be a number or two, [height, width]'],
-    ['padding', 1, 'padding (=1) must be "same", "valid" or [top, left, bottom, right]'],
-    ['filters', '4', 'filters (=4) must be a number'],
-    ['groups', [1], 'groups (=[1]) must be a number'],
-    ['activation', { type: 'relu', gain: 2 }, 'activation (={"type":"relu","gain":2}) must be one of '],
-    ['activation', 5, 'activation (=5) must be one of '],
-    ['activation', { type: 'leakyRelu', slope: 1 }, 'slope (=1) must be in (0, 1)'],
-    ['activation', { type: 'leakyRelu', slope: 0 }, 'slope (=0) must be in (0, 1)'],
-    ['biasInitializer', { type: 'dirac' }, 'biasInitializer (={"type":"dirac"}) must be one of '],
-    ['biasInitializer', { type: 'whitening', examples: 2, epsilon: 1 }, 'biasInitializer (='],
-  ].map(([option, value, message]): [string, unknown, string] => [
-    `${String(option)} ${JSON.stringify(value)}`,
-    {
-      ...whole,
-      inputShape: [3, 4, 4],
-      layers: [{ ...dense, kind: 'conv', options: { kernel: 3, filters: 4, [String(option)]: value } }],
-    },
-    `${String(message)}`,
-  ]),
+  ofConv('kernel', [1, 2, 3], 'kernel (=[1,2,3]) must be a number or two, [height, width]'),
+  ofConv('kernel', '3', 'kernel (=3) must be a number or two, [height, width]'),
+  ofConv('padding', 1, 'padding (=1) must be "same", "valid" or [top, left, bottom, right]'),
+  ofConv('filters', '4', 'filters (=4) must be a number'),
+  ofConv('groups', [1], 'groups (=[1]) must be a number'),
+  ofConv('activation', { type: 'relu', gain: 2 }, 'activation (={"type":"relu","gain":2}) must be one of '),
+  ofConv('activation', 5, 'activation (=5) must be one of '),
+  ofConv('activation', { type: 'leakyRelu', slope: 1 }, 'slope (=1) must be in (0, 1)'),
+  ofConv('activation', { type: 'leakyRelu', slope: 0 }, 'slope (=0) must be in (0, 1)'),
+  ofConv('biasInitializer', { type: 'dirac' }, 'biasInitializer (={"type":"dirac"}) must be one of '),
+  ofConv('biasInitializer', { type: 'whitening', examples: 2, epsilon: 1 }, 'biasInitializer (='),
   [
     'a function of a layer that is no text',
     { ...whole, layers: [{ ...dense, kind: 'activation', options: { type: ['relu'] } }] },
