@@ -62,12 +62,11 @@ function masksOf(group: readonly WeightsToPrune[], sparsity: number): [string, F
   }
   sorted.sort();
   // All below the threshold are pruned, and the first so many of those that equal it.
-  const threshold = zeros === 0 ? -Infinity : sorted[zeros - 1]!;
+  const threshold = sorted[zeros - 1] ?? -Infinity;
   let equals = zeros - countBelow(sorted, threshold);
   return group.map(({ name, mask }, i) => {
     const chosen = ranks[i]!.map((rank, position) => {
-      const pruned = mask?.[position] === 0 || rank < threshold || (rank === threshold && equals > 0);
-      if (rank === threshold && equals > 0) equals--;
+      const pruned = mask?.[position] === 0 || rank < threshold || (rank === threshold && equals-- > 0);
       return pruned ? 0 : 1;
     });
     return [name, chosen];

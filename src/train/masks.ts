@@ -82,9 +82,7 @@ export async function createMasks({
   vectorMath,
 }: Pick<TrainingPlan, 'parameters' | 'vectorMath'>): Promise<Masks> {
   const values = arena.allocate();
-  for (const entry of arena.entries) {
-    if (entry.spec.kind !== 'statistic') await arena.write(entry, new Float32Array(sizeOf(entry.spec.shape)).fill(1), values);
-  }
+  for (const entry of arena.entries) await arena.write(entry, new Float32Array(sizeOf(entry.spec.shape)).fill(1), values);
   const weights = (array: DeviceArray) => array.part(0, arena.trainableLength);
   return {
     values,

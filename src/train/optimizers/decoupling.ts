@@ -24,6 +24,7 @@ export function meanLossLearningRate({
   readonly learningRate: number;
   readonly batchSize: number;
 }): number {
+  // Stryker disable next-line ConditionalExpression: no other type has `decoupled`, which only the compiler must be told
   if (optimizer.type !== 'sgd' || !optimizer.decoupled) return learningRate;
   return (learningRate * batchSize) / referenceExamples / (1 + 1 / (1 - optimizer.momentum));
 }

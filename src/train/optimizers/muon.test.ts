@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { fill } from '../../../test/arrays.ts';
 import type { DeviceArray } from '../../engine/engine.ts';
 import { createPlainArena } from '../../engine/reference/arena.ts';
 import { vectorMath } from '../../engine/reference/vector-math.ts';
@@ -68,6 +69,53 @@ test('eight steps are those of airbench94_muon.py in PyTorch', async () => {
       });
     }
   }
+});
+
+describe('one step by hand', () => {
+  const rulesOf = (weight = 1) => ({
+    weightDecay: { rule: 'none', value: 0 } as const,
+    learningRateMultipliers: { weight, bias: 1, scale: 1, shift: 1 },
+    learningRate: 0.4,
+    trainWhiteningBias: 0.5,
+  });
+  const options = { momentum: 0.5, nesterov: true, iterations: 1, otherLearningRate: 0.2, otherMomentum: 0.5 };
+
+  test('the early rate of a bias that is frozen later is scaled as that of all others; filters alone are filters', async () => {
+    const whitening = { type: 'whitening', examples: 1, epsilon: 1 } as const;
+    const specs: ParameterSpec[] = [
+      { ...specOf('wide', 'weight', [1, 1, 1, 1]), kind: 'frozen', initializer: whitening },
+      specOf('wide', 'bias', [1]),
+      // A layer of the user's own may have scales of any shape.
+      specOf('shift', 'scale', [1, 2, 1, 1]),
+    ];
+    const arena = createPlainArena(specs, { gradients: true });
+    await fill(arena.values, 2);
+    await fill(arena.gradients, 1);
+    // d = 1 + 0.5 * 1, at half the rates: 0.8 * 0.5 early, 0.4 * 0.5.
+    createMuon({ plan: { parameters: arena, vectorMath }, rules: rulesOf() }, options).step(0.4, 0, 10, 0.8);
+    const expected = [2, 2 - 1.5 * 0.4, 2 - 1.5 * 0.2, 2 - 1.5 * 0.2];
+    expect([...(await arena.values.read())]).toEqual(expected.map((value) => expect.closeTo(value, 6) as number));
+  });
+
+  test.each([true, false])('nesterov: %s', async (nesterov) => {
+    const arena = createPlainArena([specOf('wide', 'weight', [1, 2, 1, 1])], { gradients: true });
+    const { step } = createMuon({ plan: { parameters: arena, vectorMath }, rules: rulesOf() }, { ...options, nesterov });
+    // A single filter: the iteration leaves its direction, and makes its length a + b + c.
+    const length = 3.4445 - 4.775 + 2.0315;
+    const direction = (x: number, y: number) => [x, y].map((value) => value / Math.hypot(x, y)) as [number, number];
+    let w: [number, number] = [3, 4];
+    await arena.values.write(Float32Array.from(w));
+    const takeStep = async (gradient: readonly number[], d: [number, number]): Promise<void> => {
+      await arena.gradients.write(Float32Array.from(gradient));
+      step(0.1, 0, 10);
+      const [u, v] = [direction(...w), direction(...d)];
+      w = [u[0] - 0.1 * length * v[0], u[1] - 0.1 * length * v[1]];
+      expect([...(await arena.values.read())]).toEqual(w.map((value) => expect.closeTo(value, 5) as number));
+    };
+    await takeStep([1, 0], [1, 0]);
+    // m = 0.5 * (1, 0) + (0, 1), and with Nesterov's look ahead (0, 1) + 0.5 m.
+    await takeStep([0, 1], nesterov ? [0.25, 1.5] : [0.5, 1]);
+  });
 });
 
 describe('orthogonalization', () => {

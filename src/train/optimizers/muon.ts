@@ -93,6 +93,7 @@ function createFilterUpdate(
   const descend = math.multiplyAdd(g, [w], w);
   return (rate) => {
     roll([momentum, 1]);
+    // Stryker disable next-line ConditionalExpression: without Nesterov nobody reads the gradients, which are then overwritten
     if (nesterov) lookAhead([momentum, 1]);
     unpack();
     orthogonalize();
@@ -122,6 +123,7 @@ export function createOrthogonalization(
 ): () => void {
   const [a, b, c] = coefficients;
   const side = Math.min(rows, columns);
+  // Stryker disable next-line EqualityOperator: a square matrix may be taken either way
   const tall = rows > columns;
   const square = math.allocate(side * side);
   const polynomial = math.allocate(side * side);

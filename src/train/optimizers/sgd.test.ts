@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ParameterArena } from '../../engine/engine.ts';
 import type { ParameterSpec } from '../../nn/parameter.ts';
 import { meanLossLearningRate } from './decoupling.ts';
-import { decayedParameters, segmentsOf, type UpdateRules } from './segments.ts';
+import { decayedParameters, rateMultiplier, segmentsOf, type UpdateRules } from './segments.ts';
 import { createSgd, type SgdOptions } from './sgd.ts';
 import { fill } from '../../../test/arrays.ts';
 import { createPlainArena } from '../../engine/reference/arena.ts';
@@ -188,6 +188,9 @@ test("a whitening layer's bias is frozen after its part of the run", async () =>
     [1, 0.5],
     [2, 1],
   ]);
+  // Weights that whiten at the start alone are trained to the end.
+  const trainable = await arenaOf([spec('a.weight', 1, { initializer: whitening }), spec('a.bias', 1)], 2, 1);
+  expect(segmentsOf(trainable, frozen).map(({ trainedUntil }) => trainedUntil)).toEqual([1, 0.5]);
   for (const momentum of [0, 0.9]) {
     await fill(arena.values, 2);
     const optimizer = createSgd({ plan: { parameters: arena, vectorMath }, rules: frozen }, { momentum, nesterov: false });
@@ -198,4 +201,23 @@ test("a whitening layer's bias is frozen after its part of the run", async () =>
     expect(frozenBias).toBe(1.5);
     expect(other).toBeLessThan(1.1);
   }
+});
+
+test('until it is frozen, it has the early learning rate', async () => {
+  const whitening = { type: 'whitening', examples: 1, epsilon: 1 } as const;
+  const first = [spec('a.weight', 1, { kind: 'frozen', initializer: whitening }), spec('a.bias', 1)];
+  const arena = await arenaOf([...first, spec('b.bias', 1, { layer: 'b' })], 2, 1);
+  const updated = { plan: { parameters: arena, vectorMath }, rules: rules(none, alike, 0.5) };
+  createSgd(updated, { momentum: 0, nesterov: false }).step(0.5, 0, 100, 0.25);
+  expect([...(await arena.values.read())]).toEqual([2, 1.75, 1.5]);
+});
+
+test('neighbours that learn at different rates are segments of their own; statistics do not learn', async () => {
+  const arena = await arenaOf([spec('a.bias', 1), spec('n.shift', 1)], 2, 1);
+  const twice = rules(none, { ...alike, shift: 2 });
+  expect(segmentsOf(arena, twice).map(({ start, rateMultiplier }) => [start, rateMultiplier])).toEqual([
+    [0, 1],
+    [1, 2],
+  ]);
+  for (const name of ['n.mean', 'n.variance']) expect(rateMultiplier(spec(name, 1), twice)).toBe(0);
 });
