@@ -2,25 +2,27 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
-import type { BatchLoader } from '../data/batch.ts';
+import { singleProcess, type Collective } from '../cluster/collective.ts';
+import type { Batch, BatchLoader } from '../data/batch.ts';
 import { createTrainingLoader, type TrainingLoaderOptions } from '../data/loader.ts';
 import type { ApplyAugmentation } from '../data/own-augmentation.ts';
 import { noAugmentation } from '../data/preprocessing.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { number } from '../models/settings.ts';
-import { latestCheckpoint, loadCheckpoint } from '../runs/checkpoint.ts';
-import type { Run } from '../runs/run-folder.ts';
+import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from '../runs/checkpoint.ts';
+import { createRun, readConfig, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import { runIdentity } from '../study/identity.ts';
 import { defineAugmentation } from '../user/augmentation.ts';
 import { loadAugmentation } from '../user/augmentation-file.ts';
+import { recordedAugmentation, recordOfFile } from '../user/recorded-file.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
-import { nextPatiently } from './own-augmentation.ts';
+import { nextPatiently, ownAugmentationOf } from './own-augmentation.ts';
 import { recordedConfig, resumeConfig } from './resume.ts';
 import type { TrainOptions } from './train-options.ts';
 import { train } from './train.ts';
@@ -258,24 +260,209 @@ test('batches are the same for any number of threads, and for processes that sha
   expect(await batches({ augmentation: undefined }, 8)).not.toEqual(one);
 });
 
-test('a function that does not end is told of, and an abort need not wait for it', async () => {
-  vi.useFakeTimers();
-  try {
-    const loader = { next: () => new Promise<never>(() => undefined), waitMs: 0, dispose: () => Promise.resolve() };
-    const controller = new AbortController();
-    const notices: string[] = [];
-    const waiting = nextPatiently(loader, {
-      name: 'a.ts',
-      signal: controller.signal,
-      onNotice: (notice) => void notices.push(notice),
-    });
-    controller.abort();
-    await vi.advanceTimersByTimeAsync(9000);
-    expect(notices).toEqual([]);
-    await vi.advanceTimersByTimeAsync(1000);
-    expect(await waiting).toBeUndefined();
-    expect(notices).toEqual([expect.stringContaining('the augmentation of a.ts has not ended for 10 s')]);
-  } finally {
-    vi.useRealTimers();
+/** That what is asked of a training is refused so. */
+const refusal = (message: string, fix: string): Error =>
+  expect.objectContaining({ name: 'ConfigurationError', message, key: 'augmentWith', fix }) as Error;
+
+describe('where the code is found', () => {
+  const environment = { engine: 'reference' } as unknown as Parameters<typeof createRun>[3];
+  const found = async (overrides: ConfigOverrides, more: Partial<TrainOptions> = {}, collective = singleProcess) =>
+    (await ownAugmentationOf({ config: resolveConfig(tiny, overrides), engine, dataset, ...more }, collective))!;
+
+  /** A run that has kept the file as it is now, in a folder of runs of its own. */
+  async function runWithCopy(name: string): Promise<{ run: Run; runsFolder: string; sha256: string }> {
+    const { file } = await loadAugmentation(path);
+    const runsFolder = mkdtempSync(join(folder, name));
+    const config = resolveConfig(tiny, { augmentWith: path });
+    return {
+      run: createRun(runsFolder, 'tuto', config, environment, recordOfFile('augmentation', file)),
+      runsFolder,
+      sha256: file.sha256,
+    };
   }
+
+  test('for a training alone, with its defaults; none is none', async () => {
+    expect(await found({})).toBeUndefined();
+    const { file } = await loadAugmentation(path);
+    const own = await found({ augmentWith: path });
+    expect(own).toEqual({
+      name: path,
+      keys: { augmentWith: path, augmentWithSettings: { strength: 20 }, augmentationChecksum: file.sha256 },
+      loader: { code: file.code, settings: { strength: 20 }, explain: expect.any(Function) as unknown },
+      records: { 'augmentation-file.json': { path, sha256: file.sha256 }, 'augmentation.mjs': file.code },
+    });
+    await expect(found({}, { augmentation: await loadAugmentation(path) })).rejects.toThrow('augmentWith (=none) must be');
+    const fix =
+      'ablate new augmentation augment.ts writes one to start from. One of a program is also given to train, as augmentation';
+    const message = 'augmentWith (=flips) must be none, or a file of code that ends in .ts, .js, .mts or .mjs';
+    await expect(found({ augmentWith: 'flips' })).rejects.toThrow(refusal(message, fix));
+  });
+
+  test('by the first of several processes, which tells the others', async () => {
+    const told: Uint8Array[] = [];
+    const first: Collective = { ...singleProcess, worldSize: 2, broadcast: (bytes) => void told.push(bytes.slice()) };
+    const own = await found({ augmentWith: path }, {}, first);
+    rmSync(path);
+    const second: Collective = { ...first, rank: 1, broadcast: (bytes) => bytes.set(told.shift()!) };
+    const other = await found({ augmentWith: path }, {}, second);
+    expect(other).toMatchObject({ name: own.name, keys: own.keys, records: {} });
+    expect(other.loader).toMatchObject({ code: (own.loader as { code: string }).code, settings: { strength: 20 } });
+    expect(other).not.toHaveProperty('recordChange');
+  });
+
+  test('of an earlier training it is the file, or where that is gone or another the copy of a run', async () => {
+    const { run, runsFolder, sha256 } = await runWithCopy('earlier-');
+    const empty = mkdtempSync(join(folder, 'empty-'));
+    createRun(runsFolder, 'alex', resolveConfig(tiny), environment);
+    const trained: ConfigOverrides = { augmentWith: path, augmentWithSettings: { strength: 20 }, augmentationChecksum: sha256 };
+    const codeOf = async (more: Partial<TrainOptions>) => {
+      const { keys, loader, records } = await found(trained, more);
+      expect(keys).toEqual(trained);
+      expect(records).toMatchObject({ 'augmentation-file.json': { path, sha256 } });
+      return (loader as { code: string }).code;
+    };
+    const original = await codeOf({});
+    expect(original).toContain('strength');
+    const weights = { path: join(run.path, 'checkpoints', 'step-3.safetensors'), file: { tensors: new Map(), metadata: {} } };
+    const places: Partial<TrainOptions>[] = [
+      { record: { runsFolder } },
+      { record: { resume: { ...run, path: join(runsFolder, 'tuto', '7') } } },
+      { initialWeights: weights },
+      { record: { runsFolder: empty }, initialWeights: weights },
+      { record: { runsFolder: join(folder, 'nowhere') }, initialWeights: weights },
+    ];
+    for (const [change, what] of [
+      [() => writeFileSync(path, `${code()}// changed\n`), 'has changed since the network was trained with it'],
+      [() => rmSync(path), 'is gone, which the network was trained with'],
+    ] as const) {
+      change();
+      for (const place of places) expect(await codeOf(place)).toContain('strength');
+      const fix = 'restore it, or go on without it: --set augmentWith=none';
+      for (const place of [{}, { record: { runsFolder: empty } }]) {
+        await expect(found(trained, place)).rejects.toThrow(refusal(`${path} ${what}`, fix));
+      }
+    }
+    // A copy is of that code alone.
+    const other = { ...trained, augmentationChecksum: '0'.repeat(64) };
+    await expect(found(other, { record: { runsFolder } })).rejects.toThrow('is gone, which the network was trained with');
+  });
+
+  test("a program's is refused where it is another than before", async () => {
+    const given = { augmentation: noisy };
+    const { keys } = await found({ augmentWith: noisy }, given);
+    const before: ConfigOverrides = { augmentWith: 'noisy', augmentationChecksum: keys.augmentationChecksum };
+    expect((await found(before, given)).keys).toEqual(keys);
+    const message = 'noisy has changed since the training that is continued was started with it';
+    const other = { augmentation: { ...noisy, apply: () => undefined } };
+    await expect(found(before, other)).rejects.toThrow(refusal(message, 'restore it, or start a new run'));
+  });
+
+  test('of a run that goes on it is what it was started with, until another counts from there on', async () => {
+    const { run, sha256 } = await runWithCopy('continued-');
+    const goOn = (newAugmentation?: boolean, step?: number) => {
+      if (step !== undefined) saveCheckpoint(run, { step, tensors: new Map(), metadata: {} });
+      const record = { resume: run, ...(newAugmentation !== undefined && { newAugmentation }) };
+      return found({ augmentWith: path, augmentWithSettings: { strength: 5 } }, { record });
+    };
+    const keys = { augmentWith: path, augmentWithSettings: { strength: 5 }, augmentationChecksum: sha256 };
+    // Nothing to record: it is the same code, whether it is named again or not.
+    for (const own of [await goOn(), await goOn(false), await goOn(true), await goOn(true, 2)]) {
+      expect(own.keys).toEqual(keys);
+      expect(own).not.toHaveProperty('recordChange');
+    }
+    writeFileSync(path, code('// mended'));
+    await expect(goOn()).rejects.toThrow('has changed since the run');
+    const { file } = await loadAugmentation(path);
+    const mended = await goOn(true, 3);
+    expect(mended.keys.augmentationChecksum).toMatch(/^[0-9a-f]{64}$/);
+    expect([sha256, file.sha256]).not.toContain(mended.keys.augmentationChecksum);
+    expect(readConfig(run)).toMatchObject({ augmentationChecksum: '' });
+    expect(mended.recordChange!(run)).toBe(
+      `${path} augments from step 3 on; the code before is kept in ${join(run.path, 'augmentation.mjs')}`,
+    );
+    expect(readConfig(run)).toMatchObject({ model: 'tuto', ...mended.keys });
+    expect(recordedAugmentation(run)).toMatchObject({
+      sha256: file.sha256,
+      before: [{ sha256, until: 3, copy: 'augmentation.mjs' }],
+    });
+    expect(readFileSync(join(run.path, recordedAugmentation(run)!.copy), 'utf8')).toBe(file.code);
+  });
+
+  test('what replaces code that was never used leaves no trace of it', async () => {
+    const { run } = await runWithCopy('unused-');
+    writeFileSync(path, code('// mended'));
+    const { file } = await loadAugmentation(path);
+    // The file that was loaded already is not looked for again.
+    rmSync(path);
+    const augmentation = { definition: noisy, file };
+    const { keys, recordChange } = await found(
+      { augmentWith: path },
+      { augmentation, record: { resume: run, newAugmentation: true } },
+    );
+    expect(keys.augmentationChecksum).toBe(file.sha256);
+    expect(recordChange!(run)).toBeUndefined();
+    expect(recordedAugmentation(run)).toMatchObject({ sha256: file.sha256, before: [] });
+  });
+});
+
+describe('a function that does not end', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  function waitFor(signal: AbortSignal | undefined, onNotice?: (notice: string) => void) {
+    let arrive!: (batch: Batch | undefined) => void;
+    const next = () => new Promise<Batch | undefined>((resolve) => (arrive = resolve));
+    const loader: BatchLoader = { next, waitMs: 0, dispose: () => Promise.resolve() };
+    const waiting = nextPatiently(loader, { name: 'a.ts', signal, ...(onNotice && { onNotice }) });
+    return { waiting, arrive };
+  }
+
+  const batch: Batch = { inputs: new Float32Array(1), labels: new Uint8Array(1), count: 1 };
+  const notice = 'still waiting for the next batch: the augmentation of a.ts has not ended for 10 s; Ctrl-C stops';
+
+  test('is told of once, and an abort before or after need not wait for it', async () => {
+    for (const abortAt of ['before', 'after']) {
+      const controller = new AbortController();
+      const notices: string[] = [];
+      const { waiting } = waitFor(controller.signal, (text) => void notices.push(text));
+      if (abortAt === 'before') controller.abort();
+      await vi.advanceTimersByTimeAsync(9999);
+      expect(notices).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(notices).toEqual([notice]);
+      if (abortAt === 'after') controller.abort();
+      expect(await waiting).toBeUndefined();
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(notices).toHaveLength(1);
+    }
+  });
+
+  test('and ends after all gives its batch; nothing waits or listens any more', async () => {
+    const { signal } = new AbortController();
+    const listeners: [string, unknown][] = [];
+    vi.spyOn(signal, 'addEventListener').mockImplementation((...added) => void listeners.push([added[0], added[1]]));
+    vi.spyOn(signal, 'removeEventListener').mockImplementation((type, listener) => {
+      const at = listeners.findIndex(([addedType, added]) => addedType === type && added === listener);
+      expect(at).toBeGreaterThanOrEqual(0);
+      listeners.splice(at, 1);
+    });
+    for (const [seconds, listening] of [
+      [5, 0],
+      [15, 1],
+    ] as const) {
+      const { waiting, arrive } = waitFor(signal);
+      await vi.advanceTimersByTimeAsync(1000 * seconds);
+      expect(listeners).toHaveLength(listening);
+      arrive(batch);
+      expect(await waiting).toBe(batch);
+      expect([vi.getTimerCount(), listeners.length]).toEqual([0, 0]);
+    }
+  });
+
+  test('needs neither a signal nor a listener', async () => {
+    const { waiting, arrive } = waitFor(undefined);
+    await vi.advanceTimersByTimeAsync(11_000);
+    arrive(batch);
+    expect(await waiting).toBe(batch);
+  });
 });

@@ -124,7 +124,7 @@ function runsFoldersOf(record: TrainOptions['record'], weights: string | undefin
 
 /** The copy that a run keeps of the augmentation with a checksum. */
 function findCopy(checksum: string, runsFolders: readonly string[]): string | undefined {
-  for (const run of runsFolders.filter((folder) => existsSync(folder)).flatMap((folder) => allRuns(folder))) {
+  for (const run of runsFolders.flatMap((folder) => allRuns(folder))) {
     const recorded = recordedAugmentation(run);
     if (recorded !== undefined && augmentationChecksumOf(recorded) === checksum) return join(run.path, recorded.copy);
   }
