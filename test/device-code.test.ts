@@ -4,6 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { kernelText } from '../src/deploy/mcu/c/kernels.ts';
+import { factorOf, fixedPointOf, requantize } from '../src/deploy/mcu/fixed-point.ts';
+import { integer, streamKey, uniform } from '../src/util/random.ts';
 import { deviceCode } from './device-code-files.ts';
 import { deviceCases } from './device-networks.ts';
 import { missingTool } from './missing-tool.ts';
@@ -90,6 +93,46 @@ describe.each([
     },
     240_000,
   );
+});
+
+/** Reads sums, multipliers and shifts from standard input, and writes what becomes of them. */
+const scaling = `
+#include <stdint.h>
+#include <stdio.h>
+${kernelText(['scaled'])}
+
+int main(void)
+{
+    int32_t numbers[3], value;
+    while (fread(numbers, sizeof numbers, 1, stdin) == 1) {
+        value = scaled(numbers[0], numbers[1], numbers[2]);
+        fwrite(&value, sizeof value, 1, stdout);
+    }
+    return 0;
+}
+`;
+
+const noGcc = missingTool('gcc');
+test.skipIf(noGcc !== undefined)(skippable('a sum is scaled as float32 does it, close to halves too', noGcc), () => {
+  writeFileSync(join(folder, 'scaling.c'), scaling);
+  const program = join(folder, 'scaling');
+  execFileSync('gcc', ['-std=c99', '-O1', ...sanitizers, ...strict, 'scaling.c', '-o', program], { cwd: folder, stdio: 'pipe' });
+  const key = streamKey(1, 'sums');
+  const rows = Array.from({ length: 200_000 }, (_, i) => {
+    const factor = fixedPointOf(Math.fround(2 ** (-1.001 - 20 * uniform(key, 4 * i))));
+    const half = integer(key, 4 * i + 1, 511) - 255.5;
+    const close = Math.round(half / factorOf(factor));
+    const any = integer(key, 4 * i + 2, 2 ** 25 - 1) - 2 ** 24 + 1;
+    return { sum: i % 4 === 0 || Math.abs(close) >= 2 ** 24 ? any : close, factor };
+  });
+  const numbers = Int32Array.from(rows.flatMap(({ sum, factor: { multiplier, shift } }) => [sum, multiplier, shift]));
+  const { stdout, stderr } = spawnSync(program, { input: new Uint8Array(numbers.buffer), maxBuffer: 2 ** 26 });
+  expect(stderr.toString()).toBe('');
+  const got = new Int32Array(Uint8Array.from(stdout).buffer);
+  expect(got).toEqual(Int32Array.from(rows, ({ sum, factor }) => requantize(sum, factorOf(factor))));
+  // Some are not what one rounding of the exact product gives.
+  const other = rows.filter(({ sum, factor }, i) => got[i] !== Math.floor(sum * factorOf(factor) + 0.5));
+  expect(other.length).toBeGreaterThan(100);
 });
 
 /** Tries the test images of all cases. */

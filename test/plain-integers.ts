@@ -1,6 +1,6 @@
 /**
- * A plan in plain loops over integers of any length, after TensorFlow Lite's reference kernels (tensorflow/lite/kernels/internal/reference) with
- * TFLITE_SINGLE_ROUNDING, sums as in XNNPACK, and written without a look at the twin: what it must compute, to the bit.
+ * A plan in plain loops over integers of any length, after TensorFlow Lite's reference kernels (tensorflow/lite/kernels/internal/reference), rounded
+ * as in XNNPACK, and written without a look at the twin: what it must compute, to the bit.
  */
 import { expect } from 'vitest';
 import type { FixedPoint } from '../src/deploy/mcu/fixed-point.ts';
@@ -115,8 +115,14 @@ function windowOf({ window: { kernel, stride, padding } }: PoolStep, x: Image, y
   return seen;
 }
 
-/** MultiplyByQuantizedMultiplier, common.cc, with TFLITE_SINGLE_ROUNDING. */
+/** XNNPACK's float32 in integers: the product to 24 bits, and that to an integer, each to the nearest, of two the even one. */
 function times(sum: number, { multiplier, shift }: FixedPoint): number {
-  const total = BigInt(31 + shift);
-  return Number((BigInt(sum) * BigInt(multiplier) + (1n << (total - 1n))) >> total);
+  const product = BigInt(Math.abs(sum)) * BigInt(multiplier);
+  const unit = 1n << BigInt(Math.max(product.toString(2).length - 24, 0));
+  return Math.sign(sum) * Number(quotient(quotient(product, unit) * unit, 1n << BigInt(31 + shift)));
+}
+
+function quotient(value: bigint, divisor: bigint): bigint {
+  const [whole, rest] = [value / divisor, 2n * (value % divisor)];
+  return rest > divisor || (rest === divisor && whole % 2n === 1n) ? whole + 1n : whole;
 }

@@ -1,12 +1,12 @@
 /** The activations that only cut. */
 import type { ActivationType } from '../../nn/activation.ts';
-import type { Clamp } from './graph.ts';
+import type { Clamp, ReluClamp } from './graph.ts';
 
-export function isClamp(type: ActivationType): type is Clamp {
+export function isRelu(type: ActivationType): type is ReluClamp {
   return type === 'relu' || type === 'relu6';
 }
 
 /** One after the other is one. */
-export function joinClamps(first: Clamp | null, second: Clamp): Clamp {
-  return first === 'relu6' ? 'relu6' : second;
+export function joinClamps<First extends Clamp>(first: First | null, second: ReluClamp): First | ReluClamp {
+  return first === 'relu6' || first === 'unit' ? first : second;
 }

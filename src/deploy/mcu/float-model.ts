@@ -5,7 +5,7 @@ import { buildGraph, type GraphBuilder } from '../onnx/graph.ts';
 import { addPreprocessing } from '../onnx/preprocessing.ts';
 import type { ModelProto } from '../onnx/schema.ts';
 import { imageInput, logitsOutput } from '../tensor-names.ts';
-import type { ConvNode, GraphNode } from './graph.ts';
+import type { Clamp, ConvNode, GraphNode } from './graph.ts';
 import type { ImageGraph } from './input.ts';
 
 export interface FloatModel {
@@ -55,7 +55,7 @@ function addNode(builder: GraphBuilder, node: GraphNode, inputs: readonly string
       return builder.node('GlobalAveragePool', name, inputs);
     case 'add': {
       const sum = builder.node('Add', name, inputs);
-      return withActivation(builder, name, sum, node.clamp && { type: node.clamp });
+      return withClamp(builder, name, sum, node.clamp);
     }
     case 'multiply':
       return builder.node('Mul', name, inputs);
@@ -81,7 +81,12 @@ function addConv(builder: GraphBuilder, node: ConvNode, input: string): string {
   ]);
   const operands = [input, weights, builder.floats(`${name}/bias`, Float32Array.from(bias), [filters])];
   const sums = builder.node('Conv', name, operands, { ...windowAttributes(window), group: groups });
-  return withActivation(builder, name, sums, clamp && { type: clamp });
+  return withClamp(builder, name, sums, clamp);
+}
+
+function withClamp(builder: GraphBuilder, name: string, x: string, clamp: Clamp | null): string {
+  if (clamp !== 'unit') return withActivation(builder, name, x, clamp && { type: clamp });
+  return builder.node('Clip', `${name}/unit`, [x, builder.floats(`${name}/min`, [0]), builder.floats(`${name}/max`, [1])]);
 }
 
 /** From `[filters, pixels, channels]` to `[filters, channels, pixels]`. */

@@ -21,7 +21,13 @@ interface NodeBase {
 }
 
 /** The activations that cost nothing: the smallest or largest integer stands for the end at which they cut. */
-export type Clamp = 'relu' | 'relu6';
+export type ReluClamp = 'relu' | 'relu6';
+
+/** `unit`: between 0 and 1, as a hard sigmoid is, whose factor and shift are in the weights. */
+export type Clamp = ReluClamp | 'unit';
+
+/** What is left as a table. */
+export type CurveActivation = Exclude<Activation, { readonly type: 'hardSigmoid' }>;
 
 export interface ConvNode extends NodeBase {
   readonly kind: 'conv';
@@ -47,7 +53,7 @@ export interface GlobalAverageNode extends NodeBase {
 /** Of two tensors. */
 export interface AddNode extends NodeBase {
   readonly kind: 'add';
-  readonly clamp: Clamp | null;
+  readonly clamp: ReluClamp | null;
 }
 
 /** Of two tensors of one extent, or of an image and a vector with one factor for each of its channels. */
@@ -63,7 +69,7 @@ export interface ConcatNode extends NodeBase {
 /** A function of each element. */
 export interface CurveNode extends NodeBase {
   readonly kind: 'curve';
-  readonly activation: Activation;
+  readonly activation: CurveActivation;
 }
 
 export type GraphNode = ConvNode | PoolNode | GlobalAverageNode | AddNode | MultiplyNode | ConcatNode | CurveNode;

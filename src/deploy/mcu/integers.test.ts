@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { factorOf } from './fixed-point.ts';
 import { pointWindow, type ConvNode, type Graph, type GraphNode } from './graph.ts';
 import { integerPlan } from './integers.ts';
 import type { AddStep, ConvStep, CurveStep } from './plan.ts';
@@ -54,6 +55,7 @@ test('ReLUs cut at what stands for zero and for six', () => {
   };
   expect(limits('relu')).toEqual([-100, 127]);
   expect(limits('relu6')).toEqual([-100, 20]);
+  expect(limits(null)).toEqual([-128, 127]);
 });
 
 test('a filter of zeros, and one whose bias is far larger than its weights', () => {
@@ -91,11 +93,35 @@ test('sums have the multipliers of XNNPACK: 21 bits for the larger, ties to even
   expect(stepFor(2 ** -20, 2 ** -21)).toEqual([2 ** 10, 2 ** 9, 30]);
 });
 
+test('no filter is so fine that an activation is made of a sum that float32 rounds', () => {
+  const node = conv([1e-7, 1], [0, 0]);
+  const scales = new Map([
+    ['input', image],
+    ['c', { scale: 1, zeroPoint: -128 }],
+  ]);
+  const { weights, factors } = integerPlan(graphOf(node, 1), scales).steps[0] as ConvStep;
+  expect(factors.map((factor) => 255 < factorOf(factor) * 2 ** 24)).toEqual([true, true]);
+  expect([...weights]).toEqual([0, 127]);
+});
+
+test('an average over so many pixels that float32 rounds their sum is refused', () => {
+  const node = { kind: 'globalAverage', name: 'g', inputs: ['input'], output: extent(1) } as const;
+  const graph = (side: number): Graph => ({ ...graphOf(node, 1), input: { name: 'input', extent: extent(1, side) } });
+  const scales = new Map([
+    ['input', image],
+    ['g', image],
+  ]);
+  expect(integerPlan(graph(256), scales).steps).toHaveLength(1);
+  expect(() => integerPlan(graph(257), scales)).toThrow(
+    'layer "g" averages 66049 pixels, of which float32 cannot hold every sum',
+  );
+});
+
 test('sums that could leave 32 bits are refused', () => {
   const node = conv(new Array<number>(70_000).fill(1), [0]);
   const scales = new Map([
     ['input', image],
-    ['c', { scale: 1000, zeroPoint: 0 }],
+    ['c', { scale: 100, zeroPoint: 0 }],
   ]);
   expect(() => integerPlan(graphOf(node, 70_000), scales)).toThrow(
     'the sums of layer "c" over 70000 inputs (1x1 pixels) do not fit into integers of 32 bits',
@@ -103,20 +129,13 @@ test('sums that could leave 32 bits are refused', () => {
 });
 
 test('a curve is a table of what every integer becomes', () => {
-  const node = { kind: 'curve', name: 'c', inputs: ['input'], output: extent(1), activation: { type: 'hardSigmoid' } } as const;
+  const node = { kind: 'curve', name: 'c', inputs: ['input'], output: extent(1), activation: { type: 'sigmoid' } } as const;
   const scales = new Map([
     ['input', { scale: 0.1, zeroPoint: 0 }],
-    ['c', { scale: 1 / 255, zeroPoint: -128 }],
+    ['c', { scale: 1 / 256, zeroPoint: -128 }],
   ]);
   const { table } = integerPlan(graphOf(node, 1), scales).steps[0] as CurveStep;
   const at = (q: number) => table[q + 128];
-  // min(max(0, x / 6 + 1/2), 1)
-  expect([at(-128), at(-30), at(0), at(15), at(30), at(127)]).toEqual([
-    -128,
-    -128,
-    Math.round(127.5) - 128,
-    Math.round(191.25) - 128,
-    127,
-    127,
-  ]);
+  const sigmoid = (x: number) => Math.round(256 / (1 + Math.exp(-x))) - 128;
+  expect([at(-128), at(-30), at(0), at(15), at(30), at(127)]).toEqual([-128, sigmoid(-3), 0, sigmoid(1.5), sigmoid(3), 127]);
 });

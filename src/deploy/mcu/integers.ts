@@ -1,12 +1,11 @@
 /** From a graph and the scales of its tensors to the integers of a plan. */
-import { activate } from '../../engine/reference/activation.ts';
-import type { Activation } from '../../nn/activation.ts';
 import { DataError } from '../../util/errors.ts';
 import { leastScaleFor, quantizeBias, quantizeWeights } from '../integers/weights.ts';
-import { fixedPointOf } from './fixed-point.ts';
+import { curveTable } from './curve-table.ts';
+import { fixedPointOf, nearestEven, type FixedPoint } from './fixed-point.ts';
 import { elementsOf, extentOf, pixelsOf, type AddNode, type Clamp, type ConvNode, type Graph, type GraphNode } from './graph.ts';
 import type { IntegerScale } from './input.ts';
-import { addBits, type AddStep, type ConvStep, type Plan, type PlanTensor, type Step } from './plan.ts';
+import { addBits, averageWeight, type AddStep, type ConvStep, type Plan, type PlanTensor, type Step } from './plan.ts';
 
 /**
  * @param scales of the input and of every node
@@ -45,20 +44,33 @@ function stepOf(node: GraphNode, inputs: readonly PlanTensor[], output: PlanTens
     case 'avgPool':
       return { ...base, kind: node.kind, window: node.window };
     case 'globalAverage':
-      return { ...base, kind: node.kind, factor: fixedPointOf(inputs[0]!.scale / output.scale / pixelsOf(inputs[0]!.extent)) };
+      return { ...base, kind: node.kind, factor: averageFactor(name, inputs[0]!, output) };
     case 'add':
       return addStep(node, inputs as readonly [PlanTensor, PlanTensor], output);
     case 'multiply': {
       const [a, b] = inputs as readonly [PlanTensor, PlanTensor];
-      return { ...base, kind: node.kind, factor: fixedPointOf((a.scale * b.scale) / output.scale) };
+      return { ...base, kind: node.kind, factor: quotientOf(a.scale, b.scale, output.scale) };
     }
     case 'concat':
       return { ...base, kind: node.kind };
     case 'curve':
-      return { ...base, kind: node.kind, activation: node.activation, table: tableOf(node.activation, inputs[0]!, output) };
+      return { ...base, kind: node.kind, activation: node.activation, table: curveTable(node.activation, inputs[0]!, output) };
     default:
       return node satisfies never;
   }
+}
+
+/** The product of two scales over that of the output, rounded to float32 where XNNPACK rounds it. */
+function quotientOf(a: number, b: number, output: number): FixedPoint {
+  return fixedPointOf(Math.fround(Math.fround(a * b) / output));
+}
+
+/** Of a convolution with weights of one, as which averages are written. @throws DataError where sums would be rounded */
+function averageFactor(name: string, { scale, extent }: PlanTensor, output: IntegerScale): FixedPoint {
+  if (255 * pixelsOf(extent) < largestFloatSum) return quotientOf(scale, averageWeight(extent), output.scale);
+  throw new DataError(`layer "${name}" averages ${pixelsOf(extent)} pixels, of which float32 cannot hold every sum`, {
+    fix: 'pool the image first',
+  });
 }
 
 function convStep(node: ConvNode, input: IntegerScale, output: IntegerScale): ConvStep {
@@ -67,16 +79,18 @@ function convStep(node: ConvNode, input: IntegerScale, output: IntegerScale): Co
   const bias = Float32Array.from(node.bias);
   // Of a filter of zeros only the bias counts: 1/4096 of an activation is fine enough.
   const usual = output.scale / input.scale / 4096;
+  // A sum that float32 would round makes more than the largest activation then.
+  const least = (1.0001 * 2 ** 8 * output.scale) / input.scale / largestFloatSum;
   const { values: weights, scales: weightScales } = quantizeWeights(Float32Array.from(node.weights), filters, 8, (filter) => {
     const length = node.weights.length / filters;
     const isZero = node.weights.subarray(filter * length, (filter + 1) * length).every((weight) => weight === 0);
     // A bias takes at most a quarter of what sums have.
-    return Math.max(4 * leastScaleFor(bias[filter]!, input.scale), isZero ? usual : 0);
+    return Math.max(4 * leastScaleFor(bias[filter]!, input.scale), isZero ? usual : least);
   });
   const biases = quantizeBias(bias, input.scale, weightScales).values;
   const step: ConvStep = {
     ...{ kind: 'conv', name, inputs, window, groups, weights, weightScales, bias: biases },
-    factors: Array.from(weightScales, (scale) => fixedPointOf((input.scale * scale) / output.scale)),
+    factors: Array.from(weightScales, (scale) => quotientOf(input.scale, scale, output.scale)),
     ...limitsOf(clamp, output),
   };
   requireSums(step, input);
@@ -85,6 +99,8 @@ function convStep(node: ConvNode, input: IntegerScale, output: IntegerScale): Co
 
 /** Two bits less than 32, which leaves room for rounding. */
 const largestSum = 2 ** 30 - 1;
+/** Float32 holds every integer up to it. */
+const largestFloatSum = 2 ** 24;
 
 /** Of every filter, whatever the image: with and without the zero point taken out of the activations. */
 function requireSums({ name, weights, bias, window: { kernel } }: ConvStep, { zeroPoint }: IntegerScale): void {
@@ -119,26 +135,12 @@ function addStep(node: AddNode, [a, b]: readonly [PlanTensor, PlanTensor], outpu
   };
 }
 
-/** The nearest integer; of two the even one. */
-function nearestEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
-function limitsOf(clamp: Clamp | null, { scale, zeroPoint }: IntegerScale): Pick<ConvStep, 'clamp' | 'low' | 'high'> {
+function limitsOf<C extends Clamp>(clamp: C | null, { scale, zeroPoint }: IntegerScale) {
   return {
     clamp,
     low: clamp === null ? -128 : zeroPoint,
     high: clamp === 'relu6' ? Math.min(zeroPoint + Math.round(6 / scale), 127) : 127,
   };
-}
-
-/** What each of -128 to 127 becomes: the activation of what it stands for, rounded to the nearest. */
-function tableOf(activation: Activation, input: IntegerScale, output: IntegerScale): Int8Array {
-  const values = Float64Array.from({ length: 256 }, (_, i) => (i - 128 - input.zeroPoint) * input.scale);
-  activate(values, values, activation);
-  return Int8Array.from(values, (value) => Math.min(Math.max(Math.round(value / output.scale) + output.zeroPoint, -128), 127));
 }
 
 function multiplyAddsOf(node: GraphNode): number {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { assembleWat } from '../../../scripts/assemble-wat.ts';
 import { integer, streamKey } from '../../util/random.ts';
-import { fixedPointOf, requantize, type FixedPoint } from './fixed-point.ts';
+import { factorOf, fixedPointOf, requantize } from './fixed-point.ts';
 import { kernelsBinary } from './kernels-binary.ts';
 import { createKernels, createPlainKernels, createWasmKernels } from './kernels.ts';
 
@@ -39,12 +39,8 @@ test.each(ways)('a row of a convolution by %s', (_, create) => {
   expect([...new Int32Array(memory, 2 * output, 40)]).toEqual(expected);
 });
 
-/** Shifts from 1 to 21. */
-const factors = Array.from({ length: 21 }, (_, i) => fixedPointOf(0.3 * 2 ** -i));
-
-function constantsOf({ multiplier, shift }: FixedPoint): number[] {
-  return [multiplier, shift, 2 ** (shift - 1)];
-}
+/** Shifts from 1 to 21; one that makes many halves. */
+const factors = [...Array.from({ length: 21 }, (_, i) => Math.fround(0.3 * 2 ** -i)), 2 ** -6].map(fixedPointOf);
 
 test.each(ways)('activations of sums by %s', (_, create) => {
   const { memory, finish } = create(40_000);
@@ -57,14 +53,17 @@ test.each(ways)('activations of sums by %s', (_, create) => {
     return integer(key, i, 2 ** Math.min(9 + shift, 29)) - 2 ** Math.min(8 + shift, 28);
   });
   new Int32Array(memory, 0, sums.length).set(sums);
-  new Int32Array(memory, 20_000).set(factors.flatMap((factor, i) => [bias[i]!, ...constantsOf(factor)]));
-  finish(0, 40, 4 * (filters + 3), filters, 20_000, -100, 120, 30_000);
+  new Int32Array(memory, 20_000).set(bias);
+  new Float32Array(memory, 24_000).set(factors.map(factorOf));
+  const written = new Int16Array(memory, 30_000, 40 * filters + 1).fill(77);
+  finish(0, 40, 4 * (filters + 3), filters, 20_000, 24_000, -100, 120, 30_000);
   const expected = Array.from({ length: 40 * filters }, (_, i) => {
     const [pixel, filter] = [Math.floor(i / filters), i % filters];
-    const value = requantize(sums[pixel * (filters + 3) + filter]! + bias[filter]!, factors[filter]!);
+    const value = requantize(sums[pixel * (filters + 3) + filter]! + bias[filter]!, factorOf(factors[filter]!));
     return Math.min(Math.max(value, -100), 120) + 0;
   });
-  expect([...new Int16Array(memory, 30_000, expected.length)]).toEqual(expected);
+  // Nothing is written behind them.
+  expect([...written]).toEqual([...expected, 77]);
   // Neither end is all there is.
   expect(expected.filter((value) => value > -100 && value < 120).length).toBeGreaterThan(200);
 });

@@ -32,14 +32,15 @@ interface Loops {
   ): void;
   /**
    * Of each of `pixels` with `filters` sums of 32 bits, `stride` bytes from pixel to pixel, the activations, 16 bits each, without gaps, kept between
-   * `low` and `high`. A filter has four integers at `constants`: bias, multiplier, shift, and half of 2^shift.
+   * `low` and `high`: the sum and the filter's bias (32 bits, at `biases`) times its factor (a float32, at `factors`), as in fixed-point.ts.
    */
   finish(
     sums: number,
     pixels: number,
     stride: number,
     filters: number,
-    constants: number,
+    biases: number,
+    factors: number,
     low: number,
     high: number,
     output: number,
@@ -93,7 +94,7 @@ export function createPlainKernels(bytes: number): Kernels {
   const values = new Int16Array(memory);
   const sums = new Int32Array(memory);
   const between = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);
-  const factorAt = (place: number) => ({ multiplier: sums[place]!, shift: sums[place + 1]! });
+  const floats = new Float32Array(memory);
   return {
     memory,
 
@@ -114,12 +115,12 @@ export function createPlainKernels(bytes: number): Kernels {
       }
     },
 
-    finish(from, pixels, stride, filters, constants, low, high, output) {
+    finish(from, pixels, stride, filters, biases, factors, low, high, output) {
       for (let pixel = 0; pixel < pixels; pixel++) {
         for (let filter = 0; filter < filters; filter++) {
-          const constant = constants / 4 + 4 * filter;
-          const sum = sums[(from + pixel * stride) / 4 + filter]! + sums[constant]!;
-          values[output / 2 + pixel * filters + filter] = between(requantize(sum, factorAt(constant + 1)), low, high);
+          const sum = sums[(from + pixel * stride) / 4 + filter]! + sums[biases / 4 + filter]!;
+          const value = requantize(sum, floats[factors / 4 + filter]!);
+          values[output / 2 + pixel * filters + filter] = between(value, low, high);
         }
       }
     },

@@ -68,37 +68,44 @@
       (local.set $pixel (i32.add (local.get $pixel) (i32.const 2)))
       (br_if $byTwoPixels (i32.lt_u (local.get $pixel) (local.get $pixels)))))
 
-  ;; Of each of `pixels` with `filters` sums of 32 bits, `stride` bytes from pixel to pixel, the activations, 16 bits each, without gaps. A filter has
-  ;; five integers at `constants`: bias, multiplier, shift, half of 2^shift, and -1 where that is not zero. Results are kept between `low` and `high`.
+  ;; Of each of `pixels` with `filters` sums of 32 bits, `stride` bytes from pixel to pixel, the activations, 16 bits each, without gaps, kept between
+  ;; `low` and `high`: the sum and the filter's bias (32 bits, at `biases`) times its factor (a float32, at `factors`), to the nearest integer, of two
+  ;; the even one. Four filters at a time; up to three sums, biases and factors more are read.
   (func (export "finish")
-    (param $sums i32) (param $pixels i32) (param $stride i32) (param $filters i32) (param $constants i32) (param $low i32) (param $high i32)
-    (param $output i32)
-    (local $filter i32) (local $constant i32) (local $sum i32) (local $value i32)
+    (param $sums i32) (param $pixels i32) (param $stride i32) (param $filters i32) (param $biases i32) (param $factors i32) (param $low i32)
+    (param $high i32) (param $output i32)
+    (local $filter i32) (local $place i32) (local $values v128)
     (loop $eachPixel
-      (local.set $sum (local.get $sums))
-      (local.set $constant (local.get $constants))
+      (local.set $place (i32.const 0))
       (local.set $filter (local.get $filters))
-      (loop $eachFilter
-        ;; requantize of fixed-point.ts, written out: a call would take as long.
-        (local.set $value
-          (i32.wrap_i64
-            (i64.shr_s
-              (i64.mul
-                (i64.extend_i32_s (i32.add (i32.load (local.get $sum)) (i32.load (local.get $constant))))
-                (i64.load32_s offset=4 (local.get $constant)))
-              (i64.const 31))))
-        (local.set $value
-          (i32.shr_s
-            (i32.add (local.get $value) (i32.load offset=12 (local.get $constant)))
-            (i32.load offset=8 (local.get $constant))))
-        (local.set $value (select (local.get $low) (local.get $value) (i32.lt_s (local.get $value) (local.get $low))))
-        (local.set $value (select (local.get $high) (local.get $value) (i32.gt_s (local.get $value) (local.get $high))))
-        (i32.store16 (local.get $output) (local.get $value))
-        (local.set $output (i32.add (local.get $output) (i32.const 2)))
-        (local.set $sum (i32.add (local.get $sum) (i32.const 4)))
-        (local.set $constant (i32.add (local.get $constant) (i32.const 16)))
-        (local.set $filter (i32.sub (local.get $filter) (i32.const 1)))
-        (br_if $eachFilter (local.get $filter)))
+      (loop $byFourFilters
+        (local.set $values
+          (i32x4.trunc_sat_f32x4_s
+            (f32x4.nearest
+              (f32x4.mul
+                (f32x4.convert_i32x4_s
+                  (i32x4.add
+                    (v128.load (i32.add (local.get $sums) (local.get $place)))
+                    (v128.load (i32.add (local.get $biases) (local.get $place)))))
+                (v128.load (i32.add (local.get $factors) (local.get $place)))))))
+        (local.set $values (i32x4.max_s (local.get $values) (i32x4.splat (local.get $low))))
+        (local.set $values (i32x4.min_s (local.get $values) (i32x4.splat (local.get $high))))
+        (local.set $values (i16x8.narrow_i32x4_s (local.get $values) (local.get $values)))
+        (if (i32.ge_u (local.get $filter) (i32.const 4))
+          (then
+            (v128.store64_lane 0 (local.get $output) (local.get $values))
+            (local.set $output (i32.add (local.get $output) (i32.const 8)))
+            (local.set $place (i32.add (local.get $place) (i32.const 16)))
+            (local.set $filter (i32.sub (local.get $filter) (i32.const 4)))
+            (br_if $byFourFilters (local.get $filter)))
+          (else
+            ;; What lies behind the last is not ours.
+            (loop $rest
+              (v128.store16_lane 0 (local.get $output) (local.get $values))
+              (local.set $values (i64x2.shr_u (local.get $values) (i32.const 16)))
+              (local.set $output (i32.add (local.get $output) (i32.const 2)))
+              (local.set $filter (i32.sub (local.get $filter) (i32.const 1)))
+              (br_if $rest (local.get $filter))))))
       (local.set $sums (i32.add (local.get $sums) (local.get $stride)))
       (local.set $pixels (i32.sub (local.get $pixels) (i32.const 1)))
       (br_if $eachPixel (local.get $pixels))))

@@ -1,12 +1,13 @@
 /** From the layers of a network to the nodes of a graph, one rule for each kind of layer. */
+import type { Activation } from '../../nn/activation.ts';
 import type { LayerKind, LayerOf, Layer } from '../../nn/layer.ts';
 import { inputName, type Network } from '../../nn/network.ts';
 import { formatShape, sizeOf, type Shape } from '../../nn/shape.ts';
 import { DataError } from '../../util/errors.ts';
 import type { FoldedNetwork } from '../onnx/fold.ts';
 import type { Weights } from '../onnx/rule.ts';
-import { isClamp } from './clamp.ts';
-import { pointWindow, type Extent, type Graph, type GraphNode } from './graph.ts';
+import { isRelu } from './clamp.ts';
+import { pointWindow, type ConvNode, type Extent, type Graph, type GraphNode } from './graph.ts';
 
 /** A tensor of the network, and where it is in the graph. */
 interface Lowered {
@@ -124,7 +125,7 @@ const rules: { readonly [K in LayerKind]: LoweringRule<K> } = {
   },
 
   activation: ({ name, attributes }, { inputs: [x], add }) => ({
-    ...add({ kind: 'curve', name, inputs: [x!.name], output: x!.extent, activation: attributes }),
+    ...add(activationNode(name, x!, attributes)),
     flattened: x!.flattened,
   }),
 
@@ -214,15 +215,15 @@ function withActivation(
 ): Lowered {
   const { activation } = layer.attributes;
   if (activation === null) return add(node);
-  if (isClamp(activation.type)) return add({ ...node, clamp: activation.type });
-  add(node);
-  return add({
-    kind: 'curve',
-    name: `${node.name}/${activation.type}`,
-    inputs: [node.name],
-    output: node.output,
-    activation,
-  });
+  if (isRelu(activation.type)) return add({ ...node, clamp: activation.type });
+  return add(activationNode(`${node.name}/${activation.type}`, add(node), activation));
+}
+
+function activationNode(name: string, x: Lowered, activation: Activation): GraphNode {
+  if (activation.type !== 'hardSigmoid') return { kind: 'curve', name, inputs: [x.name], output: x.extent, activation };
+  // x / 6 + 1/2, between 0 and 1: numbers of the layer before it, where it can be.
+  const numbers = (value: number) => new Float64Array(x.extent.channels).fill(value);
+  return { ...affineNode(name, x, numbers(1 / 6), numbers(1 / 2)), clamp: 'unit' };
 }
 
 /** A factor and a shift for each channel: a convolution of one pixel with a filter for each channel. */
@@ -232,7 +233,11 @@ function addAffine({ name, kind }: Layer, x: Lowered, add: Context['add'], facto
       fix: 'normalize the image before it is flattened',
     });
   }
-  const node = add({
+  return { ...add(affineNode(name, x, factors, shifts)), flattened: x.flattened };
+}
+
+function affineNode(name: string, x: Lowered, factors: Float64Array, shifts: Float64Array): ConvNode {
+  return {
     kind: 'conv',
     name,
     inputs: [x.name],
@@ -242,8 +247,7 @@ function addAffine({ name, kind }: Layer, x: Lowered, add: Context['add'], facto
     weights: factors,
     bias: shifts,
     clamp: null,
-  });
-  return { ...node, flattened: x.flattened };
+  };
 }
 
 /** Two vectors of one length may lie in memory in different orders. */

@@ -4,10 +4,9 @@
  * activations are -128 to 127 with one scale for each tensor, weights -127 to 127 with one for each filter and zero point 0, biases and sums
  * have 32 bits. fixed-point.ts says how sums become activations.
  */
-import type { Activation } from '../../nn/activation.ts';
 import type { Window2d } from '../../nn/shape.ts';
 import type { FixedPoint } from './fixed-point.ts';
-import type { Clamp, Extent } from './graph.ts';
+import { pixelsOf, type Clamp, type CurveActivation, type Extent, type ReluClamp } from './graph.ts';
 import type { IntegerScale } from './input.ts';
 
 export interface PlanTensor extends IntegerScale {
@@ -22,15 +21,15 @@ interface StepBase {
 }
 
 /** The activations that a step can make: what is outside becomes the nearest. */
-interface Limits {
+interface Limits<C extends Clamp> {
   /** Why. */
-  readonly clamp: Clamp | null;
+  readonly clamp: C | null;
   readonly low: number;
   readonly high: number;
 }
 
 /** sum = bias + sum of (q - input zero point) * weight; output = sum * factor of the filter + output zero point */
-export interface ConvStep extends StepBase, Limits {
+export interface ConvStep extends StepBase, Limits<Clamp> {
   readonly kind: 'conv';
   readonly window: Window2d;
   readonly groups: number;
@@ -54,8 +53,13 @@ export interface GlobalAverageStep extends StepBase {
   readonly factor: FixedPoint;
 }
 
+/** What each of so many pixels counts in their average, in float32. */
+export function averageWeight(extent: Extent): number {
+  return Math.fround(1 / pixelsOf(extent));
+}
+
 /** output = sum of (q - zero point) * multiplier of the input over 2^shift, to the nearest, halves up, + output zero point */
-export interface AddStep extends StepBase, Limits {
+export interface AddStep extends StepBase, Limits<ReluClamp> {
   readonly kind: 'add';
   /** Below 2^21. */
   readonly multipliers: readonly [number, number];
@@ -79,7 +83,7 @@ export interface ConcatStep extends StepBase {
 
 export interface CurveStep extends StepBase {
   readonly kind: 'curve';
-  readonly activation: Activation;
+  readonly activation: CurveActivation;
   /** What -128 to 127 become. */
   readonly table: Int8Array;
 }

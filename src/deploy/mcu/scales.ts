@@ -6,7 +6,9 @@ import { consumersOf, pixelsOf, extentOf, type ConvNode, type Graph, type GraphN
 import { identityNode, type ImageGraph, type IntegerScale } from './input.ts';
 
 /** What TensorFlow Lite wants of a sigmoid. */
-const sigmoidScale: IntegerScale = { scale: 1 / 256, zeroPoint: -128 };
+export const sigmoidScale: IntegerScale = { scale: 1 / 256, zeroPoint: -128 };
+/** -128 to 127 stand for 0 to 1: integers that would be less or more are cut where the numbers are. */
+const unitScale: IntegerScale = { scale: Math.fround(1 / 255), zeroPoint: -128 };
 
 /** The groups of one scale; a group with a fixed one is not calibrated. */
 export interface SharedScale {
@@ -32,7 +34,12 @@ function isFixed(graph: Graph, tensor: string): boolean {
   if (tensor === graph.input.name) return true;
   const node = graph.nodes.find(({ name }) => name === tensor)!;
   if (node.kind !== 'concat' && keepsScale(node)) return isFixed(graph, node.inputs[0]!);
-  return node.kind === 'curve' && node.activation.type === 'sigmoid';
+  return fixedScaleOf(node) !== undefined;
+}
+
+function fixedScaleOf(node: GraphNode): IntegerScale | undefined {
+  if (node.kind === 'curve' && node.activation.type === 'sigmoid') return sigmoidScale;
+  return node.kind === 'conv' && node.clamp === 'unit' ? unitScale : undefined;
 }
 
 /**
@@ -56,9 +63,9 @@ export function sharedScales({ graph, image }: ImageGraph): readonly SharedScale
   }
   return [...new Set(groupOf.values())].map((group) => {
     const tensors = [...groupOf.keys()].filter((tensor) => group.has(tensor));
-    const hasSigmoid = tensors.some((tensor) => tensor !== graph.input.name && isFixed(graph, tensor));
-    const fixed = tensors.includes(graph.input.name) ? image : hasSigmoid ? sigmoidScale : undefined;
-    return { tensors, fixed };
+    // No two of them: each is apart from what it is joined with.
+    const ofNode = graph.nodes.filter(({ name }) => group.has(name)).map(fixedScaleOf);
+    return { tensors, fixed: group.has(graph.input.name) ? image : ofNode.find((scale) => scale !== undefined) };
   });
 }
 
@@ -106,6 +113,8 @@ export function withFineSums(
 const finer = 2.0001;
 /** What XNNPACK takes. */
 const largestAddFactor = 255;
+/** And LiteRT's hard swish: below 128. */
+const largestHardSwishFactor = 127;
 
 function leastScale(graph: Graph, node: GraphNode, scales: ReadonlyMap<string, IntegerScale>): number {
   const input = scales.get(node.inputs[0]!)!.scale;
@@ -121,8 +130,9 @@ function leastScale(graph: Graph, node: GraphNode, scales: ReadonlyMap<string, I
     case 'maxPool':
     case 'avgPool':
     case 'concat':
-    case 'curve':
       return 0;
+    case 'curve':
+      return node.activation.type === 'hardSwish' ? input / largestHardSwishFactor : 0;
     default:
       return node satisfies never;
   }

@@ -64,6 +64,19 @@ test('a ReLU moves before max pools and concats only where it then belongs to a 
   expect(shared).toEqual(['c = conv(input)', 'm = maxPool(c)', 'r = relu(m)', 's = add(c,r)', 'p = globalAverage(s)']);
 });
 
+test('a hard sigmoid belongs to the convolution before it, and is a layer of factors elsewhere', () => {
+  const chain = simplified((b, x) => {
+    const c = b.activation('r', b.activation('h', conv(b, 'c', x), 'hardSigmoid'), 'relu6');
+    return b.globalAvgPool('p', b.activation('g', b.conv('d', c, { kernel: 1, filters: 4, activation: 'relu' }), 'hardSigmoid'));
+  });
+  expect(chain).toEqual(['c = conv(input) unit', 'd = conv(c) relu', 'g = conv(d) unit', 'p = globalAverage(g)']);
+});
+
+test('what follows a hard sigmoid stays behind it', () => {
+  const scaled = simplified((b, x) => b.globalAvgPool('p', b.scale('s', b.activation('h', conv(b, 'c', x), 'hardSigmoid'), 3)));
+  expect(scaled).toEqual(['c = conv(input) unit', 's = conv(c)', 'p = globalAverage(s)']);
+});
+
 test('sums take ReLUs; curves stay', () => {
   const sum = simplified((b, x) => {
     const c = conv(b, 'c', x);

@@ -1,6 +1,6 @@
 /** Makes a graph smaller without changing what it computes: rules, each for one place, tried until none applies. */
-import { joinClamps, isClamp } from './clamp.ts';
-import { consumersOf, extentOf, pixelsOf, type Clamp, type ConvNode, type Graph, type GraphNode } from './graph.ts';
+import { joinClamps, isRelu } from './clamp.ts';
+import { consumersOf, extentOf, pixelsOf, type ConvNode, type Graph, type GraphNode, type ReluClamp } from './graph.ts';
 
 /** The graph after one application at `node`; undefined where the rule does not apply. */
 type Rule = (graph: Graph, node: GraphNode) => Graph | undefined;
@@ -29,15 +29,16 @@ const affineIntoConv: Rule = (graph, node) => {
   const source = onlySourceOf(graph, node);
   if (source?.kind !== 'conv') return undefined;
   const { weights: factors, bias: shifts } = node;
-  if (source.clamp === 'relu6') return undefined;
+  if (source.clamp === 'relu6' || source.clamp === 'unit') return undefined;
   if (source.clamp === 'relu' && !(factors.every((factor) => factor > 0) && shifts.every((shift) => shift === 0)))
     return undefined;
   const length = source.weights.length / factors.length;
+  const { clamp } = node;
   const merged: ConvNode = {
     ...source,
     weights: source.weights.map((weight, i) => weight * factors[Math.floor(i / length)]!),
     bias: source.bias.map((bias, filter) => bias * factors[filter]! + shifts[filter]!),
-    clamp: node.clamp === null ? source.clamp : source.clamp === null ? node.clamp : joinClamps(source.clamp, node.clamp),
+    clamp: clamp === null ? source.clamp : clamp === 'unit' ? clamp : joinClamps(source.clamp, clamp),
   };
   return replaced(
     graph,
@@ -66,7 +67,10 @@ const clampIntoSource: Rule = (graph, node) => {
   if (clamp === undefined) return undefined;
   const source = onlySourceOf(graph, node);
   if (source?.kind !== 'conv' && source?.kind !== 'add') return undefined;
-  const merged = { ...source, clamp: source.clamp === null ? clamp : joinClamps(source.clamp, clamp) };
+  const merged =
+    source.kind === 'conv'
+      ? { ...source, clamp: joinClamps(source.clamp, clamp) }
+      : { ...source, clamp: joinClamps(source.clamp, clamp) };
   return replaced(
     graph,
     new Map<GraphNode, GraphNode[]>([
@@ -175,8 +179,8 @@ function isPoint({ window }: ConvNode): boolean {
   return window.stride[0] === 1 && window.stride[1] === 1 && window.padding.every((extent) => extent === 0);
 }
 
-function clampOf(node: GraphNode): Clamp | undefined {
-  return node.kind === 'curve' && isClamp(node.activation.type) ? node.activation.type : undefined;
+function clampOf(node: GraphNode): ReluClamp | undefined {
+  return node.kind === 'curve' && isRelu(node.activation.type) ? node.activation.type : undefined;
 }
 
 /** The node that makes a node's only input, if nobody else reads it. */

@@ -3,7 +3,7 @@
  *
  * Every activation is stored less its zero point, with a border of zeros as wide as the padding of the layers that read it.
  */
-import { requantize, type FixedPoint } from './fixed-point.ts';
+import { factorOf, requantize } from './fixed-point.ts';
 import { createKernels, type Kernels } from './kernels.ts';
 import type { AddStep, ConvStep, CurveStep, GlobalAverageStep, MultiplyStep, Plan, PlanTensor, PoolStep } from './plan.ts';
 
@@ -55,7 +55,7 @@ class Layout {
     for (const step of plan.steps) {
       if (step.kind !== 'conv') continue;
       const { filters, rows, vectors } = runsOf(step);
-      this.constants.set(step, reserve(2 * 4 * filters));
+      this.constants.set(step, reserve(2 * 2 * filters));
       widest = Math.max(widest, (step.window.output[1] + 1) * filters);
       if (step.groups === 1) this.weights.set(step, reserve(filters * rows * vectors * 8));
     }
@@ -143,8 +143,8 @@ function convolution(step: ConvStep, input: Place, output: Place, kernels: Kerne
   const { filters } = runsOf(step);
   const { sums } = layout;
   const constants = layout.constants.get(step)!;
-  const numbers = step.factors.flatMap((factor, i) => [step.bias[i]!, ...constantsOf(factor)]);
-  new Int32Array(kernels.memory, 2 * constants).set(numbers);
+  new Int32Array(kernels.memory, 2 * constants).set(step.bias);
+  new Float32Array(kernels.memory, 2 * constants + 4 * filters).set(step.factors.map(factorOf));
   const [low, high] = [step.low - zeroPoint, step.high - zeroPoint];
   const first = placeOf(input, -padding[0], -padding[1]);
   const rowOfSums =
@@ -153,7 +153,17 @@ function convolution(step: ConvStep, input: Place, output: Place, kernels: Kerne
     for (let y = 0; y < size[0]; y++) {
       rowOfSums(first + y * stride[0] * input.rowLength, stride[1] * channels);
       const target = 2 * placeOf(output, y, 0);
-      kernels.finish(2 * sums, size[1], 4 * filters, step.bias.length, 2 * constants, low, high, target);
+      kernels.finish(
+        2 * sums,
+        size[1],
+        4 * filters,
+        step.bias.length,
+        2 * constants,
+        2 * constants + 4 * filters,
+        low,
+        high,
+        target,
+      );
     }
   };
 }
@@ -205,11 +215,6 @@ function groupedProductsOf(step: ConvStep, input: Place, { memory }: Kernels, la
   };
 }
 
-/** A multiplier, a shift, and half of 2^shift. */
-function constantsOf({ multiplier, shift }: FixedPoint): readonly [number, number, number] {
-  return [multiplier, shift, 2 ** (shift - 1)];
-}
-
 function maxPool({ window }: PoolStep, input: Place, output: Place, { largest }: Kernels): () => void {
   const { channels } = output.tensor.extent;
   return () =>
@@ -239,13 +244,14 @@ function averagePool({ window }: PoolStep, input: Place, output: Place, values: 
 function globalAverage({ factor }: GlobalAverageStep, input: Place, output: Place, values: Int16Array): () => void {
   const { height, width, channels } = input.tensor.extent;
   const { zeroPoint } = output.tensor;
+  const real = factorOf(factor);
   return () => {
     for (let c = 0; c < channels; c++) {
       let sum = 0;
       for (let y = 0; y < height; y++) {
         for (let x = 0; x < width; x++) sum += values[placeOf(input, y, x) + c]!;
       }
-      values[placeOf(output, 0, 0) + c] = Math.min(Math.max(requantize(sum, factor), -128 - zeroPoint), 127 - zeroPoint);
+      values[placeOf(output, 0, 0) + c] = Math.min(Math.max(requantize(sum, real), -128 - zeroPoint), 127 - zeroPoint);
     }
   };
 }
@@ -263,6 +269,7 @@ function addition(step: AddStep, [a, b]: readonly [Place, Place], output: Place,
 
 function product({ factor }: MultiplyStep, [a, b]: readonly [Place, Place], output: Place, values: Int16Array): () => void {
   const { extent, zeroPoint } = output.tensor;
+  const real = factorOf(factor);
   const isVector = b.tensor.extent.height === 1 && b.tensor.extent.width === 1;
   return () => {
     for (let y = 0; y < extent.height; y++) {
@@ -270,7 +277,7 @@ function product({ factor }: MultiplyStep, [a, b]: readonly [Place, Place], outp
         const [fromA, fromB] = [placeOf(a, y, x), isVector ? placeOf(b, 0, 0) : placeOf(b, y, x)];
         const to = placeOf(output, y, x);
         for (let c = 0; c < extent.channels; c++) {
-          const value = requantize(values[fromA + c]! * values[fromB + c]!, factor);
+          const value = requantize(values[fromA + c]! * values[fromB + c]!, real);
           values[to + c] = Math.min(Math.max(value, -128 - zeroPoint), 127 - zeroPoint);
         }
       }

@@ -50,13 +50,34 @@ static inline int32_t odd_bytes(int32_t bytes)
   scaled: {
     needs: [],
     text: `/*
- * sum * multiplier / 2^(31 + shift) to the nearest integer, halves up; half is half of 2^shift, and the shift at least 1, so that what is cut off
- * first is of no matter. Sums are below 2^30.
+ * What scaled, below, is to be where the product may be within a float32's rounding of the half between upper - 1 and upper: then it becomes that
+ * half, and the even integer of the two.
  */
-static inline int32_t scaled(int32_t sum, int32_t multiplier, int32_t half, int shift)
+static int32_t scaled_near_half(int32_t sum, int32_t multiplier, int shift, int32_t upper)
 {
-    const int32_t high = (int32_t)((int64_t)(2 * sum) * multiplier >> 32);
-    return (high + half) >> shift;
+    const int32_t halves = 2 * upper - 1;
+    const int64_t beyond = (int64_t)sum * multiplier - halves * ((int64_t)1 << (30 + shift));
+    /* Half of the last of 24 bits, of a product of at least one half; it doubles with every power of two. */
+    int64_t near = (int64_t)1 << (6 + shift);
+    int32_t size = halves < 0 ? -halves : halves;
+    if (size == 1 && (beyond < 0) == (halves > 0)) near /= 2;
+    for (; size > 1; size /= 2) near *= 2;
+    if (-near <= beyond && beyond <= near) return upper - (upper & 1);
+    return beyond < 0 ? upper - 1 : upper;
+}
+
+/*
+ * sum * multiplier / 2^(31 + shift) as if the product were a float32, to the nearest integer, of two the even one. That is the exact product to
+ * the nearest integer but close to halves, which all have the same bits: about one sum in 2^(shift - 1) is looked at more closely. Sums are
+ * below 2^30.
+ */
+static inline int32_t scaled(int32_t sum, int32_t multiplier, int shift)
+{
+    /* One more than half of 2^shift, so that what is close to a half has a fraction of 0 or 1. */
+    const int32_t half = ((int32_t)1 << (shift - 1)) + 1, fraction = 2 * half - 4;
+    const int32_t high = (int32_t)((int64_t)(2 * sum) * multiplier >> 32) + half;
+    const int32_t value = high >> shift;
+    return (high & fraction) == 0 ? scaled_near_half(sum, multiplier, shift, value) : value;
 }`,
   },
 
@@ -93,8 +114,7 @@ typedef struct {
     text: `/* What a filter makes of its sum. */
 static inline int8_t activation(const convolution *layer, int filter, int32_t sum)
 {
-    const int shift = layer->shifts[filter];
-    const int32_t value = scaled(sum + layer->bias[filter], layer->multipliers[filter], (int32_t)1 << (shift - 1), shift);
+    const int32_t value = scaled(sum + layer->bias[filter], layer->multipliers[filter], layer->shifts[filter]);
     return between(value + layer->out_zero, layer->low, layer->high);
 }`,
   },
@@ -250,16 +270,15 @@ static void convolve(const convolution *layer, const int8_t *in, int8_t *out, in
             const int step = filter + 1 < filters;
             const int32_t m0 = layer->multipliers[filter], m1 = layer->multipliers[filter + step];
             const int shift0 = layer->shifts[filter], shift1 = layer->shifts[filter + step];
-            const int32_t half0 = (int32_t)1 << (shift0 - 1), half1 = (int32_t)1 << (shift1 - 1);
             int8_t *const first = out + filter, *const second = first + stride;
             int32_t sums[4];
             sums[0] = layer->bias[filter];
             sums[1] = layer->bias[filter + step];
             dot_two_by_two(windows, weights, weights + step * length, length, sums);
-            first[0] = between(scaled(sums[0], m0, half0, shift0) + zero, low, high);
-            first[step] = between(scaled(sums[1], m1, half1, shift1) + zero, low, high);
-            second[0] = between(scaled(sums[2], m0, half0, shift0) + zero, low, high);
-            second[step] = between(scaled(sums[3], m1, half1, shift1) + zero, low, high);
+            first[0] = between(scaled(sums[0], m0, shift0) + zero, low, high);
+            first[step] = between(scaled(sums[1], m1, shift1) + zero, low, high);
+            second[0] = between(scaled(sums[2], m0, shift0) + zero, low, high);
+            second[step] = between(scaled(sums[3], m1, shift1) + zero, low, high);
         }
     }
 }`,
@@ -430,12 +449,11 @@ static void average_pool(const pool *layer, const int8_t *in, int8_t *out)
     text: `static void global_average(const int8_t *in, int pixels, int channels, int32_t zero, int32_t multiplier, int shift,
                            int32_t out_zero, int8_t *out)
 {
-    const int32_t half = (int32_t)1 << (shift - 1);
     int channel, pixel;
     for (channel = 0; channel < channels; channel++) {
         int32_t sum = -pixels * zero;
         for (pixel = 0; pixel < pixels; pixel++) sum += in[pixel * channels + channel];
-        out[channel] = between(scaled(sum, multiplier, half, shift) + out_zero, -128, 127);
+        out[channel] = between(scaled(sum, multiplier, shift) + out_zero, -128, 127);
     }
 }`,
   },
@@ -475,12 +493,11 @@ static void add(const addition *layer, const int8_t *a, const int8_t *b, int len
 /* The second has as many pixels as the first, or one. */
 static void multiply(const product *layer, const int8_t *a, const int8_t *b, int pixels, int channels, int b_stride, int8_t *out)
 {
-    const int32_t half = (int32_t)1 << (layer->shift - 1);
     int pixel, channel;
     for (pixel = 0; pixel < pixels; pixel++, a += channels, b += b_stride, out += channels) {
         for (channel = 0; channel < channels; channel++) {
             const int32_t value = (a[channel] - layer->zeros[0]) * (b[channel] - layer->zeros[1]);
-            out[channel] = between(scaled(value, layer->multiplier, half, layer->shift) + layer->out_zero, -128, 127);
+            out[channel] = between(scaled(value, layer->multiplier, layer->shift) + layer->out_zero, -128, 127);
         }
     }
 }`,

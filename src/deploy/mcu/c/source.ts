@@ -341,7 +341,7 @@ function withOffset(memory: Memory, tensor: string, offset: number): Memory {
 }
 
 function clampText({ clamp }: ConvStep | AddStep): string {
-  return clamp === null ? '' : clamp === 'relu6' ? ', ReLU6' : ', ReLU';
+  return clamp === null ? '' : `, ${{ relu: 'ReLU', relu6: 'ReLU6', unit: 'hard sigmoid' }[clamp]}`;
 }
 
 /** `32x32x3`: height, width and channels; a vector has its length alone. */

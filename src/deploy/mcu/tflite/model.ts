@@ -1,8 +1,9 @@
 /** A plan as a TensorFlow Lite model: int8 in and out, the same integers as the C code. */
 import { DataError } from '../../../util/errors.ts';
 import { resolveWindow, type Window2d } from '../../../nn/shape.ts';
-import { isDepthwise, type Clamp, type Extent } from '../graph.ts';
+import { isDepthwise, type Extent } from '../graph.ts';
 import {
+  averageWeight,
   filtersLast,
   type AddStep,
   type ConvStep,
@@ -73,12 +74,6 @@ class Writer {
     return this.tensor({ name, shape, type: 'int32', data: bytesOf(Int32Array.from(values)) });
   }
 
-  /** A constant number, positive, as 127 times its scale. */
-  number(name: string, value: number): number {
-    const quantization = { scales: [Math.fround(value / 127)], zeroPoint: 0 };
-    return this.tensor({ name, shape: [1], type: 'int8', data: Uint8Array.of(127), quantization });
-  }
-
   operator(name: OperatorName, inputs: readonly number[], output: number, options: readonly Field[] = []): void {
     this.operators.push({ name, inputs, outputs: [output], options });
   }
@@ -102,7 +97,7 @@ function writeStep(writer: Writer, step: Step, inputs: readonly Input[], output:
       writePool(writer, step, input, made);
       break;
     case 'globalAverage':
-      writer.operator('MEAN', [...numbers, writer.ints(`${step.name}/axes`, [1, 2])], made, [[0, 'bool', 1]]);
+      writeAverage(writer, step.name, input, made);
       break;
     case 'add':
       writer.operator('ADD', numbers, made, [fused(0, step)]);
@@ -155,6 +150,36 @@ function writeConv(writer: Writer, step: ConvStep, input: Input, made: number): 
   const inputs = [padded.number, weightTensor, biasTensor];
   if (depthwise) writer.operator('DEPTHWISE_CONV_2D', inputs, made, [...strides, [3, 'int', filters / groups], fused(4, step)]);
   else writer.operator('CONV_2D', inputs, made, [...strides, fused(3, step)]);
+}
+
+/**
+ * A depthwise convolution over all pixels, each with the weight one: its result is rounded once, and as all convolutions are. LiteRT's MEAN rounds
+ * twice, in a way that depends on the processor.
+ */
+function writeAverage(writer: Writer, name: string, { number, tensor }: Input, made: number): void {
+  const { height, width, channels } = tensor.extent;
+  const weight = averageWeight(tensor.extent);
+  const weights = writer.tensor({
+    name: `${name}/weights`,
+    shape: [1, height, width, channels],
+    type: 'int8',
+    data: new Uint8Array(height * width * channels).fill(1),
+    quantization: { scales: new Array<number>(channels).fill(weight), zeroPoint: 0, dimension: 3 },
+  });
+  const bias = writer.tensor({
+    name: `${name}/bias`,
+    shape: [channels],
+    type: 'int32',
+    data: new Uint8Array(4 * channels),
+    quantization: { scales: new Array<number>(channels).fill(Math.fround(weight * tensor.scale)), zeroPoint: 0 },
+  });
+  writer.operator('DEPTHWISE_CONV_2D', [number, weights, bias], made, [
+    [0, 'byte', paddings.valid],
+    [1, 'int', 1],
+    [2, 'int', 1],
+    [3, 'int', 1],
+    [4, 'byte', fusedActivations.none],
+  ]);
 }
 
 function writePool(writer: Writer, { kind, name, window }: PoolStep, input: Input, made: number): void {
@@ -242,20 +267,14 @@ function writeCurve(writer: Writer, { name, activation }: CurveStep, { number, t
       writer.operator('MUL', [number, sigmoid], made, [unfused]);
       break;
     }
-    case 'hardSigmoid': {
-      // Nor of this: min(max(0, x + 3), 6) / 6.
-      const shifted = writer.activation(`${name}/shifted`, { ...tensor, scale: Math.fround(6 / 255), zeroPoint: -128 });
-      writer.operator('ADD', [number, writer.number(`${name}/three`, 3)], shifted, [[0, 'byte', fusedActivations.relu6]]);
-      writer.operator('MUL', [shifted, writer.number(`${name}/sixth`, 1 / 6)], made, [unfused]);
-      break;
-    }
     default:
       activation satisfies never;
   }
 }
 
-function fused(slot: number, { clamp }: { readonly clamp: Clamp | null } & (ConvStep | AddStep)): Field {
-  return [slot, 'byte', fusedActivations[clamp ?? 'none']];
+/** Integers end where a hard sigmoid does. */
+function fused(slot: number, { clamp }: ConvStep | AddStep): Field {
+  return [slot, 'byte', fusedActivations[clamp === null || clamp === 'unit' ? 'none' : clamp]];
 }
 
 function quantizationOf({ scale, zeroPoint }: PlanTensor): TensorQuantization {

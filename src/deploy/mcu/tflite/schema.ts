@@ -22,7 +22,6 @@ export const operators = {
   RELU6: { code: 21, version: 2, options: 0 },
   RESHAPE: { code: 22, version: 1, options: 17 },
   PAD: { code: 34, version: 2, options: 22 },
-  MEAN: { code: 40, version: 2, options: 27 },
   PADV2: { code: 60, version: 2, options: 43 },
   LEAKY_RELU: { code: 98, version: 2, options: 75 },
   HARD_SWISH: { code: 117, version: 1, options: 91 },
