@@ -26,9 +26,7 @@ test.each<[unknown, string]>([
 });
 
 test.each(['forward', 'backward'] as const)('a custom layer has a function %s', (missing) => {
-  expect(() => defineLayer({ name: 'half', ...functions, [missing]: undefined } as unknown as CustomLayer)).toThrow(
-    `${missing}(pass)`,
-  );
+  expect(() => defineLayer({ name: 'half', ...functions, [missing]: undefined })).toThrow(`${missing}(pass)`);
 });
 
 function withLayer(layer: Partial<CustomLayer>, options?: Record<string, unknown>) {
