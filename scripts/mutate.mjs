@@ -24,6 +24,7 @@ const furtherTests = {
 
 /** Tests of a folder that take too long to run for every mutant. What they alone would notice counts as not noticed. */
 const slowTests = {
+  runs: ['checkpoint-killed', 'run-list-many'].map((name) => `src/runs/${name}.test.ts`),
   train: ['airbench', 'pruned-training', 'train'].map((name) => `src/train/${name}.test.ts`),
   study: ['effects', 'runner', 'launchers/batch'].map((name) => `src/study/${name}.test.ts`),
   report: ['src/report/compare-runs.test.ts'],
@@ -56,7 +57,7 @@ writeFileSync(
     mutate: [...wanted, '!src/**/*.test.ts'],
     incremental: true,
     incrementalFile: join(reports, `${name}.incremental.json`),
-    reporters: ['clear-text', 'json'],
+    reporters: ['clear-text', 'json', 'progress-append-only'],
     jsonReporter: { fileName: report },
     tempDirName: join('reports', `sandbox-${name}`),
   }),
