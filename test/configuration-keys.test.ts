@@ -246,6 +246,7 @@ const changes: Readonly<Record<string, Change>> = {
   // The reference engine refuses it, and so is asked for it.
   'precision=f32': { given: { precision: 'bf16' }, to: { precision: 'f32' } },
   'precision=bf16': { to: { precision: 'bf16' } },
+  'precision=f16': { to: { precision: 'f16' } },
   'gradientPrecision=f32': {
     given: { gradientPrecision: 'bf16' },
     to: { gradientPrecision: 'f32' },
@@ -336,7 +337,7 @@ async function trainOn(config: TrainingConfig): Promise<Outcome> {
     const evaluation = evaluations.map(({ weights, loss, accuracy }) => ({ weights, loss, accuracy }));
     return { weights: weightsChecksum(evaluated), evaluation, asked };
   } catch (error) {
-    expect((error as Error).message).toBe('precision (="bf16") must be "f32" on the reference engine');
+    expect((error as Error).message).toBe(`precision (="${config.precision}") must be "f32" on the reference engine`);
     return { weights: 'refused', evaluation: undefined, asked: [false, undefined, undefined, 'f32'] };
   }
 }

@@ -1,5 +1,5 @@
 /** Runs a layer case on the WebGPU engine, and in float64 by the reference engine's layers, and compares. */
-import type { TrainingPlan, Engine, InferencePlan } from '../src/engine/engine.ts';
+import type { TrainingPlan, Engine, InferencePlan, Precision } from '../src/engine/engine.ts';
 import { runBackward, runForward } from '../src/engine/reference/execute.ts';
 import { ownBatch } from '../src/engine/reference/layer.ts';
 import {
@@ -13,13 +13,19 @@ import {
 } from './layer-cases.ts';
 
 /** The relative errors by what is compared: outputs, gradients of parameters, running statistics. */
-export async function errorsOf(engine: Engine, layerCase: LayerCase): Promise<Record<string, number>> {
+export async function errorsOf(
+  engine: Engine,
+  layerCase: LayerCase,
+  precision: Precision = 'f32',
+): Promise<Record<string, number>> {
   const { network, batchSize } = layerCase;
   const [training, inference] = await Promise.all([
-    engine.compileTraining(network, { batchSize }),
-    engine.compileInference(network, { batchSize }),
+    engine.compileTraining(network, { batchSize, precision }),
+    engine.compileInference(network, { batchSize, precision }),
   ]);
   try {
+    // The cases' gradients are large already.
+    await training.lossScaling?.write({ scale: 8, goodSteps: 0, skippedSteps: 0 });
     const actual = { ...(await trainingResults(training, layerCase)), ...(await inferenceResults(inference, layerCase)) };
     const expected = expectedResults(layerCase);
     return Object.fromEntries(

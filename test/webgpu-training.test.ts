@@ -514,7 +514,7 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
   });
 
   test.each<[name: string, change: object, message: RegExp]>([
-    ['bf16', { precision: 'bf16' }, /precision \(="bf16"\) must be "f32" on the engine webgpu/],
+    ['bf16', { precision: 'bf16' }, /precision \(="bf16"\) must be "f32" or "f16" on the engine webgpu/],
     ['no batch', { batchSize: 0 }, /batchSize \(=0\) must be a positive integer/],
     [
       'several processes',
@@ -530,6 +530,16 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
     const refused = (await open()).compileTraining(network, { batchSize, ...change });
     await expect(refused).rejects.toThrow(message);
     await expect(refused).rejects.toMatchObject({ exitCode: 2 });
+  });
+
+  const hasHalf = gpu?.device.features.has('shader-f16') === true ? 'the adapter has shader-f16' : undefined;
+  test.skipIf(hasHalf)(skippable('is refused in float16 where the adapter has none', hasHalf), async () => {
+    const engine = await open();
+    const refused = engine.compileTraining(network, { batchSize, precision: 'f16' });
+    await expect(refused).rejects.toThrow(
+      /^precision \(="f16"\) needs a graphics card and driver with "shader-f16", which .* does not have$/,
+    );
+    await expect(refused).rejects.toMatchObject({ exitCode: 2, fix: '--precision f32' });
   });
 
   test('is of no use once the device has been given back', async () => {

@@ -30,8 +30,12 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['train', 'tuto', '--steps', 'ten'], /argument 'ten' is invalid\. It must be a number/],
     [['train', 'tuto', '--batch-size', '0'], /batchSize \(=0\) must be a positive integer/],
     [['train', 'tuto', '--set', 'seed=3', '--seed', '4'], /seed is given twice/],
-    [['train', 'tuto', '--precision', 'f16'], /precision \(=f16\) must be one of f32, bf16/],
-    [['eval', 'tuto', '--precision', 'f16'], /argument 'f16' is invalid\. It must be one of f32, bf16\./],
+    [['train', 'tuto', '--precision', 'f8'], /precision \(=f8\) must be one of f32, bf16, f16/],
+    [
+      ['train', 'tuto', '--precision', 'f16', '--engine', 'reference', '--data', 'synthetic'],
+      /precision \(="f16"\) must be "f32" .*\n--precision f32/,
+    ],
+    [['eval', 'tuto', '--precision', 'f8'], /argument 'f8' is invalid\. It must be one of f32, bf16, f16\./],
     [['eval', 'tuto', '--tta', 'turned'], /argument 'turned' is invalid\. It must be one of none, mirror, mirror\+shift\./],
     [['train'], /the model to train is missing/],
     [

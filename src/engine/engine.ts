@@ -8,7 +8,9 @@
 import type { Network } from '../nn/network.ts';
 import type { ParameterSpec } from '../nn/parameter.ts';
 
-export type Precision = 'f32' | 'bf16';
+export const precisions = ['f32', 'bf16', 'f16'] as const;
+
+export type Precision = (typeof precisions)[number];
 
 export interface CompileOptions {
   /** Examples per batch, a positive integer. */
@@ -178,6 +180,8 @@ export interface TrainingPlan extends Plan {
   readonly stepsInFlight: number;
   /** For optimizers and averages. */
   readonly vectorMath: VectorMath;
+  /** Where gradients have too few bits for small numbers: the loss is scaled in the backward pass. Gradients are without the scale. */
+  readonly lossScaling?: LossScaling;
   /** d loss / d output `[N, classes]`, plain: what `computeLoss` writes. */
   readonly outputGradient: DeviceArray;
   /**
@@ -187,6 +191,29 @@ export interface TrainingPlan extends Plan {
    *   as the backward pass goes from the last layer to the first
    */
   backward(onProgress?: (finalFrom: number) => void): void;
+}
+
+/**
+ * The scale of the loss in the backward pass, a power of two, which the engine chooses: where a gradient overflows, the scale is halved and the step is left out;
+ * after many steps without an overflow it is doubled.
+ */
+export interface LossScaling {
+  /** The least that it takes. */
+  readonly leastScale: number;
+  /** Arithmetic for updates: what it writes stays as it is in a step that is left out. */
+  readonly updates: VectorMath;
+  /** After all steps that were enqueued. */
+  read(): Promise<LossScale>;
+  write(scale: LossScale): Promise<void>;
+}
+
+export interface LossScale {
+  /** Of the next step. */
+  readonly scale: number;
+  /** Steps without an overflow since the scale was changed. */
+  readonly goodSteps: number;
+  /** Steps that were left out since the training began. */
+  readonly skippedSteps: number;
 }
 
 /**

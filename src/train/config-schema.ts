@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { augmentationSchema } from '../data/preprocessing.ts';
+import { precisions } from '../engine/engine.ts';
 import { mostSteps, mostThreads } from '../util/largest.ts';
 import { optimizerSchema } from './optimizers/registry.ts';
 import { weightDecaySchema } from './optimizers/weight-decay.ts';
@@ -167,7 +168,7 @@ export const trainingConfigSchema = z.strictObject({
   /** Both outputs are divided by it before they are compared: the higher, the more counts what the teacher thinks of the wrong classes. */
   teacherTemperature: positive.default(4),
   seed: countOrNone.default(1),
-  precision: z.enum(['f32', 'bf16']).default('f32'),
+  precision: z.enum(precisions).default('f32'),
   /** How gradients travel between processes that train together; a process alone sends none. */
   gradientPrecision: z.enum(['f32', 'bf16']).default('f32'),
   /** Batch normalization over the batch of all processes; by default each process normalizes with the statistics of its own part. */

@@ -165,7 +165,7 @@ test.each([
     { model: 'tuto', inputSize: 'big' },
     'inputSize (=big) must be a positive integer, two of them (96x128: height x width), "full" for the whole image, or "crop" for three quarters of each side',
   ],
-  [{ model: 'tuto', precision: 'f16' }, 'precision (=f16) must be one of f32, bf16'],
+  [{ model: 'tuto', precision: 'f8' }, 'precision (=f8) must be one of f32, bf16, f16'],
   [{ model: 'tuto', weightDecay: { rule: 'none', value: 1 } }, 'weightDecay.value (=1) must be 0 for the rule "none"'],
   [{}, 'model (=missing) must be the name of a model'],
 ])('%j is refused', (overrides, expected) => {

@@ -4,12 +4,13 @@
  */
 import type { Batch } from '../data/batch.ts';
 import type { Collective } from '../cluster/collective.ts';
-import type { ArenaEntry, DeviceArray, TrainingOptions, TrainingPlan } from '../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, LossScale, TrainingOptions, TrainingPlan } from '../engine/engine.ts';
 import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { TrainingConfig } from './config-schema.ts';
 import { createLookahead, lookaheadSlot } from './lookahead.ts';
+import { lossScaleIn, lossScaleTensor } from './loss-scale.ts';
 import { magnitudeMasks, sparsityOfRound } from './magnitude-pruning.ts';
 import { createMasks, hasMasks, maskPrefix, prunableEntries, requireMasks, type Masks } from './masks.ts';
 import { averageDecayAt } from './moving-average.ts';
@@ -62,6 +63,8 @@ export interface Trainer {
   learningRate(): number;
   /** The weight-decay term of the loss at the current parameters; 0 for decoupled decay. */
   weightDecayLoss(): Promise<number>;
+  /** Where the plan scales the loss, the scale after all steps. Throws DivergenceError if no scale keeps gradients from overflowing. */
+  lossScale(): Promise<LossScale | undefined>;
   /** The weights to evaluate, in the layout of the plan's arena; undefined for averages where none are kept. */
   weights(kind: WeightsKind): DeviceArray | undefined;
   /** Everything a checkpoint must hold, in plain layout. Throws DivergenceError if a parameter is not finite. */
@@ -126,11 +129,13 @@ export function trainingOptions(config: TrainingConfig, collective: Collective):
  * @param teacher made for batches of the plan's size, if the configuration has one
  */
 export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collective: Collective, teacher?: Teacher): Trainer {
-  const { parameters: arena, batchSize, vectorMath } = plan;
+  const { parameters: arena, batchSize, vectorMath, lossScaling } = plan;
+  // What a step changes stays as it was where its gradients have overflowed.
+  const updated = { parameters: arena, vectorMath: lossScaling?.updates ?? vectorMath };
   const { seed, movingAverage, pruning } = config;
   const average = movingAverage.type === 'none' ? undefined : copyOf(arena.values, plan);
-  const lookahead = config.lookahead.type === 'none' ? undefined : createLookahead(plan, config.lookahead);
-  const optimizer = createOptimizer({ plan, rules: config }, config.optimizer);
+  const lookahead = config.lookahead.type === 'none' ? undefined : createLookahead(updated, config.lookahead);
+  const optimizer = createOptimizer({ plan: updated, rules: config }, config.optimizer);
   const { batchSize: wholeBatchSize, learningRateScaling } = config;
   const roundSteps = pruning.type === 'none' ? config.steps : config.steps / pruning.rounds;
   const startsOver = pruning.type !== 'none' && pruning.rewind !== 'none';
@@ -142,7 +147,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
   const rewind = startsOver && pruning.rewind !== 'rate' ? copyOf(arena.values, plan) : undefined;
   const statistics = arena.values.part(arena.trainableLength, arena.length);
   const scaleStatistics = vectorMath.multiplyAdd(statistics, [], statistics);
-  const followWeights = average && vectorMath.approach(arena.values, average);
+  const followWeights = average && updated.vectorMath.approach(arena.values, average);
   const weightDecayLoss = createWeightDecayLoss(optimizer.decayed, plan);
   const allFinite = vectorMath.allFinite(arena.values);
   const { entries } = arena;
@@ -259,6 +264,16 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
 
     learningRate,
     weightDecayLoss,
+
+    async lossScale() {
+      if (lossScaling === undefined) return undefined;
+      const known = await lossScaling.read();
+      if (known.goodSteps === 0 && known.scale === lossScaling.leastScale) {
+        throw new DivergenceError(`gradients overflow float16 even when the loss is scaled by ${known.scale}`, step);
+      }
+      return known;
+    },
+
     weights: (kind) => (kind === 'raw' ? arena.values : average),
     masks: () => masks?.values,
     takeMasks,
@@ -272,6 +287,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       const tensors = await tensorsOf(arena, arena.values, '');
       for (const slot of slots) merge(tensors, await tensorsOf(arena, slot.values, slot.prefix, slot.entries));
       if (masks !== undefined) merge(tensors, await tensorsOf(arena, masks.values, maskPrefix, prunable));
+      if (lossScaling !== undefined) tensors.set(...lossScaleTensor(await lossScaling.read()));
       return tensors;
     },
 
@@ -279,6 +295,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       await loadInto(arena, arena.values, state, '', source);
       for (const slot of slots) await loadInto(arena, slot.values, state, slot.prefix, source, slot.entries);
       await takeMasks(state, source);
+      await lossScaling?.write(lossScaleIn(state, source));
       step = restoredStep;
     },
 

@@ -142,11 +142,13 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
 
       if (logDue) {
         trainLoss = windowLoss / windowSteps;
+        const scale = await trainer.lossScale();
         recorder.metrics(step, {
           'train/loss': trainLoss,
           'train/weightDecayLoss': await trainer.weightDecayLoss(),
           'train/learningRate': learningRate,
           'train/imagesPerSecond': (1000 * windowSteps * batchSize) / windowMs,
+          ...(scale && { 'train/lossScale': scale.scale, 'train/skippedSteps': scale.skippedSteps }),
           ...collective.metrics(windowSteps),
           ...(await layerNorms?.()),
         });

@@ -28,7 +28,7 @@ export function addBenchTrainCommand(bench: Command): void {
   addDataOptions(command, 'cifar10, cifar100, mnist, fashion-mnist, synthetic, images:<folder> or a file; default: synthetic')
     .option('--recipe <name>', 'how to train (default: 2017)')
     .option('--batch-size <n>', 'images in a step', parseNumber)
-    .option('--precision <type>', 'f32 or bf16')
+    .option('--precision <type>', 'f32, bf16 or f16')
     .option(...engineOption)
     .option('--threads <n>', 'OpenMP threads (default: physical cores)', parseThreads)
     .option('--set <key=value>', 'change any key of the configuration or setting of the model', parseAssignment, {})

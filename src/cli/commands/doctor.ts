@@ -128,10 +128,14 @@ async function graphicsChecks(): Promise<Check[]> {
   const graphics = { name: 'graphics', required: false };
   const answer = await listAdapters();
   if ('reason' in answer) return [{ ...graphics, ok: false, detail: answer.reason, fix: answer.fix ?? null }];
-  return answer.adapters.map(({ description, backend, isSoftware }, index) => ({
+  return answer.adapters.map(({ description, backend, isSoftware, hasFloat16 }, index) => ({
     ...graphics,
     ok: !isSoftware,
-    detail: `${description}${backend === undefined ? '' : ` (${backend})`}${isSoftware ? ', computes in software' : ''}`,
+    detail: [
+      description + (backend === undefined ? '' : ` (${backend})`),
+      ...(isSoftware ? ['computes in software'] : []),
+      ...(hasFloat16 ? ['has --precision f16'] : []),
+    ].join(', '),
     // A fix for the one that is computed on: others may be as slow as they like.
     fix: isSoftware && index === 0 ? driverFix : null,
   }));

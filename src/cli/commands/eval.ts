@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { basename } from 'node:path';
 import type { Dataset, SplitName } from '../../data/dataset.ts';
-import type { Precision } from '../../engine/engine.ts';
+import { precisions, type Precision } from '../../engine/engine.ts';
 import { shownDataset } from '../../report/shown-dataset.ts';
 import type { SavedEvaluation } from '../../train/saved-evaluation.ts';
 import { ttaLevels, type TtaLevel } from '../../train/test-time-augmentation.ts';
@@ -38,7 +38,6 @@ interface Options extends DataOptions, EngineOption {
 }
 
 const splits: readonly SplitName[] = ['test', 'train', 'val'];
-const precisions: readonly Precision[] = ['f32', 'bf16'];
 
 export function addEvalCommand(program: Command): void {
   const command = program
@@ -54,7 +53,7 @@ export function addEvalCommand(program: Command): void {
       'average the logits of several views: none, mirror or mirror+shift (default: as it was trained)',
       oneOf(ttaLevels),
     )
-    .option('--precision <type>', 'precision of the evaluation: f32 or bf16 (default: f32)', oneOf(precisions))
+    .option('--precision <type>', 'precision of the evaluation: f32, bf16 or f16 (default: f32)', oneOf(precisions))
     .option('--watch', 'evaluate each new checkpoint until the training, in another process, ends')
     .option('--mistakes <file>', 'also write the mistakes: a page with the pictures (.html) or a table (.csv)')
     .option(...forceOption);
@@ -185,7 +184,11 @@ type Evaluated = Omit<SavedEvaluation, 'precision'> & { readonly precision?: Pre
 
 function summarize({ step, split, weights, precision, tta, accuracy, loss }: Evaluated): string {
   const kind = weights === 'ema' ? 'moving average' : 'raw weights';
-  const how = [kind, ...(tta === 'none' ? [] : [`views ${tta}`]), ...(precision === 'bf16' ? [precision] : [])].join(', ');
+  const how = [
+    kind,
+    ...(tta === 'none' ? [] : [`views ${tta}`]),
+    ...(precision === undefined || precision === 'f32' ? [] : [precision]),
+  ].join(', ');
   const at = step === null ? '' : `step ${step}: `;
   return `${at}${split} accuracy ${formatAccuracy(accuracy)} (${how}), loss ${loss.toFixed(4)}`;
 }

@@ -91,7 +91,7 @@ export function addTrainCommand(program: Command): void {
       'train several networks that differ in their seed, each with its own run: 1..8 or 1,2,5',
       parseSeeds,
     )
-    .option('--precision <type>', 'f32 or bf16')
+    .option('--precision <type>', 'f32, bf16 or f16')
     .option(...engineOption)
     .option(
       '--threads <n>',

@@ -18,9 +18,12 @@ export interface PlacedParameter {
   readonly gradients: Value | undefined;
 }
 
+/** Of those that there are, what the engine computes in. */
+export type OwnPrecision = Exclude<Precision, 'f16'>;
+
 export interface CompileSettings {
   readonly batchSize: number;
-  readonly precision: Precision;
+  readonly precision: OwnPrecision;
   readonly training: boolean;
   /** OpenMP's: they share the work of every kernel. */
   readonly threads: number;
@@ -39,7 +42,7 @@ export class LoweringContext {
   readonly batchSize: number;
   readonly training: boolean;
   /** Of the plan; a layer may need float32 in bf16 (`dataTypeOf`). */
-  readonly precision: Precision;
+  readonly precision: OwnPrecision;
   readonly sharedBatch: SharedBatch | undefined;
   readonly parameters: PlacedParameter[] = [];
   /** Layers whose lowering has applied the ReLU that follows them. */
@@ -65,7 +68,7 @@ export class LoweringContext {
    *
    * @param kernels those of a data type, undefined where oneDNN has none, in the same order for each. By default they are not compared.
    */
-  dataTypeOf(layer: string, kernels: (dataType: Precision) => readonly (Primitive | undefined)[] = () => []): Precision {
+  dataTypeOf(layer: string, kernels: (dataType: OwnPrecision) => readonly (Primitive | undefined)[] = () => []): OwnPrecision {
     if (this.precision === 'f32' || this.analysis.logits === layer) return 'f32';
     const float32 = kernels('f32');
     const isSlow = kernels('bf16').some((kernel, i) => !isMadeForShape(kernel) && isMadeForShape(float32[i]));

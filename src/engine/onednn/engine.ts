@@ -65,6 +65,7 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
       throw new ConfigurationError(`batch size (=${String(batchSize)}) must be a positive integer`);
     }
     requireFunctions(network);
+    if (precision === 'f16') refuseFloat16();
     if (precision === 'bf16') requireBf16(probe);
     const needs = (bytes: number) => {
       requireMemory(bytes, `network "${network.name}" in batches of ${batchSize}`, 'use smaller batches, or smaller layers');
@@ -97,6 +98,12 @@ export function createOnednnEngine(options: OnednnEngineOptions = {}): OnednnEng
     compileTraining: (network, compileOptions) => compile(network, compileOptions, true),
     compileInference: (network, compileOptions) => compile(network, compileOptions, false),
   };
+}
+
+function refuseFloat16(): never {
+  throw new ConfigurationError('precision (="f16") must be "f32" or "bf16" on the engine onednn: float16 is for graphics cards', {
+    fix: '--engine webgpu on a graphics card that has it, --precision f32, or --precision bf16 where the processor has that',
+  });
 }
 
 /** @throws ConfigurationError where the processor has no bf16 dot product: oneDNN would emulate it, slower than float32. */

@@ -133,9 +133,11 @@ test('wrong use is refused', async () => {
   await expect(referenceEngine.compileTraining(network, { batchSize: 0 })).rejects.toThrow(
     'batchSize (=0) must be a positive integer',
   );
-  await expect(referenceEngine.compileInference(network, { batchSize: 1, precision: 'bf16' })).rejects.toThrow(
-    'precision (="bf16") must be "f32" on the reference engine',
-  );
+  for (const precision of ['bf16', 'f16'] as const) {
+    await expect(referenceEngine.compileInference(network, { batchSize: 1, precision })).rejects.toThrow(
+      `precision (="${precision}") must be "f32" on the reference engine`,
+    );
+  }
   const plan = await referenceEngine.compileTraining(network, { batchSize: 1 });
   expect(() => {
     plan.backward();

@@ -51,7 +51,11 @@ class ReferencePlan {
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
     }
-    if (precision !== 'f32') throw new ConfigurationError(`precision (="${precision}") must be "f32" on the reference engine`);
+    if (precision !== 'f32') {
+      throw new ConfigurationError(`precision (="${precision}") must be "f32" on the reference engine`, {
+        fix: '--precision f32',
+      });
+    }
     requireFunctions(network);
     this.network = network;
     this.batchSize = batchSize;

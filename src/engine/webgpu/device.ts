@@ -8,14 +8,15 @@ export interface AdapterDescription {
   readonly description: string;
   /** Whether it computes in software: then kernels run, but nothing is fast. */
   readonly isSoftware: boolean;
+  readonly hasFloat16: boolean;
 }
 
-export function describeAdapter({ info }: GPUAdapter): AdapterDescription {
+export function describeAdapter({ info, features }: GPUAdapter): AdapterDescription {
   const { vendor, architecture, device, description, isFallbackAdapter } = info;
   const name = [vendor, device === '' ? architecture : device, description].filter((part) => part !== '').join(' ');
   const isSoftware = isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(name);
   // Browsers may tell no more than that there is one.
-  return { description: name === '' ? 'an adapter without a name' : name, isSoftware };
+  return { description: name === '' ? 'an adapter without a name' : name, isSoftware, hasFloat16: features.has('shader-f16') };
 }
 
 /**
@@ -27,7 +28,7 @@ export function describeAdapter({ info }: GPUAdapter): AdapterDescription {
 export async function openDevice(owner: unknown, adapter: GPUAdapter, wait?: Wait): Promise<Gpu> {
   const { limits } = adapter;
   const device = await adapter.requestDevice({
-    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+    requiredFeatures: (['timestamp-query', 'shader-f16'] as const).filter((feature) => adapter.features.has(feature)),
     requiredLimits: {
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
       maxBufferSize: limits.maxBufferSize,

@@ -7,7 +7,18 @@ import type { ArenaEntry, ForwardOptions } from '../engine.ts';
 import type { Words } from './gpu.ts';
 import { threadIndex, workgroupsFor } from './kernels/shader.ts';
 import type { Pass, ProgramBuilder, Use } from './program.ts';
-import { channelsOf, indexText, isContiguous, typeOf, viewOf, widthOf, type Storage, type View, type Width } from './tensor.ts';
+import {
+  channelsOf,
+  indexText,
+  isContiguous,
+  storedTypeOf,
+  typeOf,
+  viewOf,
+  widthOf,
+  type Storage,
+  type View,
+  type Width,
+} from './tensor.ts';
 import type { Tuning } from './tuning.ts';
 
 export interface LoweringOptions {
@@ -23,6 +34,15 @@ export interface LoweringOptions {
   /** `[N, classes]`, plain. */
   readonly output: Storage;
   readonly outputGradient: Storage;
+  /** Of a plan in float16: activations, their gradients and the weights that products read have two bytes. */
+  readonly half?: HalfOptions;
+}
+
+export interface HalfOptions {
+  /** The weights, rounded at the beginning of each forward pass. */
+  readonly values: Storage;
+  /** The state of the loss scaling (loss-scaling.ts); undefined in inference. */
+  readonly scaling: Storage | undefined;
 }
 
 /** Writes the kernels of the backward pass of a layer, whose output's gradient is `dy`. */
@@ -89,6 +109,10 @@ export class Lowering {
     this.#placeInConcats();
   }
 
+  get isHalf(): boolean {
+    return this.options.half !== undefined;
+  }
+
   readersOf(name: string): number {
     return this.#readers.get(name) ?? 0;
   }
@@ -126,7 +150,7 @@ export class Lowering {
 
   /** Memory for a tensor of a layer's output's size. */
   storage(label: string, { outputShape }: Pick<Layer, 'outputShape'>): Storage {
-    return this.builder.storage(label, this.batchSize * sizeOf(outputShape));
+    return this.builder.storage(label, this.batchSize * sizeOf(outputShape), this.isHalf);
   }
 
   setView(name: string, view: View): void {
@@ -178,6 +202,13 @@ export class Lowering {
     return { name, type: typeOf(width), storage: this.values, part: { offset, length } };
   }
 
+  /** The same of a weight that a product reads. */
+  weightUse(name: string, entry: ArenaEntry, width: Width): Use {
+    const { half } = this.options;
+    if (half === undefined) return this.parameterUse(name, entry, width);
+    return { ...this.parameterUse(name, entry, width), type: storedTypeOf(half.values, width), storage: half.values };
+  }
+
   /** Likewise of its gradient, to be written. */
   gradientUse(name: string, entry: ArenaEntry, width: Width = 1): Use {
     return { ...this.parameterUse(name, entry, width), storage: this.gradients, written: true };
@@ -206,7 +237,7 @@ export class Lowering {
       return;
     }
     const { rows, channels } = this.view(name);
-    const storage = this.builder.storage(`gradient of ${name}`, rows * channels);
+    const storage = this.builder.storage(`gradient of ${name}`, rows * channels, this.isHalf);
     const made: View = { storage, offset: 0, stride: channels, channels, rows };
     this.#gradientViews.set(name, made);
     write(made, false);
@@ -232,7 +263,6 @@ export class Lowering {
       ...('view' in input ? input : { view: input }),
     }));
     const width = options.width ?? widthOf(output, ...sources.map(({ view }) => view));
-    const type = typeOf(width);
     const across = output.channels / width;
     const count = output.rows * across;
     const { workgroupSize } = this.tuning;
@@ -246,8 +276,8 @@ export class Lowering {
     const index = (view: View, row = 'row', column = 'column') =>
       isSimple ? 'i' : indexText(view, `(${row})`, `(${column})`, width);
     const uses: Use[] = [
-      ...sources.map(({ name, view }) => ({ name: `${name}Values`, type, storage: view.storage })),
-      { name: 'results', type, storage: output.storage, written: true },
+      ...sources.map(({ name, view }) => use(`${name}Values`, view, width)),
+      use('results', output, width, true),
       ...(options.uses?.(width) ?? []),
     ];
     this.builder.addShader(
@@ -255,7 +285,7 @@ export class Lowering {
       {
         workgroupSize,
         ...(parameters !== undefined && { parameters }),
-        declarations: declarations?.(type) ?? '',
+        declarations: declarations?.(typeOf(width)) ?? '',
         body: `${threadIndex(count, workgroupSize)}
   let row = i / ${across}u;
   let column = i % ${across}u;
@@ -277,7 +307,7 @@ ${sources.map(({ name, view, row, column }) => `  let ${name} = ${name}Values[${
 
 /** A use of a tensor's memory, `width` elements at a time. */
 export function use(name: string, { storage }: { readonly storage: Storage }, width: Width, written = false): Use {
-  return { name, type: typeOf(width), storage, ...(written && { written }) };
+  return { name, type: storedTypeOf(storage, width), storage, ...(written && { written }) };
 }
 
 /** Whether the network's output is plain as it is: pixels would have their channels side by side. */

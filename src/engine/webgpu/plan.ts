@@ -8,7 +8,18 @@ import { DeviceMemoryError } from '../memory-error.ts';
 import { GpuArena, planArena } from './arena.ts';
 import { engineName, GpuArray, requireOwn } from './array.ts';
 import { largestTogether, type Bound, type Compiled, type Gpu, type Words } from './gpu.ts';
-import type { CompileOptions, ForwardOptions, InferencePlan, Targets, TrainingOptions, TrainingPlan } from '../engine.ts';
+import type {
+  CompileOptions,
+  ForwardOptions,
+  InferencePlan,
+  LossScale,
+  LossScaling,
+  Precision,
+  Targets,
+  TrainingOptions,
+  TrainingPlan,
+  VectorMath,
+} from '../engine.ts';
 import { lossBuffers, lossNumbers, lossText } from './kernels/loss.ts';
 import type { DeviceCeilings, KernelTimes, TimedPlan } from '../kernel-times.ts';
 import { measureCeilings } from './ceilings.ts';
@@ -16,7 +27,17 @@ import { workgroupsFor } from './kernels/shader.ts';
 import { strideOf, type Lane, type OwnPart } from './lanes.ts';
 import { fromPlain, toPlain } from './layers/elementwise.ts';
 import { lowerLayer } from './layers/table.ts';
-import { isPlain, Lowering } from './lowering.ts';
+import {
+  decodeState,
+  encodeState,
+  endScaledPass,
+  firstState,
+  leastScale,
+  requireFloat16,
+  scaledBy,
+  stateLength,
+} from './loss-scaling.ts';
+import { isPlain, Lowering, type HalfOptions } from './lowering.ts';
 import { ProgramBuilder, type Operation, type Program } from './program.ts';
 import { viewOf, type Storage } from './tensor.ts';
 import { tuningText, type Tuning } from './tuning.ts';
@@ -33,6 +54,7 @@ interface Parts {
   readonly tuning: Tuning;
   readonly network: Network;
   readonly batchSize: number;
+  readonly precision: Precision;
   readonly arena: GpuArena;
   readonly program: Program;
   readonly dispose: () => void;
@@ -40,6 +62,8 @@ interface Parts {
   readonly input: OwnPart;
   readonly output: GpuArray;
   readonly outputGradient: GpuArray;
+  /** The state of the loss scaling; undefined where there is none. */
+  readonly scaling: GpuArray | undefined;
 }
 
 /** @throws ConfigurationError for a batch size or precision that the engine does not have */
@@ -47,11 +71,11 @@ function requireSupported({ batchSize, precision = 'f32' }: CompileOptions): voi
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new ConfigurationError(`batchSize (=${batchSize}) must be a positive integer`);
   }
-  if (precision !== 'f32') {
+  if (precision === 'bf16') {
     throw new ConfigurationError(
-      `precision (="${precision}") must be "f32" on the engine webgpu: its shading language has no bf16`,
+      'precision (="bf16") must be "f32" or "f16" on the engine webgpu: its shading language has no bf16',
       {
-        fix: '--precision f32, or --engine onednn',
+        fix: '--precision f16 where the graphics card has it, --precision f32, or --engine onednn',
       },
     );
   }
@@ -65,9 +89,11 @@ function fixedLengths(network: Network, batchSize: number) {
 /** @throws ConfigurationError for a batch size, a precision or layers that the engine does not have, and for a network that is too large for the device */
 async function compile(lane: Lane, network: Network, options: CompileOptions, training: boolean, tuning: Tuning): Promise<Parts> {
   requireSupported(options);
-  const { batchSize } = options;
+  const { batchSize, precision = 'f32' } = options;
   const { gpu } = lane;
   gpu.check();
+  const isHalf = precision === 'f16';
+  if (isHalf) await requireFloat16(gpu);
   const plan = planArena(network);
   const networks = lane.count === 1 ? '' : `${lane.count} times `;
   const refusal = (bytes: number, message: string) =>
@@ -79,12 +105,13 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
   const longest = 4 * lane.count * Math.max(plan.length, inputLength, outputLength);
   if (longest > gpu.largestBuffer) throw refusal(longest, `arrays on this device have ${gpu.largestBuffer} bytes at most`);
   // Lanes that train the same network share its arrays and kernels: the first makes them, and the others wait for whether there was memory.
-  const key = JSON.stringify([describeNetwork(network), batchSize, training, tuningText(tuning)]);
+  const key = JSON.stringify([describeNetwork(network), batchSize, training, precision, tuningText(tuning)]);
   const makeArrays = () => ({
     arena: new GpuArena(lane, plan, { owner: key, gradients: training }),
     input: lane.createBuffer(inputLength, 'input', key),
     output: lane.createBuffer(outputLength, 'output', key),
     outputGradient: lane.createBuffer(training ? outputLength : 0, 'output gradient', key),
+    scaling: isHalf && training ? lane.createBuffer(stateLength, 'loss scaling', key) : undefined,
   });
   let arrays: ReturnType<typeof makeArrays> | undefined;
   const guarded = lane.share(
@@ -99,7 +126,7 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
   const releaseArrays = () => {
     guarded.release();
     arrays?.arena.dispose();
-    for (const part of [arrays?.input, arrays?.output, arrays?.outputGradient]) part?.release();
+    for (const part of [arrays?.input, arrays?.output, arrays?.outputGradient, arrays?.scaling]) part?.release();
   };
   try {
     await guarded.thing;
@@ -108,7 +135,7 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
     throw error;
   }
   const made = (arrays ??= makeArrays());
-  const { arena, input } = made;
+  const { arena, input, scaling } = made;
   const build = async (): Promise<Program> => {
     const fixed = (label: string, buffer: GPUBuffer, length: number): Storage => ({ label, length, buffer });
     const builder = new ProgramBuilder();
@@ -118,6 +145,9 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
       gradients: fixed('gradients', arena.gradients.buffer, plan.trainableLength),
       output: fixed('output', made.output.buffer, outputLength),
       outputGradient: fixed('output gradient', made.outputGradient.buffer, outputLength),
+      ...(isHalf && {
+        half: halfOptions(builder, plan.trainableLength, scaling && fixed('scaling', scaling.buffer, stateLength)),
+      }),
     });
     lowerNetwork(lowering, fixed('input', input.buffer, inputLength));
     return await builder.build(gpu, lane.count, refusal);
@@ -133,7 +163,8 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
   };
   try {
     return {
-      ...{ lane, tuning, network, batchSize, arena, input, program: await shared.thing, dispose },
+      ...{ lane, tuning, network, batchSize, precision, arena, input, program: await shared.thing, dispose },
+      scaling: scaling && new GpuArray(lane, scaling.buffer, scaling.start, stateLength),
       output: new GpuArray(lane, made.output.buffer, made.output.start, outputLength),
       outputGradient: new GpuArray(lane, made.outputGradient.buffer, made.outputGradient.start, training ? outputLength : 0),
     };
@@ -143,10 +174,14 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
   }
 }
 
+function halfOptions(builder: ProgramBuilder, weights: number, scaling: Storage | undefined): HalfOptions {
+  return { values: builder.storage('weights in float16', weights, true), scaling };
+}
+
 /** How many networks may be trained side by side before an array is larger than the device allows; 0 if one is. */
 export function networksThatFit(gpu: Gpu, network: Network, options: CompileOptions, tuning: Tuning): number {
   requireSupported(options);
-  const { batchSize } = options;
+  const { batchSize, precision = 'f32' } = options;
   const { entries, length, trainableLength } = planArena(network);
   const { input, output } = fixedLengths(network, batchSize);
   const builder = new ProgramBuilder();
@@ -156,6 +191,7 @@ export function networksThatFit(gpu: Gpu, network: Network, options: CompileOpti
     ...{ network, batchSize, training: true, builder, tuning, entries },
     ...{ values: fixed('parameters', length), gradients: fixed('gradients', trainableLength) },
     ...{ output: fixed('output', output), outputGradient: fixed('output gradient', output) },
+    ...(precision === 'f16' && { half: halfOptions(builder, trainableLength, fixed('scaling', stateLength)) }),
   });
   lowerNetwork(lowering, fixed('input', input));
   const longest = Math.max(4 * strideOf(Math.max(length, input, output, stepsInFlight * batchSize)), builder.largest());
@@ -164,8 +200,9 @@ export function networksThatFit(gpu: Gpu, network: Network, options: CompileOpti
 
 /** Writes the kernels of the forward pass and, in training, of the backward pass. */
 function lowerNetwork(c: Lowering, inputStorage: Storage): void {
-  const { network, batchSize, builder, training, output, outputGradient } = c.options;
+  const { network, batchSize, builder, training, output, outputGradient, half } = c.options;
   const { inputShape, outputShape } = network;
+  if (half !== undefined && half.values.length > 0) roundWeights(c, half.values);
   const plainInput = viewOf(inputStorage, [sizeOf(inputShape)], batchSize);
   if (sizeOf(inputShape) === inputShape[0]) {
     c.setView(inputName, plainInput);
@@ -181,7 +218,8 @@ function lowerNetwork(c: Lowering, inputStorage: Storage): void {
   builder.startBackward();
   if (!c.needsGradient(network.output)) return;
   const plainGradient = { ...plainOutput, storage: outputGradient };
-  if (isPlain(network) && c.readersOf(network.output) === 0) {
+  const scaling = half?.scaling;
+  if (isPlain(network) && c.readersOf(network.output) === 0 && scaling === undefined) {
     c.setGradient(network.output, plainGradient);
   } else {
     const image = viewOf(
@@ -190,12 +228,24 @@ function lowerNetwork(c: Lowering, inputStorage: Storage): void {
       batchSize,
     );
     c.setGradient(network.output, image);
-    fromPlain(c, network.output, 'copy', plainGradient, image, false);
+    fromPlain(c, network.output, 'copy', plainGradient, image, false, scaling && scaledBy(scaling));
   }
   for (const { layer, run } of backward.toReversed()) {
     const dy = c.gradientOf(layer.name);
     if (dy !== undefined) run(dy);
   }
+  if (scaling !== undefined) endScaledPass(c, scaling);
+}
+
+/** The copy of the weights that products read. */
+function roundWeights(c: Lowering, halves: Storage): void {
+  const { length } = halves;
+  // Parameters begin and end at multiples of four elements.
+  const uses = [
+    { name: 'weights', type: 'vec4f', storage: c.values },
+    { name: 'halves', type: 'vec4h', storage: halves, written: true },
+  ] as const;
+  c.threads('weights', 'copy', length / 4, uses, '  halves[i] = weights[i];');
 }
 
 /** A kernel's run for a lane. */
@@ -209,7 +259,7 @@ interface OwnOperation {
 class GpuPlan {
   readonly network: Network;
   readonly batchSize: number;
-  readonly precision = 'f32';
+  readonly precision: Precision;
   readonly parameters: GpuArena;
   readonly output: GpuArray;
   protected readonly lane: Lane;
@@ -222,6 +272,7 @@ class GpuPlan {
     this.lane = parts.lane;
     this.network = parts.network;
     this.batchSize = parts.batchSize;
+    this.precision = parts.precision;
     this.parameters = parts.arena;
     this.output = parts.output;
     const own = (operations: readonly Operation[]) =>
@@ -274,7 +325,9 @@ class GpuInferencePlan extends GpuPlan implements InferencePlan {
 class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
   readonly stepsInFlight = stepsInFlight;
   readonly vectorMath: GpuVectorMath;
+  readonly lossScaling?: LossScaling;
   readonly outputGradient: GpuArray;
+  readonly #updates: GpuVectorMath | undefined;
   readonly #loss: Compiled;
   readonly #lossBuffers: { readonly targets: OwnPart; readonly losses: OwnPart };
   readonly #options: TrainingOptions;
@@ -290,6 +343,10 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
     this.#options = options;
     this.#loss = loss;
     this.vectorMath = new GpuVectorMath(lane, parts.tuning);
+    if (parts.scaling !== undefined) {
+      this.#updates = new GpuVectorMath(lane, parts.tuning, parts.scaling);
+      this.lossScaling = scalingOf(parts.scaling, this.#updates);
+    }
     this.outputGradient = parts.outputGradient;
     this.#lossBuffers = {
       targets: lane.createBuffer(3 * batchSize, 'targets'),
@@ -400,9 +457,18 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
   override dispose(): void {
     super.dispose();
     this.vectorMath.dispose();
+    this.#updates?.dispose();
     this.#lossBuffers.targets.release();
     this.#lossBuffers.losses.release();
   }
+}
+
+function scalingOf(state: GpuArray, updates: VectorMath): LossScaling {
+  return {
+    ...{ updates, leastScale },
+    read: async () => decodeState(await state.read()),
+    write: (scale: LossScale) => state.write(encodeState(scale)),
+  };
 }
 
 export async function compileInferencePlan(
@@ -441,6 +507,7 @@ export async function compileTrainingPlan(
       batchSize: options.batchSize,
     });
     const written = lossBuffers(teaches).map((buffer) => buffer.written === true);
+    await parts.scaling?.write(encodeState(firstState));
     return new GpuTrainingPlan(parts, options, await gpu.compile(text, written));
   } catch (error) {
     parts.dispose();

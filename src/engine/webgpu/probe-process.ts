@@ -9,10 +9,10 @@ const kept: unknown[] = [];
 
 async function look(): Promise<ProbeAnswer> {
   try {
-    const { instance, description, isSoftware } = await findAdapter();
+    const { instance, description, isSoftware, hasFloat16 } = await findAdapter();
     kept.push(instance);
     const listed = await listAll();
-    const chosen = listed.find((each) => each.description === description) ?? { description, isSoftware };
+    const chosen = listed.find((each) => each.description === description) ?? { description, isSoftware, hasFloat16 };
     return { adapters: [chosen, ...listed.filter((each) => each !== chosen)] };
   } catch (error) {
     const fix = error instanceof AblateError ? error.fix : undefined;

@@ -13,6 +13,8 @@ export interface ListedAdapter {
   /** What reaches it: `vulkan`, `metal`, `d3d12`; absent if that is not known. */
   readonly backend?: string;
   readonly isSoftware: boolean;
+  /** Whether it has `--precision f16`. */
+  readonly hasFloat16: boolean;
 }
 
 /** What the process answers, in one message: the adapters, that which the engine computes on first, or why there is none. */

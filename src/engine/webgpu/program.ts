@@ -3,7 +3,7 @@ import type { ForwardOptions } from '../engine.ts';
 import type { Bound, Gpu, Words } from './gpu.ts';
 import { bindingsOf, shader, type ElementType, type ShaderOptions } from './kernels/shader.ts';
 import { strideOf } from './lanes.ts';
-import type { Storage } from './tensor.ts';
+import { wordsOf as storageWords, type Storage } from './tensor.ts';
 
 export type Pass = 'forward' | 'backwardData' | 'backwardWeights' | 'backward' | 'copy';
 
@@ -46,8 +46,9 @@ export class ProgramBuilder {
   /** Kernels before this one are the forward pass. */
   #backwardStart: number | undefined;
 
-  storage(label: string, length: number): Storage {
-    return { label, length };
+  /** @param half whether its elements are float16 */
+  storage(label: string, length: number, half = false): Storage {
+    return { label, length, ...(half && { half }) };
   }
 
   add(kernel: Kernel): void {
@@ -97,7 +98,10 @@ export class ProgramBuilder {
             code,
             bindings.map(({ written = false }) => written),
           );
-          const bytes = uses.reduce((sum, { storage, part }) => sum + 4 * (part?.length ?? storage.length), 0);
+          const bytes = uses.reduce(
+            (sum, { storage: { length, half = false }, part }) => sum + (half ? 2 : 4) * (part?.length ?? length),
+            0,
+          );
           const bound = gpu.bind(
             compiled,
             bindings.map(({ storage }) => storage.buffer ?? made[buffers.get(storage)!]!),
@@ -105,7 +109,8 @@ export class ProgramBuilder {
             { layer, pass, implementation, operations, bytes },
           );
           const strideIn = (storage: Storage) =>
-            strideOf(storage.buffer === undefined ? own[buffers.get(storage)!]! : storage.length);
+            (storage.half === true ? 2 : 1) *
+            strideOf(storage.buffer === undefined ? own[buffers.get(storage)!]! : storageWords(storage));
           const wordsOf = (lane: number) => {
             const starts = uses.map(
               ({ storage, part, type }) => (lane * strideIn(storage) + (part?.offset ?? 0)) / elementWidth[type],
@@ -125,7 +130,7 @@ export class ProgramBuilder {
   }
 }
 
-const elementWidth: Readonly<Record<ElementType, number>> = { f32: 1, u32: 1, vec4f: 4, vec4u: 4 };
+const elementWidth: Readonly<Record<ElementType, number>> = { f32: 1, u32: 1, f16: 1, vec4f: 4, vec4u: 4, vec4h: 4 };
 
 export interface Program {
   readonly forward: readonly Operation[];
@@ -138,7 +143,7 @@ export interface Program {
 /**
  * Which storages share a buffer: those of which one is last used before another is first used. Kernels run in order, so that nothing is overwritten too early.
  *
- * @returns the number of each storage's buffer, and the buffers' lengths in elements
+ * @returns the number of each storage's buffer, and the buffers' lengths in words of four bytes
  */
 export function planMemory(kernels: readonly Pick<Kernel, 'uses'>[]): {
   readonly buffers: ReadonlyMap<Storage, number>;
@@ -155,12 +160,13 @@ export function planMemory(kernels: readonly Pick<Kernel, 'uses'>[]): {
     const own = [...new Set(uses.map(({ storage }) => storage))].filter((storage) => lastUse.has(storage));
     for (const storage of own) {
       if (buffers.has(storage)) continue;
-      const chosen = chooseFree(free, sizes, storage.length);
+      const length = storageWords(storage);
+      const chosen = chooseFree(free, sizes, length);
       if (chosen === undefined) {
-        sizes.push(storage.length);
+        sizes.push(length);
       } else {
         free = free.filter((buffer) => buffer !== chosen);
-        sizes[chosen] = Math.max(sizes[chosen]!, storage.length);
+        sizes[chosen] = Math.max(sizes[chosen]!, length);
       }
       buffers.set(storage, chosen ?? sizes.length - 1);
     }

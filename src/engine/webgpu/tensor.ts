@@ -4,10 +4,17 @@ import { sizeOf, type Shape } from '../../nn/shape.ts';
 /** Memory that kernels share, of which there is a buffer once it is known how long it is needed. */
 export interface Storage {
   readonly label: string;
-  /** In elements of four bytes. */
+  /** In elements. */
   readonly length: number;
+  /** Whether its elements are float16, of two bytes, rather than of four. */
+  readonly half?: boolean;
   /** Of memory that there is before the program: parameters, input, output. */
   readonly buffer?: GPUBuffer;
+}
+
+/** What an array takes in words of four bytes. */
+export function wordsOf({ length, half = false }: Pick<Storage, 'length' | 'half'>): number {
+  return half ? Math.ceil(length / 2) : length;
 }
 
 export interface View {
@@ -40,8 +47,15 @@ export function widthOf(...views: readonly View[]): Width {
   return views.every(({ offset, stride, channels }) => [offset, stride, channels].every((n) => n % 4 === 0)) ? 4 : 1;
 }
 
+/** What is computed with. */
 export function typeOf(width: Width): 'f32' | 'vec4f' {
   return width === 4 ? 'vec4f' : 'f32';
+}
+
+/** What is in memory, `width` elements at a time. */
+export function storedTypeOf({ half = false }: Pick<Storage, 'half'>, width: Width): 'f32' | 'vec4f' | 'f16' | 'vec4h' {
+  if (!half) return typeOf(width);
+  return width === 4 ? 'vec4h' : 'f16';
 }
 
 /** The text of an element's index in its array of `width` floats each; `column` counts in steps of `width`. */

@@ -4,16 +4,34 @@ import type { Lane } from './lanes.ts';
 import type { DeviceArray, VectorMath } from '../engine.ts';
 import { productText, productWorkgroups, type Operand } from './kernels/product.ts';
 import { shader, threadIndex, workgroupsFor } from './kernels/shader.ts';
+import { skipElement } from './loss-scaling.ts';
 import { chooseTile, type Tuning } from './tuning.ts';
 
 export class GpuVectorMath implements VectorMath {
   readonly #lane: Lane;
   readonly #tuning: Tuning;
+  /** The state of the loss scaling, where nothing is written in a step that is left out. */
+  readonly #scaling: GpuArray | undefined;
   readonly #releases: (() => void)[] = [];
 
-  constructor(lane: Lane, tuning: Tuning) {
+  constructor(lane: Lane, tuning: Tuning, scaling?: GpuArray) {
     this.#lane = lane;
     this.#tuning = tuning;
+    this.#scaling = scaling;
+  }
+
+  /** What a kernel needs to write nothing in a step that is left out: behind its own buffers and numbers, and before it writes. All is empty where no step is. */
+  get #guard() {
+    const scaling = this.#scaling;
+    if (scaling === undefined) return { buffers: [], bound: [], written: [], parameters: {}, words: [], text: '' };
+    return {
+      buffers: [{ name: 'scaling', type: 'f32' }] as const,
+      bound: [scaling.buffer],
+      written: [false],
+      parameters: { scalingStart: 'u32' } as const,
+      words: [scaling.start],
+      text: `\n  if (scaling[parameters.scalingStart + ${skipElement}u] != 0.0) { return; }`,
+    };
   }
 
   readonly multiplyAdd: VectorMath['multiplyAdd'] = (x, addends, y) => {
@@ -94,27 +112,30 @@ export class GpuVectorMath implements VectorMath {
     const buffers = [...new Set([...own.map(({ array }) => array.buffer), y.buffer])];
     const { workgroupSize } = gpu.tuning;
     const place = (array: GpuArray, name: string) => `buffer${buffers.indexOf(array.buffer)}[parameters.${name}Start + i]`;
-    const written = buffers.map((buffer) => buffer === y.buffer);
+    const guard = this.#guard;
+    const written = [...buffers.map((buffer) => buffer === y.buffer), ...guard.written];
     const code = shader({
-      buffers: buffers.map((_, i) => ({ name: `buffer${i}`, type, written: written[i]! })),
+      buffers: [...buffers.map((_, i) => ({ name: `buffer${i}`, type, written: written[i]! }) as const), ...guard.buffers],
       parameters: Object.fromEntries([
         ['count', 'u32'],
         ...all.map(({ name }) => [`${name}Start`, 'u32']),
         ...factors.map((name) => [name, 'f32']),
+        ...Object.entries(guard.parameters),
       ]) as Record<string, 'u32' | 'f32'>,
       workgroupSize,
-      body: `${threadIndex('parameters.count', workgroupSize)}
+      body: `${threadIndex('parameters.count', workgroupSize)}${guard.text}
 ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\n')}
   ${place(y, 'y')} = ${expression.replaceAll(/\bT\b/g, type)};`,
     });
-    const bound = gpu.bind(gpu.compileNow(code, written), buffers, 'vector math', {
+    const bound = gpu.bind(gpu.compileNow(code, written), [...buffers, ...guard.bound], 'vector math', {
       bytes: 4 * y.length * (own.length + (/\by\b/.test(expression) ? 2 : 1)),
     });
     const count = y.length / width;
     const workgroups = workgroupsFor(count, workgroupSize);
-    const words = new Uint32Array(1 + all.length + factors.length);
+    const words = new Uint32Array(1 + all.length + factors.length + guard.words.length);
     words.set([count, ...all.map(({ array }) => array.start / width)]);
-    const floats = new Float32Array(words.buffer, 4 * (1 + all.length));
+    words.set(guard.words, 1 + all.length + factors.length);
+    const floats = new Float32Array(words.buffer, 4 * (1 + all.length), factors.length);
     return (values) => {
       floats.set(values);
       lane.enqueue(bound, workgroups, words);
@@ -147,6 +168,7 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
       };
     };
     const [aLoad, bLoad] = [operand(a, 'a', transposeA, rows), operand(b, 'b', !transposeB, columns)];
+    const guard = this.#guard;
     const options = {
       ...{ rows, columns, depth: inner, groups: 1, splits: 1, a: aLoad, b: bLoad, declarations: '' },
       tile: chooseTile(this.#tuning, { rows, columns, depth: inner, groups: 1 }),
@@ -154,22 +176,26 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
         { name: 'a', type: aLoad.width === 4 ? 'vec4f' : 'f32' },
         { name: 'b', type: bLoad.width === 4 ? 'vec4f' : 'f32' },
         { name: 'c', type: 'f32', written: true },
+        ...guard.buffers,
       ] as const,
-      parameters: { aStart: 'u32', bStart: 'u32', cStart: 'u32', alpha: 'f32', beta: 'f32' } as const,
+      parameters: {
+        ...({ aStart: 'u32', bStart: 'u32', cStart: 'u32', alpha: 'f32', beta: 'f32' } as const),
+        ...guard.parameters,
+      },
       store: {
         width: 1,
-        code: `  let at = parameters.cStart + row * ${columns}u + column;
+        code: `${guard.text}  let at = parameters.cStart + row * ${columns}u + column;
   c[at] = parameters.alpha * value + select(parameters.beta * c[at], 0.0, parameters.beta == 0.0);`,
       } as const,
     };
     const bound = gpu.bind(
-      gpu.compileNow(productText(options), [false, false, true]),
-      [a, b, c].map(({ buffer }) => buffer),
+      gpu.compileNow(productText(options), [false, false, true, ...guard.written]),
+      [...[a, b, c].map(({ buffer }) => buffer), ...guard.bound],
       'product',
       { operations: 2 * rows * columns * inner },
     );
-    const words = Uint32Array.of(a.start, b.start, c.start, 0, 0);
-    const factors = new Float32Array(words.buffer, 12);
+    const words = Uint32Array.of(a.start, b.start, c.start, 0, 0, ...guard.words);
+    const factors = new Float32Array(words.buffer, 12, 2);
     return (alpha, beta) => {
       factors.set([alpha, beta]);
       lane.enqueue(bound, productWorkgroups(options), words);
@@ -255,28 +281,27 @@ ${all.map(({ name, array }) => `  let ${name} = ${place(array, name)};`).join('\
       'norm',
     );
     const inPlace = x.buffer === y.buffer;
+    const guard = this.#guard;
     const code = shader({
       buffers: [
         { name: 'parts', type: 'f32' },
         ...(inPlace ? [] : [{ name: 'xs', type: 'f32' } as const]),
         { name: 'ys', type: 'f32', written: true },
+        ...guard.buffers,
       ],
-      parameters: { count: 'u32', xStart: 'u32', yStart: 'u32', normStart: 'u32', norm: 'f32', epsilon: 'f32' },
+      parameters: {
+        ...({ count: 'u32', xStart: 'u32', yStart: 'u32', normStart: 'u32', norm: 'f32', epsilon: 'f32' } as const),
+        ...guard.parameters,
+      },
       workgroupSize,
-      body: `${threadIndex('parameters.count', workgroupSize)}
+      body: `${threadIndex('parameters.count', workgroupSize)}${guard.text}
   ys[parameters.yStart + i] = ${inPlace ? 'ys' : 'xs'}[parameters.xStart + i] * (parameters.norm / (parts[parameters.normStart] + parameters.epsilon));`,
     });
     const buffers = [parts.buffer, ...(inPlace ? [] : [x.buffer]), y.buffer];
-    const scale = gpu.bind(
-      gpu.compileNow(
-        code,
-        buffers.map((_, i) => i === buffers.length - 1),
-      ),
-      buffers,
-      'scale to norm',
-    );
-    const words = Uint32Array.of(x.length, x.start, y.start, parts.start, 0, 0);
-    const factors = new Float32Array(words.buffer, 16);
+    const written = buffers.map((_, i) => i === buffers.length - 1);
+    const scale = gpu.bind(gpu.compileNow(code, [...written, ...guard.written]), [...buffers, ...guard.bound], 'scale to norm');
+    const words = Uint32Array.of(x.length, x.start, y.start, parts.start, 0, 0, ...guard.words);
+    const factors = new Float32Array(words.buffer, 16, 2);
     return (norm, epsilon) => {
       sum();
       lane.enqueue(total, [1, 1, 1], Uint32Array.of(threads, parts.start));

@@ -2,8 +2,10 @@
 
 import { largestDepth, largestTogether } from '../gpu.ts';
 
-/** Of a storage buffer's elements. */
-export type ElementType = 'f32' | 'vec4f' | 'u32' | 'vec4u';
+/** Of a storage buffer's elements. What is read of float16 (`f16`, `vec4h`) is computed with as float32, and rounded when it is written. */
+export type ElementType = 'f32' | 'vec4f' | 'u32' | 'vec4u' | HalfType;
+
+type HalfType = 'f16' | 'vec4h';
 
 export interface ShaderBuffer {
   /** In the text. */
@@ -67,17 +69,56 @@ export function shader({ buffers, parameters, declarations = '', workgroupSize, 
   const names = new Map(
     buffers.flatMap(({ name, storage }, i) => (storage === undefined ? [] : [[name, bindings[at[i]!]!.name]])),
   );
-  return `${declared.join('\n')}
+  const halves = new Map(buffers.flatMap(({ name, type }) => (isHalf(type) ? [[name, type] as const] : [])));
+  const textOf = (text: string) => withStarts(halves.size === 0 ? text : withConversions(text, halves), names);
+  return `${halves.size === 0 ? '' : 'enable f16;\n'}${declared.join('\n')}
 struct Parameters { @align(16) ${used.join(', ')} }
 @group(1) @binding(0) var<uniform> sets: array<Parameters, ${largestTogether}>;
 var<private> parameters: Parameters;
-${withStarts(declarations, names)}
+${textOf(declarations)}
 @compute @workgroup_size(${workgroupSize})
 fn main(@builtin(workgroup_id) place: vec3u, @builtin(local_invocation_index) local: u32) {
   parameters = sets[place.z / ${depth}u];
   let workgroup = vec3u(place.xy, place.z % ${depth}u);
-${withStarts(body, names)}
+${textOf(body)}
 }`;
+}
+
+function isHalf(type: ElementType): type is HalfType {
+  return type === 'f16' || type === 'vec4h';
+}
+
+const computedAs: Readonly<Record<HalfType, string>> = { f16: 'f32', vec4h: 'vec4f' };
+
+/** `xs[i]` becomes `vec4f(xs[i])`, and `xs[i] = value;` `xs[i] = vec4h(value);`, for buffers of float16. */
+function withConversions(text: string, halves: ReadonlyMap<string, HalfType>): string {
+  const access = /\b(\w+)\[/g;
+  for (let found = access.exec(text); found !== null; found = access.exec(text)) {
+    const [, name] = found as unknown as readonly [string, string];
+    const type = halves.get(name);
+    if (type === undefined) continue;
+    const before = text.slice(0, found.index);
+    const start = access.lastIndex;
+    const end = closingBracket(text, start);
+    const element = `${name}[${withConversions(text.slice(start, end), halves)}]`;
+    const [assigned, sign] = /^\s*(\+?)=(?!=)\s*/.exec(text.slice(end + 1)) ?? [];
+    const known = `${computedAs[type]}(${element})`;
+    if (assigned === undefined) return before + known + withConversions(text.slice(end + 1), halves);
+    const from = end + 1 + assigned.length;
+    const to = text.indexOf(';', from);
+    const value = withConversions(text.slice(from, to), halves);
+    const rounded = `${type}(${sign === '+' ? `${known} + (${value})` : value})`;
+    return `${before}${element} = ${rounded}${withConversions(text.slice(to), halves)}`;
+  }
+  return text;
+}
+
+/** Where the bracket is closed behind which `start` is. */
+function closingBracket(text: string, start: number): number {
+  let open = 1;
+  let at = start;
+  for (; open > 0; at++) open += text[at] === '[' ? 1 : text[at] === ']' ? -1 : 0;
+  return at - 1;
 }
 
 /** `xs[i]` becomes `memory[parameters.xsStart + (i)]`, for the names of buffers and of the bindings that they are parts of. */

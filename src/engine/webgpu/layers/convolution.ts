@@ -144,7 +144,7 @@ function forward(c: Lowering, { layer, geometry, activation, weight, bias, x, y 
     ...{ rows: y.rows, columns: filters, depth: kernel[0] * kernel[1] * channels, groups },
     uses: [
       use('xs', x, xWidth),
-      c.parameterUse('weights', weight, wWidth),
+      c.weightUse('weights', weight, wWidth),
       ...(bias === undefined ? [] : [c.parameterUse('biases', bias, yWidth)]),
       use('ys', y, yWidth, true),
       ...(z === undefined ? [] : [use('zs', z, yWidth, true)]),
@@ -206,7 +206,7 @@ function backwardData(c: Lowering, weighted: Weighted, dy: View, dx: View, accum
   };
   addProduct(c, layer.name, 'backwardData', {
     ...{ rows: dx.rows, columns: channels, depth: kernel[0] * kernel[1] * filters, groups, a },
-    uses: [...outputGradientUses(weighted, dy, zWidth), c.parameterUse('weights', weight, wWidth), use('dxs', dx, xWidth, true)],
+    uses: [...outputGradientUses(weighted, dy, zWidth), c.weightUse('weights', weight, wWidth), use('dxs', dx, xWidth, true)],
     declarations: outputGradientText(weighted, dy, zWidth),
     b: {
       along: 'depth',

@@ -5,7 +5,7 @@ import { sizeOf } from '../../../nn/shape.ts';
 import type { ForwardOptions } from '../../engine.ts';
 import { activateText, derivativeText, followsFromOutput } from '../kernels/activation.ts';
 import { float } from '../kernels/shader.ts';
-import { use, type Backward, type Lowering } from '../lowering.ts';
+import { use, type Backward, type ElementwiseOptions, type Lowering } from '../lowering.ts';
 import { channelsOf, indexText, typeOf, widthOf, type View, type Width } from '../tensor.ts';
 
 /** y = f(x); dx = dy * f'(x) */
@@ -191,7 +191,7 @@ export function toPlain(c: Lowering, layer: string, pass: 'copy' | 'backward', i
   });
 }
 
-/** The other way. */
+/** The other way; `changed`: with an expression of `x` in place of x. */
 export function fromPlain(
   c: Lowering,
   layer: string,
@@ -199,8 +199,9 @@ export function fromPlain(
   plain: View,
   image: View,
   accumulate: boolean,
+  changed: Pick<ElementwiseOptions, 'expression' | 'uses'> = { expression: 'x' },
 ): void {
   const pixels = image.rows / plain.rows;
   const source = { view: plain, row: `row / ${pixels}u`, column: `column * ${pixels}u + row % ${pixels}u` };
-  c.elementwise({ layer, pass, output: image, width: 1, inputs: { x: source }, accumulate, expression: 'x' });
+  c.elementwise({ layer, pass, output: image, width: 1, inputs: { x: source }, accumulate, ...changed });
 }

@@ -12,7 +12,8 @@ export function lowerLrn(c: Lowering, layer: LayerOf<'lrn'>): Backward {
   const [x, y] = [c.input(layer), c.output(layer)];
   const { channels } = x;
   const keeps = c.training && c.needsGradient(layer.inputs[0]!);
-  const s = viewOf(c.storage(`sums of ${layer.name}`, layer), layer.outputShape, c.batchSize);
+  // Of squares, which float16 would not hold.
+  const s = viewOf(c.builder.storage(`sums of ${layer.name}`, x.rows * channels), layer.outputShape, c.batchSize);
   const neighbours = (code: string) => `  let column = i % ${channels}u;
   let row = i / ${channels}u;
   var sum = 0.0;

@@ -60,6 +60,8 @@ const metricWords: Readonly<Record<string, string>> = {
   'train/weightDecayLoss': 'weight decay loss',
   'train/learningRate': 'learning rate',
   'train/imagesPerSecond': 'images a second',
+  'train/lossScale': 'scale of the loss',
+  'train/skippedSteps': 'steps left out',
   'test/accuracy': 'test accuracy',
   'test/loss': 'test loss',
   'test/rawAccuracy': 'test accuracy, raw weights',

@@ -194,6 +194,8 @@ const combined: readonly ChartOfRun[] = [
   { title: 'learning rate', keys: ['train/learningRate'] },
   { title: 'weight decay loss', keys: ['train/weightDecayLoss'] },
   { title: 'images a second', keys: ['train/imagesPerSecond'] },
+  { title: 'scale of the loss', keys: ['train/lossScale'] },
+  { title: 'steps left out', keys: ['train/skippedSteps'] },
 ];
 
 /** A line for each layer. */
