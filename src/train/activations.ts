@@ -40,6 +40,7 @@ export function activationsOf(
   const tensors = checkpointWeights(weights, preferredWeights(weights), source);
   requireShapes(network.parameters, tensors, source);
   const parameters = new Map([...tensors].map(([name, { data }]) => [name, Float64Array.from(data)]));
+  // Stryker disable next-line ObjectLiteral: what is not said is false too
   const { tensors: made } = runForward(network, 1, parameters, Float64Array.from(input), { training: false });
   const layers = network.layers.map(({ name, kind, outputShape }) => ({
     name,

@@ -35,7 +35,7 @@ export function completeConfig(
   const model = lastOf(layers, 'model');
   const named = layers.map(withAugmentationName);
   if (!isDefinition(model)) return completeNamed(find, named, defaultThreads);
-  const withName = named.map((layer) => (layer['model'] === undefined ? layer : { ...layer, model: model.name }));
+  const withName = named.map((layer) => ({ ...layer, model: model.name }));
   return completeNamed(() => model, withName, defaultThreads);
 }
 
@@ -77,7 +77,7 @@ function epochsOf(given: readonly Keys[]): unknown {
   const isGiven = ({ epochs }: Keys): boolean => epochs !== undefined && epochs !== 'none';
   const last = given.findLast((layer) => layer['steps'] !== undefined || isGiven(layer));
   if (last === undefined) return 'auto';
-  if (last['steps'] === undefined || !isGiven(last)) return last['steps'] === undefined ? last['epochs'] : 'none';
+  if (last['steps'] === undefined || !isGiven(last)) return last['epochs'] ?? 'none';
   throw new ConfigurationError('epochs and steps are given both, and each is the length of the training', {
     key: 'epochs',
     otherKeys: ['steps'],
@@ -135,26 +135,7 @@ type Value = boolean | number | string;
 export function checkConfig(complete: unknown): TrainingConfig {
   const config = check(trainingConfigSchema, complete);
   const { optimizer, learningRateScaling, pruning, steps } = config;
-  if (optimizer.type === 'sgd' && optimizer.nesterov && optimizer.momentum === 0) {
-    throw new ConfigurationError('optimizer.momentum (=0) must be above 0 with optimizer.nesterov', {
-      key: 'optimizer.momentum',
-      otherKeys: ['optimizer.nesterov'],
-      fix: 'Set optimizer.momentum=0.9, or optimizer.nesterov=false',
-    });
-  }
-  if (optimizer.type === 'sgd' && optimizer.decoupled && !optimizer.nesterov) {
-    throw new ConfigurationError('optimizer.nesterov (=false) must be true with optimizer.decoupled', {
-      key: 'optimizer.nesterov',
-      otherKeys: ['optimizer.decoupled'],
-      fix: 'Set optimizer.nesterov=true, or optimizer.decoupled=false',
-    });
-  }
-  if (optimizer.type === 'sgd' && optimizer.decoupled && learningRateScaling.type !== 'none') {
-    throw new ConfigurationError(
-      'learningRateScaling.type (=linear) must be none with optimizer.decoupled, which scales it already',
-      { key: 'learningRateScaling.type', otherKeys: ['optimizer.decoupled'] },
-    );
-  }
+  if (optimizer.type === 'sgd') requireSgd(optimizer, learningRateScaling);
   const [setting] = Object.keys(config.augmentWithSettings);
   if (setting !== undefined && config.augmentWith === 'none') {
     throw new ConfigurationError(`augmentWith (=none) must be the file that has the setting ${setting}`, {
@@ -170,6 +151,33 @@ export function checkConfig(complete: unknown): TrainingConfig {
     });
   }
   return config;
+}
+
+/** Options of SGD that contradict each other. */
+function requireSgd(
+  optimizer: Extract<TrainingConfig['optimizer'], { readonly type: 'sgd' }>,
+  scaling: TrainingConfig['learningRateScaling'],
+): void {
+  if (optimizer.nesterov && optimizer.momentum === 0) {
+    throw new ConfigurationError('optimizer.momentum (=0) must be above 0 with optimizer.nesterov', {
+      key: 'optimizer.momentum',
+      otherKeys: ['optimizer.nesterov'],
+      fix: 'Set optimizer.momentum=0.9, or optimizer.nesterov=false',
+    });
+  }
+  if (optimizer.decoupled && !optimizer.nesterov) {
+    throw new ConfigurationError('optimizer.nesterov (=false) must be true with optimizer.decoupled', {
+      key: 'optimizer.nesterov',
+      otherKeys: ['optimizer.decoupled'],
+      fix: 'Set optimizer.nesterov=true, or optimizer.decoupled=false',
+    });
+  }
+  if (optimizer.decoupled && scaling.type !== 'none') {
+    throw new ConfigurationError(
+      'learningRateScaling.type (=linear) must be none with optimizer.decoupled, which scales it already',
+      { key: 'learningRateScaling.type', otherKeys: ['optimizer.decoupled'] },
+    );
+  }
 }
 
 /**
@@ -197,7 +205,8 @@ function recipeLayer(recipe: Recipe, definition: ModelDefinition): ConfigOverrid
 function usualForOptimizer(recipe: Recipe, given: readonly Keys[]): ConfigOverrides {
   const types = given.map(({ optimizer }) => (optimizer as Keys | undefined)?.['type']);
   const type = types.findLast((each) => each !== undefined);
-  return type === undefined || type === recipe.settings.optimizer?.type ? {} : { ...optimizerOfType(type)?.usual };
+  // Stryker disable next-line OptionalChaining: every recipe has an optimizer
+  return type === recipe.settings.optimizer?.type ? {} : { ...optimizerOfType(type)?.usual };
 }
 
 function lastOf(layers: readonly ConfigOverrides[], key: string): unknown {
@@ -209,7 +218,7 @@ function lastOf(layers: readonly ConfigOverrides[], key: string): unknown {
  * that of a setting.
  */
 export function fullKey(name: string): string {
-  const [head = ''] = name.split('.', 1);
+  const head = name.split('.', 1)[0]!;
   if (name.startsWith('augmentWith.')) return name.replace('augmentWith', 'augmentWithSettings');
   if (name === 'model' || (head !== 'model' && configKeys.includes(head))) return name;
   return `modelSettings.${name.replace(/^model\./, '')}`;
@@ -218,7 +227,9 @@ export function fullKey(name: string): string {
 /** The top-level key that a name belongs to, and its name in there. */
 function locate(name: string, { name: model, settings }: ModelDefinition): readonly [key: string, rest?: string] {
   if (configKeys.includes(name)) return [name];
-  const [, key = '', rest = ''] = /^([^.]*)\.(.*)$/s.exec(fullKey(name)) ?? [];
+  const full = fullKey(name);
+  const dot = full.indexOf('.');
+  const [key, rest] = [full.slice(0, dot), full.slice(dot + 1)];
   const isSetting = Object.hasOwn(settings, name) || /^model(Settings)?\./.test(name);
   if (key === 'modelSettings' ? isSetting : isGroup(trainingConfigSchema, key)) return [key, rest];
   const settingNames = Object.keys(settings);

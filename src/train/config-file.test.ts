@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { defineModel } from '../models/model.ts';
+import type { NetworkBuilder } from '../nn/network.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
-import { loadConfig, modelOfFile, readConfigFile } from './config-file.ts';
+import { loadConfig, modelOfFile, readConfigFile, resolveFile } from './config-file.ts';
 import type { ConfigOverrides } from './config-schema.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-config-'));
@@ -78,7 +80,25 @@ test.each<[string, string, ConfigOverrides?]>([
   ['- model', 'run.yaml has no keys of a configuration'],
   ['', 'run.yaml has no keys of a configuration'],
   ['model: tuto\n---\nsteps: 3', 'run.yaml:2: a second document begins here: a file of keys has one'],
+  ['tuto', 'run.yaml has no keys of a configuration'],
+  // Settings of the model, however they are written.
+  ['model: tuto\nsteps: 3\nmodel.lrn: 3', 'run.yaml:3: lrn (=3) must be true or false'],
+  ['model: tuto\nsteps: 3\nmodelSettings.lrn: 3', 'run.yaml:3: lrn (=3) must be true or false'],
+  ['model: tuto\nmodelSettings:\n  dense2: false\n  lrn: 3', 'run.yaml:4: lrn (=3) must be true or false'],
+  // What is not said in it, at the group that it is missing in, or at what it contradicts.
+  ['model: tuto\noptimizer:\n  nesterov: true', 'run.yaml:2: optimizer.momentum (=0) must be above 0'],
+  [
+    'model: tuto\npruning:\n  type: magnitude\n  sparsity: 0.5\n  rounds: 3',
+    'run.yaml:5: steps (=10) must be a multiple of pruning.rounds (=3)',
+    { steps: 10 },
+  ],
+  // Lists where one file is wanted.
+  ['model: tuto\naugmentWith: [a.ts]', 'run.yaml:2: augmentWith (=["a.ts"]) must be'],
+  ['model: tuto\ndataset: [a.ts]', 'run.yaml:2: dataset (=["a.ts"]) must be'],
+  // Other keys are given, and not the one that is wrong.
+  ['model: tuto\nlearningRate: -1', 'run.yaml:2: learningRate (=-1) must be a number above 0', { steps: 3 }],
   // What is wrong is not in the file.
+  ['model: tuto\nschedule: constant', 'schedule.warmup (=2) must be', { schedule: { type: 'cosine', warmup: 2 } }],
   ['model: tuto\nsteps: 3', 'batchSize (=0) must be a positive integer', { batchSize: 0 }],
   ['model: tuto\nsteps: 3', 'steps (=0) must be an integer from 1 to', { steps: 0 }],
 ])('%j is refused', (text, expected, layer = {}) => {
@@ -107,4 +127,55 @@ test('images are looked for beside the file; those of a recorded configuration w
   for (const name of ['cifar10', 'cifar100?labels=coarse', 'images:']) expect(datasetOf(`dataset: '${name}'`)).toBe(name);
   writeFileSync(join(folder, 'status.json'), '{}');
   expect(datasetOf('dataset: ./data.ts')).toBe('./data.ts');
+});
+
+test('what is wrong with the file as a whole is refused with what to do', () => {
+  for (const [text, message, fix, key] of [
+    ['- 3', 'run.yaml has no keys of a configuration', 'write one in each line, for example learningRate: 0.05', undefined],
+    ['steps:', 'run.yaml:1: steps has no value', 'give one, or leave the key out', 'steps'],
+    ['model: 3', 'run.yaml:1: model must be the name of a model, or of a file of your own', undefined, 'model'],
+  ] as const) {
+    expect(() => readConfigFile(written(text))).toThrow(
+      expect.objectContaining({ message: message.replace('run.yaml', path), fix, key }) as Error,
+    );
+  }
+  writeFileSync(path, Uint8Array.of(0xff));
+  expect(() => readConfigFile(path)).toThrow(
+    expect.objectContaining({ fix: 'give a file of keys, saved as UTF-8 (docs/training.md)' }) as Error,
+  );
+});
+
+test('an error is explained with its line, and keeps all else; one that has none is left as it is', () => {
+  const { explain } = readConfigFile(written('model: tuto\nmodelSettings: { dense2: false }\nlearningRate: 1'));
+  const error = new ConfigurationError('wrong', { key: 'learningRate', otherKeys: ['steps'], fix: 'mend it' });
+  expect(explain(error, {})).toMatchObject({
+    ...{ message: `${path}:3: wrong`, key: 'learningRate', otherKeys: ['steps'], fix: 'mend it', cause: error },
+  });
+  // Of what it contradicts, where the key itself is not in the file.
+  const another = new ConfigurationError('wrong', { key: 'steps', otherKeys: ['learningRate'] });
+  expect(explain(another, {})).toMatchObject({ message: `${path}:3: wrong` });
+  for (const other of [
+    new Error('wrong'),
+    new ConfigurationError('wrong'),
+    new ConfigurationError('wrong', { otherKeys: ['learningRate'] }),
+    // That there are settings of the model says nothing of this one.
+    new ConfigurationError('wrong', { key: 'modelSettings.lrn' }),
+  ]) {
+    expect(explain(other, {})).toBe(other);
+  }
+});
+
+test('an augmentation of the user is looked for beside the file', () => {
+  const augmentWith = (text: string) => readConfigFile(written(text)).keys['augmentWith'];
+  expect(augmentWith('augmentWith: ./augment.ts')).toBe(join(folder, 'augment.ts'));
+  expect(augmentWith('augmentWith: none')).toBe('none');
+  expect(readConfigFile(written('steps: 3')).keys).toEqual({ steps: 3 });
+});
+
+test('the model may be given beside the file', () => {
+  const layers = (b: NetworkBuilder, _: unknown, classes: number) => b.dense('logits', b.input, { features: classes });
+  const own = defineModel({ name: 'own', settings: {}, layers });
+  const file = readConfigFile(written('model: ./net.ts\nsteps: 3'));
+  expect(resolveFile(file, [{ steps: 4 }], own)).toMatchObject({ model: 'own', steps: 4 });
+  expect(() => resolveFile(file, [])).toThrow('there is no model "./net.ts"');
 });

@@ -108,7 +108,7 @@ function covers(given: string, key: string): boolean {
 /** Where a file has a key: in its group, by its dotted name, or as a setting of the model by its own name. */
 function placeOf(key: string, file: YamlFile): Path | undefined {
   const plain = key.replace(/^modelSettings\./, '');
-  const [group = '', ...rest] = key.split('.');
-  const places: Path[] = [[key], [plain], [`model.${plain}`], [group, rest.join('.')], ['modelSettings', plain], [group]];
+  const [group, ...rest] = key.split('.') as [string, ...string[]];
+  const places: Path[] = [[key], [plain], [`model.${plain}`], [group, rest.join('.')], [group]];
   return places.find((place) => file.has(place) && !(place.length === 1 && place[0] === 'modelSettings'));
 }

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { defineModel } from '../models/model.ts';
-import { count } from '../models/settings.ts';
+import { modelDefinition } from '../models/registry.ts';
+import { choice, count, flag, number } from '../models/settings.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { resolveConfig } from './config.ts';
-import { checkConfig, fullKey } from './complete-config.ts';
+import { changeConfig, resolveConfig } from './config.ts';
+import { checkConfig, checkRecordedConfig, fullKey, modelOfConfig, settingOf } from './complete-config.ts';
 import type { ConfigOverrides, TrainingConfig } from './config-schema.ts';
 import { recipes } from './recipes/registry.ts';
 
@@ -66,6 +67,8 @@ test('without augmentation images are whole, unless a size is asked for', () => 
   expect(resolveConfig({ model: 'tuto', augment: false, inputSize: 28 }).inputSize).toBe(28);
   expect(resolveConfig({ model: 'tuto', inputSize: '72x96' }).inputSize).toEqual([72, 96]);
   for (const inputSize of ['96', '96x96', [96, 96]]) expect(resolveConfig({ model: 'tuto', inputSize }).inputSize).toBe(96);
+  expect(resolveConfig({ model: 'tuto', inputSize: [72, 96] }).inputSize).toEqual([72, 96]);
+  expect(message({ model: 'tuto', inputSize: [96, 96, 96] })).toContain('inputSize (=[96,96,96]) must be a positive integer');
 });
 
 test('dotted keys, settings of the model and short forms', () => {
@@ -133,6 +136,8 @@ test.each([
   [{ model: 'tuto', num_epochs: 3 }, 'there is no key "num_epochs". Did you mean "epochs"?'],
   [{ model: 'tuto', flip: 'none' }, 'there is no key "flip". Did you mean "augmentation.flip"?'],
   [{ model: 'tuto', 'model.lnr': true }, 'model "tuto" has no setting "lnr". Did you mean "lrn"?'],
+  [{ model: 'tuto', 'width.model.lnr': true }, 'there is no key "width.model.lnr".'],
+  [{ model: 'tuto', modelSetting: {} }, 'there is no key "modelSetting".'],
   [{ model: 'tuto', lrn: 3 }, 'lrn (=3) must be true or false for model "tuto"'],
   [{ model: 'tuto', batchSize: 0 }, 'batchSize (=0) must be a positive integer'],
   [{ model: 'tuto', batchSize: 1.5 }, 'batchSize (=1.5) must be a positive integer'],
@@ -195,6 +200,10 @@ test.each<[ConfigOverrides, string, string[]]>([
   [{ 'optimizer.nesterov': true }, 'optimizer.momentum', ['optimizer.nesterov']],
   [{ 'optimizer.decoupled': true }, 'optimizer.nesterov', ['optimizer.decoupled']],
   [{ threads: 1_000_000 }, 'threads', []],
+  [{ epochs: 3, steps: 10 }, 'epochs', ['steps']],
+  [{ augmentWithSettings: { strength: 1 } }, 'augmentWith', ['augmentWithSettings']],
+  [{ steps: 10, pruning: true, 'pruning.sparsity': 0.5, 'pruning.rounds': 3 }, 'steps', ['pruning.rounds']],
+  [{ recipe: 'airbench', learningRateScaling: true }, 'learningRateScaling.type', ['optimizer.decoupled']],
 ])('%j: the error has the key that is wrong, and those that it contradicts', (overrides, key, otherKeys) => {
   try {
     resolveConfig({ model: 'tuto', ...overrides });
@@ -206,10 +215,10 @@ test.each<[ConfigOverrides, string, string[]]>([
 });
 
 test('a key has one full name', () => {
-  const names = ['model', 'schedule', 'schedule.warmup', 'lrn', 'model.lrn', 'modelSettings.lrn', 'width.conv1'];
+  const names = ['model', 'schedule', 'schedule.warmup', 'lrn', 'model.lrn', 'modelSettings.lrn', 'width.conv1', 'a.model.b'];
   expect(names.map(fullKey)).toEqual([
     ...['model', 'schedule', 'schedule.warmup', 'modelSettings.lrn', 'modelSettings.lrn', 'modelSettings.lrn'],
-    'modelSettings.width.conv1',
+    ...['modelSettings.width.conv1', 'modelSettings.a.model.b'],
   ]);
 });
 
@@ -270,4 +279,94 @@ test('a model may be given as a value: its settings are keys', () => {
   const config = resolveConfig({ model: 'tuto', steps: 3 }, { model: own, 'model.filters': 2 });
   expect(config).toMatchObject({ model: 'own', steps: 3, modelSettings: { filters: 2 } });
   expect(() => resolveConfig({ model: own, lrn: false })).toThrow('there is no key "lrn"');
+});
+
+test.each<[ConfigOverrides, string, string | undefined]>([
+  [
+    { 'optimizer.nesterov': true },
+    'optimizer.momentum (=0) must be above 0 with optimizer.nesterov',
+    'Set optimizer.momentum=0.9, or optimizer.nesterov=false',
+  ],
+  [
+    { 'optimizer.decoupled': true },
+    'optimizer.nesterov (=false) must be true with optimizer.decoupled',
+    'Set optimizer.nesterov=true, or optimizer.decoupled=false',
+  ],
+  [
+    { recipe: 'airbench', learningRateScaling: true },
+    'learningRateScaling.type (=linear) must be none with optimizer.decoupled, which scales it already',
+    undefined,
+  ],
+  [{ epochs: 3, steps: 10 }, 'epochs and steps are given both, and each is the length of the training', 'leave one of them out'],
+  [
+    { augmentWithSettings: { strength: 1 } },
+    'augmentWith (=none) must be the file that has the setting strength',
+    'augmentWith: ./augment.ts, or --augment-with augment.ts',
+  ],
+])('%j: what contradicts itself is refused with what to do', (given, text, fix) => {
+  expect(() => resolveConfig({ model: 'cs231n', ...given })).toThrow(expect.objectContaining({ message: text, fix }) as Error);
+});
+
+test('for a key that there is not, all that there are', () => {
+  const known = /^The keys are: model, modelSettings, dataset, .*; settings of cs231n: initializer, batchNorm, conv1\.filters, /;
+  expect(() => resolveConfig({ model: 'cs231n', nothing: 1 })).toThrow(
+    expect.objectContaining({ fix: expect.stringMatching(known) as string }) as Error,
+  );
+});
+
+test("options of one optimizer say nothing of another; with the recipe's own goes what the recipe says", () => {
+  const muon = { model: 'tuto', optimizer: 'muon', 'optimizer.momentum': 0 };
+  expect(resolveConfig(muon).optimizer).toMatchObject({ type: 'muon', momentum: 0, nesterov: true });
+  expect(resolveConfig({ model: 'tuto', recipe: 'modern', optimizer: 'sgd' }).learningRate).toBe(0.08);
+  expect(resolveConfig({ model: 'tuto', recipe: 'modern', optimizer: 'adamw' }).learningRate).toBe(1e-3);
+});
+
+test('the length is what the strongest layer says, in steps or in passes over the images', () => {
+  const lengthOf = (...layers: ConfigOverrides[]) => {
+    const { steps, epochs } = resolveConfig({ model: 'tuto' }, ...layers);
+    return [steps, epochs];
+  };
+  expect(lengthOf()).toEqual([10_000, 'auto']);
+  expect(lengthOf({ steps: 7 })).toEqual([7, 'none']);
+  expect(lengthOf({ steps: 7, epochs: 'none' })).toEqual([7, 'none']);
+  expect(lengthOf({ epochs: 3 })).toEqual([10_000, 3]);
+  expect(lengthOf({ steps: 7 }, { epochs: 3 })).toEqual([7, 3]);
+  expect(lengthOf({ epochs: 3 }, { steps: 7 })).toEqual([7, 'none']);
+});
+
+test('a model is known by its name, or as far as a configuration records it', () => {
+  const config = resolveConfig({ model: 'tuto', steps: 5 });
+  expect(modelOfConfig(config)).toBe(modelDefinition('tuto'));
+  const modelSettings = { filters: 4, bias: true, activation: 'relu' };
+  const own = { ...config, model: 'own', modelSettings };
+  const { build, ...known } = modelOfConfig(own);
+  expect(known).toEqual({
+    ...{ name: 'own', summary: '', weightDecay2017: 500, defaultInputSize: 1 },
+    settings: { filters: number(4, ''), bias: flag(true, ''), activation: choice('relu', ['relu'], '') },
+  });
+  expect(() => build({}, { channels: 3, height: 4, width: 4 }, 2)).toThrow('the code of model "own" is not at hand');
+  expect(settingOf('a', 'b', 'a', 2)).toEqual(choice('a', ['a', 'b', '2'], ''));
+  // Changed where only the record is known, and to one of the lab's.
+  expect(changeConfig(own, { filters: 5 })).toMatchObject({ model: 'own', modelSettings: { ...modelSettings, filters: 5 } });
+  expect(changeConfig({ ...own, modelSettings: {} }, { model: 'cs231n' })).toMatchObject({
+    modelSettings: resolveConfig({ model: 'cs231n' }).modelSettings,
+  });
+});
+
+test('a recorded configuration that cannot be used is damage of its file; what fails otherwise is no damage', () => {
+  const config = { ...resolveConfig({ model: 'tuto' }), batchSize: 0 };
+  expect(() => checkRecordedConfig(config, 'a file')).toThrow(
+    expect.objectContaining({
+      name: 'DataError',
+      message: 'the configuration recorded in a file cannot be used: batchSize (=0) must be a positive integer',
+      cause: expect.any(ConfigurationError) as unknown,
+    }) as Error,
+  );
+  const failing = Object.defineProperty({ ...config }, 'batchSize', {
+    enumerable: true,
+    get: () => {
+      throw new TypeError('not read');
+    },
+  });
+  expect(() => checkRecordedConfig(failing, 'a file')).toThrow(new TypeError('not read'));
 });
