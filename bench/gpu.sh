@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is to be tried where there is a graphics card, the most valuable first, in ten minutes at most: which card there is; a step of tuto, kernel by kernel, beside what
-# the card reaches; all layers against float64; the steps of other models; 10,000 steps of tuto; PyTorch's steps on the same card, where Python has it; and, in a
-# checkout with its packages, the tests and a hundred devices opened and closed. Every part has its own limit of time and leaves a JSON file in $OUT (by default
+# the card reaches; all layers against float64; the steps of other models; 10,000 steps of tuto; steps and layers in float16, where the card has it; PyTorch's steps on the
+# same card, where Python has it; and, in a checkout with its packages, the tests and a hundred devices opened and closed. Every part has its own limit of time and leaves a JSON file in $OUT (by default
 # docs/results), and what it said in gpu.log.
 #
 # With GPU_TRAININGS=1 also trainings on CIFAR-10 (ABLATE_DATA_DIR, or downloaded), untried on a card so far, an hour at most: tuto for 10,000 steps with one seed and with
@@ -49,7 +49,7 @@ part() {
 bench() {
   local IFS=:
   set -- $1
-  part "$1" 90 "${ablate[@]}" bench train "$1" --engine webgpu --batch-size "$2" --recipe "$3" --steps "${GPU_STEPS:-200}" --warm-up "${GPU_WARM_UP:-32}" \
+  part "$1${4:+-$4}" 90 "${ablate[@]}" bench train "$1" --engine webgpu --batch-size "$2" --recipe "$3" --precision "${4:-f32}" --steps "${GPU_STEPS:-200}" --warm-up "${GPU_WARM_UP:-32}" \
     --repetitions "${GPU_REPETITIONS:-20}" --json
 }
 
@@ -62,6 +62,11 @@ for each in $rest; do bench "$each"; done
 runs=$(mktemp -d)
 part training 90 "${ablate[@]}" train tuto --engine webgpu --data synthetic --steps "${GPU_TRAINING_STEPS:-10000}" --runs-dir "$runs" ${GPU_TRAINING_FLAGS:-} --json
 part training-16 120 "${ablate[@]}" train tuto --engine webgpu --data synthetic --steps "${GPU_TRAINING_STEPS:-10000}" --seeds 1..16 --runs-dir "$runs" ${GPU_TRAINING_FLAGS:-} --json
+if grep -q 'has --precision f16' "$log"; then
+  for each in $first ${rest%% *}; do bench "$each:f16"; done
+  # Some cases are above the tolerance by their nature: the file has them.
+  timeout 150 "${agreement[@]}" "${GPU_CASES:-}" f16 > "$out/gpu-agreement-f16.json" 2>> "$log"
+fi
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; then
   torch() {
     for each in 'tuto 128 24' 'nin2 128 24' 'air94 1000 32'; do
@@ -75,7 +80,7 @@ if python3 -c 'import torch; assert torch.cuda.is_available()' 2> /dev/null; the
   part pytorch 120 bash -c torch
 fi
 if [ -d node_modules/vitest ]; then
-  ABLATE_TEST_GPU=1 timeout 300 npx vitest run test/webgpu.test.ts test/webgpu-training.test.ts test/webgpu-runs.test.ts --reporter=dot >> "$log" 2>&1 || failed=1
+  ABLATE_TEST_GPU=1 timeout 300 npx vitest run test/webgpu.test.ts test/webgpu-training.test.ts test/webgpu-runs.test.ts test/webgpu-f16.test.ts --reporter=dot >> "$log" 2>&1 || failed=1
   timeout 120 node scripts/webgpu-lifetimes.mjs 100 >> "$log" 2>&1 || failed=1
 fi
 if [ "${GPU_TRAININGS:-0}" = 1 ]; then
