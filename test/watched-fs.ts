@@ -44,22 +44,23 @@ export function callsOf(work: () => void): FsCall[] {
   return calls;
 }
 
+/** The path of each open descriptor, also where test files that share loaded modules mock node:fs one after the other. */
+const paths = new Map<unknown, string>();
+
 export function watchedFs(original: typeof fs): typeof fs {
-  const paths = new Map<unknown, string>();
   const wrapped = Object.fromEntries(
     Object.entries(original).map(([name, value]: [string, unknown]) => {
       if (typeof value !== 'function' || !name.endsWith('Sync')) return [name, value];
       const call = value as (...args: unknown[]) => unknown;
-      return [
-        name,
-        (...args: unknown[]) => {
-          const [first] = args;
-          watch.before?.({ name, args, path: typeof first === 'number' ? (paths.get(first) ?? '') : String(first) });
-          const result = call(...args);
-          if (name === 'openSync') paths.set(result, String(first));
-          return result;
-        },
-      ];
+      const watched = (...args: unknown[]) => {
+        const [first] = args;
+        watch.before?.({ name, args, path: typeof first === 'number' ? (paths.get(first) ?? '') : String(first) });
+        const result = call(...args);
+        if (name === 'openSync') paths.set(result, String(first));
+        return result;
+      };
+      // realpathSync has a `native`.
+      return [name, Object.assign(watched, value)];
     }),
   ) as unknown as typeof fs;
   return { ...wrapped, default: wrapped } as typeof fs;
