@@ -7,6 +7,7 @@ import type { OnednnEngine, ProfiledPlan } from '../engine/onednn/engine.ts';
 import type { Operation, Pass } from '../engine/onednn/program.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { benchmarkTraining, timeLayers, type TrainingBenchmarkOptions } from './benchmark.ts';
+import { initialValues } from '../nn/parameter.ts';
 import { createClassifier } from './classifier.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
@@ -44,6 +45,9 @@ const operations: readonly (readonly [layer: string, pass: Pass, implementation:
   ['logits', 'backwardWeights', 'gemm', [7]],
 ];
 
+/** What each operation should draw from. */
+const seedOfDraws = 1;
+
 /** Milliseconds of the forward passes of steps, first of those that warm up. Backward passes take 20. */
 const forwardMs = [1000, 500, 10, 30, 20, 60];
 
@@ -70,7 +74,13 @@ function clocked(seen: unknown[]): OnednnEngine {
       plan.dispose = () => seen.push('disposed of');
       const profiled = operations.map(([layer, pass, implementation, ms]): Operation => {
         let run = 0;
-        return { layer, pass, implementation, run: () => (clock += ms[run++] ?? ms.at(-1)!) };
+        return {
+          ...{ layer, pass, implementation },
+          run(draws) {
+            expect(draws).toEqual({ seed: seedOfDraws, step: 0 });
+            clock += ms[run++] ?? ms.at(-1)!;
+          },
+        };
       });
       return Object.assign(plan, {
         forwardOperations: profiled.slice(0, 6),
@@ -92,7 +102,8 @@ function benchmark(overrides: ConfigOverrides = {}, options: Partial<TrainingBen
 
 test('times of steps without those that warm up, rates, and where the time goes', async () => {
   const seen: unknown[] = [];
-  const result = await benchmark({}, {}, seen);
+  const result = await benchmark({ seed: seedOfDraws }, {}, seen);
+  expect(result).not.toHaveProperty('device');
   // Steps of 30, 50, 40 and 80 ms.
   expect(result.msPerStep.median).toBeCloseTo(45, 9);
   expect(result.msPerStep.min).toBeCloseTo(30, 9);
@@ -141,10 +152,76 @@ test('what a step computes for each layer, in either direction', async () => {
     { layer: 'logits', forwardMs: 0, backwardMs: 12 },
   ]);
   expect(seen).toEqual([{ batchSize: 2 }, 'disposed of']);
-  await expect(timeLayers({ engine: referenceEngine, network, batchSize: 2, repetitions: 1 })).rejects.toThrow(
-    'engine (=reference) has no operations that can be timed one by one',
-  );
+  await expect(timeLayers({ engine: referenceEngine, network, batchSize: 2, repetitions: 1 })).rejects.toThrow(notTimed);
 });
+
+const notTimed = expect.objectContaining({
+  message: 'engine (=reference) has no operations that can be timed one by one',
+  fix: 'use --engine onednn or webgpu',
+}) as Error;
+
+test('layers are timed on noise, with first values', async () => {
+  const { network } = createClassifier(resolveConfig(tiny), dataset);
+  const engine = clocked([]);
+  const { compileTraining } = engine;
+  let plan: TrainingPlan | undefined;
+  engine.compileTraining = async (...args) => (plan = await compileTraining(...args));
+  await timeLayers({ engine, network, batchSize: 2, repetitions: 1 });
+  const { input, parameters } = plan!;
+  const [least, most] = [Math.min(...input), Math.max(...input)];
+  expect(least).toBeGreaterThan(-0.5);
+  expect(least).toBeLessThan(-0.4);
+  expect(most).toBeGreaterThan(0.4);
+  expect(most).toBeLessThan(0.5);
+  for (const entry of parameters.entries)
+    expect(await parameters.read(entry, parameters.values)).toEqual(initialValues(entry.spec, 1));
+});
+
+test('an engine whose operations cannot be timed is refused before the first step', async () => {
+  const did: string[] = [];
+  const engine: Engine = {
+    ...referenceEngine,
+    async compileTraining(network, options) {
+      const plan = await referenceEngine.compileTraining(network, options);
+      return Object.assign(plan, { forward: () => did.push('forward'), dispose: () => did.push('dispose') });
+    },
+  };
+  await expect(benchmark({}, { engine })).rejects.toThrow(notTimed);
+  expect(did).toEqual(['dispose']);
+});
+
+test.each([
+  [11, 3, [3, 3, 3, 2]],
+  [4, 3, [1, 1, 1, 1]],
+  [10, 9, [2, 2, 2, 2, 2]],
+  [12, 2, [2, 2, 2, 2, 2, 2]],
+])(
+  '%i steps of which %i may be under way are timed %j at a time, so that there are at least five times',
+  async (steps, stepsInFlight, together) => {
+    const engine = clocked([]);
+    const { compileTraining } = engine;
+    const counts: number[] = [];
+    let underWay = 0;
+    engine.compileTraining = async (...args) => {
+      const plan = await compileTraining(...args);
+      const [backward, takeLosses] = [plan.backward.bind(plan), plan.takeLosses.bind(plan)];
+      return Object.assign(plan, {
+        stepsInFlight,
+        backward: (onProgress?: (finalFrom: number) => void) => {
+          underWay++;
+          backward(onProgress);
+        },
+        takeLosses: () => {
+          if (underWay > 0) counts.push(underWay);
+          underWay = 0;
+          return takeLosses();
+        },
+      });
+    };
+    await benchmark({}, { engine, warmUpSteps: 0, steps, repetitions: 1 });
+    expect(counts).toEqual(together);
+  },
+);
 
 test('on a graphics card: times of kernels beside what its ceilings allow, and steps that are under way together', async () => {
   const kernel = (layer: string, pass: string, implementation: string, ms: number, operations: number, bytes: number) => {
@@ -226,12 +303,44 @@ test('on a graphics card: times of kernels beside what its ceilings allow, and s
 });
 
 test('the loss and the updates take the time that they take', async () => {
-  // Every look at the clock takes a millisecond: what is timed by itself lasts one.
+  // Every look at the clock takes a millisecond: what is timed by itself lasts one, and the work below longer.
   clock = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => clock++);
-  const config = resolveConfig(tiny, { recipe: 'modern', inputSize: 8 });
-  const result = await benchmarkTraining({ engine: clocked([]), config, dataset, warmUpSteps: 0, steps: 3, repetitions: 2 });
-  expect([result.breakdown.loss, result.breakdown.optimizer]).toEqual([1, 1]);
+  const engine = clocked([]);
+  const { compileTraining } = engine;
+  engine.compileTraining = async (...args) => {
+    const plan = await compileTraining(...args);
+    const { computeLoss, vectorMath } = plan;
+    return Object.assign(plan, {
+      computeLoss: (given: Parameters<typeof computeLoss>[0]) => {
+        clock += 2;
+        computeLoss.call(plan, given);
+      },
+      vectorMath: {
+        ...vectorMath,
+        approach: (...arrays: Parameters<typeof vectorMath.approach>) => {
+          const follow = vectorMath.approach(...arrays);
+          return (share: number) => {
+            clock += 100;
+            follow(share);
+          };
+        },
+        multiplyAdd: (...arrays: Parameters<typeof vectorMath.multiplyAdd>) => {
+          const add = vectorMath.multiplyAdd(...arrays);
+          return (factors: readonly number[]) => {
+            clock += 10;
+            add(factors);
+          };
+        },
+      },
+    });
+  };
+  for (const movingAverage of [false, true]) {
+    // Plain descent is one pass over all parameters.
+    const config = resolveConfig(tiny, { weightDecay: false, movingAverage });
+    const { breakdown } = await benchmarkTraining({ engine, config, dataset, warmUpSteps: 2, steps: 3, repetitions: 2 });
+    expect(breakdown).toMatchObject({ loss: 3, optimizer: movingAverage ? 111 : 11 });
+  }
 });
 
 test('the plan is disposed of when a step fails', async () => {

@@ -128,7 +128,7 @@ export async function benchmarkTraining(options: TrainingBenchmarkOptions): Prom
       parts = await timeOnDevice(plan, trainer, train, repetitions, inputWait);
     } else {
       requireProfiled(plan, engine);
-      parts = await timeOnProcessor(network, plan, config, (await loader.next())!.labels.slice(), repetitions, inputWait);
+      parts = await timeOnProcessor(network, plan, config, (await loader.next())!.labels, repetitions, inputWait);
     }
     const { layers, spent, device } = parts;
     const ceilingMs = sum(layers.map((layer) => layer.ceilingMs ?? 0));
@@ -212,7 +212,7 @@ async function timeOnDevice(
 function sumSame(times: readonly KernelTime[]): Map<string, KernelTime> {
   const sums = new Map<string, KernelTime>();
   for (const time of times) {
-    const key = [time.layer, time.pass, time.implementation].join(' ');
+    const key = JSON.stringify([time.layer, time.pass, time.implementation]);
     const { ms = 0, operations = 0, bytes = 0 } = sums.get(key) ?? {};
     sums.set(key, { ...time, ms: ms + time.ms, operations: operations + time.operations, bytes: bytes + time.bytes });
   }
@@ -249,7 +249,7 @@ export async function timeLayers({ engine, network, batchSize, repetitions }: La
   try {
     requireProfiled(plan, engine);
     const seed = 1;
-    for (let i = 0; i < plan.input.length; i++) plan.input[i] = uniform(seed, i) - 0.5;
+    plan.input.forEach((_, i) => (plan.input[i] = uniform(seed, i) - 0.5));
     for (const entry of plan.parameters.entries) {
       await plan.parameters.write(entry, initialValues(entry.spec, seed), plan.parameters.values);
     }
@@ -315,7 +315,7 @@ function timeOperations(network: Network, plan: ProfiledPlan, repetitions: numbe
 function sumOverParts(times: readonly OperationTime[]): OperationTime[] {
   const sums = new Map<string, OperationTime>();
   for (const time of times) {
-    const key = [time.layer, time.pass, time.implementation].join(' ');
+    const key = JSON.stringify([time.layer, time.pass, time.implementation]);
     const { ms, ceilingMs } = sums.get(key) ?? { ms: 0 };
     const ceiling = time.ceilingMs === undefined ? {} : { ceilingMs: time.ceilingMs + (ceilingMs ?? 0) };
     sums.set(key, { ...time, ms: time.ms + ms, ...ceiling });
@@ -345,8 +345,8 @@ const countedPasses: ReadonlySet<string> = new Set(['forward', 'backwardData', '
 function operationsPerStep(network: Network, layers: readonly OperationTime[]): number {
   const multiplyAdds = new Map(network.layers.map((layer) => [layer.name, layer.multiplyAdds]));
   // Once for each pass, whatever kernels it takes.
-  const isCounted = ({ pass, ceilingMs }: OperationTime) => ceilingMs !== undefined && countedPasses.has(pass);
-  const passesOf = new Map(layers.filter(isCounted).map(({ layer, pass }) => [`${pass} ${layer}`, layer]));
+  const counted = layers.filter(({ pass }) => countedPasses.has(pass));
+  const passesOf = new Map(counted.map(({ layer, pass }) => [`${pass} ${layer}`, layer]));
   return sum([...passesOf.values()].map((layer) => 2 * multiplyAdds.get(layer)!));
 }
 

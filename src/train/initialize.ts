@@ -17,6 +17,7 @@ export async function initializeParameters(
 function initializerOf(spec: ParameterSpec, override: TrainingConfig['initializer']): Initializer {
   if (override.type === 'model' || spec.role !== 'weight' || spec.kind !== 'trainable') return spec.initializer;
   // Passing channels through makes sense for convolutions only.
+  // Stryker disable next-line ConditionalExpression,StringLiteral: of others none are passed through anyway
   if (override.type === 'dirac' && spec.shape.length !== 4) return { type: 'uniformFanIn' };
   return override;
 }

@@ -63,7 +63,7 @@ function mergeTagged(values: readonly unknown[], tag: string | undefined): unkno
   if (tag === undefined || !isKeys(last)) return values.reduce(mergeGroup);
   let current: unknown;
   const tags = values.map((value) => (current = (isKeys(value) ? value[tag] : undefined) ?? current));
-  return values.filter((_, i) => tags[i] === current).reduce(mergeGroup, { [tag]: current });
+  return values.filter((_, i) => tags[i] === current).reduce(mergeGroup);
 }
 
 function mergeGroup(before: unknown, after: unknown): unknown {
