@@ -14,6 +14,7 @@ const config = resolveConfig({
   'conv2.filters': 4,
   'dense1.features': 8,
   'dense2.features': 8,
+  batchNorm: true,
   threads: 1,
 });
 const shape = [3, 32, 32] as const;
@@ -50,8 +51,18 @@ test('what every layer makes of an image ends in what the engine says of it', as
   layers.at(-1)!.values.forEach((value, i) => expect(value).toBeCloseTo(output[i]!, 5));
   expect(layers[0]!.values.every((value, i) => value === plan.input[i])).toBe(true);
   expect(probabilities.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 9);
+  expect(layers[0]).toMatchObject({ name: 'input', kind: 'input', shape: [3, 24, 24] });
   const best = probabilities.indexOf(Math.max(...probabilities));
   expect(output.indexOf(Math.max(...output))).toBe(best);
+});
+
+test('of enormous logits there are probabilities too', async () => {
+  const file = await weights();
+  const logits = file.tensors.get('logits.weight')!;
+  file.tensors.set('logits.weight', { ...logits, data: logits.data.map((value) => 1e6 * value) });
+  const { layers, probabilities } = activationsOf(classifier, file, image, 'weights');
+  expect(Math.max(...layers.at(-1)!.values)).toBeGreaterThan(1000);
+  expect([...probabilities].sort()).toEqual([0, 0, 1]);
 });
 
 test('moving averages are used where there are any', async () => {

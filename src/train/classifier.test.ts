@@ -130,6 +130,16 @@ test.each([
   expect(decode).toThrow(DataError);
   expect(decode).toThrow('what w.safetensors says of its network is damaged: ');
   expect(decode).toThrow(message);
+  expect(decode).toThrow(expect.objectContaining({ fix: 'use another file, or an earlier checkpoint' }) as Error);
+});
+
+test('what fails of itself is no damage', () => {
+  const network = {
+    get layers() {
+      throw new TypeError('not read');
+    },
+  };
+  expect(() => decodeClassifier({ ...written(classifier), network }, 'w')).toThrow(new TypeError('not read'));
 });
 
 test('a network has the checksum of what its layers are, not of how they were asked for', () => {
@@ -145,12 +155,15 @@ test('a network has the checksum of what its layers are, not of how they were as
 
 test('another data set is for another classifier', () => {
   expect(() => requireFits(classifier, dataset, 'w')).not.toThrow();
-  expect(() => requireFits(classifier, { ...dataset, classes: ['a', 'b', 'd', 'c'] }, 'w')).toThrow(
-    'w tells a, b, c, d apart; noise has the classes a, b, d, c',
-  );
-  expect(() => requireFits(classifier, { ...dataset, shape: [3, 8, 9] }, 'w')).toThrow(
-    'w is for images of 3x8x8; those of noise are 3x8x9',
-  );
+  const fix = 'give the data it was trained on with --data';
+  for (const [change, message] of [
+    [{ classes: ['a', 'b', 'd', 'c'] }, 'w tells a, b, c, d apart; noise has the classes a, b, d, c'],
+    [{ shape: [3, 8, 9] }, 'w is for images of 3x8x8; those of noise are 3x8x9'],
+  ] as const) {
+    expect(() => requireFits(classifier, { ...dataset, ...change }, 'w')).toThrow(
+      expect.objectContaining({ message, fix }) as Error,
+    );
+  }
 });
 
 test('a classifier whose network is for other images or classes is not for its own', () => {

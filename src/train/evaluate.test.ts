@@ -180,6 +180,20 @@ describe('an evaluation', () => {
     await asked.dispose();
   });
 
+  test('lets its network and its threads go', async () => {
+    let disposed = 0;
+    const engine: Engine = {
+      ...referenceEngine,
+      async compileInference(...args) {
+        return Object.assign(await referenceEngine.compileInference(...args), { dispose: () => disposed++ });
+      },
+    };
+    const evaluator = await evaluatorOf({ engine });
+    await evaluator.dispose();
+    expect(disposed).toBe(1);
+    await expect(evaluator.run()).rejects.toThrow('the data loader has been disposed of');
+  });
+
   test('computes in float32 unless told otherwise', async () => {
     const asked: unknown[] = [];
     const engine: Engine = {

@@ -63,9 +63,11 @@ export async function createEvaluator({
   let loaders: readonly BatchLoader[];
   try {
     // One for each view, all at the same batch.
+    // Stryker disable ConditionalExpression,EqualityOperator: how far ahead is a matter of speed alone
     loaders = views.map(({ view }) =>
       createEvaluationLoader({ images, shape: dataset.shape, preprocessing, batchSize, view, ahead: views.length === 1 ? 2 : 1 }),
     );
+    // Stryker restore ConditionalExpression,EqualityOperator
   } catch (error) {
     plan.dispose();
     throw error;
@@ -84,7 +86,7 @@ export async function createEvaluator({
       plan.bindInput(batch.inputs);
       plan.forward();
       const logits = await plan.output.read();
-      for (let k = 0; k < mean.length; k++) mean[k] = mean[k]! + weight * logits[k]!;
+      mean.forEach((sum, k) => (mean[k] = sum + weight * logits[k]!));
     }
     return batch;
   }

@@ -63,6 +63,7 @@ test.each<[string, unknown, unknown]>([
   ['average', 0.5, 0.5],
   ['rate', true, true],
   ['name', 3, '3'],
+  ['name', true, true],
 ])('%s: %j is short for %j', (key, short, written) => {
   expect(expandLayer(schema, { [key]: short }, (name) => [name])).toStrictEqual({ [key]: written });
 });

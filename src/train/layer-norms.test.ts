@@ -8,7 +8,8 @@ import { createLayerNorms } from './layer-norms.ts';
 /** Of three filters: blocked layouts have padding. */
 function network() {
   const net = new NetworkBuilder('norms', [3, 8, 8]);
-  const conv = net.conv('conv1', net.input, { filters: 3, kernel: 3, padding: 'same' });
+  const frozen = net.conv('frozen', net.input, { filters: 3, kernel: 1, frozen: true });
+  const conv = net.conv('conv1', frozen, { filters: 3, kernel: 3, padding: 'same' });
   const norm = net.batchNorm('norm1', conv);
   return net.build(net.dense('logits', norm, { features: 2 }));
 }
