@@ -43,16 +43,33 @@ test('reads fine and coarse labels', async () => {
   const coarse = await loadCifar100('coarse', { dataDir: folder }, small);
   expect([...coarse.train.labels]).toEqual([19, 3]);
   expect(coarse.fingerprint).not.toBe(fine.fingerprint);
+  expect(fine).toMatchObject({ name: 'cifar100', synthetic: false });
+  expect(publishedCifar100Files(small)).toMatchObject({ name: 'cifar100', title: 'CIFAR-100' });
 });
 
 test('what is missing, truncated or corrupt is named', async () => {
   const load = () => loadCifar100('fine', { dataDir: folder }, small);
+  await expect(load()).rejects.toMatchObject({
+    message: expect.stringContaining("does not hold train.bin and test.bin of CIFAR-100's binary version") as string,
+    fix: expect.stringContaining('unpack ') as string,
+  });
+  writeFileSync(join(folder, 'train.bin'), records([[19, 99, 7], [3, 50, 8]])); // prettier-ignore
   await expect(load()).rejects.toThrow('does not hold train.bin and test.bin');
+  expect(publishedCifar100Files(small).verify(folder)).toEqual([
+    { name: 'train.bin', checksum: undefined, problem: undefined },
+    { name: 'test.bin', checksum: undefined, problem: 'is missing' },
+  ]);
   writeFiles(folder);
   writeFileSync(join(folder, 'test.bin'), Buffer.alloc(10));
   await expect(load()).rejects.toThrow('test.bin has 10 bytes, and must have 3074');
   writeFileSync(join(folder, 'test.bin'), records([[0, 100, 0]]));
   await expect(load()).rejects.toThrow('is corrupt: the fine label of record 0 is 100');
+  writeFiles(folder);
+  writeFileSync(join(folder, 'train.bin'), records([[19, 99, 7], [20, 50, 8]])); // prettier-ignore
+  await expect(load()).rejects.toMatchObject({
+    message: `${join(folder, 'train.bin')} is corrupt: the coarse label of record 1 is 20`,
+    fix: 'replace the file, or remove it and let it be downloaded again',
+  });
 });
 
 test('is downloaded, verified and kept', async () => {

@@ -4,6 +4,7 @@ import { createRing, ringConsumer, ringProducer, slotViews } from './batch-ring.
 import type { ImageSet } from './dataset.ts';
 import { batchesPerPass, createFill, evaluationCount, type EvaluationTask, type TrainingTask } from './fill.ts';
 import { allocateImages } from './new-image-set.ts';
+import { permutation, streamKey } from '../util/random.ts';
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -57,6 +58,12 @@ describe('training', () => {
     const together = upTo(7).flatMap((step) => [0, 1, 2].flatMap((rank) => ofRank(rank)(step)));
     expect(together).toEqual(seen);
     expect(batch(7, 2, { ...training, firstStep: 2, rank: 1, worldSize: 3 }, 1)).toEqual(ofRank(1)(3));
+  });
+
+  test('the order of an epoch is the permutation of its own stream of draws', () => {
+    for (const epoch of [0, 1, 5]) {
+      expect(batch(7, 7, training, epoch)).toEqual([...permutation(streamKey(training.seed, 'shuffle', epoch), 7)]);
+    }
   });
 
   test('batches may be asked for in any order', () => {
@@ -183,4 +190,37 @@ describe('the ring', () => {
     }
     expect(wait).toHaveBeenCalledTimes(6);
   });
+});
+
+test('no part of a slot shares memory with another part, nor with the cells that coordinate', () => {
+  for (const [slots, batchSize, inputLength] of [
+    [1, 1, 1],
+    [3, 40, 7],
+    [5, 128, 16],
+  ] as const) {
+    for (const mixed of [false, true]) {
+      const ring = createRing(slots, batchSize, inputLength, mixed);
+      const views = slotViews(ring);
+      const parts = views.flatMap(({ inputs, labels, mixed: other }) =>
+        [inputs, labels, other?.labels, other?.share].flatMap((v) => v ?? []),
+      );
+      expect(parts).toHaveLength(slots * (mixed ? 4 : 2));
+      const spans = parts
+        .map(({ byteOffset, byteLength }) => [byteOffset, byteOffset + byteLength] as const)
+        .sort(([a], [b]) => a - b);
+      let end = 4 * (2 + slots);
+      for (const [first, last] of spans) {
+        expect(first).toBeGreaterThanOrEqual(end);
+        expect(first % 64).toBe(0);
+        end = last;
+      }
+      expect(end).toBeLessThanOrEqual(ring.memory.byteLength);
+      expect(parts.every(({ buffer }) => buffer === ring.memory)).toBe(true);
+    }
+  }
+});
+
+test('a ring beyond all memory is refused', () => {
+  expect(() => createRing(4, 2 ** 40, 3072)).toThrow('batchSize (=1099511627776)');
+  expect(() => createRing(4, 2 ** 40, 3072)).toThrow(expect.objectContaining({ fix: 'use smaller batches' }) as Error);
 });
