@@ -81,6 +81,7 @@ export function saveCheckpoint(run: Run, checkpoint: Checkpoint, options: SaveOp
   };
   makeFolder(checkpointsFolder(run));
   writeFileAtomic(path, encodeSafetensors(checkpoint.tensors, metadata));
+  // Stryker disable next-line ConditionalExpression: to keep undefined is to keep all
   if (keep !== undefined) prune(run, keep);
   return path;
 }

@@ -53,21 +53,18 @@ export function describeEnvironment(options: {
   readonly tuning?: string;
   readonly libraries?: Readonly<Record<string, string>>;
 }): EnvironmentRecord {
-  const root = packageRoot();
-  const git = gitState(root);
+  const { libraries, ...given } = options;
   return {
     date: new Date().toISOString(),
     host: hostname(),
-    operatingSystem: operatingSystem(),
+    operatingSystem: operatingSystem('/etc/os-release'),
     architecture: arch(),
     cpu: cpuInfo(),
     memoryBytes: totalmem(),
-    ...(options.engine !== undefined && { engine: options.engine }),
-    ...(options.tuning !== undefined && { tuning: options.tuning }),
-    threads: options.threads,
+    ...given,
     commandLine: process.argv.map(withoutSecrets),
-    versions: { ...options.libraries, ablate: packageVersion(), node: process.versions.node },
-    ...(git && { git }),
+    versions: { ...libraries, ablate: packageVersion(), node: process.versions.node },
+    ...gitState(packageRoot()),
   };
 }
 
@@ -81,7 +78,7 @@ export function checkEnvironment(value: unknown, source: string): EnvironmentRec
 
 /** An argument as it may be recorded and shown to others: of an address no more than its host, as the rest may hold a password or a token. */
 export function withoutSecrets(argument: string): string {
-  return argument.replace(/([a-z][a-z0-9+.-]*:\/\/)(?:[^/?#\s]*@)?([^/?#\s]*)[^\s]*/gi, '$1$2/...');
+  return argument.replace(/:\/\/(?:[^/?#\s]*@)?([^/?#\s]*)[^\s]*/g, '://$1/...');
 }
 
 /** Replaces the environment recorded in a run's folder. */
@@ -89,39 +86,37 @@ export function writeEnvironment(run: { readonly path: string }, environment: En
   writeFileAtomic(join(run.path, 'environment.json'), `${JSON.stringify(environment, undefined, 2)}\n`);
 }
 
-/** The commit of a folder that is the top of a git checkout; undefined elsewhere, as within another project's node_modules. */
-export function gitState(folder: string): EnvironmentRecord['git'] {
-  if (!existsSync(join(folder, '.git'))) return undefined;
-  const lines = gitStatus(folder)
-    ?.split('\n')
-    .filter((line) => line !== '');
-  const commit = lines?.map((line) => /^# branch\.oid ([\da-f]+)$/.exec(line)?.[1]).find((oid) => oid !== undefined);
-  return commit === undefined ? undefined : { commit, dirty: lines!.some((line) => !line.startsWith('#')) };
+/** The commit of a folder that is the top of a git checkout; nothing elsewhere, as within another project's node_modules. */
+export function gitState(folder: string): Pick<EnvironmentRecord, 'git'> {
+  if (!existsSync(join(folder, '.git'))) return {};
+  const status = gitStatus(folder);
+  // The first line, before the first commit: `(initial)`.
+  const commit = /^# branch\.oid ([\da-f]+)/.exec(status)?.[1];
+  return commit === undefined ? {} : { git: { commit, dirty: /^[^#]/m.test(status) } };
 }
 
-/** Commit, branch and changes of a checkout; undefined if git fails, or there is none. One process: starting it takes longer than its work. */
-function gitStatus(folder: string): string | undefined {
+/** Commit, branch and changes of a checkout; empty if git fails, or there is none. One process: starting it takes longer than its work. */
+function gitStatus(folder: string): string {
   try {
     return execFileSync('git', ['--no-optional-locks', '-C', folder, 'status', '--porcelain=v2', '--branch'], {
       encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
+      // What git complains of is not shown.
+      stdio: 'pipe',
       timeout: 10_000,
     });
   } catch {
-    return undefined;
+    return '';
   }
 }
 
-function operatingSystem(): string {
+/**
+ * Kernel and its release, and the distribution where it is known.
+ *
+ * @param distributionFile where Linux says which it is: os-release(5)
+ */
+export function operatingSystem(distributionFile: string): string {
   const kernel = `${type()} ${release()}`;
-  const distribution = linuxDistribution();
+  if (!existsSync(distributionFile)) return kernel;
+  const distribution = /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync(distributionFile, 'utf8'))?.[1];
   return distribution === undefined ? kernel : `${kernel}, ${distribution}`;
-}
-
-function linuxDistribution(): string | undefined {
-  try {
-    return /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
-  } catch {
-    return undefined; // Only Linux has the file.
-  }
 }

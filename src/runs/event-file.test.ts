@@ -3,11 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { told } from '../../test/told.ts';
+import { watchFs } from '../../test/watched-fs.ts';
 import { environmentVariable } from '../util/env.ts';
 import { openEvents } from './event-file.ts';
 import { imageGrid } from './image-grid.ts';
 import { integerField, message } from './protobuf.ts';
 import { skippable } from '../../test/skippable.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-events-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -15,7 +19,11 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test('integers of protobuf: seven bits a byte, beyond 32 bits too', () => {
   expect([...message([integerField(1, 150)])]).toEqual([0x08, 0x96, 0x01]);
   expect([...message([integerField(16, 2 ** 35)])]).toEqual([0x80, 0x01, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]);
-  expect(() => integerField(1, -1)).toThrow(RangeError);
+  expect([...message([integerField(1, 0)])]).toEqual([0x08, 0x00]);
+  expect([...message([integerField(1, 127), integerField(1, 128)])]).toEqual([0x08, 0x7f, 0x08, 0x80, 0x01]);
+  for (const value of [-1, 0.5, NaN, 2 ** 53]) {
+    expect(() => integerField(1, value)).toThrow(new RangeError(`value (=${value}) must be an integer, at least 0`));
+  }
 });
 
 test('a file is named after a later second than all before, also where the clock is set back', () => {
@@ -75,6 +83,234 @@ test('after a resume, TensorBoard is told which steps are done again', () => {
   const bytes = readFileSync(writer.path);
   // Behind the first record of 40 bytes: step 21, and field 7, a session log whose status is START (1).
   expect(bytes.subarray(40 + 12 + 9, -4).toString('hex')).toBe('10153a020801');
+});
+
+/** The fields of a message that are messages themselves, and those that are texts; all other bytes are bytes. */
+interface Shape {
+  readonly [field: number]: Shape | 'text';
+}
+
+type Fields = readonly (readonly [field: number, value: unknown])[];
+
+/** Reads a message by the wire format's own rules: protobuf.dev/programming-guides/encoding. */
+function decode(bytes: Buffer, shape: Shape): Fields {
+  let at = 0;
+  const varint = () => {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = bytes[at++]!;
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+  };
+  const take = (length: number) => bytes.subarray(at, (at += length));
+  const fields: [number, unknown][] = [];
+  while (at < bytes.length) {
+    const tag = varint();
+    const [field, wireType] = [tag >> 3, tag & 7];
+    const inner = shape[field];
+    if (wireType === 0) fields.push([field, varint()]);
+    else if (wireType === 1) fields.push([field, take(8).readDoubleLE()]);
+    else if (wireType === 5) fields.push([field, take(4).readFloatLE()]);
+    else {
+      const content = take(varint());
+      fields.push([field, inner === 'text' ? content.toString() : inner === undefined ? [...content] : decode(content, inner)]);
+    }
+  }
+  return fields;
+}
+
+/** Event: summary (5) of values (1): tag (1), image (4), tensor (8) with its shape (2), metadata (9) with those of the plugin (1). */
+const event: Shape = {
+  3: 'text',
+  5: {
+    1: {
+      1: 'text',
+      4: {},
+      8: { 2: { 2: {} } },
+      9: { 1: { 1: 'text', 2: { 3: { 1: { 1: 'text', 2: { 3: 'text' } } }, 4: {} } } },
+    },
+  },
+  7: {},
+};
+
+/** The events of a file, without the one that each file begins with. */
+function eventsOf(path: string): Fields[] {
+  const bytes = readFileSync(path);
+  const events: Fields[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = Number(bytes.readBigUInt64LE(at));
+    events.push(decode(bytes.subarray(at + 12, at + 12 + length), event));
+    at += 16 + length;
+  }
+  return events.slice(1);
+}
+
+test('images, hyperparameters and the end of a run are the messages that TensorBoard reads', () => {
+  const seconds = 1_700_000_000.25;
+  vi.spyOn(Date, 'now').mockReturnValue(seconds * 1000);
+  const writer = openEvents(join(folder, 'messages'));
+  writer.image(7, 'train/inputs', { png: Uint8Array.of(1, 2, 3), width: 49, height: 24, channels: 3 });
+  writer.hyperparameters({ learningRate: 0.1, model: 'tuto', augment: true, nesterov: false });
+  writer.ended('finished');
+  writer.ended('failed');
+  writer.scalars(0, { a: 1, b: 2 });
+  writer.close();
+  vi.restoreAllMocks();
+  const image = [
+    [1, 24],
+    [2, 49],
+    [3, 3],
+    [4, [1, 2, 3]],
+  ];
+  // The tensor of one float, 0: its type (1) is float32 (1), its shape (2) has one dimension (2) of size (1) 1.
+  const tensor = [
+    [1, 1],
+    [2, [[2, [[1, 1]]]]],
+    [5, 0],
+  ];
+  const ofPlugin = (tag: string, content: unknown) => [
+    [1, seconds],
+    [
+      5,
+      [
+        [
+          1,
+          [
+            [1, tag],
+            [
+              9,
+              [
+                [
+                  1,
+                  [
+                    [1, 'hparams'],
+                    [2, content],
+                  ],
+                ],
+              ],
+            ],
+            [8, tensor],
+          ],
+        ],
+      ],
+    ],
+  ];
+  // An entry of the map: the name, and google.protobuf.Value: a number (2), a text (3) or a truth (4).
+  const entry = (name: string, kind: number, value: unknown) => [
+    1,
+    [
+      [1, name],
+      [2, [[kind, value]]],
+    ],
+  ];
+  expect(eventsOf(writer.path)).toEqual([
+    [
+      [1, seconds],
+      [2, 7],
+      [
+        5,
+        [
+          [
+            1,
+            [
+              [1, 'train/inputs'],
+              [4, image],
+            ],
+          ],
+        ],
+      ],
+    ],
+    ofPlugin('_hparams_/session_start_info', [
+      [
+        3,
+        [entry('learningRate', 2, 0.1), entry('model', 3, 'tuto'), entry('augment', 4, 1), entry('nesterov', 4, 0), [5, seconds]],
+      ],
+    ]),
+    // The status: 1 is a success, 2 a failure.
+    ofPlugin('_hparams_/session_end_info', [
+      [
+        4,
+        [
+          [1, 1],
+          [2, seconds],
+        ],
+      ],
+    ]),
+    ofPlugin('_hparams_/session_end_info', [
+      [
+        4,
+        [
+          [1, 2],
+          [2, seconds],
+        ],
+      ],
+    ]),
+    [
+      [1, seconds],
+      [
+        5,
+        [
+          [
+            1,
+            [
+              [1, 'a'],
+              [2, 1],
+            ],
+          ],
+          [
+            1,
+            [
+              [1, 'b'],
+              [2, 2],
+            ],
+          ],
+        ],
+      ],
+    ],
+  ]);
+});
+
+test('what can no longer be written is named', () => {
+  const writer = openEvents(join(folder, 'closed'));
+  writer.close();
+  expect(told(() => writer.scalars(1, { a: 1 }))).toMatchObject({
+    message: expect.stringMatching(/^cannot write .*closed\/events\.out\.tfevents\..*: .*\(EBADF\)$/) as string,
+  });
+});
+
+test('of processes that open a file in the same second, each has its own', () => {
+  const names = join(folder, 'same-second');
+  const now = 1_700_000_000;
+  vi.spyOn(Date, 'now').mockReturnValue(now * 1000);
+  const others: string[] = [];
+  const writer = watchFs(
+    ({ name, path }) => {
+      // Another process has the name that is free now.
+      if (name !== 'openSync' || others.length === 2) return;
+      writeFileSync(path, 'of another');
+      others.push(path);
+    },
+    () => openEvents(names),
+  );
+  writer.close();
+  const named = [0, 1, 2].map((later) => join(names, `events.out.tfevents.${now + later}.${hostname()}`));
+  expect([...others, writer.path]).toEqual(named);
+  expect(others.map((path) => readFileSync(path, 'utf8'))).toEqual(['of another', 'of another']);
+  // What is wrong otherwise is no reason to look for another name.
+  const open = () =>
+    watchFs(
+      ({ name }) => {
+        if (name === 'openSync') rmSync(names, { recursive: true });
+      },
+      () => openEvents(names),
+    );
+  expect(told(open)).toEqual({
+    kind: 'AblateError',
+    message: `cannot create ${named[0]}: no such file or folder (ENOENT)`,
+    fix: 'check the path',
+  });
+  vi.restoreAllMocks();
 });
 
 test('a place that cannot be written is named', () => {

@@ -66,7 +66,7 @@ function draw(image: Float32Array, [height, width]: readonly [number, number], g
   }
 }
 
-/** Maps the image's range to 0-255; an image of one value becomes black. */
+/** Maps the image's range to 0-255. An image of one value becomes black: 0 times infinity is NaN, which a sample of 8 bits stores as 0. */
 function stretch(image: Float32Array): { readonly least: number; readonly scale: number } {
   let least = Infinity;
   let greatest = -Infinity;
@@ -74,5 +74,5 @@ function stretch(image: Float32Array): { readonly least: number; readonly scale:
     least = Math.min(least, value);
     greatest = Math.max(greatest, value);
   }
-  return { least, scale: greatest > least ? 255 / (greatest - least) : 0 };
+  return { least, scale: 255 / (greatest - least) };
 }

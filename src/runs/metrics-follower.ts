@@ -27,7 +27,7 @@ export interface MetricsFollower {
   readonly damagedLines: number;
 }
 
-const pieceBytes = 2 ** 18;
+const pieceBytes = 2 ** 16;
 /** A longer line is no record, and is passed over. */
 const longestLine = 2 ** 20;
 /** Bytes before the place reached that are compared: where they are others, the file was replaced by one that is longer already. */
@@ -53,7 +53,6 @@ export function followMetrics(path: string, sink: MetricsSink): MetricsFollower 
   }
 
   async function isSame(descriptor: number): Promise<boolean> {
-    if (guard.length === 0) return true;
     const found = Buffer.alloc(guard.length);
     const { bytesRead } = await readAt(descriptor, found, 0, found.length, reached - guard.length);
     return bytesRead === found.length && found.equals(guard);
@@ -87,25 +86,24 @@ export function followMetrics(path: string, sink: MetricsSink): MetricsFollower 
     },
 
     async advance(signal) {
-      const { descriptor, sizeBytes } = openRegularFile(path);
+      const { descriptor } = openRegularFile(path);
       try {
         const { ino } = fstatSync(descriptor);
-        if (inode !== undefined && (ino !== inode || sizeBytes < reached || !(await isSame(descriptor)))) startOver();
+        if (inode !== undefined && (ino !== inode || !(await isSame(descriptor)))) startOver();
         inode = ino;
-        let buffer = Buffer.alloc(Math.min(pieceBytes, Math.max(sizeBytes - reached, 0)));
-        while (reached < sizeBytes && signal?.aborted !== true) {
+        let buffer = Buffer.alloc(pieceBytes);
+        while (signal?.aborted !== true) {
           const { bytesRead } = await readAt(descriptor, buffer, 0, buffer.length, reached);
-          if (bytesRead === 0) break;
           const piece = buffer.subarray(0, bytesRead);
           const taken = take(piece);
           if (taken === 0) {
-            // Half a line: the rest of it may be behind this piece, or not written yet.
-            if (reached + bytesRead >= sizeBytes || buffer.length >= longestLine) break;
+            // Nothing, or half a line, of which the rest may be behind this piece, or not written yet.
+            if (bytesRead < buffer.length) break;
             buffer = Buffer.alloc(longestLine);
             continue;
           }
           reached += taken;
-          guard = Buffer.from(piece.subarray(Math.max(0, taken - guardBytes), taken));
+          guard = Buffer.from(piece.subarray(0, taken).subarray(-guardBytes));
           await nextTurn();
         }
       } finally {
@@ -125,10 +123,10 @@ export function readLastRecords(path: string, bytes = 4096): MetricsRecord[] {
   const { descriptor, sizeBytes } = openRegularFile(path);
   try {
     const start = Math.max(0, sizeBytes - bytes);
-    const buffer = Buffer.alloc(sizeBytes - start);
+    const buffer = Buffer.alloc(bytes);
     const lines = buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, buffer.length, start)).split('\n');
-    // The first line may be cut, and the last is empty, or not written to its end.
-    return lines.slice(start > 0 ? 1 : 0, -1).flatMap((line) => parseRecord(line) ?? []);
+    // The first line may be cut, and then is no record; the last is empty, or not written to its end.
+    return lines.slice(0, -1).flatMap((line) => parseRecord(line) ?? []);
   } catch (error) {
     throw fileError('read', path, error);
   } finally {

@@ -110,10 +110,9 @@ export function parseRecord(line: string): MetricsRecord | undefined {
   try {
     value = JSON.parse(line);
   } catch {
-    return undefined;
+    // Not even JSON: it has no step either.
   }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { step, time, ...rest } = value as Record<string, unknown>;
+  const { step, time, ...rest } = (value ?? {}) as Record<string, unknown>;
   if (typeof step !== 'number' || typeof time !== 'string') return undefined;
   const metrics: Record<string, number> = {};
   for (const [key, item] of Object.entries(rest)) {

@@ -6,10 +6,11 @@
  * This file makes and finds them; run-status.ts, run-lock.ts, metrics.ts, event-file.ts and checkpoint.ts own what is inside.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, normalize, resolve, sep } from 'node:path';
 import { removeTemporary, syncFolder, temporaryPath, writeFileAtomic, writeNewFile } from '../util/atomic-file.ts';
-import { AblateError, ConfigurationError, DataError, messageOf } from '../util/errors.ts';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
+import { jsonObjectAt } from '../util/json-file.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { readTextFile, specialKind, statIfReachable } from '../util/regular-file.ts';
 import { renameFile } from '../util/rename.ts';
@@ -102,13 +103,8 @@ export function openRun(path: string): Run {
 
 /** The model that a run's configuration names; undefined if it is damaged. */
 function recordedModel(path: string): string | undefined {
-  try {
-    const { model } = readJsonObject(join(path, 'config.json')) as { readonly model?: unknown };
-    return typeof model === 'string' ? model : undefined;
-  } catch (error) {
-    if (error instanceof AblateError) return undefined;
-    throw error;
-  }
+  const { model } = (jsonObjectAt(join(path, 'config.json')) ?? {}) as { readonly model?: unknown };
+  return typeof model === 'string' ? model : undefined;
 }
 
 /**
@@ -121,7 +117,7 @@ export function findRun(root: string, reference: string): Run {
   for (const path of [reference, join(root, reference)]) {
     if (isRunFolder(path)) return openRun(path);
   }
-  const [model = reference, number, ...more] = reference.split(sep === '/' ? '/' : /[\\/]/).filter((part) => part !== '');
+  const [model = reference, number, ...more] = normalize(reference).split(sep).filter((part) => part !== '');
   const numbers = runNumbers(join(root, model));
   const latest = numbers.at(-1);
   if (number === undefined && latest !== undefined) return openRun(join(root, model, String(latest)));

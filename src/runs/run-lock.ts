@@ -48,8 +48,7 @@ export function lockFolder(path: string, name: string): RunLock {
 
 /** The process that holds a run now; undefined if none does. One on another host counts, as nothing else can be known of it. */
 export function runHolder(run: Run): ProcessIdentity | undefined {
-  const state = stateOf(lockFolderOf(run.path), runName(run));
-  const holder = state === undefined ? undefined : holderOf(state);
+  const holder = holderOf(stateOf(lockFolderOf(run.path), runName(run)));
   return holder === undefined || processState(holder) === 'dead' ? undefined : holder;
 }
 
@@ -57,7 +56,7 @@ export function runHolder(run: Run): ProcessIdentity | undefined {
 export function breakLock(run: Run, holder: ProcessIdentity): void {
   const folder = lockFolderOf(run.path);
   const state = stateOf(folder, runName(run));
-  const found = state === undefined ? undefined : holderOf(state);
+  const found = holderOf(state);
   if (found !== undefined && isSameProcess(found, holder)) changeState(folder, state!, free);
 }
 
@@ -86,22 +85,28 @@ function acquire(folder: string, name: string): string {
 
 /** The state; undefined if the folder is missing or empty. */
 function stateOf(folder: string, name: string): string | undefined {
-  let names: string[] = [];
   // A look during a change may find both names, or none.
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    try {
-      names = readdirSync(folder);
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined;
-      throw fileError('read', folder, error);
-    }
+  for (let attempt = 1; ; attempt++) {
+    const names = namesIn(folder);
+    if (names === undefined) return undefined;
     const [state, ...more] = names;
-    if (state !== undefined && more.length === 0 && (state === free || holderOf(state) !== undefined)) return state;
+    if (more.length === 0 && (state === free || holderOf(state) !== undefined)) return state;
+    if (attempt < attempts) continue;
+    if (names.length === 0) return undefined;
+    throw new AblateError(`${name} is locked, and what its lock says cannot be read: ${folder} has ${names.join(', ')}`, {
+      fix: `rm -r ${quoted(folder)}    (if no process uses it)`,
+    });
   }
-  if (names.length === 0) return undefined;
-  throw new AblateError(`${name} is locked, and what its lock says cannot be read: ${folder} has ${names.join(', ')}`, {
-    fix: `rm -r ${quoted(folder)}    (if no process uses it)`,
-  });
+}
+
+/** Undefined if the folder is missing. */
+function namesIn(folder: string): string[] | undefined {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw fileError('read', folder, error);
+  }
 }
 
 /** @returns whether it was this call that changed the state: false if it is another by now */
@@ -134,9 +139,9 @@ function heldState({ pid, startTicks = '', host }: ProcessIdentity): string {
   return `held.${pid}.${startTicks}.${token}.${host.replaceAll('/', '_')}`;
 }
 
-/** Undefined for `free`, and for what is no state. */
-function holderOf(state: string): ProcessIdentity | undefined {
-  const match = /^held\.(\d+)\.(\d*)\.\w+\.(.+)$/.exec(state);
+/** Undefined for `free`, for what is no state, and for none. */
+function holderOf(state: string = free): ProcessIdentity | undefined {
+  const match = /^held\.(\d+)\.(\d*)\.\w+\.(.+)/.exec(state);
   if (match === null) return undefined;
   const [, pid, startTicks, host] = match as unknown as [string, string, string, string];
   return { pid: Number(pid), host, ...(startTicks !== '' && { startTicks }) };

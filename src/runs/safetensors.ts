@@ -119,8 +119,7 @@ export function readSafetensorsMetadata(path: string): Readonly<Record<string, s
   try {
     const beginning = readStart(descriptor, recognizedBytes);
     requireKind(beginning, path);
-    const headerBytes = beginning.length < lengthBytes ? 0 : headerLength(beginning, path);
-    start = readStart(descriptor, lengthBytes + headerBytes);
+    start = readStart(descriptor, lengthBytes + headerLength(beginning, path));
   } catch (error) {
     throw fileError('read', path, error);
   } finally {
@@ -143,13 +142,13 @@ const decoders: Readonly<Record<ElementType, (bytes: Uint8Array) => Float32Array
   },
 };
 
-/** IEEE 754 binary16: 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
+/** IEEE 754 binary16: 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. NaN for what is infinite, too: neither is let through. */
 function halfToFloat(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;
   if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
+  if (exponent === 0x1f) return NaN;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
@@ -181,9 +180,6 @@ function decodeHeader(
   bytes: Uint8Array,
   source: string,
 ): { readonly header: Record<string, unknown>; readonly dataStart: number } {
-  if (bytes.length < lengthBytes) {
-    throw damaged(source, `it has ${bytes.length} bytes, and the length of its header alone takes ${lengthBytes}`);
-  }
   const dataStart = lengthBytes + headerLength(bytes, source);
   if (dataStart > bytes.length) {
     throw damaged(source, `it is truncated: it has ${bytes.length} bytes, and its header ends at ${dataStart}`);
@@ -213,15 +209,20 @@ function checkKeys(json: string, source: string): void {
       const start = i;
       for (i++; json[i] !== '"'; i++) if (json[i] === '\\') i++;
       const isKey = /^\s*:/.test(json.slice(i + 1, i + 100));
-      const name = isKey ? (JSON.parse(json.slice(start, i + 1)) as string) : '';
-      if (isKey && objects.at(-1)!.has(name)) throw damaged(source, `its header has ${shortened(name)} twice`);
-      if (isKey) objects.at(-1)!.add(name);
+      if (!isKey) continue;
+      const name = JSON.parse(json.slice(start, i + 1)) as string;
+      const keys = objects.at(-1)!;
+      if (keys.has(name)) throw damaged(source, `its header has ${shortened(name)} twice`);
+      keys.add(name);
     }
   }
 }
 
 /** The first eight bytes. */
 function headerLength(bytes: Uint8Array, source: string): number {
+  if (bytes.length < lengthBytes) {
+    throw damaged(source, `it has ${bytes.length} bytes, and the length of its header alone takes ${lengthBytes}`);
+  }
   const headerBytes = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (headerBytes > maximumHeaderBytes) {
     throw damaged(source, `its header would have ${headerBytes} bytes, more than the ${maximumHeaderBytes} allowed`);
