@@ -1,14 +1,26 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, test, vi } from 'vitest';
 import { compiledFolder } from '../../test/compile-sources.ts';
-import { callsOf } from '../../test/watched-fs.ts';
+import { told } from '../../test/told.ts';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import { describeEnvironment } from './environment.ts';
-import { allRuns, createRun, findRun, openRun, readConfig, readEnvironment, runName } from './run-folder.ts';
+import {
+  allRuns,
+  amendConfig,
+  createRun,
+  findRun,
+  metricsPath,
+  modelFolders,
+  openRun,
+  readConfig,
+  readEnvironment,
+  runName,
+} from './run-folder.ts';
 
 vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
@@ -36,8 +48,53 @@ test('a new run has the next number, its configuration, its environment, and not
   ]);
   expect(readConfig(last)).toEqual(config);
   expect(readEnvironment(last)).toEqual(environment);
+  expect(metricsPath(last)).toBe(join(last.path, 'metrics.jsonl'));
+  expect(readFileSync(metricsPath(last), 'utf8')).toBe('');
   expect(readdirSync(join(root, 'tuto')).sort()).toEqual(['2', '3']);
   expect(allRuns(root).map(runName)).toEqual(['nin2/1', 'tuto/2', 'tuto/3']);
+});
+
+test('a number that another process takes meanwhile is left to it', () => {
+  const root = join(folder, 'taken');
+  const taken: string[] = [];
+  const create = (meanwhile: (number: string) => void) =>
+    watchFs(
+      ({ name, args }) => {
+        if (name === 'renameSync') meanwhile(String(args[1]));
+      },
+      () => createRun(root, 'tuto', config, environment),
+    );
+  const run = create((path) => {
+    if (taken.push(path) > 2) return;
+    mkdirSync(join(path, 'of another'), { recursive: true });
+  });
+  expect(taken).toEqual([1, 2, 3].map((number) => join(root, 'tuto', String(number))));
+  expect(run.number).toBe(3);
+  // As other systems call it.
+  let refusals = 0;
+  const next = create(() => {
+    if (refusals++ === 0) throw Object.assign(new Error('EEXIST'), { code: 'EEXIST', syscall: 'rename' });
+  });
+  expect(next.number).toBe(5);
+  // What is wrong otherwise ends it, and nothing half made stays.
+  const broken = () =>
+    create(() => {
+      throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'rename' });
+    });
+  expect(told(broken)).toEqual({
+    kind: 'AblateError',
+    message: `cannot create ${join(root, 'tuto')}: the device failed (EIO)`,
+    fix: 'check the disk',
+  });
+  expect(readdirSync(join(root, 'tuto')).sort()).toEqual(['1', '2', '3', '5']);
+});
+
+test('keys of a configuration are changed, and all others stay', () => {
+  const run = createRun(join(folder, 'amended'), 'tuto', config, environment);
+  amendConfig(run, { steps: 200, more: true });
+  expect(readFileSync(join(run.path, 'config.json'), 'utf8')).toBe(
+    '{\n  "steps": 200,\n  "learningRate": 0.1,\n  "more": true\n}\n',
+  );
 });
 
 test('processes that make runs at the same moment get different numbers', async () => {
@@ -80,8 +137,14 @@ test('a run that was renamed or copied is found by its path, and called by it', 
     expect(readConfig(openRun(path))).toEqual(named);
   }
   expect(findRun(root, 'tuto')).toEqual({ path: join(root, 'tuto', '7'), model: 'tuto', number: 7 });
-  writeFileSync(join(root, 'best', 'config.json'), '{"model":null}');
-  expect(() => openRun(join(root, 'best'))).toThrow(/best does not say which model it trains/);
+  for (const model of ['null', '5', '["tuto"]']) {
+    writeFileSync(join(root, 'best', 'config.json'), `{"model":${model}}`);
+    expect(told(() => openRun(join(root, 'best')))).toEqual({
+      kind: 'DataError',
+      message: `${join(root, 'best')} does not say which model it trains: its config.json has no model`,
+      fix: 'give the folder its name again: <model>/<number>',
+    });
+  }
   mkdirSync(join(root, 'file', 'config.json'), { recursive: true });
   expect(() => openRun(join(root, 'file'))).toThrow(/file does not say which model it trains/);
   // One that has its place among the runs is that run, however damaged.
@@ -124,19 +187,43 @@ test('a new run is on the disk, with all that is in it, before it has its name',
 
 test('a run that is not there: the error says which there are', () => {
   const root = join(folder, 'absent');
-  expect(() => findRun(root, 'tuto/1')).toThrow(`there is no run "tuto/1" in ${root}: it holds no runs`);
+  const kind = 'DataError';
+  expect(told(() => findRun(root, 'tuto/1'))).toEqual({
+    kind,
+    message: `there is no run "tuto/1" in ${root}: it holds no runs`,
+    fix: 'ablate train <model>',
+  });
   for (let i = 0; i < 6; i++) createRun(root, 'tuto', config, environment);
   rmSync(join(root, 'tuto', '4'), { recursive: true });
   createRun(root, 'nin2', config, environment);
-  expect(() => findRun(root, 'tuto/4')).toThrow('the runs of tuto are 1-3, 5-6');
-  expect(() => findRun(root, 'tutu')).toThrow('it holds runs of nin2, tuto. Did you mean "tuto"?');
+  mkdirSync(join(root, 'empty'));
+  expect(told(() => findRun(root, 'tuto/4'))).toEqual({
+    kind,
+    message: `there is no run "tuto/4" in ${root}: the runs of tuto are 1-3, 5-6`,
+    fix: 'ablate runs list --model tuto',
+  });
+  rmSync(join(root, 'tuto', '2'), { recursive: true });
+  expect(() => findRun(root, 'tuto/2')).toThrow('the runs of tuto are 1, 3, 5-6');
+  const others = `it holds runs of nin2, tuto.`;
+  expect(told(() => findRun(root, 'tutu'))).toEqual({
+    kind,
+    message: `there is no run "tutu" in ${root}: ${others} Did you mean "tuto"?`,
+    fix: 'ablate runs list',
+  });
+  expect(() => findRun(root, 'tuto/1/checkpoints')).toThrow(`there is no run "tuto/1/checkpoints" in ${root}: ${others}`);
   expect(() => findRun(root, '')).toThrow(DataError);
-  expect(() => openRun(join(root, 'tuto'))).toThrow('is not the folder of a run');
+  expect(told(() => openRun(join(root, 'tuto')))).toEqual({
+    kind,
+    message: `${join(root, 'tuto')} is not the folder of a run: it has no config.json`,
+    fix: 'ablate runs list',
+  });
 });
 
 test('a name that is no folder name is refused', () => {
   for (const model of ['', '..', '../up', 'a/b', '.hidden', 'a b']) {
-    expect(() => createRun(folder, model, config, environment)).toThrow(ConfigurationError);
+    expect(() => createRun(folder, model, config, environment)).toThrow(
+      new ConfigurationError(`model (="${model}") must be letters, digits, ".", "_" and "-", and start with a letter or a digit`),
+    );
   }
 });
 
@@ -149,10 +236,18 @@ test('a place that cannot be written gives the path, the reason and a fix', () =
 
 test('a damaged configuration is named', () => {
   const run = createRun(join(folder, 'damaged'), 'tuto', config, environment);
-  writeFileSync(join(run.path, 'config.json'), '{"steps":');
-  expect(() => readConfig(run)).toThrow(/tuto\/1\/config.json is not JSON/);
-  writeFileSync(join(run.path, 'config.json'), 'null');
-  expect(() => readConfig(run)).toThrow(/tuto\/1\/config.json must be a JSON object/);
+  const path = join(run.path, 'config.json');
+  const fix = 'restore the file, or use another run';
+  writeFileSync(path, '{"steps":');
+  expect(told(() => readConfig(run))).toEqual({
+    kind: 'DataError',
+    message: expect.stringMatching(/tuto\/1\/config\.json is not JSON: .*JSON/) as string,
+    fix,
+  });
+  for (const text of ['null', '[]', '5', '"text"', 'true']) {
+    writeFileSync(path, text);
+    expect(told(() => readConfig(run))).toEqual({ kind: 'DataError', message: `${path} must be a JSON object`, fix });
+  }
 });
 
 test('other files among the runs are no runs', () => {
@@ -161,10 +256,33 @@ test('other files among the runs are no runs', () => {
   mkdirSync(join(root, 'tuto', 'notes'));
   mkdirSync(join(root, 'empty'));
   writeFileSync(join(root, 'README'), '');
+  for (const name of ['01', '0', 'v2', '3-copy', '1234567890123456']) mkdirSync(join(root, 'tuto', name));
+  mkdirSync(join(root, '.trash', '1'), { recursive: true });
   expect(allRuns(root).map(runName)).toEqual(['tuto/1']);
+  expect(modelFolders(root)).toEqual(['README', 'empty', 'tuto']);
+  expect(modelFolders(join(root, 'absent'))).toEqual([]);
+  mkdirSync(join(root, 'tuto', '123456789012345'));
+  expect(allRuns(root).map(runName)).toEqual(['tuto/1', 'tuto/123456789012345']);
+});
+
+test('a folder that cannot be read is named; among those of other models it is passed over', () => {
+  const root = join(folder, 'circle');
+  createRun(root, 'tuto', config, environment);
+  symlinkSync(join(root, 'nin2'), join(root, 'nin2'));
+  expect(allRuns(root).map(runName)).toEqual(['tuto/1']);
+  expect(told(() => modelFolders(join(root, 'nin2'))).message).toBe(
+    `cannot read ${join(root, 'nin2')}: its links lead in a circle (ELOOP)`,
+  );
+  expect(told(() => modelFolders(join(root, 'tuto', '1', 'config.json')))).toEqual({
+    kind: 'DataError',
+    message: `${join(root, 'tuto', '1', 'config.json')} is no folder of runs: it is a file`,
+    fix: 'check --runs-dir',
+  });
 });
 
 test('further records are in the folder of a run from its beginning', () => {
-  const run = createRun(join(folder, 'further'), 'tuto', { steps: 1 }, environment, { 'pruning.json': { source: 'tuto/1' } });
+  const records = { 'pruning.json': { source: 'tuto/1' }, 'config.yaml': 'model: tuto # mine\n' };
+  const run = createRun(join(folder, 'further'), 'tuto', { steps: 1 }, environment, records);
+  expect(readFileSync(join(run.path, 'config.yaml'), 'utf8')).toBe('model: tuto # mine\n');
   expect(JSON.parse(readFileSync(join(run.path, 'pruning.json'), 'utf8'))).toEqual({ source: 'tuto/1' });
 });
