@@ -1,10 +1,14 @@
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-import { AblateError, DataError } from '../util/errors.ts';
-import { openMetrics, readMetrics, type MetricsRecord } from './metrics.ts';
+import { afterAll, expect, test, vi } from 'vitest';
+import { told } from '../../test/told.ts';
+import { callsOf } from '../../test/watched-fs.ts';
+import { AblateError } from '../util/errors.ts';
+import { openMetrics, parseRecord, readMetrics, type MetricsRecord, type MetricsWriter } from './metrics.ts';
 import { skippable } from '../../test/skippable.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-metrics-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -43,6 +47,37 @@ test('records are there at once, and numbers that JSON lacks survive', () => {
   expect(readMetrics(path)).toEqual([{ ...record(1), metrics }]);
   writer.close();
 });
+
+test('a record is written in one call, and is on the disk once the writer was told to wait for it', () => {
+  const path = join(folder, 'calls');
+  let writer: MetricsWriter;
+  const namesOf = (work: () => void) => callsOf(work).map(({ name, path: at }) => `${name} ${at === path ? 'metrics' : at}`);
+  expect(namesOf(() => (writer = openMetrics(path))).at(-1)).toBe('openSync metrics');
+  expect(namesOf(() => writer.append(record(1)))).toEqual(['writeSync metrics']);
+  expect(namesOf(() => writer.sync())).toEqual(['fsyncSync metrics']);
+  expect(namesOf(() => writer.close())).toEqual(['closeSync metrics']);
+  for (const late of [() => writer.append(record(2)), () => writer.sync(), () => writer.close()]) {
+    expect(told(late).message).toMatch(/^cannot write .*calls: .*\(EBADF\)$/);
+  }
+});
+
+test('a file that is whole is not written anew', () => {
+  const path = written('untouched', 10, 20);
+  for (const lastStep of [undefined, 20, 30]) {
+    const calls = callsOf(() => openMetrics(path, lastStep).close()).map(({ name }) => name);
+    expect(calls).not.toContain('renameSync');
+  }
+  expect(callsOf(() => openMetrics(path, 19).close()).map(({ name }) => name)).toContain('renameSync');
+  expect(stepsOf(path)).toEqual([10]);
+});
+
+test.each(['', '{', 'null', '7', '"text"', '[]', '{"step":"1","time":"t"}', '{"step":1,"time":2}', '{"time":"t"}', '{"step":1}'])(
+  'the line %s is no record',
+  (line) => {
+    expect(parseRecord(line)).toBeUndefined();
+    expect(parseRecord('{"step":1,"time":"t"}')).toEqual({ step: 1, time: 't', metrics: {} });
+  },
+);
 
 test('a torn last line is passed over by readers, and removed before more is written', () => {
   for (const torn of [
@@ -83,8 +118,13 @@ test('a damaged line in the middle is named', () => {
     const path = written('damaged', 10);
     const valid = readFileSync(path, 'utf8');
     appendFileSync(path, `${line}\n${valid}`);
-    expect(() => readMetrics(path)).toThrow(DataError);
-    expect(() => openMetrics(path)).toThrow(`${path}, line 2, is not a record of metrics`);
+    for (const work of [() => readMetrics(path), () => openMetrics(path)]) {
+      expect(told(work)).toEqual({
+        kind: 'DataError',
+        message: `${path}, line 2, is not a record of metrics`,
+        fix: 'remove the line, or restore the file',
+      });
+    }
     rmSync(path);
   }
 });

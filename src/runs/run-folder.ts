@@ -117,7 +117,9 @@ export function findRun(root: string, reference: string): Run {
   for (const path of [reference, join(root, reference)]) {
     if (isRunFolder(path)) return openRun(path);
   }
-  const [model = reference, number, ...more] = normalize(reference).split(sep).filter((part) => part !== '');
+  const [model = reference, number, ...more] = normalize(reference)
+    .split(sep)
+    .filter((part) => part !== '');
   const numbers = runNumbers(join(root, model));
   const latest = numbers.at(-1);
   if (number === undefined && latest !== undefined) return openRun(join(root, model, String(latest)));

@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { told } from '../../test/told.ts';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { DataError } from '../util/errors.ts';
 import { decodeSafetensors, encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const tensors = new Map<string, Tensor>([
   ['conv1.weight', { shape: [2, 1, 1, 3], data: Float32Array.of(1, -2, 3.5, 3e38, -1e-45, -0) }],
@@ -42,10 +46,39 @@ test('the header is padded so that the tensors start at a multiple of 8 bytes', 
   }
 });
 
+test('the bytes of a file: its length, its header padded with blanks, and the values, however many', () => {
+  const data = Float32Array.from({ length: 100 }, (_, i) => i);
+  const bytes = Buffer.from(encodeSafetensors(new Map([['w', { shape: [100], data }]]), { a: 'b' }));
+  const header = '{"__metadata__":{"a":"b"},"w":{"dtype":"F32","shape":[100],"data_offsets":[0,400]}}';
+  const padded = header.padEnd(Math.ceil(header.length / 8) * 8, ' ');
+  expect(padded.length).toBeGreaterThan(header.length);
+  expect(bytes.readBigUInt64LE(0)).toBe(BigInt(padded.length));
+  expect(bytes.subarray(8, 8 + padded.length).toString()).toBe(padded);
+  expect(bytes.subarray(8 + padded.length)).toEqual(Buffer.from(data.buffer));
+});
+
+test('tensors may lie in another order than that of the header, and empty ones anywhere', () => {
+  const entry = (begin: number, end: number) => ({ dtype: 'F32', shape: [(end - begin) / 4], data_offsets: [begin, end] });
+  const data = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
+  for (const header of [
+    { c: entry(12, 16), a: entry(0, 4), b: entry(4, 12) },
+    { b: entry(4, 12), c: entry(12, 16), a: entry(0, 4) },
+    { b: entry(4, 12), nothing: entry(4, 4), a: entry(0, 4), c: entry(12, 16) },
+    { nothing: entry(4, 4), c: entry(12, 16), b: entry(4, 12), a: entry(0, 4) },
+    { c: entry(12, 16), b: entry(4, 12), a: entry(0, 4), nothing: entry(16, 16) },
+  ]) {
+    const decoded = decodeSafetensors(file(header, data), 'w').tensors;
+    expect([...decoded.keys()]).toEqual(Object.keys(header));
+    expect(['a', 'b', 'c'].map((name) => [...decoded.get(name)!.data])).toEqual([[1], [2, 3], [4]]);
+  }
+});
+
 test('refuses to encode data that is not of its shape, and the reserved name', () => {
   const tensor = { shape: [2, 2], data: new Float32Array(3) };
   expect(() => encodeSafetensors(new Map([['w', tensor]]), {})).toThrow('tensor w of shape [2, 2] has 3 elements');
-  expect(() => encodeSafetensors(new Map([['__metadata__', { shape: [0], data: new Float32Array() }]]), {})).toThrow(RangeError);
+  expect(() => encodeSafetensors(new Map([['__metadata__', { shape: [0], data: new Float32Array() }]]), {})).toThrow(
+    new RangeError('a tensor must not have the reserved name __metadata__'),
+  );
 });
 
 /** A file of a header as given and `dataBytes` bytes of data. */
@@ -82,8 +115,11 @@ test.each<[string, Uint8Array]>([
   ['BF16', new Uint8Array(Uint16Array.of(0x3f80, 0xff80).buffer)],
 ])('values of %s that are not finite are refused', (dtype, data) => {
   const header = { 'conv1.bias': { dtype, shape: [2], data_offsets: [0, data.length] } };
-  expect(() => decodeSafetensors(file(header, data), 'w')).toThrow('w has values in conv1.bias that are not finite');
-  expect(() => decodeSafetensors(file(header, data), 'w')).toThrow(DataError);
+  expect(told(() => decodeSafetensors(file(header, data), 'w'))).toEqual({
+    kind: 'DataError',
+    message: 'w has values in conv1.bias that are not finite',
+    fix: 'use another file, or an earlier checkpoint',
+  });
 });
 
 describe('damaged files give a DataError that names the file and what is wrong', () => {
@@ -95,6 +131,8 @@ describe('damaged files give a DataError that names the file and what is wrong',
   const entry = '{"dtype":"F32","shape":[2],"data_offsets":[0,8]}';
   const cases: readonly (readonly [string, Uint8Array, string])[] = [
     ['empty', new Uint8Array(), 'it has 0 bytes'],
+    ['seven bytes', file('{}', 0).subarray(0, 7), 'it has 7 bytes, and the length of its header alone takes 8'],
+    ['eight bytes', file('{}', 0).subarray(0, 8), 'it is truncated: it has 8 bytes, and its header ends at 10'],
     ['header cut', file('{}', 0).subarray(0, 9), 'it is truncated: it has 9 bytes, and its header ends at 10'],
     ['text', new TextEncoder().encode('some lines of text'), 'its header would have'],
     ['not JSON', file('{"w":', 0), 'its header is not JSON'],
@@ -107,7 +145,35 @@ describe('damaged files give a DataError that names the file and what is wrong',
       })(),
       'its header is not JSON',
     ],
-    ['a list', file('[1]', 0), 'its header is not a JSON object'],
+    ...['[1]', 'null', '5', '"text"', 'true'].map(
+      (text) => [`a header ${text}`, file(text, 0), 'its header is not a JSON object'] as const,
+    ),
+    ...['null', '5', '"text"', '["text"]'].map(
+      (text) => [`metadata ${text}`, file(`{"__metadata__":${text}}`, 0), 'its __metadata__ is not an object'] as const,
+    ),
+    ...['null', '"text"', '[]'].map(
+      (text) => [`an entry ${text}`, file(`{"w":${text}}`, 0), 'tensor "w" has the type missing'] as const,
+    ),
+    ['a type in a list', file(one({ dtype: ['F32'] }), 8), 'tensor "w" has the type ["F32"]; this program reads F32, F16, BF16'],
+    [
+      'a type of 60 characters with its quotes',
+      file(one({ dtype: 'x'.repeat(58) }), 8),
+      `tensor "w" has the type "${'x'.repeat(58)}"; this`,
+    ],
+    ['one of 61', file(one({ dtype: 'x'.repeat(59) }), 8), `tensor "w" has the type "${'x'.repeat(59)}...; this`],
+    ['a shape missing', file(one({ shape: undefined }), 8), 'tensor "w" has the shape missing'],
+    ['offsets missing', file(one({ data_offsets: undefined }), 8), 'tensor "w" has the offsets missing'],
+    ['offsets between bytes', file(one({ data_offsets: [0.5, 8.5] }), 9), 'tensor "w" has the offsets [0.5,8.5]'],
+    ['three offsets', file(one({ data_offsets: [0, 8, 9] }), 8), 'tensor "w" has the offsets [0,8,9]'],
+    ['one offset', file(one({ data_offsets: [0] }), 8), 'tensor "w" has the offsets [0]'],
+    [
+      'two dimensions, not at the beginning',
+      file(
+        { a: { dtype: 'F16', shape: [4], data_offsets: [0, 8] }, b: { dtype: 'F32', shape: [2, 3], data_offsets: [8, 16] } },
+        16,
+      ),
+      'tensor "b" [2, 3] of F32 takes 24 bytes, and has 8',
+    ],
     ['data cut', file(one({}), 7), 'tensor "w" ends at byte 8 of the data, which has 7'],
     ['data too long', file(one({}), 9), '1 bytes follow the last tensor'],
     ['wrong size', file(one({ shape: [3] }), 8), 'tensor "w" [3] of F32 takes 12 bytes, and has 8'],
@@ -159,9 +225,10 @@ describe('damaged files give a DataError that names the file and what is wrong',
   ];
   test.each(cases)('%s', (_, bytes, problem) => {
     const decode = () => decodeSafetensors(bytes, 'runs/tuto/1/weights.safetensors');
-    expect(decode).toThrow(DataError);
-    expect(decode).toThrow(`runs/tuto/1/weights.safetensors is not a valid safetensors file: `);
-    expect(decode).toThrow(problem);
+    const { kind, message, fix } = told(decode);
+    expect([kind, fix]).toEqual(['DataError', 'use another file, or an earlier checkpoint']);
+    expect(message).toMatch(/^runs\/tuto\/1\/weights\.safetensors is not a valid safetensors file: /);
+    expect(message).toContain(problem);
   });
 
   test('cut at every length', () => {
@@ -177,6 +244,9 @@ test('keys of different objects may be the same, and values may look like keys',
   const decoded = decodeSafetensors(file(header, 4), 'w');
   expect(decoded.metadata).toEqual({ a: '"a":{[', b: 'b', dtype: 'a' });
   expect(decoded.tensors.get('a')!.shape).toEqual([1, 1]);
+  // Quotes and backslashes within a value end neither it nor what is counted as nested.
+  const metadata = { a: '"', b: '{[{["\\', c: '\\"{[{[', 'd"': '\\\\' };
+  expect(decodeSafetensors(file({ __metadata__: metadata }, 0), 'w').metadata).toEqual(metadata);
   const eight = { w: { dtype: 'F32', shape: [1, 1, 1, 1, 1, 1, 1, 2], data_offsets: [0, 8] } };
   expect(decodeSafetensors(file(eight, 8), 'w').tensors.get('w')!.data).toHaveLength(2);
 });
@@ -209,6 +279,46 @@ test('a file compressed with gzip reads as it is; a damaged one is refused, and 
     expect([length[0], length[1], header.length]).toEqual([0x1f, 0x8b, 0x8b1f]);
     writeFileSync(path, Buffer.concat([length, Buffer.from(header)]));
     expect(readSafetensors(path).tensors.size).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('of the metadata of a large file no more than the header is read, and the file is closed, also where reading fails', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-header-'));
+  const path = join(folder, 'w.safetensors');
+  try {
+    const data = new Float32Array(100_000);
+    writeFileSync(path, encodeSafetensors(new Map([['w', { shape: [data.length], data }]]), { step: '7' }));
+    let metadata: unknown;
+    const calls = callsOf(() => (metadata = readSafetensorsMetadata(path)));
+    expect(metadata).toEqual({ step: '7' });
+    const read = calls.filter(({ name }) => name === 'readSync').map(({ args }) => (args[1] as Uint8Array).length);
+    expect(read.length).toBeGreaterThan(0);
+    expect(Math.max(...read)).toBeLessThan(2000);
+    expect(calls.at(-1)).toMatchObject({ name: 'closeSync', path });
+    const names: string[] = [];
+    const failing = () =>
+      watchFs(
+        ({ name }) => {
+          names.push(name);
+          if (name === 'readSync') throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'read' });
+        },
+        () => readSafetensorsMetadata(path),
+      );
+    expect(told(failing)).toEqual({
+      kind: 'AblateError',
+      message: `cannot read ${path}: the device failed (EIO)`,
+      fix: 'check the disk',
+    });
+    expect(names.at(-1)).toBe('closeSync');
+    for (const [bytes, problem] of [
+      [5, 'it has 5 bytes, and the length of its header alone takes 8'],
+      [8, /it is truncated: it has 8 bytes, and its header ends at \d+/],
+    ] as const) {
+      writeFileSync(path, encodeSafetensors(new Map(), {}).subarray(0, bytes));
+      expect(() => readSafetensorsMetadata(path)).toThrow(problem);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
