@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { describeEnvironment } from './environment.ts';
 import { createRun, type Run } from './run-folder.ts';
 import { listRuns } from './run-list.ts';
 import { readStatus, writeStatus } from './run-status.ts';
+
+vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-list-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -28,6 +31,42 @@ test('a status is read as it was written, with who wrote it', () => {
   writeStatus(run, { status: 'failed', step: 40, steps: 100, accuracy: 0.5, reason: 'the loss is NaN' });
   expect(readStatus(run)).toMatchObject({ status: 'failed', step: 40, steps: 100, accuracy: 0.5, reason: 'the loss is NaN' });
   expect(Math.abs(Date.parse(readStatus(run).updatedAt) - Date.now())).toBeLessThan(60_000);
+});
+
+test('a status and the list are replaced whole, without waiting for the disk, and the list only if it changed', () => {
+  const root = join(folder, 'calls');
+  const run = newRun(root);
+  const changes = (work: () => void) =>
+    callsOf(work).flatMap(({ name }) => (name === 'renameSync' || name === 'fsyncSync' ? name : []));
+  expect(changes(() => writeStatus(run, { status: 'running', step: 1, steps: 100 }))).toEqual(['renameSync']);
+  expect(changes(() => listRuns(root))).toEqual(['renameSync']);
+  expect(changes(() => listRuns(root))).toEqual([]);
+  expect(changes(() => listRuns(join(folder, 'none')))).toEqual([]);
+  rmSync(join(root, '.index.json'));
+  const defect = () =>
+    watchFs(
+      ({ name }) => {
+        if (name === 'renameSync') throw new TypeError('a defect');
+      },
+      () => listRuns(root),
+    );
+  expect(defect).toThrow(new TypeError('a defect'));
+});
+
+test('a status that appears while it is looked for is listed, and not remembered without its stamp', () => {
+  const root = join(folder, 'appears');
+  const run = newRun(root);
+  const path = join(run.path, 'status.json');
+  renameSync(path, `${path}.later`);
+  let looks = 0;
+  const list = watchFs(
+    ({ name, path: at }) => {
+      if (name === 'statSync' && at === path && ++looks === 2) renameSync(`${path}.later`, path);
+    },
+    () => listRuns(root),
+  );
+  expect(list).toMatchObject([{ run: 'tuto/1', status: 'running', steps: 100 }]);
+  expect(existsSync(join(root, '.index.json'))).toBe(false);
 });
 
 test('a running run whose process is gone is interrupted; one on another host may still run', () => {

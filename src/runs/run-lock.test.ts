@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { compiledFolder } from '../../test/compile-sources.ts';
+import { told } from '../../test/told.ts';
 import { watchFs, type FsCall } from '../../test/watched-fs.ts';
 import { AblateError } from '../util/errors.ts';
 import { thisProcess, type ProcessIdentity } from '../util/process-identity.ts';
@@ -60,6 +61,7 @@ test('a run is held by one at a time, and free after its release', () => {
   expect(runHolder(run)).toEqual(thisProcess());
   lock.release();
   expect(states(run)).toEqual(['free']);
+  expect(readFileSync(join(run.path, 'lock', 'free'), 'utf8')).toBe('');
   expect(runHolder(run)).toBeUndefined();
   lock.release();
   expect(states(run)).toEqual(['free']);
@@ -117,6 +119,50 @@ test('the lock of another host is left to the user', () => {
     lockRun(run);
   } catch (error) {
     expect((error as AblateError).fix).toBe(`rm -r ${join(run.path, 'lock')}    (if that process is gone)`);
+  }
+});
+
+test('a holder that does not say when it started is found as it was recorded', () => {
+  const run = newRun();
+  leave(run, 'held.12..1x.elsewhere.example');
+  expect(runHolder(run)).toStrictEqual({ pid: 12, host: 'elsewhere.example' });
+});
+
+test('a lock that cannot be changed is a failure: neither held, nor given back in silence', () => {
+  const run = newRun();
+  const lock = lockRun(run);
+  const failing = (work: () => unknown) =>
+    told(() =>
+      watchFs(({ name }) => {
+        if (name === 'renameSync') throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'rename' });
+      }, work),
+    );
+  const failure = {
+    kind: 'AblateError',
+    message: `cannot change ${join(run.path, 'lock')}: the device failed (EIO)`,
+    fix: 'check the disk',
+  };
+  expect(failing(() => lock.release())).toEqual(failure);
+  lock.release();
+  expect(failing(() => lockRun(run))).toEqual(failure);
+  expect(states(run)).toEqual(['free']);
+});
+
+test('a lock that another process makes at the same moment is looked at anew, however the system says so', () => {
+  for (const code of ['ENOTEMPTY', 'EEXIST']) {
+    const run = newRun();
+    let refusals = 0;
+    const lock = watchFs(
+      ({ name }) => {
+        if (name !== 'renameSync' || refusals++ > 0) return;
+        leave(run, 'free');
+        throw Object.assign(new Error(code), { code, syscall: 'rename' });
+      },
+      () => lockRun(run),
+    );
+    expect(runHolder(run)).toEqual(thisProcess());
+    lock.release();
+    expect(readdirSync(run.path).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   }
 });
 

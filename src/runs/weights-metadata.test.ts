@@ -1,6 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { DataError } from '../util/errors.ts';
-import { parseWeightsMetadata } from './weights-metadata.ts';
+import * as z from 'zod';
+import { told } from '../../test/told.ts';
+import { encodeSafetensors } from './safetensors.ts';
+import { decodeMetadata, parseWeightsMetadata, readWeightsMetadata } from './weights-metadata.ts';
 
 const complete = {
   model: 'tuto',
@@ -42,9 +47,39 @@ test.each([
   ['model', '', 'model (="")', 'a name'],
   ['model', 'nin', 'model (=nin)', 'the same as in config'],
 ])('%s=%s is refused', (key, text, what, allowed) => {
-  const parse = () => parseWeightsMetadata({ ...complete, [key]: text }, 'runs/w.safetensors');
-  expect(parse).toThrow(DataError);
-  expect(parse).toThrow(`the metadata of runs/w.safetensors is damaged: ${what} must be ${allowed}`);
+  expect(told(() => parseWeightsMetadata({ ...complete, [key]: text }, 'runs/w.safetensors'))).toEqual({
+    kind: 'DataError',
+    message: expect.stringContaining(`the metadata of runs/w.safetensors is damaged: ${what} must be ${allowed}`) as string,
+    fix: 'use another file, or an earlier checkpoint',
+  });
+});
+
+test('texts stay texts, whatever they look like; of all else the JSON is read, and what is missing stays missing', () => {
+  const schema = z.object({
+    name: z.string(),
+    kind: z.enum(['1', '2']),
+    count: z.int(),
+    maybe: z.string().optional(),
+    missing: z.int().optional(),
+  });
+  const decoded = decodeMetadata(schema, { name: '5', kind: '1', count: '7', maybe: 'null', more: 'x' });
+  expect(decoded).toStrictEqual({ name: '5', kind: '1', count: 7, maybe: 'null' });
+});
+
+test('of a file, what its header says is read', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-metadata-'));
+  const path = join(folder, 'w.safetensors');
+  try {
+    writeFileSync(path, encodeSafetensors(new Map(), complete));
+    expect(readWeightsMetadata(path)).toEqual(parseWeightsMetadata(complete, 'w'));
+    expect(readWeightsMetadata(path)?.model).toBe('tuto');
+    writeFileSync(path, encodeSafetensors(new Map(), {}));
+    expect(readWeightsMetadata(path)).toBeUndefined();
+    writeFileSync(path, encodeSafetensors(new Map(), { ...complete, step: '-1' }));
+    expect(() => readWeightsMetadata(path)).toThrow(`the metadata of ${path} is damaged: step (=-1)`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a missing model is refused, several faults are told together, and long ones in short', () => {
