@@ -439,6 +439,45 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
     plan.dispose();
   });
 
+  test('side by side reads an array that several lanes have as their input from where the first has written it', async () => {
+    const engine = await open();
+    const inputs = ['a', 'b', 'c'].map((name) => normals(batchSize * 5, name));
+    /** A step on each input; the network's first layer reads the input in the backward pass too. */
+    const steps = async (own: Engine, order: readonly number[], rate: number) => {
+      const plan = await own.compileTraining(network, { batchSize });
+      const { parameters: arena } = plan;
+      for (const entry of arena.entries) {
+        await arena.write(entry, normals(sizeOf(entry.spec.shape), entry.spec.name), arena.values);
+      }
+      const descend = plan.vectorMath.multiplyAdd(arena.gradients, [arena.values], arena.values);
+      for (const [step, input] of order.entries()) {
+        await plan.prepareStep?.();
+        plan.bindInput(inputs[input]!);
+        plan.forward({ seed, step });
+        plan.computeLoss({ labels: labelsOf(batchSize, 4, step) });
+        plan.backward();
+        descend([-rate, 1]);
+      }
+      const weights = await arena.values.read();
+      const losses = await plan.takeLosses();
+      plan.dispose();
+      own.dispose();
+      return { weights, losses };
+    };
+    const trainings = [
+      [[0, 1, 2, 0], 0.1],
+      [[0, 1, 2], 0.2],
+      [[2, 1, 0, 1], 0.3],
+    ] as const;
+    const alone = await Promise.all(trainings.map(([order, rate]) => steps(engine.sideBySide!.open(1)[0]!, order, rate)));
+    const write = vi.spyOn(device!, 'writeAhead');
+    const lanes = engine.sideBySide!.open(3);
+    expect(await Promise.all(trainings.map(([order, rate], lane) => steps(lanes[lane]!, order, rate)))).toEqual(alone);
+    // In the first step two, in the second one, in the third and the fourth two.
+    expect(write.mock.calls.filter(([{ label }]) => label === 'input')).toHaveLength(7);
+    write.mockRestore();
+  });
+
   // No kernel is compiled more than once for all of them: the networks are the same.
   describe('trains side by side', () => {
     const dataset = noiseDataset(8, { train: 16, test: 10 });
@@ -471,14 +510,23 @@ describe.skipIf(whyNot)(skippable('a plan on the WebGPU engine', whyNot), () => 
     };
     test('what each would be alone, to the bit, though one of them diverges', async () => {
       const engine = await open();
-      const enqueue = vi.spyOn(device!, 'enqueue');
+      const [enqueue, write] = [vi.spyOn(device!, 'enqueue'), vi.spyOn(device!, 'writeAhead')];
+      const batches = () =>
+        write.mock.calls.filter(([{ label }, , { length }]) => label === 'input' && length === 4 * 3 * 8 * 8).length;
       const alone: Run[] = [];
       for (const training of trainings(join(folder, 'alone'), differing)) alone.push((await train({ ...training, engine })).run!);
       const runsAlone = enqueue.mock.calls.length;
+      // Three batches of test images, seen twice.
+      const evaluated = 3 * 3 * 2;
+      expect(batches()).toBe(3 * 20 + evaluated);
+      write.mockClear();
       const diverging = { seed: 3, learningRate: 1e30 };
       const together = await trainAll(engine, trainings(join(folder, 'together'), [...differing, diverging]));
       const runsTogether = enqueue.mock.calls.length - runsAlone;
+      // The first and the third see the same; the fourth diverges before its first record, of step 8.
+      expect(batches()).toBe(20 + 20 + 8 + evaluated);
       enqueue.mockRestore();
+      write.mockRestore();
       const [first, second, third, fourth] = together;
       expect([first, second, third].map((outcome) => contentsOf(runOf(outcome)))).toEqual(alone.map(contentsOf));
       expect(runOf(second).number).toBe(2);

@@ -58,6 +58,17 @@ export interface EvaluationLoaderOptions extends LoaderOptions {
  * @throws ConfigurationError for options out of range
  */
 export function createTrainingLoader(options: TrainingLoaderOptions): BatchLoader {
+  return createSharedTrainingLoader(options).join()!;
+}
+
+/** A loader for trainings that see the same batches: each batch is prepared once, and is there until all have gone on. */
+export interface SharedTrainingLoader {
+  /** The batches from the first on; undefined once one of the trainings is beyond it, or all have left. The threads end when all are disposed of. */
+  join(): BatchLoader | undefined;
+}
+
+/** @throws ConfigurationError for options out of range */
+export function createSharedTrainingLoader(options: TrainingLoaderOptions): SharedTrainingLoader {
   const { seed, firstStep, rank = 0, worldSize = 1 } = options;
   requireInteger('seed', seed, 0);
   requireInteger('firstStep', firstStep, 0);
@@ -69,13 +80,58 @@ export function createTrainingLoader(options: TrainingLoaderOptions): BatchLoade
     augmentation !== undefined && 'apply' in augmentation
       ? ringWithoutWorkers(options, task, augmentation.apply)
       : startWorkers(options, task, augmentation);
-  let nextBatch = 0;
+  return shareRing(ring, options.batchSize);
+}
+
+/** Whoever takes batches, with that which it uses or waits for. */
+interface Position {
+  batch: number;
+}
+
+function shareRing(ring: RunningRing, batchSize: number): SharedTrainingLoader {
+  const positions = new Set<Position>();
+  /** Those who wait for a slot that others use. */
+  const waiting: (() => void)[] = [];
+  let isOver = false;
+  let begun = false;
+  let lastTake: Promise<unknown> = Promise.resolve();
+  const slowest = () => Math.min(...[...positions].map(({ batch }) => batch));
+  const goOn = () => {
+    for (const resume of waiting.splice(0)) resume();
+  };
+  /** One at a time: who waits for a batch is woken by one alone. */
+  const take = (n: number) => {
+    const taken = lastTake.then(() => ring.take(n, slowest()));
+    lastTake = taken.catch(() => undefined);
+    return taken;
+  };
   return {
-    next: async () => ({ ...(await ring.take(nextBatch++)), count: options.batchSize }),
-    get waitMs() {
-      return ring.waitMs();
+    join() {
+      if (isOver || begun) return undefined;
+      const position: Position = { batch: 0 };
+      positions.add(position);
+      let nextBatch = 0;
+      return {
+        async next() {
+          const n = nextBatch++;
+          begun ||= n > 0;
+          position.batch = n;
+          goOn();
+          while (n - slowest() >= ring.slots) await new Promise<void>((resolve) => waiting.push(resolve));
+          return { ...(await take(n)), count: batchSize };
+        },
+        get waitMs() {
+          return ring.waitMs();
+        },
+        async dispose() {
+          positions.delete(position);
+          goOn();
+          if (positions.size > 0) return;
+          isOver = true;
+          await ring.dispose();
+        },
+      };
     },
-    dispose: () => ring.dispose(),
   };
 }
 
@@ -107,8 +163,10 @@ export function createEvaluationLoader(options: EvaluationLoaderOptions): BatchL
 }
 
 interface RunningRing {
-  /** Waits for batch `n` and gives back those before it. */
-  take(n: number): Promise<Omit<Batch, 'count'>>;
+  /** Batches that there may be at a time. */
+  readonly slots: number;
+  /** Waits for batch `n` and gives back those before `keepFrom`, by default those before it. */
+  take(n: number, keepFrom?: number): Promise<Omit<Batch, 'count'>>;
   waitMs(): number;
   dispose(): Promise<void>;
 }
@@ -120,6 +178,7 @@ function ringWithoutWorkers(options: LoaderOptions, task: FillSettings['task'], 
   const [slot] = slotViews(ring) as [Slot];
   let waitMs = 0;
   return {
+    slots: 1,
     take(n) {
       const start = performance.now();
       fill(n, slot);
@@ -203,9 +262,10 @@ function startWorkers(
   }
 
   return {
-    take: async (n) => {
+    slots: ring.slots,
+    take: async (n, keepFrom = n) => {
       if (failure !== undefined) throw failure;
-      consumer.releaseBefore(n);
+      consumer.releaseBefore(keepFrom);
       if (!consumer.isReady(n)) await waitFor(n);
       return batchOf(slots[n % ring.slots]!);
     },

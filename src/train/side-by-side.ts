@@ -3,13 +3,14 @@
  * folder, its records and its bits.
  */
 import { singleProcess } from '../cluster/collective.ts';
+import { shareLoaders } from '../data/shared-loaders.ts';
 import type { Engine } from '../engine/engine.ts';
 import { DeviceMemoryError } from '../engine/memory-error.ts';
 import { describeNetwork } from '../nn/description.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { classifierToTrain } from './training-start.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
-import { train } from './train.ts';
+import { train, trainFrom } from './train.ts';
 
 export type SeveralTrainings = readonly Omit<TrainOptions, 'engine' | 'collective'>[];
 
@@ -34,9 +35,9 @@ export async function trainAll(
 ): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = trainings.map(() => ({ state: 'notBegun' }));
   let refused = false;
-  const trainOne = async (index: number, own: Engine): Promise<void> => {
+  const trainOne = async (index: number, own: Engine, run: (options: TrainOptions) => Promise<TrainResult>): Promise<void> => {
     try {
-      outcomes[index] = { state: 'trained', result: await train({ ...trainings[index]!, engine: own }) };
+      outcomes[index] = { state: 'trained', result: await run({ ...trainings[index]!, engine: own }) };
     } catch (error) {
       outcomes[index] = { state: 'failed', error };
       refused ||= error instanceof ConfigurationError || error instanceof DataError;
@@ -45,14 +46,15 @@ export async function trainAll(
   const trainGroup = async (indices: readonly number[]): Promise<void> => {
     if (refused || indices.some((index) => trainings[index]!.signal?.aborted)) return;
     if (indices.length === 1 || engine.sideBySide === undefined) {
-      await trainOne(indices[0]!, engine);
+      await trainOne(indices[0]!, engine, train);
       return;
     }
     const engines = engine.sideBySide.open(indices.length);
+    const openLoader = shareLoaders();
     await Promise.all(
       indices.map(async (index, lane) => {
         const own = engines[lane]!;
-        await trainOne(index, own).finally(() => own.dispose());
+        await trainOne(index, own, (options) => trainFrom(options, openLoader)).finally(() => own.dispose());
       }),
     );
     const memory = indices.map((index) => outcomes[index]!);

@@ -5,6 +5,8 @@
 import { fromFirst } from '../cluster/agreement.ts';
 import { CommunicationError, singleProcess } from '../cluster/collective.ts';
 import { splitOf } from '../data/image-set.ts';
+import { createTrainingLoader } from '../data/loader.ts';
+import type { OpenTrainingLoader } from '../data/shared-loaders.ts';
 import { DeviceError } from '../engine/device-error.ts';
 import type { Engine, TrainingPlan } from '../engine/engine.ts';
 import { bestCheckpoint, latestCheckpoint } from '../runs/checkpoint.ts';
@@ -35,8 +37,8 @@ import {
   readTeacher,
   restoreLatest,
   weightsToStartFrom,
-  type Training,
   type TrainingUnderWay,
+  type TrainingWithLoader,
 } from './training-start.ts';
 import { requireLimits } from './validation-watch.ts';
 import { loadWeights, preferredWeights } from './weights.ts';
@@ -50,6 +52,11 @@ import { whitenFirstLayers } from './whitening.ts';
  * @throws DeviceError if the engine's device is gone; the last checkpoint is kept, the run's status is `interrupted`
  */
 export async function train(given: TrainOptions): Promise<TrainResult> {
+  return await trainFrom(given, createTrainingLoader);
+}
+
+/** The same with batches that come from elsewhere. */
+export async function trainFrom(given: TrainOptions, openLoader: OpenTrainingLoader): Promise<TrainResult> {
   const { dataset, collective = singleProcess, record } = given;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
   const engine = resume === undefined ? given.engine : tunedAsBefore(given.engine, resume);
@@ -60,7 +67,7 @@ export async function train(given: TrainOptions): Promise<TrainResult> {
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);
   const teacherModel = readTeacher(options);
   const own = await ownAugmentationOf(options, collective);
-  const training = prepareTraining(options, collective, teacherModel, own);
+  const training = { ...prepareTraining(options, collective, teacherModel, own), openLoader };
   const { config, classifier } = training;
   requireLimits(options, config);
   if (options.checkGradients === true) checkGradients(training);
@@ -112,7 +119,7 @@ function finishedBefore(run: Run | undefined, evaluation: WeightsEvaluation): Tr
   };
 }
 
-async function trainPlan(training: Training, plan: TrainingPlan, teacher: Teacher | undefined): Promise<TrainResult> {
+async function trainPlan(training: TrainingWithLoader, plan: TrainingPlan, teacher: Teacher | undefined): Promise<TrainResult> {
   const { config, classifier, collective, dataset, record } = training;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
   await requireSameTraining(collective, config, dataset, plan);

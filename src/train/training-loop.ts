@@ -2,7 +2,6 @@
 import { fromFirst } from '../cluster/agreement.ts';
 import type { Batch } from '../data/batch.ts';
 import { splitOf } from '../data/image-set.ts';
-import { createTrainingLoader } from '../data/loader.ts';
 import { trainingPreprocessing } from './classifier.ts';
 import { letEventsIn } from './events.ts';
 import { createLayerNorms } from './layer-norms.ts';
@@ -18,7 +17,7 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
   const { config, dataset, classifier, collective, signal, own, hooks = {}, patience, maxSeconds = Infinity } = training;
   const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
   const started = performance.now();
-  const loader = createTrainingLoader({
+  const loader = training.openLoader({
     images: splitOf(dataset, 'train', config.val),
     shape: dataset.shape,
     preprocessing: trainingPreprocessing(classifier, config),

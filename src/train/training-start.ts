@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { fromFirst } from '../cluster/agreement.ts';
 import type { Collective } from '../cluster/collective.ts';
 import { checkPreprocessing } from '../data/preprocessing.ts';
+import type { OpenTrainingLoader } from '../data/shared-loaders.ts';
 import { checkCustomGradients } from '../engine/custom-gradients.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
 import { describeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
@@ -39,9 +40,13 @@ export interface Training extends TrainOptions {
   readonly own: OwnAugmentation | undefined;
 }
 
+export interface TrainingWithLoader extends Training {
+  readonly openLoader: OpenTrainingLoader;
+}
+
 /** A training that is set up. */
 export interface TrainingUnderWay {
-  readonly training: Training;
+  readonly training: TrainingWithLoader;
   readonly plan: TrainingPlan;
   readonly trainer: Trainer;
   /** Undefined without a folder: on processes other than 0, and where nothing is recorded. */

@@ -8,9 +8,15 @@
 import { alignment, largestDepth, largestTogether, type Bound, type Gpu, type Words } from './gpu.ts';
 
 /** Work that was enqueued and not handed over. */
-type Item =
-  | { readonly bound: Bound; readonly workgroups: readonly [number, number, number]; readonly words: Words }
-  | { readonly buffer: GPUBuffer; readonly start: number; readonly values: Float32Array | Uint32Array };
+type Item = { readonly bound: Bound; readonly workgroups: readonly [number, number, number]; readonly words: Words } | Write;
+
+interface Write {
+  readonly buffer: GPUBuffer;
+  readonly start: number;
+  readonly values: Float32Array | Uint32Array;
+  /** Of the input of a step, which several lanes may have as their first item: what it was copied from, and whose part it writes. */
+  readonly input?: { readonly source: Float32Array; readonly lane: Lane };
+}
 
 /** What lanes share, as long as one of them uses it. */
 interface Shared {
@@ -62,9 +68,9 @@ class Lanes {
    */
   flush(): void {
     const { gpu } = this;
-    let busy = this.lanes.filter(({ items }) => items.length > 0);
-    const next = new Map(busy.map((lane) => [lane, 0]));
+    const next = this.#writeFirst();
     const left = (lane: Lane) => lane.items.length - next.get(lane)!;
+    let busy = [...next.keys()].filter((lane) => left(lane) > 0);
     /** Lanes with kernels among those that will be handed over together: what is written would come before them. */
     const encoded = new Set<Lane>();
     for (; busy.length > 0; busy = busy.filter((lane) => left(lane) > 0)) {
@@ -94,6 +100,23 @@ class Lanes {
     for (const lane of next.keys()) lane.items.length = 0;
     gpu.flush();
   }
+
+  /** Writes what each lane wants written before its first kernel, what several share once, and returns where each goes on. */
+  #writeFirst(): Map<Lane, number> {
+    const written = new Set<Write>();
+    const next = new Map<Lane, number>();
+    for (const lane of this.lanes.filter(({ items }) => items.length > 0)) {
+      let count = 0;
+      for (const item of lane.items) {
+        if (!('values' in item)) break;
+        if (!written.has(item)) this.gpu.writeAhead(item.buffer, item.start, item.values);
+        written.add(item);
+        count++;
+      }
+      next.set(lane, count);
+    }
+    return next;
+  }
 }
 
 type Run = Extract<Item, { readonly bound: Bound }>;
@@ -113,6 +136,10 @@ export class Lane {
   /** Who waits for results. */
   readonly readers: (() => void)[] = [];
   #atStep: (() => void) | undefined;
+  /** Whether a step has begun and its input was not written yet. */
+  #mayShare = false;
+  /** Whether other lanes read this one's input in this step. */
+  #lends = false;
   readonly #group: Lanes;
   /** How often each kind of shared thing was asked for: the n-th of a lane is the n-th of the others. */
   readonly #asked = new Map<string, number>();
@@ -173,6 +200,32 @@ export class Lane {
     else this.items.splice(at + 1, 0, { buffer, start, values: values.slice() });
   }
 
+  /**
+   * The same for the input of a step, which is read in this lane's part of the buffer or in that of another lane that has written the same array at the beginning
+   * of the same step: what several lanes see goes to the device once.
+   *
+   * @returns the lane in whose part it is until the next step begins
+   */
+  writeInput(buffer: GPUBuffer, start: number, values: Float32Array): Lane {
+    const mayShare = this.#mayShare && !this.#isAlone && this.items.length === 0;
+    this.#mayShare = false;
+    if (this.#lends) throw new Error('a lane whose input others read has not begun a step with them');
+    if (!mayShare) {
+      this.write(buffer, start, values);
+      return this;
+    }
+    for (const { items } of this.#group.open) {
+      const [first] = items;
+      if (first === undefined || !('values' in first) || first.buffer !== buffer || first.input?.source !== values) continue;
+      const { lane } = first.input;
+      this.items.push(first);
+      lane.#lends = true;
+      return lane;
+    }
+    this.items.push({ buffer, start, values: values.slice(), input: { source: values, lane: this } });
+    return this;
+  }
+
   /** Elements `start` to before `end`, after all that was enqueued. To be awaited before more is. */
   async read(buffer: GPUBuffer, start: number, end: number): Promise<ArrayBuffer> {
     this.gpu.check();
@@ -188,11 +241,15 @@ export class Lane {
 
   /** To be awaited at the beginning of each step: all lanes begin it together. */
   async beginStep(): Promise<void> {
-    if (this.#isAlone) return;
-    await new Promise<void>((resolve) => {
-      this.#atStep = resolve;
-      this.#group.settle();
-    });
+    if (!this.#isAlone) {
+      await new Promise<void>((resolve) => {
+        this.#atStep = resolve;
+        this.#group.settle();
+      });
+    }
+    // The others have ended their steps.
+    this.#mayShare = true;
+    this.#lends = false;
   }
 
   /**

@@ -149,7 +149,7 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
         half: halfOptions(builder, plan.trainableLength, scaling && fixed('scaling', scaling.buffer, stateLength)),
       }),
     });
-    lowerNetwork(lowering, fixed('input', input.buffer, inputLength));
+    lowerNetwork(lowering, { ...fixed('input', input.buffer, inputLength), isInput: true });
     return await builder.build(gpu, lane.count, refusal);
   };
   const shared = lane.share(
@@ -252,7 +252,7 @@ function roundWeights(c: Lowering, halves: Storage): void {
 interface OwnOperation {
   readonly bound: Bound;
   readonly workgroups: readonly [number, number, number];
-  readonly words: (draws: ForwardOptions) => Words;
+  readonly words: (draws: ForwardOptions, inputLane: number) => Words;
 }
 
 /** What both kinds of plans have. */
@@ -266,10 +266,13 @@ class GpuPlan {
   protected readonly parts: Parts;
   readonly #operations: { readonly forward: readonly OwnOperation[]; readonly backward: readonly OwnOperation[] };
   #input: Float32Array;
+  /** Of the lane in whose part of memory the input is. */
+  #inputLane: number;
 
   constructor(parts: Parts) {
     this.parts = parts;
     this.lane = parts.lane;
+    this.#inputLane = parts.lane.number;
     this.network = parts.network;
     this.batchSize = parts.batchSize;
     this.precision = parts.precision;
@@ -303,8 +306,14 @@ class GpuPlan {
     this.lane.write(this.parts.input.buffer, this.parts.input.start, this.#input);
   }
 
+  /** The input of a training's step. */
+  protected sendBatch(): void {
+    this.#inputLane = this.lane.writeInput(this.parts.input.buffer, this.parts.input.start, this.#input).number;
+  }
+
   protected enqueue(pass: 'forward' | 'backward', draws: ForwardOptions): void {
-    for (const { bound, workgroups, words } of this.#operations[pass]) this.lane.enqueue(bound, workgroups, words(draws));
+    for (const { bound, workgroups, words } of this.#operations[pass])
+      this.lane.enqueue(bound, workgroups, words(draws, this.#inputLane));
   }
 
   dispose(): void {
@@ -364,7 +373,7 @@ class GpuTrainingPlan extends GpuPlan implements TrainingPlan, TimedPlan {
 
   forward(options: ForwardOptions): void {
     this.lane.gpu.check();
-    this.sendInput();
+    this.sendBatch();
     this.#targetsInUse = false;
     this.#draws = options;
     this.enqueue('forward', options);

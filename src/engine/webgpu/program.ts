@@ -37,8 +37,8 @@ export interface Operation {
   readonly pass: Pass;
   readonly bound: Bound;
   readonly workgroups: readonly [number, number, number];
-  /** All numbers of the moment for a lane: where its buffers' parts begin, then the kernel's own. */
-  wordsOf(lane: number): (draws: ForwardOptions) => Words;
+  /** All numbers of the moment for a lane: where its buffers' parts begin, and the input of the lane that has it, then the kernel's own. */
+  wordsOf(lane: number): (draws: ForwardOptions, inputLane: number) => Words;
 }
 
 export class ProgramBuilder {
@@ -111,12 +111,19 @@ export class ProgramBuilder {
           const strideIn = (storage: Storage) =>
             (storage.half === true ? 2 : 1) *
             strideOf(storage.buffer === undefined ? own[buffers.get(storage)!]! : storageWords(storage));
-          const wordsOf = (lane: number) => {
-            const starts = uses.map(
-              ({ storage, part, type }) => (lane * strideIn(storage) + (part?.offset ?? 0)) / elementWidth[type],
+          const startsOf = (lane: number, inputLane: number) =>
+            Uint32Array.from(
+              uses,
+              ({ storage, part, type }) =>
+                ((storage.isInput === true ? inputLane : lane) * strideIn(storage) + (part?.offset ?? 0)) / elementWidth[type],
             );
-            const fixed = Uint32Array.from(starts);
-            return words === undefined ? () => fixed : (draws: ForwardOptions) => Uint32Array.of(...starts, ...words(draws));
+          const readsInput = uses.some(({ storage }) => storage.isInput);
+          const wordsOf = (lane: number) => {
+            const own = startsOf(lane, lane);
+            return (draws: ForwardOptions, inputLane: number) => {
+              const starts = readsInput && inputLane !== lane ? startsOf(lane, inputLane) : own;
+              return words === undefined ? starts : Uint32Array.of(...starts, ...words(draws));
+            };
           };
           return { layer, pass, workgroups, bound, wordsOf };
         }),

@@ -8,6 +8,8 @@ export interface Storage {
   readonly length: number;
   /** Whether its elements are float16, of two bytes, rather than of four. */
   readonly half?: boolean;
+  /** Whether a lane may read another lane's part of it. */
+  readonly isInput?: boolean;
   /** Of memory that there is before the program: parameters, input, output. */
   readonly buffer?: GPUBuffer;
 }
