@@ -8,7 +8,7 @@ import { plainTraining } from '../../test/plain-training.ts';
 import { singleProcess, type Collective } from '../cluster/collective.ts';
 import type { Engine, SharedBatch } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
+import { bestCheckpoint, latestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
 import { readMetrics } from '../runs/metrics.ts';
 import { metricsPath, readConfig, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
@@ -267,6 +267,54 @@ describe('a run', () => {
     expect(recordsOf(resumed.run).at(-2)).toMatchObject({ step: 7, ...recordsOf(straight.run).at(-2) });
     // Two steps, of 60 and 70 ms.
     expect(resumed.imagesPerSecond).toBeCloseTo((2 * 4) / 0.13, 9);
+  });
+});
+
+describe('a run that stops before its last step', () => {
+  // Steps end after 10, 30, 60, 100, 150, 210 and 280 ms.
+  test.each([
+    [0.1, 5],
+    [0.0999, 5],
+    [0.1001, 6],
+  ])('of %f s ends after the step at which they have passed, is evaluated there, and goes on later', async (maxSeconds, step) => {
+    const stopped = await start({ evalEvery: 0 }, { maxSeconds });
+    expect(stopped).toMatchObject({ status: 'interrupted', stopped: 'time', step, best: undefined });
+    expect(stopped.evaluations.map((one) => [one.step, one.weights])).toEqual([
+      [step, 'ema'],
+      [step, 'raw'],
+    ]);
+    expect(recordsOf(stopped.run).at(-1)).toMatchObject({ step, 'test/accuracy': stopped.evaluations[0]!.accuracy });
+    expect(latestCheckpoint(stopped.run!)!.step).toBe(step);
+    const config = resumeConfig(stopped.run!, {});
+    const resumed = await train({ config, engine: clocked(), dataset, record: { resume: stopped.run! } });
+    expect(resumed).toMatchObject({ status: 'finished', stopped: 'steps', step: 7 });
+  });
+
+  test('because nothing gets better, keeps the best, is not evaluated twice at its end, and stays stopped', async () => {
+    // So that every evaluation is the same: the first is the best.
+    const overrides: ConfigOverrides = { val: true, evalEvery: 2, learningRate: 1e-12, movingAverage: false };
+    const seen: number[] = [];
+    const hooks: TrainHooks = { onEvaluation: ({ step }) => seen.push(step) };
+    const stopped = await start(overrides, { patience: 2, hooks });
+    expect(stopped).toMatchObject({ status: 'interrupted', stopped: 'patience', step: 6, best: { step: 2 } });
+    expect(seen).toEqual([2, 4, 6]);
+    expect(bestCheckpoint(stopped.run!)).toMatchObject({ step: 2, accuracy: stopped.best!.accuracy });
+    const config = resumeConfig(stopped.run!, {});
+    const again = await train({ config, engine: clocked(), dataset, record: { resume: stopped.run! }, patience: 2, hooks });
+    expect(again).toMatchObject({ status: 'interrupted', stopped: 'patience', step: 6, best: { step: 2 } });
+    expect(again.evaluations).toMatchObject([{ step: 6, split: 'val' }]);
+    expect(seen).toEqual([2, 4, 6]);
+    // One more chance is one more evaluation, at the end.
+    const longer = await train({ config, engine: clocked(), dataset, record: { resume: stopped.run! }, patience: 3, hooks });
+    expect(longer).toMatchObject({ status: 'finished', stopped: 'steps', step: 7, best: { step: 2 } });
+    expect(seen).toEqual([2, 4, 6, 7]);
+  });
+
+  test('by a signal says so; one given before the first step trains one', async () => {
+    const stopped = await start({}, { signal: AbortSignal.abort() });
+    expect(stopped).toMatchObject({ status: 'interrupted', stopped: 'signal', step: 1, evaluations: [] });
+    expect(readStatus(stopped.run!)).toMatchObject({ status: 'interrupted', step: 1 });
+    expect(recordsOf(stopped.run).map(({ step }) => step)).toEqual([1]);
   });
 });
 
