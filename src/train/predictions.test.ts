@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { encodeSafetensors } from '../runs/safetensors.ts';
 import { collectPredictions, readPredictions, worstFirst, writePredictions } from './predictions.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ablate-predictions-'));
@@ -46,6 +47,23 @@ test('what is written is read again, and what is missing or damaged is none', ()
   expect(readPredictions(run)).toBeUndefined();
   writeFileSync(path, 'damaged');
   expect(readPredictions(run)).toBeUndefined();
+  // Of another kind, without what it says of itself, without a column, or with one that is shorter.
+  const columns = { label: [0, 1], prediction: [0, 1], probability: [1, 1], labelProbability: [1, 1] };
+  const metadata = { format: 'ablate-predictions-1', record: JSON.stringify(record) };
+  const written = (changed: Record<string, number[]>, said: Record<string, string> = metadata) => {
+    const tensors = Object.entries({ ...columns, ...changed }).map(
+      ([name, data]) => [name, { shape: [data.length], data: Float32Array.from(data) }] as const,
+    );
+    writeFileSync(path, encodeSafetensors(new Map(tensors.filter(([, { shape }]) => shape[0] > 0)), said));
+    return readPredictions(run);
+  };
+  expect(written({})).toMatchObject({ ...record, count: 2 });
+  expect(written({}, { ...metadata, format: 'other' })).toBeUndefined();
+  expect(written({}, { format: metadata.format })).toBeUndefined();
+  for (const name of Object.keys(columns)) {
+    expect(written({ [name]: [] })).toBeUndefined();
+    expect(written({ [name]: [1] })).toBeUndefined();
+  }
 });
 
 test('the surest mistakes come first, and of what is right the least sure', () => {
@@ -56,13 +74,14 @@ test('the surest mistakes come first, and of what is right the least sure', () =
     [1, 0, 0.7],
     [0, 0, 0.5],
     [1, 2, 0.8],
+    [2, 1, 0.8],
   ] as const;
   const at = (image: number) => {
     const [label, prediction, probability] = rows[image]!;
     return { image, label, prediction, probability, labelProbability: 0 };
   };
   const images = (filter = {}) => worstFirst({ count: rows.length, at }, filter).map(({ image }) => image);
-  expect(images()).toEqual([2, 5, 3, 0]);
+  expect(images()).toEqual([2, 5, 6, 3, 0]);
   expect(images({ label: 0 })).toEqual([2, 0]);
   expect(images({ prediction: 0 })).toEqual([3]);
   expect(images({ label: 1, prediction: 2 })).toEqual([5]);

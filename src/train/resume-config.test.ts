@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -72,4 +72,52 @@ test('what the newest checkpoint was trained with counts, not what the run was s
   }
   expect(recordedConfig(run)).toEqual({ ...config, steps: 300 });
   expect(resumeConfig(run, { logEvery: 1 })).toEqual({ ...config, steps: 300, logEvery: 1 });
+});
+
+test("a file of augmentation may be another from here on, with its settings; a run without one, or with a program's, stays so", () => {
+  const made = (keys: ConfigOverrides) => ({ ...resolveConfig({ ...config, ...keys }) });
+  const settings = { augmentWithSettings: { strength: 1 }, augmentationChecksum: 'abc' };
+  const run = newRun(made({ augmentWith: '/old/a.ts', ...settings }));
+  const mended = { augmentWith: '/new/b.ts', augmentWithSettings: { other: 2 } };
+  // What is in the file now counts: its settings and checksum are made when it is read.
+  expect(resumeConfig(run, mended)).toEqual({ ...recordedConfig(run), augmentWith: '/new/b.ts' });
+  expect(errorOf(run, { augmentWithSettings: { strength: 2 } })).toMatchObject({
+    message: `augmentWithSettings (={"strength":2}) must be {"strength":1}, as ${runName(run)} was started with`,
+  });
+  expect(errorOf(run, { augmentationChecksum: 'def' })).toMatchObject({
+    message: `augmentationChecksum (="def") must be "abc", as ${runName(run)} was started with`,
+  });
+  expect(errorOf(run, { ...mended, seed: 2 })).toMatchObject({
+    message: expect.stringContaining('seed (=2) must be 1') as string,
+  });
+  for (const augmentWith of ['none', 'noisy']) {
+    const other = newRun(made({ augmentWith, ...(augmentWith === 'noisy' && settings) }));
+    expect(errorOf(other, { augmentWith: '/new/b.ts' })).toMatchObject({
+      message: expect.stringContaining(`augmentWith (="/new/b.ts") must be "${augmentWith}"`) as string,
+    });
+  }
+  expect(errorOf(run, { augmentWith: 'noisy' })).toMatchObject({
+    message: expect.stringContaining('augmentWith (="noisy") must be "/old/a.ts"') as string,
+  });
+});
+
+test('images may have moved where a checkpoint knows them, and nothing else with them; epochs keep the rounds of pruning too', () => {
+  const run = newRun();
+  expect(errorOf(run, { dataset: 'elsewhere' })).toMatchObject({
+    message: expect.stringContaining('dataset (="elsewhere")') as string,
+  });
+  const tensors = new Map([['a.weight', { shape: [1], data: new Float32Array(1) }]]);
+  const metadata = { model: 'tuto', config: JSON.stringify(config), classifier: '{}' };
+  saveCheckpoint(run, { step: 1, tensors, metadata });
+  expect(resumeConfig(run, { dataset: 'elsewhere' })).toEqual({ ...config, dataset: 'elsewhere' });
+  expect(errorOf(run, { seed: 2 })).toMatchObject({ message: expect.stringContaining('seed (=2) must be 1') as string });
+  const pruned = newRun(resolveConfig(config, { pruning: 'magnitude', 'pruning.sparsity': 0.5, 'pruning.rounds': 4 }));
+  expect(errorOf(pruned, { epochs: 2 })).toMatchObject({
+    message: expect.stringContaining('must be 100, which the rounds') as string,
+  });
+  // Of a checkpoint that is damaged, or says nothing, the one before.
+  saveCheckpoint(run, { step: 2, tensors, metadata: {} });
+  expect(recordedConfig(run)).toEqual(config);
+  writeFileSync(saveCheckpoint(run, { step: 3, tensors, metadata }), 'damaged');
+  expect(recordedConfig(run)).toEqual(config);
 });

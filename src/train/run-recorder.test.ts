@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { describeEnvironment } from '../runs/environment.ts';
-import { listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
+import { bestCheckpoint, listCheckpoints, loadCheckpoint } from '../runs/checkpoint.ts';
 import { readMetrics } from '../runs/metrics.ts';
 import { createRun, metricsPath, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
@@ -146,6 +146,7 @@ describe('a recorder', () => {
     expect(shown(4, 2)).toBe(0);
     expect(shown(4, 4)).toBe(0);
     expect(shown(4, 1)).toBeGreaterThan(0);
+    expect(eventsOf(run).toString('latin1')).toContain('train/inputs');
     expect(shown(4, 3)).toBeGreaterThan(0);
     const full = shown(64, 3);
     expect(full).toBeGreaterThan(shown(16, 3));
@@ -170,7 +171,54 @@ describe('a recorder', () => {
     nameless.end('finished', 7);
   });
 
+  test('says whether there is a checkpoint, and why it ended only if there is a reason', () => {
+    const { run, config } = newRun();
+    const first = openRecorder(run, config, {});
+    expect(readStatus(run)).toMatchObject({ status: 'running', step: 0, saved: false });
+    first.save(3, new Map(), false);
+    expect(readStatus(run)).toMatchObject({ status: 'running', step: 3, saved: true });
+    first.end('interrupted', 3);
+    const second = openRecorder(run, config, {}, 3);
+    expect(readStatus(run)).toMatchObject({ status: 'running', step: 3, saved: true });
+    second.end('finished', 50);
+    for (const key of ['accuracy', 'reason', 'diverged']) expect(readStatus(run)).not.toHaveProperty(key);
+  });
+
+  test('tells TensorBoard how it ended, of a run that will not go on', () => {
+    const statusOf = (status: 'finished' | 'failed' | 'interrupted') => {
+      const { run, config } = newRun();
+      const recorder = openRecorder(run, config, {});
+      const before = eventsOf(run).length;
+      recorder.end(status, 1);
+      return eventsOf(run).subarray(before).toString('latin1');
+    };
+    const [finished, failed, interrupted] = [statusOf('finished'), statusOf('failed'), statusOf('interrupted')];
+    expect(finished).toContain('hparams');
+    expect(failed).toContain('hparams');
+    expect(failed).not.toBe(finished);
+    expect(interrupted).toBe('');
+  });
+
+  test('keeps the best checkpoint, and the evaluations of before it went on', () => {
+    const { run, config } = newRun();
+    const recorder = openRecorder(run, config, { model: 'tuto' });
+    expect(recorder.evaluations()).toEqual([]);
+    recorder.metrics(10, { 'val/accuracy': 0.5 }, 0.5);
+    recorder.metrics(10, { 'train/loss': 0.5 });
+    recorder.metrics(20, { 'val/accuracy': 0.25 }, 0.25);
+    recorder.saveBest(10, new Map(), 0.5);
+    recorder.end('interrupted', 20);
+    expect(bestCheckpoint(run)).toMatchObject({ step: 10, accuracy: 0.5 });
+    const again = openRecorder(run, config, {}, 20);
+    expect(again.evaluations()).toEqual([
+      { step: 10, accuracy: 0.5 },
+      { step: 20, accuracy: 0.25 },
+    ]);
+    again.end('interrupted', 20);
+  });
+
   test('of a process that is not the first has seen no evaluation', () => {
     expect(silentRecorder.hasEvaluation(0)).toBe(false);
+    expect(silentRecorder.evaluations()).toEqual([]);
   });
 });
