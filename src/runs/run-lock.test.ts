@@ -166,6 +166,25 @@ test('a lock that another process makes at the same moment is looked at anew, ho
   }
 });
 
+test('a look during a change, which finds both names or none, is repeated', () => {
+  for (const seen of [['free', 'held.7..a.elsewhere.example'], []]) {
+    const run = newRun();
+    leave(run, 'held.7..a.elsewhere.example');
+    let looks = 0;
+    const holder = watchFs(
+      ({ name }) => {
+        if (name !== 'readdirSync') return;
+        const folderOfLock = join(run.path, 'lock');
+        for (const state of states(run)) rmSync(join(folderOfLock, state));
+        for (const state of looks++ < 3 ? seen : ['held.7..a.elsewhere.example']) writeFileSync(join(folderOfLock, state), '');
+      },
+      () => runHolder(run),
+    );
+    expect(holder).toEqual({ pid: 7, host: 'elsewhere.example' });
+    expect(looks).toBe(4);
+  }
+});
+
 test('a lock is broken only if it is of the process that is known to be gone', () => {
   const run = newRun();
   const gone: ProcessIdentity = { pid: 12, startTicks: '345', host: 'elsewhere.example' };
