@@ -7,7 +7,7 @@
  *     node --import tsx bench/microcontrollers.ts resnet8=runs/resnet8/1 air94=trained_models/air94.safetensors [--work <folder>] [--images n]
  *       [--python <python with ai-edge-litert and tflite-micro>] [-o file.json]
  *
- * What is done is kept in the folder `--work`, by the contents of the plan: started again after an interruption, it goes on from there.
+ * What is done is kept in the folder `--work`, by the contents of the plan and the code: started again after an interruption, it goes on from there.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,6 +19,7 @@ import { loadDataset } from '../src/user/dataset.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { buildPlan } from '../src/deploy/mcu/build.ts';
 import { codeFiles } from '../src/deploy/mcu/c/files.ts';
+import { sourceFile } from '../src/deploy/mcu/c/source.ts';
 import { codeSize } from '../src/deploy/mcu/code-size.ts';
 import { parseDevice } from '../src/deploy/mcu/cores.ts';
 import { indexOfLargest } from '../src/deploy/mcu/evaluate.ts';
@@ -153,7 +154,11 @@ async function measure(name: string, path: string) {
   const { plan, float } = await buildPlan(trained, { images: calibration, shape: dataset.shape, range });
   const { classes } = trained.classifier;
   const tflite = tfliteFile(plan, name);
-  const folder = join(values.work, `${name}-${createHash('sha256').update(tflite).digest('hex').slice(0, 12)}`);
+  const memory = planMemory(plan);
+  const code = { name, plan, memory, classes, origin: [name] };
+  // The same plan makes other logits where integers are rounded in another way, which the code shows.
+  const contents = createHash('sha256').update(tflite).update(sourceFile(code)).digest('hex').slice(0, 12);
+  const folder = join(values.work, `${name}-${contents}`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, `${name}.tflite`), tflite);
   const count = Math.min(Number(values.images), dataset.test.count);
@@ -162,8 +167,6 @@ async function measure(name: string, path: string) {
   writeFileSync(join(folder, 'images'), pixels);
   const network: Network = { name, folder, plan, classes, float, dataset, pixels, labels: [...labels], count };
 
-  const memory = planMemory(plan);
-  const code = { name, plan, memory, classes, origin: [name] };
   const size = await codeSize(code);
   const figures = figuresOf(plan, memory, size, ['m0+', 'm4', 'm33', 'm7', 'm85'].map(parseDevice));
   for (const [file, text] of codeFiles(code, testVectors(plan, dataset, boardImages))) writeFileSync(join(folder, file), text);
