@@ -133,3 +133,15 @@ function kernelsOf(plan: ProfiledPlan, layer: string): string[] {
     .filter((operation) => operation.layer === layer && ['forward', 'backwardData', 'backwardWeights'].includes(operation.pass))
     .map(({ implementation }) => implementation);
 }
+
+test.skipIf(onednn === undefined)(
+  skippable('float16 is refused, with what to do', onednn === undefined ? noOnednn : undefined),
+  async () => {
+    const network = buildModel('tuto');
+    await expect(onednn!.compileTraining(network, { batchSize: 1, precision: 'f16' })).rejects.toMatchObject({
+      message: 'precision (="f16") must be "f32" or "bf16" on the engine onednn: float16 is for graphics cards',
+      fix: expect.stringMatching(/^--engine webgpu .*--precision f32/) as string,
+      exitCode: 2,
+    });
+  },
+);

@@ -44,6 +44,9 @@ export async function loadHalfGpu(): Promise<Gpu | undefined> {
   if (process.env['ABLATE_TEST_GPU'] !== '1' && driver !== undefined) {
     process.env['VK_ICD_FILENAMES'] = driver;
     process.env['XDG_RUNTIME_DIR'] ??= tmpdir();
+    // Translating kernels takes Mesa longer than running them: narrow vectors and no optimization halve it.
+    process.env['LP_NATIVE_VECTOR_WIDTH'] ??= '128';
+    process.env['GALLIVM_PERF'] ??= 'nopt';
   }
   const gpu = await loadGpu();
   if (gpu === undefined || gpu.device.features.has('shader-f16')) return gpu;
