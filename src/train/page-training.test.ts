@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { generatePageImages } from '../data/page-images.ts';
 import { generateSynthetic } from '../data/synthetic.ts';
+import type { Engine } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { defineModel } from '../models/model.ts';
 import { createClassifier } from './classifier.ts';
@@ -88,4 +89,65 @@ test('what needs files, or does not fit, is refused in words', async () => {
   await expect(inPage({}, { dataset: short })).rejects.toThrow(
     'the train images of synthetic must be 125952 bytes, 41 of [3, 32, 32], and are 122880',
   );
+});
+
+test('images that are none, or have not a label each, are refused in words', async () => {
+  const dataset = generatePageImages(counts);
+  const withTrain = (change: object) => inPage({}, { dataset: { ...dataset, train: { ...dataset.train, ...change } } });
+  for (const count of [0, 1.5]) {
+    await expect(withTrain({ count })).rejects.toThrow(`the train images of synthetic (=${count}) must be at least one`);
+  }
+  await expect(withTrain({ labels: dataset.train.labels.subarray(1) })).rejects.toThrow(
+    'the train images of synthetic must have 40 labels, and have 39',
+  );
+});
+
+test('what names files or runs is refused with its key; pruning needs none', async () => {
+  const pruning = { pruning: true, 'pruning.sparsity': 0.5, steps: 4, batchSize: 4 };
+  for (const [keys, key] of [
+    [{ teacher: 'a' }, 'teacher'],
+    [{ augmentWith: './a.ts' }, 'augmentWith'],
+    [{ ...pruning, 'pruning.rewind': 'a' }, 'pruning.rewind'],
+  ] as const) {
+    await expect(inPage(keys)).rejects.toThrow(expect.objectContaining({ key }) as Error);
+  }
+  for (const rewind of ['rate', 'none']) {
+    const { step, evaluation } = await inPage({ ...pruning, 'pruning.rewind': rewind }, { signal: AbortSignal.abort() });
+    expect([step, evaluation]).toEqual([0, undefined]);
+  }
+});
+
+test('steps that are under way are told of in their turn; all plans are let go, and nobody need listen', async () => {
+  let open = 0;
+  const inFlight: Engine = {
+    ...engine,
+    compileTraining: async (...args) => {
+      open++;
+      return Object.assign(await engine.compileTraining(...args), { stepsInFlight: 3, dispose: () => open-- });
+    },
+    compileInference: async (...args) => {
+      open++;
+      return Object.assign(await engine.compileInference(...args), { dispose: () => open-- });
+    },
+  };
+  const told: string[] = [];
+  const stop = new AbortController();
+  const hooks = {
+    onStep: ({ step, steps }: { step: number; steps: number }) => {
+      told.push(`${step}/${steps}`);
+      if (step === 6 && steps === 9) stop.abort();
+    },
+    onEvaluation: ({ step }: PageEvaluation) => told.push(`evaluated ${step}`),
+  };
+  const keys = { batchSize: 4, evalEvery: 0 };
+  const { evaluation } = await inPage({ ...keys, steps: 4 }, { engine: inFlight, ...hooks });
+  expect(told).toEqual(['1/4', '2/4', '3/4', '4/4', 'evaluated 4']);
+  expect(evaluation).toMatchObject({ step: 4, split: 'test', images: 10 });
+  told.length = 0;
+  const stopped = await inPage({ ...keys, steps: 9, evalEvery: 4 }, { engine: inFlight, ...hooks, signal: stop.signal });
+  expect(told.filter((text) => !text.startsWith('evaluated')).slice(0, 6)).toEqual(['1/9', '2/9', '3/9', '4/9', '5/9', '6/9']);
+  expect(stopped.evaluation).toMatchObject({ step: 4 });
+  const quiet = await inPage({ ...keys, steps: 1, val: true }, { engine: inFlight });
+  expect(quiet.evaluation).toMatchObject({ step: 1, split: 'val', images: 4 });
+  expect(open).toBe(0);
 });

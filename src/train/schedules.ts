@@ -128,7 +128,7 @@ export function scaledLearningRate(
 ): number {
   if (scaling.type === 'none') return learningRate;
   const factor = batchSize / scaling.referenceBatchSize;
-  const risen = scaling.warmup === 0 ? 1 : Math.min(1, (step + 1) / (steps * scaling.warmup));
+  const risen = Math.min(1, (step + 1) / (steps * scaling.warmup));
   return learningRate * (1 + (factor - 1) * risen);
 }
 
@@ -147,6 +147,7 @@ function upAndDown(
   step: number,
   steps: number,
 ): number {
+  // Stryker disable next-line EqualityOperator: where the warm-up ends, both are the peak
   if (step / steps < warmup) return warmingUp(step, steps * warmup, initial);
   return 1 + (final - 1) * afterWarmup(step / steps, warmup);
 }
