@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readImage } from '../deploy/read-image.ts';
-import { ConfigurationError, DataError } from '../util/errors.ts';
+import { ConfigurationError, DataError, messageOf } from '../util/errors.ts';
 import { uint32 } from '../util/random.ts';
 import type { DataProgress, ImageSet } from './dataset.ts';
 import { loadImageFolder } from './image-folder.ts';
@@ -323,4 +323,123 @@ test('images come in a fixed random order of each split, so that the end of the 
   }
   expect(order(train)).not.toEqual(order(held));
   expect(order((await loadImageFolder(folder, { size: 1 })).train)).toEqual(order(train));
+});
+
+describe('what is refused, with what to do', () => {
+  const layout = 'the layout is <folder>/{train,test}/<class>/*.{png,jpg,jpeg,webp}';
+  const flatLayout = 'the layout is <folder>/<class>/*.{png,jpg,jpeg,webp}';
+  const refusal = (options: Parameters<typeof loadImageFolder>[1]) =>
+    loadImageFolder(folder, options).then(
+      () => undefined,
+      (reason: unknown) => ({ message: messageOf(reason).replaceAll(folder, 'F'), fix: (reason as DataError).fix }),
+    );
+  /** Empty files: nothing is decoded before the folder is found to be wrong. */
+  function files(...paths: string[]): void {
+    for (const path of paths) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), '');
+    }
+  }
+
+  test('a folder that is not there', async () => {
+    rmSync(folder, { recursive: true });
+    expect(await refusal({})).toEqual({ message: 'F/train does not exist', fix: layout });
+    expect(await refusal({ test: 0.5 })).toEqual({ message: 'F does not exist', fix: flatLayout });
+    mkdirSync(folder);
+  });
+
+  test('a train folder without a test folder is none of classes', async () => {
+    files('train/a/1.png');
+    expect(await refusal({})).toEqual({ message: 'F/test does not exist', fix: layout });
+  });
+
+  test('a folder of classes without a part for testing', async () => {
+    files('a/1.png', 'b/1.png');
+    const fix = 'for classes directly in the folder, say which part of them is for testing: images:<folder>?test=0.2';
+    expect(await refusal({})).toEqual({ message: 'F/train does not exist', fix });
+  });
+
+  test('a folder with train and test is not split again; classes of such a name are classes', async () => {
+    files('train/1.png', 'test/1.png');
+    const message = 'F has a train and a test folder, and is not to be split again';
+    expect(await refusal({ test: 0.5 })).toEqual({ message, fix: 'leave ?test= out' });
+    rmSync(join(folder, 'train'), { recursive: true });
+    expect((await refusal({ test: 0.5 }))!.message).toMatch(/^a class must have at least 2 images/);
+  });
+
+  test.each([0, 1, -0.5, NaN])('%d of each class for testing', async (share) => {
+    files('a/1.png', 'b/1.png');
+    const message = `test (=${share}) must be a number between 0 and 1: the part of each class that is for testing`;
+    await expect(loadImageFolder(folder, { test: share })).rejects.toMatchObject({ message, key: 'test' });
+  });
+
+  test('classes of one image that are to be split', async () => {
+    files('a/1.png', 'b/1.png', 'c/1.png', 'c/2.png');
+    expect(await refusal({ test: 0.5 })).toEqual({
+      message: 'a class must have at least 2 images to be split into training and testing: a, b has 1',
+      fix: 'add images, or remove the class',
+    });
+  });
+
+  test('one class', async () => {
+    files('a/1.png', 'a/2.png');
+    expect(await refusal({ test: 0.5 })).toEqual({ message: 'F must hold 2 to 4096 classes, not 1', fix: flatLayout });
+    rmSync(join(folder, 'a'), { recursive: true });
+    files('train/a/1.png', 'test/a/1.png');
+    expect(await refusal({})).toEqual({ message: 'F/train must hold 2 to 4096 classes, not 1', fix: layout });
+  });
+
+  test('no class', async () => {
+    expect(await refusal({ test: 0.5 })).toEqual({ message: 'F holds no class folder', fix: flatLayout });
+  });
+
+  test('a class of other files, and one of none', async () => {
+    files('train/a/notes.txt', 'train/b/1.png', 'test/a/1.png');
+    expect(await refusal({})).toEqual({
+      message: expect.stringMatching(/^F\/train\/a holds no image \(.+\), only .*\.txt/) as string,
+      fix: layout,
+    });
+    rmSync(join(folder, 'train/a/notes.txt'));
+    expect((await refusal({}))!.message).toMatch(/^F\/train\/a holds no image \([^)]+\)$/);
+  });
+
+  test('other classes for testing than for training', async () => {
+    files('train/a/1.png', 'train/b/1.png', 'test/a/1.png');
+    const message = 'F must hold the same classes in train and test; only in train: b';
+    expect(await refusal({})).toEqual({ message, fix: layout });
+    files('test/b/1.png', 'test/c/1.png', 'test/d/1.png');
+    expect((await refusal({}))!.message).toBe('F must hold the same classes in train and test; only in test: c, d');
+  });
+
+  test('two names that are one', async () => {
+    files('e\u0301t\u00e9/1.png', '\u00e9t\u00e9/1.png');
+    expect(await refusal({ test: 0.5 })).toEqual({
+      message: 'F holds two folders called \u00e9t\u00e9, which differ in their Unicode form only',
+      fix: 'put the images of both into one',
+    });
+  });
+
+  test.each([0, 513, 1.5, [32, 0], [513, 32]] as const)('images of size %j', async (size) => {
+    await expect(loadImageFolder(folder, { size: size as number })).rejects.toMatchObject({
+      message: expect.stringMatching(/^image size \(=.+\) must be an integer from 1 to 512, or two of them: 96x128/) as string,
+      key: 'size',
+    });
+  });
+});
+
+test('the largest size is taken; the split and its seed are part of what identifies the images', async () => {
+  for (const name of ['a', 'b'])
+    for (const i of [1, 2, 3, 4, 5]) await write(`${name}/${i}.png`, name === 'a' ? red : blue, 8, 8);
+  const load = (options: object) => loadImageFolder(folder, { size: 8, ...options });
+  const half = await load({ test: 0.4 });
+  expect([half.name, half.synthetic, half.train.count, half.test.count]).toEqual([`images:${folder}`, false, 6, 4]);
+  // Images of a class are all alike here: only the options differ.
+  const prints = [half, await load({ test: 0.41 }), await load({ test: 0.4, seed: 2 }), await load({ test: 0.4, seed: 1 })];
+  expect(new Set(prints.map(({ fingerprint }) => fingerprint)).size).toBe(3);
+  const notes: string[] = [];
+  await load({ test: 0.4, onNote: (text: string) => notes.push(text) });
+  expect(notes).toEqual([]);
+  await load({ test: 0.4, size: [8, 512], onNote: (text: string) => notes.push(text) });
+  expect(notes).toHaveLength(1);
+  expect(notes[0]).toMatch(/^Pictures of 8x8 pixels are scaled to 8x512, what is too wide or too high cut off at both ends/);
 });

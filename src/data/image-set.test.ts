@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import type { Dataset } from './dataset.ts';
-import { selectImages, sliceImages, splitOf, validationCount } from './image-set.ts';
+import { selectImages, sliceImages, splitOf, trainingCount, validationCount } from './image-set.ts';
 import { allocateImages, fingerprintOf } from './new-image-set.ts';
 
 function datasetOf(trainCount: number): Dataset {
@@ -85,5 +85,18 @@ test('the fingerprint of known data is known', () => {
   const set = (images: number[], label: number) => ({ count: 1, images: Uint8Array.from(images), labels: Uint8Array.of(label) });
   expect(fingerprintOf(['a', 'b'], set([0, 1], 7), set([2, 3], 0))).toBe(
     '6d1263ef56bfb63e096c58f28a32c6b520e9774fbae4cae3f2898b5055b833bf',
+  );
+});
+
+test('with validation a training passes over the images that are left, else over all', () => {
+  expect([trainingCount(50_000, true), trainingCount(999, true), trainingCount(50_000, false)]).toEqual([45_000, 900, 50_000]);
+});
+
+test('validation images are had only where some were set aside', () => {
+  expect(() => splitOf(datasetOf(20), 'val', false)).toThrow(
+    expect.objectContaining({
+      message: 'split (=val) must be train or test: no images were set aside for validation',
+      fix: 'add --val',
+    }) as Error,
   );
 });
