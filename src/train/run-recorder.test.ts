@@ -181,6 +181,8 @@ describe('a recorder', () => {
     const second = openRecorder(run, config, {}, 3);
     expect(readStatus(run)).toMatchObject({ status: 'running', step: 3, saved: true });
     second.end('finished', 50);
+    // Its files are closed.
+    expect(() => second.metrics(51, {})).toThrow();
     for (const key of ['accuracy', 'reason', 'diverged']) expect(readStatus(run)).not.toHaveProperty(key);
   });
 

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
+import type { Engine } from '../engine/engine.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { checkpointPath, latestCheckpoint, listCheckpoints } from '../runs/checkpoint.ts';
-import type { Run } from '../runs/run-folder.ts';
+import { runName, type Run } from '../runs/run-folder.ts';
 import { writeStatus } from '../runs/run-status.ts';
 import { DataError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
@@ -47,6 +48,21 @@ test('saved weights are evaluated as they were while they were trained: the aver
   expect(await evaluateSaved(saved, { engine, dataset, split: 'train' })).toMatchObject({ split: 'train', images: 40 });
 });
 
+test('what was compiled is let go', async () => {
+  let open = 0;
+  const counting: Engine = {
+    ...engine,
+    compileInference: async (...args) => {
+      open++;
+      return Object.assign(await engine.compileInference(...args), { dispose: () => open-- });
+    },
+  };
+  await evaluateSaved(readSavedModel(latestCheckpoint(run)!.path, {}), { engine: counting, dataset });
+  expect(open).toBe(0);
+  expect(await watchRun(run, { engine: counting, dataset })).toHaveLength(3);
+  expect(open).toBe(0);
+});
+
 test('images of other classes are refused; a signal stops it', async () => {
   const saved = readSavedModel(latestCheckpoint(run)!.path, {});
   const others = { ...dataset, classes: ['a', 'b', 'c', 'z'] };
@@ -80,7 +96,12 @@ test('a checkpoint that is gone when it is read is passed over; a damaged one is
 
 test('a run without checkpoints that nobody trains; and one that is watched until it is enough', async () => {
   for (const { path } of listCheckpoints(run)) rmSync(path);
-  await expect(watchRun(run, { engine, dataset })).rejects.toThrow(/has no checkpoint, and is not being trained/);
+  await expect(watchRun(run, { engine, dataset })).rejects.toThrow(
+    expect.objectContaining({
+      message: `${runName(run)} has no checkpoint, and is not being trained`,
+      fix: `ablate train --resume ${runName(run)}`,
+    }) as Error,
+  );
   writeStatus(run, { status: 'running', step: 0, steps: 3 });
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 30);
