@@ -196,7 +196,7 @@ function explain(error: unknown, run: Run): unknown {
   const latest = latestCheckpoint(run);
   const kept = latest === undefined ? 'no checkpoint had been saved' : `the checkpoint of step ${latest.step} is kept`;
   const consequence = `; ${kept} in ${runName(run)}`;
-  if (error instanceof DivergenceError) return new DivergenceError(error.what, error.step, consequence);
+  if (error instanceof DivergenceError) return new DivergenceError(error.what, error.step, error.precision, consequence);
   const fix = `ablate train --resume ${quoted(runName(run))}${error.fix === undefined ? '' : `. ${error.fix}`}`;
   return new DeviceError(error.message + consequence, { fix, cause: error });
 }

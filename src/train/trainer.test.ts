@@ -401,6 +401,14 @@ describe('stops a training that is lost', () => {
     expect(trainer.step).toBe(1);
   });
 
+  test('in float16, whose numbers end early, another precision is an advice too', () => {
+    const error = new DivergenceError('the loss is NaN', 3, 'f16', '; all is kept');
+    expect(error.message).toBe('training diverged: the loss is NaN at step 3; all is kept');
+    expect(error.fix).toBe(
+      'Lower the learning rate, or give the schedule a warm-up, or compute in more than float16: --precision f32',
+    );
+  });
+
   test('losses are told once, each in its turn', async () => {
     const config = resolveConfig(tiny);
     const { trainer, batch } = await make(config);

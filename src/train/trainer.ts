@@ -4,7 +4,7 @@
  */
 import type { Batch } from '../data/batch.ts';
 import type { Collective } from '../cluster/collective.ts';
-import type { ArenaEntry, DeviceArray, LossScale, TrainingOptions, TrainingPlan } from '../engine/engine.ts';
+import type { ArenaEntry, DeviceArray, LossScale, Precision, TrainingOptions, TrainingPlan } from '../engine/engine.ts';
 import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import type { Tensor } from '../runs/safetensors.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
@@ -35,12 +35,17 @@ export class DivergenceError extends AblateError {
   /** The value that is beyond hope. */
   readonly what: string;
 
-  constructor(what: string, step: number, consequence = '') {
+  readonly precision: Precision;
+
+  constructor(what: string, step: number, precision: Precision, consequence = '') {
+    // Float16 ends at 65,504.
+    const wider = precision === 'f16' ? ', or compute in more than float16: --precision f32' : '';
     super(`training diverged: ${what} at step ${step}${consequence}`, {
-      fix: 'Lower the learning rate, or give the schedule a warm-up',
+      fix: `Lower the learning rate, or give the schedule a warm-up${wider}`,
     });
     this.step = step;
     this.what = what;
+    this.precision = precision;
   }
 }
 
@@ -259,7 +264,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       if (hopeless < 0) return losses;
       // What was enqueued behind it is of no use.
       step += hopeless - losses.length;
-      throw new DivergenceError(`the loss is ${Number(losses[hopeless]!.toPrecision(3))}`, step + 1);
+      throw new DivergenceError(`the loss is ${Number(losses[hopeless]!.toPrecision(3))}`, step + 1, config.precision);
     },
 
     learningRate,
@@ -269,7 +274,11 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
       if (lossScaling === undefined) return undefined;
       const known = await lossScaling.read();
       if (known.goodSteps === 0 && known.scale === lossScaling.leastScale) {
-        throw new DivergenceError(`gradients overflow float16 even when the loss is scaled by ${known.scale}`, step);
+        throw new DivergenceError(
+          `gradients overflow float16 even when the loss is scaled by ${known.scale}`,
+          step,
+          config.precision,
+        );
       }
       return known;
     },
@@ -283,7 +292,7 @@ export function createTrainer(plan: TrainingPlan, config: TrainingConfig, collec
     },
 
     async state() {
-      if (!(await allFinite())) throw new DivergenceError('a parameter is not finite', step);
+      if (!(await allFinite())) throw new DivergenceError('a parameter is not finite', step, config.precision);
       const tensors = await tensorsOf(arena, arena.values, '');
       for (const slot of slots) merge(tensors, await tensorsOf(arena, slot.values, slot.prefix, slot.entries));
       if (masks !== undefined) merge(tensors, await tensorsOf(arena, masks.values, maskPrefix, prunable));
