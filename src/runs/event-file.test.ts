@@ -4,7 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { told } from '../../test/told.ts';
-import { watchFs } from '../../test/watched-fs.ts';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { environmentVariable } from '../util/env.ts';
 import { openEvents } from './event-file.ts';
 import { imageGrid } from './image-grid.ts';
@@ -271,12 +271,15 @@ test('images, hyperparameters and the end of a run are the messages that TensorB
   ]);
 });
 
-test('what can no longer be written is named', () => {
-  const writer = openEvents(join(folder, 'closed'));
-  writer.close();
-  expect(told(() => writer.scalars(1, { a: 1 }))).toMatchObject({
-    message: expect.stringMatching(/^cannot write .*closed\/events\.out\.tfevents\..*: .*\(EBADF\)$/) as string,
-  });
+test('what cannot be written is named, and the file is closed in the end', () => {
+  const writer = openEvents(join(folder, 'failing'));
+  const fail = () => {
+    throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'write' });
+  };
+  expect(told(() => watchFs(fail, () => writer.scalars(1, { a: 1 }))).message).toBe(
+    `cannot write ${writer.path}: the device failed (EIO)`,
+  );
+  expect(callsOf(() => writer.close())).toMatchObject([{ name: 'closeSync', path: writer.path }]);
 });
 
 test('of processes that open a file in the same second, each has its own', () => {

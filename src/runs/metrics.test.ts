@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
 import { told } from '../../test/told.ts';
-import { callsOf } from '../../test/watched-fs.ts';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError } from '../util/errors.ts';
 import { openMetrics, parseRecord, readMetrics, type MetricsRecord, type MetricsWriter } from './metrics.ts';
 import { skippable } from '../../test/skippable.ts';
@@ -55,10 +55,13 @@ test('a record is written in one call, and is on the disk once the writer was to
   expect(namesOf(() => (writer = openMetrics(path))).at(-1)).toBe('openSync metrics');
   expect(namesOf(() => writer.append(record(1)))).toEqual(['writeSync metrics']);
   expect(namesOf(() => writer.sync())).toEqual(['fsyncSync metrics']);
-  expect(namesOf(() => writer.close())).toEqual(['closeSync metrics']);
-  for (const late of [() => writer.append(record(2)), () => writer.sync(), () => writer.close()]) {
-    expect(told(late).message).toMatch(/^cannot write .*calls: .*\(EBADF\)$/);
+  const fail = () => {
+    throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'write' });
+  };
+  for (const work of [() => writer.append(record(2)), () => writer.sync(), () => writer.close()]) {
+    expect(told(() => watchFs(fail, work)).message).toBe(`cannot write ${path}: the device failed (EIO)`);
   }
+  expect(namesOf(() => writer.close())).toEqual(['closeSync metrics']);
 });
 
 test('a file that is whole is not written anew', () => {
