@@ -102,6 +102,11 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
       "[...document.querySelectorAll('figure')].filter((f) => f.checkVisibility()).map((f) => f.scrollWidth - f.clientWidth)",
     );
     expect(excess.length).toBeGreaterThanOrEqual(5);
+    // Of a figure of several columns, the drawing with one.
+    const shown = await page.evaluate<string[]>(
+      "[...document.querySelectorAll('svg.wide, svg.narrow')].filter((s) => s.checkVisibility()).map((s) => s.getAttribute('class'))",
+    );
+    expect(new Set(shown)).toEqual(new Set(['narrow']));
     expect(excess.filter((pixels) => pixels > 0)).toEqual([]);
     const { scrolled, left } = await page.evaluate<{ scrolled: number; left: number }>(`
       const table = document.querySelector('.table');
