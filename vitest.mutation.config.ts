@@ -20,8 +20,7 @@ export default defineConfig({
     include: (process.env['MUTATION_TESTS'] ?? 'src/**/*.test.ts').split(','),
     globalSetup: ['test/compile-sources.ts'],
     exclude: (process.env['MUTATION_TESTS_LEFT_OUT'] ?? '').split(',').filter(Boolean),
-    // A module is loaded once, with the node:fs of the test file that comes first: all files have the one that can be watched.
-    setupFiles: ['test/set-up.ts', 'test/watch-fs-everywhere.ts'],
+    setupFiles: ['test/set-up.ts'],
     sequence: { sequencer: QuickestFirst },
     testTimeout: 60_000,
   },

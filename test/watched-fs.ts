@@ -1,8 +1,6 @@
 /**
- * The functions of node:fs, watched: for tests of what is done in which order, and of what others do in between. A test file mocks
- * node:fs with it:
- *
- *     vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
+ * The functions of node:fs, watched: for tests of what is done in which order, and of what others do in between. test/set-up.ts puts them
+ * in the place of node:fs.
  */
 import type * as fs from 'node:fs';
 
@@ -44,7 +42,7 @@ export function callsOf(work: () => void): FsCall[] {
   return calls;
 }
 
-/** The path of each open descriptor, also where test files that share loaded modules mock node:fs one after the other. */
+/** The path of each open descriptor, whichever file has replaced node:fs with it. */
 const paths = new Map<unknown, string>();
 
 export function watchedFs(original: typeof fs): typeof fs {

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { told } from '../../test/told.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError, DataError } from '../util/errors.ts';
@@ -20,8 +20,6 @@ import { checkpointWeights } from './checkpoint-weights.ts';
 import { describeEnvironment } from './environment.ts';
 import { checkpointsFolder, createRun } from './run-folder.ts';
 import { encodeSafetensors, readSafetensors } from './safetensors.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true }));

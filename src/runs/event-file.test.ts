@@ -11,8 +11,6 @@ import { imageGrid } from './image-grid.ts';
 import { integerField, message } from './protobuf.ts';
 import { skippable } from '../../test/skippable.ts';
 
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
-
 const folder = mkdtempSync(join(tmpdir(), 'ablate-events-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -12,13 +12,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { skippable } from '../../test/skippable.ts';
 import { told } from '../../test/told.ts';
 import { watchFs } from '../../test/watched-fs.ts';
 import { followMetrics, readLastRecords } from './metrics-follower.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-follower-'));
 afterAll(() => rmSync(folder, { recursive: true }));

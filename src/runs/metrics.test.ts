@@ -1,14 +1,12 @@
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { told } from '../../test/told.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError } from '../util/errors.ts';
 import { openMetrics, parseRecord, readMetrics, type MetricsRecord, type MetricsWriter } from './metrics.ts';
 import { skippable } from '../../test/skippable.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-metrics-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { compiledFolder } from '../../test/compile-sources.ts';
 import { told } from '../../test/told.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
@@ -21,8 +21,6 @@ import {
   readEnvironment,
   runName,
 } from './run-folder.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-runs-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -2,14 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { describeEnvironment } from './environment.ts';
 import { createRun, type Run } from './run-folder.ts';
 import { listRuns } from './run-list.ts';
 import { readStatus, writeStatus } from './run-status.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-list-'));
 afterAll(() => rmSync(folder, { recursive: true }));

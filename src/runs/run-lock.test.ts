@@ -4,7 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { compiledFolder } from '../../test/compile-sources.ts';
 import { told } from '../../test/told.ts';
 import { watchFs, type FsCall } from '../../test/watched-fs.ts';
@@ -14,8 +14,6 @@ import { describeEnvironment } from './environment.ts';
 import { checkpointsFolder, createRun, type Run } from './run-folder.ts';
 import { breakLock, lockFolder, lockRun, runHolder, type RunLock } from './run-lock.ts';
 import { skippable } from '../../test/skippable.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-held-'));
 afterAll(() => rmSync(folder, { recursive: true }));

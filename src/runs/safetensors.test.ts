@@ -2,13 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { told } from '../../test/told.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { DataError } from '../util/errors.ts';
 import { decodeSafetensors, encodeSafetensors, readSafetensors, readSafetensorsMetadata, type Tensor } from './safetensors.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const tensors = new Map<string, Tensor>([
   ['conv1.weight', { shape: [2, 1, 1, 3], data: Float32Array.of(1, -2, 3.5, 3e38, -1e-45, -0) }],

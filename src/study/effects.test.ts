@@ -1,135 +1,34 @@
 import { describe, expect, test } from 'vitest';
-import { normal, streamKey } from '../util/random.ts';
-import { designOf, type Design } from './design.ts';
-import { estimateEffects, type Effect, type Outcome } from './effects.ts';
-import { parseStudyFile } from './study-file.ts';
+import { contrastName, type Contrast } from './contrast.ts';
+import { estimateEffects, verdictOf, type Outcome } from './effects.ts';
 
-function design(text: string): Design {
-  return designOf(parseStudyFile(`name: simulated\nbaseline: { model: tuto }\n${text}`, 'simulated.yaml'));
+const outcome = (variant: string, seed: number, accuracy: number): Outcome => ({ variant, seed, accuracy });
+
+/** Of each variant against the baseline. */
+function contrasts(...variants: string[]): Contrast[] {
+  return variants.map((variant) => ({
+    ...{ kind: 'difference', factor: variant, level: variant, reference: 'baseline' },
+    weights: [
+      { variant, weight: 1 },
+      { variant: 'baseline', weight: -1 },
+    ],
+  }));
 }
 
-const oneAtATime = design(`
-design: one-at-a-time
-factors:
-  - { name: a, set: { augment: false } }
-  - { name: b, set: { model.lrn: false } }
-  - { name: c, levels: [{ learningRate: 0.05 }, { learningRate: 0.2 }] }
-seeds: 5
-`);
-
-const factorial = design(`
-design: factorial
-factors:
-  - { name: a, set: { augment: false } }
-  - { name: b, set: { model.lrn: false } }
-  - { name: c, set: { learningRate: 0.2 } }
-seeds: 4
-`);
-
-/**
- * A trainer that needs no training: every variant has a true accuracy, every seed an effect on all variants alike, every run chance of its
- * own.
- */
-function train({ variants, seeds }: Design, truth: (variant: string) => number, repetition: number): Outcome[] {
-  const key = streamKey(20260131, 'simulated training', repetition);
-  return seeds.flatMap((seed, s) => {
-    const seedEffect = 0.004 * normal(key, s);
-    return variants.map(({ name }, v) => {
-      const chance = 0.003 * normal(key, 1000 + s * variants.length + v);
-      return { variant: name, seed, accuracy: truth(name) + seedEffect + chance };
-    });
-  });
-}
-
-const repetitions = 1000;
-
-describe('one thousand simulated studies', () => {
-  const trueEffects: Readonly<Record<string, number>> = { a: -0.026, b: 0, 'c: 0.05': 0.004, 'c: 0.2': -0.011 };
-  const truth = (variant: string) => 0.8 + (trueEffects[variant] ?? 0);
-
-  test('95% intervals cover the true effect in 93-97%', () => {
-    let covered = 0;
-    let all = 0;
-    for (let repetition = 0; repetition < repetitions; repetition++) {
-      for (const { name, low, high } of estimateEffects(oneAtATime.contrasts, train(oneAtATime, truth, repetition))) {
-        const effect = trueEffects[name]!;
-        if (low! <= effect && effect <= high!) covered++;
-        all++;
-      }
-    }
-    expect(all).toBe(4 * repetitions);
-    expect(covered / all).toBeGreaterThan(0.93);
-    expect(covered / all).toBeLessThan(0.97);
-  });
-
-  test('without any effect, at most 6% of studies raise a false alarm', () => {
-    const alarms = countAlarms(oneAtATime);
-    expect(alarms / repetitions).toBeLessThanOrEqual(0.06);
-    // A correction that never alarms would be of no use.
-    expect(alarms / repetitions).toBeGreaterThan(0.01);
-  });
-
-  test('nor with two seeds and few images, where differences are often exactly equal', () => {
-    const twoSeeds = { ...oneAtATime, seeds: [1, 2] };
-    const onImages = (images: number) =>
-      countAlarms(twoSeeds, isCorrectedAlarm, (accuracy) => Math.round(accuracy * images) / images);
-    expect(onImages(500) / repetitions).toBeLessThanOrEqual(0.06);
-    expect(onImages(10_000) / repetitions).toBeLessThanOrEqual(0.06);
-  });
-
-  test('uncorrected, far more would: the check sees what the correction does', () => {
-    const isAlarm = ({ pValue }: Effect) => pValue! < 0.05;
-    expect(countAlarms(oneAtATime, isAlarm) / repetitions).toBeGreaterThan(0.1);
-  });
-
-  test('a factorial covers its main effects and interactions as often, and raises as few false alarms', () => {
-    // a and b hurt alone and do nothing further together: an interaction of +0.01.
-    const cells = (variant: string) => (variant === 'baseline' ? [] : variant.split(' + '));
-    const accuracy = (variant: string) => {
-      const on = cells(variant);
-      return 0.8 - (on.includes('a') || on.includes('b') ? 0.01 : 0) + (on.includes('c') ? 0.005 : 0);
-    };
-    const expected = { a: -0.005, b: -0.005, c: 0.005, 'a x b: together': 0.01, 'a x c: together': 0, 'b x c: together': 0 };
-    let covered = 0;
-    for (let repetition = 0; repetition < repetitions; repetition++) {
-      const effects = estimateEffects(factorial.contrasts, train(factorial, accuracy, repetition));
-      expect(effects.map(({ name }) => name)).toEqual(['a', 'b', 'c', 'a x b: together', 'a x c: together', 'b x c: together']);
-      covered += effects.filter(({ name, low, high }) => {
-        const effect = expected[name as keyof typeof expected];
-        return low! <= effect && effect <= high!;
-      }).length;
-    }
-    expect(covered / (6 * repetitions)).toBeGreaterThan(0.93);
-    expect(covered / (6 * repetitions)).toBeLessThan(0.97);
-    expect(countAlarms(factorial) / repetitions).toBeLessThanOrEqual(0.06);
-  });
-});
-
-function isCorrectedAlarm({ correctedPValue }: Effect): boolean {
-  return correctedPValue! < 0.05;
-}
-
-/** @param measured what is seen of an accuracy */
-function countAlarms(simulated: Design, isAlarm = isCorrectedAlarm, measured = (accuracy: number) => accuracy): number {
-  let alarms = 0;
-  for (let repetition = 0; repetition < repetitions; repetition++) {
-    const outcomes = train(simulated, () => 0.8, repetition).map((outcome) => ({
-      ...outcome,
-      accuracy: measured(outcome.accuracy),
-    }));
-    if (estimateEffects(simulated.contrasts, outcomes).some(isAlarm)) alarms++;
-  }
-  return alarms;
+/** The accuracies of a variant, by seed, as more than the baseline's. */
+function outcomes(more: Readonly<Record<string, Readonly<Record<number, number>>>>): Outcome[] {
+  const baseline: Readonly<Record<number, number>> = { 1: 0.5, 2: 0.625, 3: 0.5625 };
+  return Object.entries(more).flatMap(([variant, bySeed]) =>
+    Object.entries(bySeed).map(([seed, difference]) => outcome(variant, Number(seed), baseline[Number(seed)]! + difference)),
+  );
 }
 
 describe('pairs', () => {
-  const outcome = (variant: string, seed: number, accuracy: number): Outcome => ({ variant, seed, accuracy });
-
   test('are of common seeds: a run that is missing takes only its pair with it', () => {
-    const effects = estimateEffects(oneAtATime.contrasts, [
+    const effects = estimateEffects(contrasts('a', 'b', 'c', 'd'), [
       ...[outcome('baseline', 1, 0.8), outcome('baseline', 2, 0.9)],
       ...[outcome('a', 1, 0.79), outcome('a', 2, 0.91), outcome('a', 3, 0.1)],
-      ...[outcome('b', 2, 0.95), outcome('c: 0.05', 3, 0.5)],
+      ...[outcome('b', 2, 0.95), outcome('c', 3, 0.5)],
     ]);
     expect(effects.map(({ name, seeds }) => [name, seeds])).toEqual([
       ['a', [1, 2]],
@@ -145,11 +44,75 @@ describe('pairs', () => {
     });
   });
 
+  test('without a run of the reference, or of anything, there are none', () => {
+    expect(estimateEffects(contrasts('a'), [outcome('a', 1, 0.5)])).toEqual([]);
+    expect(estimateEffects(contrasts('a'), [outcome('baseline', 1, 0.5)])).toEqual([]);
+    expect(estimateEffects(contrasts('a'), [])).toEqual([]);
+  });
+
   test('one seed gives no p-value, and does not count among the comparisons of the others', () => {
-    const effects = estimateEffects(oneAtATime.contrasts, [
+    const effects = estimateEffects(contrasts('b', 'a'), [
       ...[outcome('baseline', 1, 0.8), outcome('baseline', 2, 0.9), outcome('baseline', 3, 0.85)],
       ...[outcome('a', 1, 0.81), outcome('a', 2, 0.92), outcome('a', 3, 0.88), outcome('b', 2, 0.95)],
     ]);
-    expect(effects[0]!.correctedPValue).toBe(effects[0]!.pValue);
+    expect(effects.map(({ name, correctedPValue }) => [name, correctedPValue])).toEqual([
+      ['b', undefined],
+      ['a', effects[1]!.pValue],
+    ]);
   });
+
+  test('give an effect that is known, with everything that is said of it', () => {
+    const [a, b, same] = estimateEffects(
+      contrasts('a', 'b', 'same'),
+      outcomes({
+        baseline: { 3: 0, 1: 0, 2: 0 },
+        a: { 2: 0.02, 3: 0.03, 1: 0.01 },
+        b: { 3: 0.04, 2: 0.01, 1: 0.01 },
+        same: { 1: 0.125, 2: 0.125 },
+      }),
+    );
+    // With two degrees of freedom the p-value of t is 1 - t / sqrt(2 + t^2), and t(0.975, 2) = 4.302653.
+    const half = (deviation: number) => (4.302653 * deviation) / Math.sqrt(3);
+    const p = (t: number) => 1 - t / Math.sqrt(2 + t * t);
+    expect(a).toEqual({
+      ...{ name: 'a', kind: 'difference', factor: 'a', level: 'a', reference: 'baseline', seeds: [1, 2, 3] },
+      difference: expect.closeTo(0.02, 12) as number,
+      deviation: expect.closeTo(0.01, 12) as number,
+      low: expect.closeTo(0.02 - half(0.01), 7) as number,
+      high: expect.closeTo(0.02 + half(0.01), 7) as number,
+      pValue: expect.closeTo(p(2 * Math.sqrt(3)), 9) as number,
+      // The smallest of three, by Holm.
+      correctedPValue: expect.closeTo(3 * p(2 * Math.sqrt(3)), 9) as number,
+      // (t(0.975, 33) + t(0.8, 33)) * 1 / sqrt(34) is just below half a point.
+      seedsForHalfPoint: 34,
+    });
+    expect(b).toMatchObject({
+      deviation: expect.closeTo(0.01 * Math.sqrt(3), 12) as number,
+      pValue: expect.closeTo(p(2), 9) as number,
+      correctedPValue: expect.closeTo(2 * p(2), 9) as number,
+    });
+    // How much they vary is not known, and promises nothing.
+    expect(same).toMatchObject({ difference: 0.125, deviation: 0, pValue: 1, correctedPValue: 1, seedsForHalfPoint: undefined });
+  });
+});
+
+test.each([
+  [undefined, 0.02, 'one seed'],
+  [0.2, 0.02, 'unresolved'],
+  [0.05, 0.02, 'unresolved'],
+  [0.049, 0.02, 'better'],
+  [0.049, -0.02, 'worse'],
+] as const)('a corrected p-value of %s, a difference of %s: %s', (correctedPValue, difference, verdict) => {
+  expect(verdictOf({ correctedPValue, difference })).toBe(verdict);
+});
+
+test.each([
+  ['difference', 'flat', 'flat', 'flat'],
+  ['main', 'flat', 'flat', 'flat'],
+  ['difference', 'rate', '0.2', 'rate: 0.2'],
+  ['main', 'rate', '0.2', 'rate: 0.2'],
+  ['interaction', 'flat x plain', 'together', 'flat x plain: together'],
+  ['interaction', 'odd', 'odd', 'odd: odd'],
+] as const)('a contrast is called by its change: %s of %s, %s: %s', (kind, factor, level, name) => {
+  expect(contrastName({ kind, factor, level })).toBe(name);
 });

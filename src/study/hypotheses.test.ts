@@ -36,6 +36,12 @@ test.each<[Hypothesis['expected'], number, number, 'resolved' | 'unresolved', st
   ['same', -0.6, 0.4, 'unresolved', 'open'],
   ['same', -0.4, 0.6, 'unresolved', 'open'],
   ['same', 0.1, 0.6, 'resolved', 'does not hold'],
+  ['same', -0.6, -0.1, 'resolved', 'does not hold'],
+  // The margin itself is not within it.
+  ['same', -0.5, 0.4, 'unresolved', 'open'],
+  ['same', -0.4, 0.5, 'unresolved', 'open'],
+  ['worse', -0.5, 0.9, 'unresolved', 'open'],
+  ['better', -0.9, 0.5, 'unresolved', 'open'],
 ])('%s, interval from %d to %d points, %s: %s', (expected, low, high, verdict, answer) => {
   const [judged] = judgeHypotheses([hypothesis(expected, 'a')], [effect('a', low, high, verdict)]);
   expect(judged!.answer).toBe(answer);
@@ -49,7 +55,19 @@ test('of several changes all must hold; one that cannot be told leaves it open, 
     (changes) => judgeHypotheses([hypothesis('worse', ...changes)], effects)[0]!.answer,
   );
   expect(answers).toEqual(['holds', 'does not hold', 'in part', 'open', 'does not hold', 'open', 'holds']);
-  expect(judgeHypotheses([hypothesis('worse', 'a')], [effect('a', undefined, undefined, 'unresolved')])[0]!.answer).toBe('open');
+  for (const [low, high] of [
+    [undefined, undefined],
+    [undefined, -2],
+    [-3, undefined],
+  ]) {
+    // Of one seed, or of differences that are all alike.
+    for (const verdict of ['resolved', 'unresolved'] as const) {
+      const unknown = { ...effect('a', -3, -2, verdict), low: low && low / 100, high: high && high / 100 };
+      for (const expected of ['same', 'worse', 'better'] as const) {
+        expect(judgeHypotheses([hypothesis(expected, 'a')], [unknown])[0]!.answer).toBe('open');
+      }
+    }
+  }
 });
 
 describe('a thousand simulated studies of five seeds', () => {

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../train/config.ts';
-import type { ConfigOverrides } from '../train/config-schema.ts';
+import type { ConfigOverrides, TrainingConfig } from '../train/config-schema.ts';
 import { experimentIdentity, runIdentity } from './identity.ts';
 
 const config = resolveConfig({ model: 'tuto' });
@@ -14,10 +15,11 @@ test('what is computed makes the identity; what is not, such as threads and reco
 });
 
 test('of a teacher its name, weight and temperature count, without one none of them', () => {
-  expect(runIdentity({ ...config, teacherWeight: 0.9 })).toBe(runIdentity(config));
+  expect(runIdentity({ ...config, teacherWeight: 0.9, teacherTemperature: 9 })).toBe(runIdentity(config));
   const taught = { ...config, teacher: 'nin2/1' };
   expect(runIdentity(taught)).not.toBe(runIdentity(config));
   expect(runIdentity({ ...taught, teacherWeight: 0.9 })).not.toBe(runIdentity(taught));
+  expect(runIdentity({ ...taught, teacherTemperature: 9 })).not.toBe(runIdentity(taught));
   expect(runIdentity({ ...taught, teacherChecksum: 'ab' })).toBe(runIdentity(taught));
 });
 
@@ -48,4 +50,21 @@ test('the order of keys says nothing, that of a list does', () => {
   const milestones = (list: readonly number[]) =>
     runIdentity(resolveConfig({ model: 'tuto', schedule: { type: 'step', milestones: list } }));
   expect(milestones([0.75, 0.5])).not.toBe(milestones([0.5, 0.75]));
+});
+
+test('of an own augmentation its code counts, and where its file lies only as long as that is not known', () => {
+  const own = { ...config, augmentWith: './mine.ts', augmentationChecksum: 'ab' };
+  expect(runIdentity({ ...own, augmentWith: './moved.ts' })).toBe(runIdentity(own));
+  expect(runIdentity({ ...own, augmentationChecksum: 'cd' })).not.toBe(runIdentity(own));
+  const unknown = { ...own, augmentationChecksum: '' };
+  expect(runIdentity({ ...unknown, augmentWith: './other.ts' })).not.toBe(runIdentity(unknown));
+});
+
+test('is the digest of what counts, with keys in order: runs that are recorded are found again', () => {
+  const odd = { threads: 3, seed: 7, steps: 5, model: 'x', modelSettings: { b: [2, 1], a: null, c: { z: 1, y: '2' } } };
+  const digest = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 32);
+  const rest = '"model":"x","modelSettings":{"a":null,"b":[2,1],"c":{"y":"2","z":1}}';
+  expect(runIdentity(odd as unknown as TrainingConfig)).toBe(digest(`{${rest},"seed":7,"steps":5}`));
+  expect(experimentIdentity(odd as unknown as TrainingConfig)).toBe(digest(`{${rest},"steps":5}`));
+  expect(runIdentity(odd as unknown as TrainingConfig)).toMatch(/^[0-9a-f]{32}$/);
 });

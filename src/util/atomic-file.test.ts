@@ -12,13 +12,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { removeTemporaryFiles, syncFolder, temporaryPath, writeFileAtomic } from './atomic-file.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError } from './errors.ts';
 import { skippable } from '../../test/skippable.ts';
-
-vi.mock('node:fs', async (original) => (await import('../../test/watched-fs.ts')).watchedFs(await original()));
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-atomic-'));
 afterAll(() => rmSync(folder, { recursive: true }));
