@@ -1,31 +1,19 @@
 /** What studies compare, and what they refuse, whole. That each error is told with its line is tested in study-file.test.ts. */
 import { describe, expect, test } from 'vitest';
+import { placedStudy, refusalOf } from '../../test/placed-study.ts';
 import { streamKey, uniform } from '../util/random.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import type { Path } from '../util/schema.ts';
 import { designOf, relocated } from './design.ts';
-import { parseStudyFile, type StudyFile } from './study-file.ts';
+import type { StudyFile } from './study-file.ts';
 
 const baseline = { overrides: { model: 'tuto', steps: 10 }, at: ['baseline'] };
 
-/** A study file whose errors have the place that they are about. */
 function file(design: string, rest: string, model = 'tuto'): StudyFile {
-  const text = `name: test\nbaseline: { model: ${model}, steps: 10 }\ndesign: ${design}\nseeds: [1, 2]\n${rest}`;
-  const error = (at: Path, message: string, fix?: string) => Object.assign(new ConfigurationError(message, { fix }), { at });
-  return { ...parseStudyFile(text, 'study.yaml'), error };
+  return placedStudy(`name: test\nbaseline: { model: ${model}, steps: 10 }\ndesign: ${design}\nseeds: [1, 2]\n${rest}`);
 }
 
 const built = (design: string, rest: string, model?: string) => designOf(file(design, rest, model));
-
-function refusal(design: string, rest: string, model?: string) {
-  try {
-    built(design, rest, model);
-  } catch (error) {
-    const { at, message, fix } = error as ConfigurationError & { readonly at: Path };
-    return { at, message, fix };
-  }
-  throw new Error('nothing was thrown');
-}
+const refusal = (design: string, rest: string) => refusalOf(() => built(design, rest));
 
 /** One for each line. */
 const factors = (...each: string[]) => `factors:\n${each.map((factor) => `  - ${factor}\n`).join('')}`;
@@ -347,14 +335,8 @@ describe('refusals, whole', () => {
 
   test('a baseline that names what the study decides, and a single seed too many', () => {
     const { source, error } = file('one-at-a-time', factors(flat));
-    const refused = (changed: Partial<StudyFile['source']>) => {
-      try {
-        designOf({ path: '', text: '', source: { ...source, ...changed }, error });
-      } catch (thrown) {
-        return thrown;
-      }
-      throw new Error('nothing was thrown');
-    };
+    const refused = (changed: Partial<StudyFile['source']>) =>
+      refusalOf(() => designOf({ path: '', text: '', source: { ...source, ...changed }, error }));
     expect(refused({ baseline: { model: 'tuto', seed: 3 } })).toMatchObject({
       message: 'baseline.seed must be left out: the seeds of a study are given once for all runs, as seeds: [1, 2, 3]',
       at: ['baseline', 'seed'],

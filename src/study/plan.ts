@@ -72,9 +72,8 @@ export function planStudy(file: StudyFile, facts: TrainingFacts, models: StudyMo
         repeated.push(`"${variant.name}" like "${same.variant}"`);
         return false;
       }
-      const at = variant.changes.at(-1)?.at ?? [];
       throw file.error(
-        at,
+        variant.changes.at(-1)!.at,
         `"${variant.name}" trains exactly like "${same.variant}": it changes nothing`,
         'change another key, or remove it',
       );
@@ -215,20 +214,20 @@ function resolveChanges<T>(file: StudyFile, changes: readonly Change[], resolve:
     return resolve(changes.map(({ overrides }) => overrides));
   } catch (error) {
     if (!(error instanceof AblateError)) throw error;
-    const { key, otherKeys } = error instanceof ConfigurationError ? error : {};
-    throw file.error(placeOf([key, ...(otherKeys ?? [])], changes), error.message, error.fix);
+    const keys = error instanceof ConfigurationError && error.key !== undefined ? [error.key, ...error.otherKeys] : [];
+    throw file.error(placeOf(keys.map(fullKey), changes), error.message, error.fix);
   }
 }
 
 /** Where the last of the changes stands that gives one of the keys (of these the first), or the group that it is in; else the last change. */
-function placeOf(keys: readonly (string | undefined)[], changes: readonly Change[]): Path {
+function placeOf(keys: readonly string[], changes: readonly Change[]): Path {
   for (const { overrides, at } of changes.toReversed()) {
-    for (const key of keys.flatMap((each) => (each === undefined ? [] : fullKey(each)))) {
+    for (const key of keys) {
       for (const name of Object.keys(overrides).reverse()) {
         const inside = key.startsWith(fullKey(name)) ? key.slice(fullKey(name).length) : undefined;
         if (inside !== undefined && /^([.[]|$)/.test(inside)) return [...at, name, ...(inside.match(/[^.[\]]+/g) ?? [])];
       }
     }
   }
-  return changes.at(-1)?.at ?? [];
+  return changes.at(-1)!.at;
 }
