@@ -123,7 +123,7 @@ describe('seconds of a run', () => {
     // With the threads it had, it takes what it took: 10 s, and the evaluations.
     expect(seconds(training(), 2)).toBeCloseTo(0.5 + 10 + slowness * (0.06 + 44 * secondsPerPass), 2);
     // The first record is of a start, another of a moment when the machine was busy.
-    record(folder, 1, { imagesPerSecond: [20, 1000, 30, 1000] });
+    record(folder, 1, { imagesPerSecond: [20, 1000, 30] });
     expect(predictor(folder).seconds(training(), 1)).toBe(seconds(training(), 1));
     // Another network by its operations: at 32x32 it has 66.98 million, not 37.75.
     const larger = fixedSeconds + (passes * 66.98e6) / 50e9;
@@ -151,8 +151,18 @@ describe('seconds of a run', () => {
     expect(predictor(folder).basis).toBe('a guess, as no run was recorded on this machine yet');
     record(folder, 1, { imagesPerSecond: [100, 1000] });
     expect(predictor(folder).basis).toBe('1 run recorded on this machine');
-    record(folder, 1, { imagesPerSecond: [40] });
+    // Two seconds are enough.
+    record(folder, 1, { imagesPerSecond: [50] });
     expect(predictor(folder).basis).toBe('1 run recorded on this machine');
+    record(folder, 1, { imagesPerSecond: [51] });
+    expect(predictor(folder).basis).toBe('a guess, as no run was recorded on this machine yet');
+  });
+
+  test('nor does a run of another machine, or one that has recorded no speed', () => {
+    const folder = newFolder();
+    record(folder, 1, { host: 'elsewhere' });
+    record(folder, 2, { imagesPerSecond: [] });
+    expect(predictor(folder).basis).toBe('a guess, as no run was recorded on this machine yet');
   });
 
   test('a tiny network, whose steps are mostly not operations, says little of the speed of a large one', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ConfigOverrides } from '../train/config-schema.ts';
-import { asksForQuantization, quantizationOf, withoutQuantization } from './quantization.ts';
+import { asksForQuantization, isQuantized, quantizationOf, withoutQuantization } from './quantization.ts';
 
 const int8 = { scheme: 'int8', calibration: 'mse', weightBits: 7 };
 
@@ -50,4 +50,16 @@ test('its keys are told from those of the configuration', () => {
   const layer = { learningRate: 1, quantization: 'int8', 'quantization.weightBits': 8 };
   expect(withoutQuantization(layer)).toEqual({ learningRate: 1 });
   expect([layer, { 'quantization.weightBits': 8 }, { learningRate: 1 }].map(asksForQuantization)).toEqual([true, true, false]);
+});
+
+test('a file in float32 is not quantized', () => {
+  expect([undefined, { scheme: 'none' } as const, quantizationOf([{ quantization: 'int8' }])].map(isQuantized)).toEqual([
+    ...[false, false, true],
+  ]);
+});
+
+test('a key of a key that there is not is told with its whole name', () => {
+  expect(() => quantizationOf([{ quantization: 'int8', 'quantization.a.b': 1 }])).toThrow(
+    'there is no key "a.b" in quantization',
+  );
 });

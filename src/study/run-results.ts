@@ -68,10 +68,10 @@ export function resultsOf(records: readonly MetricsRecord[], batchSize: number):
 /** Each record stands for as many steps as the others: neighbours are averaged where there are more than are shown. */
 function lossCurveOf(records: readonly MetricsRecord[]): LossPoint[] {
   const recorded = records.flatMap(({ step, metrics: { 'train/loss': loss } }) =>
-    loss !== undefined && Number.isFinite(loss) ? [{ step, loss }] : [],
+    Number.isFinite(loss) ? [{ step, loss: loss! }] : [],
   );
-  const together = Math.ceil(recorded.length / lossPoints);
-  return Array.from({ length: together === 0 ? 0 : Math.ceil(recorded.length / together) }, (_, i) => {
+  const together = Math.max(1, Math.ceil(recorded.length / lossPoints));
+  return Array.from({ length: Math.ceil(recorded.length / together) }, (_, i) => {
     const part = recorded.slice(i * together, (i + 1) * together);
     return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
   });

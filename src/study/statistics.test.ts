@@ -39,6 +39,11 @@ test('values that are all alike, but for rounding, say nothing of how much they 
   const [one, other] = [0.3 - 0.2, 0.2 - 0.1] as const;
   expect(one).not.toBe(other);
   expect(estimateMean([one, other])).toMatchObject(unknown);
+  // Relative to the largest of them, whatever its sign.
+  expect(estimateMean([1e6, 1e6 + 1e-4])).toMatchObject(unknown);
+  expect(estimateMean([-1e6, -1e6 - 1e-4])).toMatchObject(unknown);
+  expect(estimateMean([1e-6, 1.001e-6]).deviation).toBeCloseTo(1e-9 / Math.SQRT2, 15);
+  expect(estimateMean([0, 1e-12]).deviation).toBeGreaterThan(0);
 });
 
 test('Holm: each p-value times the comparisons left, never below an earlier one, at most 1', () => {
@@ -59,4 +64,7 @@ test('seeds to resolve half a point, by the deviation of the differences', () =>
   expect(seedsToResolve(0.05, 0.1)).toBe(34);
   expect([0.05638, 0.05639].map((deviation) => seedsToResolve(0.005, deviation))).toEqual([1000, undefined]);
   expect(seedsToResolve(0.005, 0.5)).toBeUndefined();
+  // t(0.975, 1) = tan(0.475 pi), t(0.8, 1) = tan(0.3 pi): two pairs are enough from here on.
+  const two = (Math.tan(0.475 * Math.PI) + Math.tan(0.3 * Math.PI)) / Math.SQRT2;
+  expect([0.999999, 1.000001].map((size) => seedsToResolve(size * two, 1))).toEqual([3, 2]);
 });

@@ -52,7 +52,7 @@ export function estimateMean(values: readonly number[]): Estimate {
  */
 export function holm(pValues: readonly number[]): number[] {
   const order = pValues.map((_, i) => i).sort((a, b) => pValues[a]! - pValues[b]!);
-  const corrected = new Array<number>(pValues.length);
+  const corrected: number[] = [];
   let largest = 0;
   order.forEach((index, rank) => {
     largest = Math.max(largest, Math.min(1, (pValues.length - rank) * pValues[index]!));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { told } from '../../test/told.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { designOf } from './design.ts';
 import { count } from '../models/settings.ts';
@@ -651,7 +652,20 @@ describe('a study in code', () => {
     expect(() => defineStudy({ ...study, factors: [], seeds: 0 })).toThrow(/^study widths: seeds \(=0\) must be/);
     expect(() => planStudy(defineStudy(wide), shape, studyModels(own))).toThrow(/^study widths: there is no key "width"/);
     expect(() => planStudy(defineStudy(wide), shape)).toThrow(/^study widths: there is no model "own"/);
-    expect(() => studyModels(own, own)).toThrow('two models are called "own"');
+    expect(told(() => defineStudy({ ...study, factors: 3, seeds: 0 } as never)).message).toBe(
+      'study widths: factors (=3) must be a list of factors; seeds (=0) must be a list of different integers of at least 0, or how many, up to 1000 (3 is [1, 2, 3])',
+    );
+    for (const nameless of [{ ...study, name: 3 }, {}, undefined, 'text'])
+      expect(() => defineStudy(nameless as never)).toThrow(/^study without a name: /);
+    const designed = { ...study, design: 'random', trials: 9, factors: [{ name: 'a', set: { augment: false } }] } as const;
+    expect(told(() => planStudy(defineStudy(designed), shape, studyModels(own))).fix).toBe(
+      'give fewer trials, or use design: grid',
+    );
+    expect(told(() => studyModels(own, own))).toEqual({
+      kind: 'ConfigurationError',
+      message: 'two models are called "own"',
+      fix: 'give the one of your own another name',
+    });
     expect(() => studyModels({ ...own, name: 'tuto' })).toThrow('two models are called "tuto"');
   });
 });

@@ -1,11 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
+import { told } from '../../test/told.ts';
 import { DataError } from '../util/errors.ts';
 import { readFileResult, writeFileResult } from './file-results.ts';
-import { readStudyState, studyFolder, writeStudyState } from './study-state.ts';
+import { isOver, readStudyState, studyFolder, writeStudyState } from './study-state.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ablate-study-state-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -41,7 +43,14 @@ describe('the state of a study', () => {
     const read = () => readStudyState(root, 's');
     expect(read).toThrow(DataError);
     expect(read).toThrow(`${path} is not the state of a study: ${message}`);
+    expect(told(read).fix).toBe('remove it, and run the study again: finished runs are reused');
   });
+});
+
+test('of a run that waits or runs something is still to be done', () => {
+  expect((['waiting', 'running', 'finished', 'failed', 'diverged', 'stopped'] as const).map(isOver)).toEqual([
+    ...[false, false, true, true, true, true],
+  ]);
 });
 
 test('a damaged record of a quantized file is none: the file is measured again', () => {
@@ -50,6 +59,10 @@ test('a damaged record of a quantized file is none: the file is measured again',
   const run = { path: join(root, 'run') };
   writeFileResult(run, result);
   expect(readFileResult(run, quantization)).toEqual(result);
+  // The digest of {"scheme":"none"}.
+  const digest = createHash('sha256').update('{"scheme":"none"}').digest('hex').slice(0, 12);
+  expect(readdirSync(join(run.path, 'quantized'))).toEqual([`none-${digest}.json`]);
+  expect(readFileSync(join(run.path, 'quantized', `none-${digest}.json`), 'utf8')).toBe(`${JSON.stringify(result)}\n`);
   for (const damaged of [
     { ...result, bytes: '12' },
     { ...result, evaluation: { ...result.evaluation, accuracy: null } },
