@@ -657,7 +657,12 @@ describe('a study in code', () => {
     );
     for (const nameless of [{ ...study, name: 3 }, {}, undefined, 'text'])
       expect(() => defineStudy(nameless as never)).toThrow(/^study without a name: /);
-    const designed = { ...study, design: 'random', trials: 9, factors: [{ name: 'a', set: { augment: false } }] } as const;
+    const designed: StudyDefinition = {
+      ...study,
+      design: 'random',
+      trials: 9,
+      factors: [{ name: 'a', set: { augment: false } }],
+    };
     expect(told(() => planStudy(defineStudy(designed), shape, studyModels(own))).fix).toBe(
       'give fewer trials, or use design: grid',
     );
