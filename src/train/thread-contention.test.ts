@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { ProcessorTime } from '../util/processor-time.ts';
 import { contentionIn, watchContention, type Window } from './thread-contention.ts';
 
@@ -34,18 +34,61 @@ test('as many threads are proposed as processors are free', () => {
   expect(seconds(0.1, 2)).toContain('--threads 1 would');
 });
 
-test('a training is told once, after ten seconds with enough steps', () => {
-  vi.useFakeTimers({ toFake: ['performance'] });
-  const measure = () => {
-    const wallMs = performance.now();
-    return { wallMs, ownMs: 0.6 * wallMs, busyMs: 1.6 * wallMs, processors: 2 };
+test('what is used is what was used between the two moments, and each bound is where it is said to be', () => {
+  const window = (own: number, busy: number, more: Partial<Window> = {}) =>
+    contentionIn({
+      ...{ threads: 3, stepMs: 10, fastestMs: 10 },
+      before: { wallMs: 5000, ownMs: 700, busyMs: 3000, processors: 4 },
+      after: { wallMs: 6000, ownMs: 700 + own, busyMs: 3000 + busy, processors: 4 },
+      ...more,
+    });
+  // Others use 1.5 processors: with three threads, half of one is missing.
+  expect(window(1000, 2490)).toBeUndefined();
+  expect(window(1000, 2500)).toBe(
+    'other processes use 1.5 of the 4 processors, and the 3 threads wait for each other: --threads 2 would probably be faster',
+  );
+  // Three quarters of three processors are 2,250 ms of a second.
+  expect(window(2250, 4250)).toBeUndefined();
+  expect(window(2249, 4249)).toContain('--threads 2 would');
+  expect(window(2300, 4300, { stepMs: 15 })).toBeUndefined();
+  expect(window(2300, 4300, { stepMs: 15.1 })).toContain('use 2.0 of the 4');
+  // Never more than one thread fewer, and one at least.
+  expect(window(0, 1600)).toContain('--threads 2 would');
+  expect(window(0, 3990)).toContain('--threads 1 would');
+  expect(window(0, 1000, { threads: 1 })).toBeUndefined();
+});
+
+describe('a training', () => {
+  const afterSteps = (milliseconds: readonly number[], { threads = 2, own = 0.6 } = {}) => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const measure = () => {
+      const wallMs = performance.now();
+      return { wallMs, ownMs: own * wallMs, busyMs: (own + 1) * wallMs, processors: 2 };
+    };
+    // Started after the process.
+    vi.advanceTimersByTime(7000);
+    const afterStep = watchContention(threads, measure);
+    return milliseconds.flatMap((ms, step) => {
+      vi.advanceTimersByTime(ms);
+      const text = afterStep();
+      return text === undefined ? [] : [[step + 1, text]];
+    });
   };
-  const afterStep = watchContention(2, measure);
-  const said: (readonly [number, string])[] = [];
-  for (let step = 1; step <= 40; step++) {
-    vi.advanceTimersByTime(1000);
-    const text = afterStep();
-    if (text !== undefined) said.push([step, text]);
-  }
-  expect(said).toEqual([[10, advice]]);
+
+  test('is told once, after ten seconds with enough steps', () => {
+    expect(afterSteps(Array<number>(40).fill(1000))).toEqual([[10, advice]]);
+    // The first step has no beginning: five more are needed.
+    expect(afterSteps(Array<number>(12).fill(3000))).toEqual([[6, advice]]);
+    expect(afterSteps(Array<number>(6).fill(1999))).toEqual([[6, advice]]);
+  });
+
+  test('is not told where it is not so, and looked at anew every ten seconds', () => {
+    expect(afterSteps(Array<number>(40).fill(1000), { threads: 1 })).toEqual([]);
+    expect(afterSteps(Array<number>(40).fill(1000), { own: 1.6 })).toEqual([]);
+    // The fastest step of the run counts, that of another window too; of the window's steps the median.
+    const slowed = [...Array<number>(11).fill(1000), ...Array<number>(5).fill(2000)];
+    expect(afterSteps(slowed, { own: 1.6 })).toEqual([[16, advice]]);
+    const rarely = [...Array<number>(11).fill(1000), 2000, 2000, 1000, 1000, 1000, 1000, 1000, 1000];
+    expect(afterSteps(rarely, { own: 1.6 })).toEqual([]);
+  });
 });
