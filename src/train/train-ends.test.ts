@@ -122,7 +122,6 @@ test('what a training returns, recorded or not: its weights as a checkpoint of t
   expect(evaluations[0]!.accuracy).toBe(rest.evaluations[0]!.accuracy);
   expect(known).toMatchObject({ status: 'finished', stopped: 'steps', step: 2, best: undefined, saved: { step: 2 } });
 });
-});
 
 test('weights to start from are kept as the checkpoint of step 0: where they came from may be gone later', async () => {
   const { run: first } = await start();
