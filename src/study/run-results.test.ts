@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { MetricsRecord } from '../runs/metrics.ts';
-import { resultsOf } from './run-results.ts';
+import { readRunResults, resultsOf } from './run-results.ts';
 
 const record = (step: number, metrics: MetricsRecord['metrics']): MetricsRecord => ({ step, time: 't', metrics });
 
@@ -61,4 +64,22 @@ test('a training loss of many records in few points, each the mean of its steps'
     { step: 10, loss: 0 },
     { step: 20, loss: 1 },
   ]);
+});
+
+test('exactly as many records as are shown are points of their own; one more, and two are one', () => {
+  const records = Array.from({ length: 51 }, (_, i) => record(i + 1, { 'train/loss': i }));
+  const points = (count: number) => resultsOf(records.slice(0, count), 1).lossCurve;
+  expect(points(50)).toHaveLength(50);
+  expect(points(51)).toHaveLength(26);
+  expect(points(51).at(-1)).toEqual({ step: 51, loss: 50 });
+  expect(resultsOf([record(1, { 'test/loss': 5 }), record(2, { 'train/loss': Infinity })], 1).lossCurve).toEqual([]);
+});
+
+test('the results of a run are read from its metrics', () => {
+  const path = mkdtempSync(join(tmpdir(), 'ablate-run-results-'));
+  const line = { step: 10, time: '2026-01-31T12:00:00.000Z', metrics: { 'train/imagesPerSecond': 16 } };
+  const { metrics, ...rest } = line;
+  writeFileSync(join(path, 'metrics.jsonl'), `${JSON.stringify({ ...rest, ...metrics })}\n`);
+  expect(readRunResults({ path, model: 'tuto', number: 1 }, 8)).toMatchObject({ trainingSeconds: 5, imagesPerSecond: 16 });
+  rmSync(path, { recursive: true });
 });

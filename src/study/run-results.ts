@@ -48,11 +48,13 @@ export function resultsOf(records: readonly MetricsRecord[], batchSize: number):
     if (accuracy !== undefined) curve.set(step, { step, accuracy });
     loss = metrics['test/loss'] ?? metrics['val/loss'] ?? loss;
     trainLoss = metrics['train/loss'] ?? trainLoss;
-    const imagesPerSecond = metrics['train/imagesPerSecond'];
-    if (imagesPerSecond !== undefined && imagesPerSecond > 0 && step > lastStep) {
-      trainingSeconds += ((step - lastStep) * batchSize) / imagesPerSecond;
-      trainedSteps += step - lastStep;
-      lastStep = step;
+    const imagesPerSecond = metrics['train/imagesPerSecond'] ?? 0;
+    if (imagesPerSecond > 0) {
+      // None for steps that are done again.
+      const steps = Math.max(0, step - lastStep);
+      trainingSeconds += (steps * batchSize) / imagesPerSecond;
+      trainedSteps += steps;
+      lastStep += steps;
     }
   }
   return {
@@ -68,10 +70,10 @@ export function resultsOf(records: readonly MetricsRecord[], batchSize: number):
 /** Each record stands for as many steps as the others: neighbours are averaged where there are more than are shown. */
 function lossCurveOf(records: readonly MetricsRecord[]): LossPoint[] {
   const recorded = records.flatMap(({ step, metrics: { 'train/loss': loss } }) =>
-    loss !== undefined && Number.isFinite(loss) ? [{ step, loss }] : [],
+    Number.isFinite(loss) ? [{ step, loss: loss! }] : [],
   );
-  const together = Math.ceil(recorded.length / lossPoints);
-  return Array.from({ length: together === 0 ? 0 : Math.ceil(recorded.length / together) }, (_, i) => {
+  const together = Math.max(1, Math.ceil(recorded.length / lossPoints));
+  return Array.from({ length: Math.ceil(recorded.length / together) }, (_, i) => {
     const part = recorded.slice(i * together, (i + 1) * together);
     return { step: part.at(-1)!.step, loss: part.reduce((sum, { loss }) => sum + loss, 0) / part.length };
   });
