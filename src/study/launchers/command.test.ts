@@ -66,7 +66,7 @@ test('commands are lines of a shell, in which only their own places are filled i
 });
 
 test('nothing is known of a job that is gone', async () => {
-  expect(await scheduler().explain('31')).toBeUndefined();
+  await expect(scheduler().explain('31')).resolves.toBeUndefined();
 });
 
 test('is called the command launcher', () => {
