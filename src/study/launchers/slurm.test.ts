@@ -77,7 +77,7 @@ describe('states', () => {
   });
 
   test('are read from lines with any blanks; one that is cut off says nothing', () => {
-    expect(parseQueue('  12_0   RUNNING  \n\n \n12_1\tPENDING\n12_2 COMPLETED\n12_3\n12_4 RUNNING more')).toEqual(
+    expect(parseQueue('  12_0   RUNNING  \n\n \n12_1 \tPENDING\n12_2 COMPLETED\n12_3\n12_4 RUNNING more')).toEqual(
       new Map([
         ['12_0', 'running'],
         ['12_1', 'waiting'],
