@@ -13,7 +13,9 @@ beforeEach(() => {
 afterEach(() => rmSync(path, { recursive: true }));
 
 const plain: StudyQuantization = { scheme: 'none' };
-const result = (quantization = plain): FileResult => ({ quantization, bytes: 12, evaluation: recordedEvaluation() });
+function result(quantization: StudyQuantization = plain): FileResult {
+  return { quantization, bytes: 12, evaluation: recordedEvaluation() };
+}
 
 test('what each kind of file reaches has a file of its own, named after the scheme and a digest of all that it says', () => {
   // printf '{"scheme":"none"}' | sha256sum

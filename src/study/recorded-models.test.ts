@@ -175,9 +175,7 @@ test('runs that were not started, are gone, or cannot be read are not in the way
   rmSync(join(folder, without, 'classifier.json'));
   const bad = [{}, { run: 'tuto/9' }, { run: damaged }, { run: wrong }, { run: without }];
   expect(told(() => recordedModels(stateOf(bad), folder)('own'))).toEqual(notRecorded('own'));
-  expect(recordedModels(stateOf([...bad, { run: run, variant: 'of another study' }]), folder)('own').definition.name).toBe(
-    'own',
-  );
+  expect(recordedModels(stateOf([...bad, { run: run, variant: 'of another study' }]), folder)('own').definition.name).toBe('own');
 });
 
 test('a defect of the program is not taken for a run that cannot be read', () => {
