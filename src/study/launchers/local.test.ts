@@ -51,6 +51,9 @@ echo waiting >&2
 for i in $(seq 300); do sleep 0.01; done
 exit 1`;
 
+/** A process starts late on a machine with other work. */
+const patiently = { interval: 5, timeout: 10_000 };
+
 /** The files of the test that this process has open; undefined where the system does not say. */
 function openFiles(): string[] | undefined {
   const descriptors = '/proc/self/fd';
@@ -233,7 +236,7 @@ describe('a run', () => {
     const controller = new AbortController();
     const run = newRun();
     const end = launcherOf(shell(waits), {}).run({ run }, controller.signal);
-    await expect.poll(() => existsSync(join(run.path, 'output.log')) && logOf(run), { interval: 5 }).toBe('waiting\n');
+    await expect.poll(() => existsSync(join(run.path, 'output.log')) && logOf(run), patiently).toBe('waiting\n');
     // The log is open in the process that writes it, no longer here.
     expect(openFiles() ?? []).toEqual([]);
     controller.abort();
@@ -246,7 +249,7 @@ describe('a run', () => {
     const controller = new AbortController();
     const run = newRun();
     const end = launcherOf(shell(`echo "$$" >&2\n${waits}`), {}).run({ run }, controller.signal);
-    await expect.poll(() => starts().length > 0 && logOf(run), { interval: 5 }).toMatch('waiting');
+    await expect.poll(() => starts().length > 0 && logOf(run), patiently).toMatch('waiting');
     // Signals to a group: the one that is called as the process.
     expect(process.kill(-Number.parseInt(logOf(run)), 0)).toBe(true);
     controller.abort();
@@ -275,9 +278,9 @@ describe('side by side', () => {
     const launcher = launcherOf(shell(waits), { threads: 1, jobs: 2, sideBySide: true });
     const ends = runs.map((run, i) => launcher.run({ run }, controllers[i]!.signal));
     const waiting = () => runs.map((run) => existsSync(join(run.path, 'output.log')) && logOf(run).startsWith('waiting'));
-    await expect.poll(waiting, { interval: 5 }).toEqual([true, true, false]);
+    await expect.poll(waiting, patiently).toEqual([true, true, false]);
     controllers[1]!.abort();
-    await expect.poll(waiting, { interval: 5 }).toEqual([true, true, true]);
+    await expect.poll(waiting, patiently).toEqual([true, true, true]);
     controllers[0]!.abort();
     controllers[2]!.abort();
     expect(await Promise.all(ends)).toEqual([stopped, stopped, stopped]);
