@@ -11,3 +11,11 @@ export function told(work: () => unknown): { readonly kind: string; readonly mes
   }
   throw new Error('nothing was thrown');
 }
+
+/** The same of what fails later. */
+export async function toldLater(work: Promise<unknown>): Promise<ReturnType<typeof told>> {
+  const [result] = await Promise.allSettled([work]);
+  return told(() => {
+    if (result.status === 'rejected') throw result.reason;
+  });
+}

@@ -46,14 +46,17 @@ export function recordedModels(state: StudyState, runsFolder: string): StudyMode
       if (same === undefined) throw notRecorded(`${name} with ${showValue(settings)}`);
       return same.network;
     };
-    return { definition: { ...modelOfConfig(first.config), settings: settingsOf('modelSettings', own), build }, file: undefined };
+    return {
+      definition: { ...modelOfConfig(first.config), settings: settingsOf('modelSettings', first, own), build },
+      file: undefined,
+    };
   };
   const augmentation = (name: string): StudyAugmentation | undefined => {
-    const own = runs().filter(({ config: { augmentWith } }) => augmentWith !== 'none' && augmentWith.endsWith(join('/', name)));
+    const own = runs().filter(({ config: { augmentWith } }) => augmentWith.endsWith(join('/', name)));
     const [first] = own;
     if (first === undefined) return undefined;
     const { augmentWith, augmentationChecksum } = first.config;
-    const settings = settingsOf('augmentWithSettings', own);
+    const settings = settingsOf('augmentWithSettings', first, own);
     const keys = ({ augmentWithSettings }: TrainingConfig): AugmentationKeys => ({
       ...{ augmentWith, augmentationChecksum },
       augmentWithSettings: resolveSettings(name, settings, augmentWithSettings, 'augmentation'),
@@ -64,9 +67,9 @@ export function recordedModels(state: StudyState, runsFolder: string): StudyMode
 }
 
 /** The settings of what runs of the user's code recorded: the default of each is what runs have whose variants do not set it. */
-function settingsOf(group: 'modelSettings' | 'augmentWithSettings', runs: readonly Recorded[]): Settings {
-  const settings = Object.keys(runs[0]?.config[group] ?? {}).map((key) => {
-    const usual = runs.find(({ set }) => !set.has(`${group}.${key}`)) ?? runs[0]!;
+function settingsOf(group: 'modelSettings' | 'augmentWithSettings', first: Recorded, runs: readonly Recorded[]): Settings {
+  const settings = Object.keys(first.config[group]).map((key) => {
+    const usual = runs.find(({ set }) => !set.has(`${group}.${key}`)) ?? first;
     return [key, settingOf(...([usual, ...runs].map(({ config }) => config[group][key]!) as [Value, ...Value[]]))] as const;
   });
   return Object.fromEntries(settings);

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { callsOf } from '../../test/watched-fs.ts';
 import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
+import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { saveCheckpoint } from '../runs/checkpoint.ts';
 import { openRun, runName, type Run } from '../runs/run-folder.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { thisProcess } from '../util/process-identity.ts';
-import { runIdentity } from './identity.ts';
+import { stampOf } from '../util/regular-file.ts';
+import { identityFormat, runIdentity } from './identity.ts';
 import { createRunFinder, fingerprintOf, wasExtended } from './run-finder.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ablate-finder-'));
@@ -117,7 +119,8 @@ test('identities are kept: a configuration is read again when it changed, or whe
   expect(found()).toBe('tuto/1');
   const cache = join(folder, '.studies', 'identities.json');
   const kept = JSON.parse(readFileSync(cache, 'utf8')) as { format: string; runs: Record<string, { identity: string }> };
-  expect(kept.runs['tuto/1']!.identity).toBe(identity);
+  const stamp = stampOf(join(run.path, 'config.json'));
+  expect(kept).toEqual({ format: identityFormat, runs: { 'tuto/1': { stamp, identity } } });
   const changed = { ...kept, runs: { 'tuto/1': { ...kept.runs['tuto/1'], identity: 'another' } } };
   writeFileSync(cache, JSON.stringify(changed));
   expect(found()).toBeUndefined();
@@ -152,4 +155,37 @@ test('one finder sees the runs that were made since', () => {
   expect(finder.find(identity, 'images')?.number).toBe(1);
   rmSync(join(folder, 'tuto', '1'), { recursive: true });
   expect(finder.find(identity, 'images')).toBeUndefined();
+});
+
+test('identities are written when a run was added, without waiting for the disk, and not again', () => {
+  const cache = join(folder, '.studies', 'identities.json');
+  record(1, { images: 'images' });
+  const calls = callsOf(() => expect(found()).toBe('tuto/1')).map(({ name }) => name);
+  expect([calls.includes('renameSync'), calls.includes('fsyncSync')]).toEqual([true, false]);
+  const before = stampOf(cache);
+  expect(found()).toBe('tuto/1');
+  expect(stampOf(cache)).toBe(before);
+});
+
+test('where identities cannot be kept, they are read again', () => {
+  writeFileSync(join(folder, '.studies'), 'a file in the place of the folder');
+  record(1, { images: 'images' });
+  expect([found(), found()]).toEqual(['tuto/1', 'tuto/1']);
+});
+
+test('a run that does not say how far it is may still be used', () => {
+  const run = record(1, { images: 'images' });
+  writeFileSync(join(run.path, 'status.json'), '{');
+  expect([wasExtended(run), found()]).toEqual([false, 'tuto/1']);
+});
+
+test('a defect of the program is not taken for a damaged run', () => {
+  record(1, { images: 'images' });
+  const defect = () => {
+    throw new TypeError('a defect');
+  };
+  expect(() => found('images', defect)).toThrow('a defect');
+  rmSync(join(folder, '.studies'), { recursive: true });
+  const failing = () => watchFs(({ name, path }) => name === 'openSync' && path.endsWith('config.json') && defect(), found);
+  expect(failing).toThrow('a defect');
 });

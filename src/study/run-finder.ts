@@ -48,8 +48,9 @@ export function createRunFinder(runsFolder: string): RunFinder {
   const cachePath = join(studiesFolder(runsFolder), 'identities.json');
   let known = readCache(cachePath);
 
-  function update(): Map<string, Run[]> {
-    const byIdentity = new Map<string, Run[]>();
+  function update(): ReadonlyMap<string | undefined, readonly Run[]> {
+    // Of runs that have none, too: nobody asks for it.
+    const byIdentity = new Map<string | undefined, Run[]>();
     const current: Known = {};
     let changed = false;
     for (const run of allRuns(runsFolder)) {
@@ -62,7 +63,7 @@ export function createRunFinder(runsFolder: string): RunFinder {
         changed = true;
       }
       current[name] = entry;
-      if (entry.identity !== undefined) byIdentity.set(entry.identity, [...(byIdentity.get(entry.identity) ?? []), run]);
+      byIdentity.set(entry.identity, [...(byIdentity.get(entry.identity) ?? []), run]);
     }
     known = current;
     if (changed) writeCache(cachePath, current);

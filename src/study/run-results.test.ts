@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { MetricsRecord } from '../runs/metrics.ts';
+<<<<<<< HEAD
 import { openRun } from '../runs/run-folder.ts';
+=======
+>>>>>>> w-launchers
 import { readRunResults, resultsOf } from './run-results.ts';
 
 const record = (step: number, metrics: MetricsRecord['metrics']): MetricsRecord => ({ step, time: 't', metrics });
@@ -34,7 +37,7 @@ test('accuracy and loss are of validation images where those are what a run is e
 test('seconds of stepping: steps since the record before, at the speed of the record; steps done again count once', () => {
   const speed = (step: number, imagesPerSecond: number) => record(step, { 'train/imagesPerSecond': imagesPerSecond });
   // 10 steps of 8 images at 16 a second are 5 seconds; 20 more at 40 a second are 4.
-  const twice = resultsOf([speed(10, 16), speed(10, 1), speed(30, 40), record(40, {}), speed(50, 0)], 8);
+  const twice = resultsOf([speed(10, 16), speed(10, 1), speed(30, 40), speed(20, 1), record(40, {}), speed(50, 0)], 8);
   expect(twice.trainingSeconds).toBe(9);
   expect(twice.imagesPerSecond).toBe(240 / 9);
   // Steps done again after an interruption do not count backwards.
@@ -69,6 +72,7 @@ test('a training loss of many records in few points, each the mean of its steps'
   ]);
 });
 
+<<<<<<< HEAD
 test('of a run, from its metrics', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ablate-run-results-'));
   try {
@@ -85,4 +89,22 @@ test('of a run, from its metrics', () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+=======
+test('exactly as many records as are shown are points of their own; one more, and two are one', () => {
+  const records = Array.from({ length: 51 }, (_, i) => record(i + 1, { 'train/loss': i }));
+  const points = (count: number) => resultsOf(records.slice(0, count), 1).lossCurve;
+  expect(points(50)).toHaveLength(50);
+  expect(points(51)).toHaveLength(26);
+  expect(points(51).at(-1)).toEqual({ step: 51, loss: 50 });
+  expect(resultsOf([record(1, { 'test/loss': 5 }), record(2, { 'train/loss': Infinity })], 1).lossCurve).toEqual([]);
+});
+
+test('the results of a run are read from its metrics', () => {
+  const path = mkdtempSync(join(tmpdir(), 'ablate-run-results-'));
+  const line = { step: 10, time: '2026-01-31T12:00:00.000Z', metrics: { 'train/imagesPerSecond': 16 } };
+  const { metrics, ...rest } = line;
+  writeFileSync(join(path, 'metrics.jsonl'), `${JSON.stringify({ ...rest, ...metrics })}\n`);
+  expect(readRunResults({ path, model: 'tuto', number: 1 }, 8)).toMatchObject({ trainingSeconds: 5, imagesPerSecond: 16 });
+  rmSync(path, { recursive: true });
+>>>>>>> w-launchers
 });

@@ -48,11 +48,13 @@ export function resultsOf(records: readonly MetricsRecord[], batchSize: number):
     if (accuracy !== undefined) curve.set(step, { step, accuracy });
     loss = metrics['test/loss'] ?? metrics['val/loss'] ?? loss;
     trainLoss = metrics['train/loss'] ?? trainLoss;
-    const imagesPerSecond = metrics['train/imagesPerSecond'];
-    if (imagesPerSecond !== undefined && imagesPerSecond > 0 && step > lastStep) {
-      trainingSeconds += ((step - lastStep) * batchSize) / imagesPerSecond;
-      trainedSteps += step - lastStep;
-      lastStep = step;
+    const imagesPerSecond = metrics['train/imagesPerSecond'] ?? 0;
+    if (imagesPerSecond > 0) {
+      // None for steps that are done again.
+      const steps = Math.max(0, step - lastStep);
+      trainingSeconds += (steps * batchSize) / imagesPerSecond;
+      trainedSteps += steps;
+      lastStep += steps;
     }
   }
   return {

@@ -67,9 +67,8 @@ async function loadNamed<T>(
 ): Promise<ReadonlyMap<string, T>> {
   const loaded = new Map<string, T>();
   for (const { name, at } of filesNamed(file.source, keys, [])) {
-    if (loaded.has(name)) continue;
     try {
-      loaded.set(name, await load(name));
+      loaded.set(name, loaded.get(name) ?? (await load(name)));
     } catch (error) {
       if (!(error instanceof AblateError)) throw error;
       throw file.error(at, error.message, error.fix);
@@ -83,7 +82,5 @@ function filesNamed(value: unknown, keys: readonly string[], at: Path): { readon
     const isNamed = keys.includes(String(at.at(-1))) || keys.includes(String(at.at(-2)));
     return isNamed && isCodeFile(value) ? [{ name: value, at }] : [];
   }
-  if (typeof value !== 'object' || value === null) return [];
-  const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
-  return entries.flatMap(([key, inner]) => filesNamed(inner, keys, [...at, key]));
+  return Object.entries(Object(value) as object).flatMap(([key, inner]) => filesNamed(inner, keys, [...at, key]));
 }

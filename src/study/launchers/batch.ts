@@ -6,12 +6,12 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import type { Run } from '../../runs/run-folder.ts';
 import { breakLock, runHolder } from '../../runs/run-lock.ts';
 import { readStatus, recordedStatus } from '../../runs/run-status.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
+import { delay } from '../../util/delay.ts';
 import { AblateError, messageOf } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
 import { recordAt } from '../../util/json-file.ts';
@@ -78,9 +78,7 @@ export function batchLauncher(scheduler: Scheduler, options: BatchOptions): Laun
       } else if (signal.aborted && askedWhile === undefined && (await askToStop(scheduler, ticket.id, state))) {
         askedWhile = state;
       }
-      const until = performance.now() + pollMs;
-      do await abortableDelay(soonMs, signal.aborted ? undefined : signal);
-      while (performance.now() < until && !existsSync(exit) && !(signal.aborted && askedWhile === undefined));
+      await delay(soonMs, signal.aborted ? undefined : signal);
     }
   }
 
@@ -154,30 +152,32 @@ function watch(
   scheduler: Scheduler,
   { pollMs = 5000, patienceMs = 600_000 }: BatchOptions,
 ): (id: string, oldestMs: number) => Promise<TaskState | undefined> {
-  const ids = new Set<string>();
-  let answer: Promise<ReadonlyMap<string, TaskState>> | undefined;
-  let askedAt = -Infinity;
+  type Answer = ReadonlyMap<string, TaskState>;
+  const followed = new Set<string>();
+  /** The last answer, or question that is not answered yet. */
+  let answer: Promise<Answer> | undefined;
+  let about: ReadonlySet<string> = new Set();
+  let askedAt = 0;
   let silentSince: number | undefined;
 
-  function ask(oldestMs: number): Promise<ReadonlyMap<string, TaskState>> {
-    if (answer === undefined || performance.now() - askedAt >= oldestMs) {
-      askedAt = performance.now();
-      answer = scheduler.states([...ids]);
-    }
-    return answer;
+  async function put(): Promise<Answer> {
+    askedAt = performance.now();
+    // The tasks of a submission become known one after the other, in one turn: they are asked about together.
+    about = followed;
+    await Promise.resolve();
+    about = new Set(followed);
+    return await scheduler.states([...about]);
   }
 
   return async (id, oldestMs) => {
-    if (!ids.has(id)) {
-      ids.add(id);
-      answer = undefined;
-    }
+    followed.add(id);
     for (;;) {
       try {
-        const states = await ask(oldestMs);
+        if (!about.has(id) || performance.now() - askedAt >= oldestMs) answer = put();
+        const states = await answer!;
         silentSince = undefined;
         const state = states.get(id);
-        if (state === undefined) ids.delete(id);
+        if (state === undefined) followed.delete(id);
         return state;
       } catch (error) {
         silentSince ??= performance.now();
@@ -304,14 +304,5 @@ function begunProcesses(folder: string, task: number): readonly string[] {
     return readTextFile(join(folder, `${task}.begun`)).split('\n');
   } catch {
     return []; // None yet.
-  }
-}
-
-/** Ends early when the signal is aborted. */
-async function abortableDelay(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
-  } catch {
-    // Aborted: the caller looks at the signal.
   }
 }

@@ -21,8 +21,8 @@ export function commandScheduler({ submit, status, cancel }: CommandOptions): Sc
       const ids: string[] = [];
       for (const script of tasks) {
         const said = await shell(submit, { script });
-        const id = said.split(/\s+/).at(-1);
-        if (id === undefined || id === '') throw new AblateError(`"${submit}" printed no job id`, { fix });
+        const id = said.split(/\s/).at(-1)!;
+        if (id === '') throw new AblateError(`"${submit}" printed no job id`, { fix });
         ids.push(id);
       }
       return ids;

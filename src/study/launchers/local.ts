@@ -1,13 +1,13 @@
 /** Runs as processes of this machine, its cores shared out among them. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { readConfig, runName, type Run } from '../../runs/run-folder.ts';
 import { runHolder } from '../../runs/run-lock.ts';
 import { readStatus } from '../../runs/run-status.ts';
 import type { TrainingConfig } from '../../train/config-schema.ts';
 import { defaultThreads } from '../../util/cpu.ts';
+import { delay } from '../../util/delay.ts';
 import { ConfigurationError } from '../../util/errors.ts';
 import { fileError } from '../../util/file-error.ts';
 import { processState } from '../../util/process-identity.ts';
@@ -32,17 +32,24 @@ const pollMs = 500;
 /** Runs that a process trains side by side at most: all that are there are wanted, but each has files open. */
 const mostSideBySide = 64;
 
-export function localLauncher({ jobs = 1, threads, sideBySide = false, freeProcessors = Infinity }: LocalOptions = {}): Launcher {
+export function localLauncher(options: LocalOptions = {}): Launcher {
+  return launcherOf(ablateCommand, options);
+}
+
+/** @param command what is started to train runs, with the arguments of `ablate` behind it */
+export function launcherOf(
+  command: typeof ablateCommand,
+  { jobs = 1, threads, sideBySide = false, freeProcessors = Infinity }: LocalOptions,
+): Launcher {
   const cores = defaultThreads();
   if (threads === undefined && jobs > cores) {
     throw new ConfigurationError(`jobs (=${jobs}) must be at most ${cores}, the cores of this machine`, {
       fix: 'give fewer --jobs, or say how many --threads each shall have',
     });
   }
-  const threadsEach = threads ?? Math.max(1, Math.floor(Math.min(cores, Math.round(freeProcessors)) / jobs));
-  const start = sideBySide
-    ? gather(jobs, threadsEach)
-    : (job: Job, signal: AbortSignal) => runProcess([job], threadsEach, signal);
+  const threadsEach = threads ?? sharedThreads(cores, jobs, freeProcessors);
+  const train: Train = (together, signal) => runProcess(command(), together, threadsEach, signal);
+  const start = sideBySide ? gather(jobs, train) : (job: Job, signal: AbortSignal) => train([job], signal);
   return {
     name: sideBySide ? 'side by side in local processes' : jobs === 1 ? 'one local process' : `${jobs} local processes`,
     slots: sideBySide ? mostSideBySide : jobs,
@@ -53,6 +60,11 @@ export function localLauncher({ jobs = 1, threads, sideBySide = false, freeProce
       return signal.aborted || isOver ? stopped : await start(job, signal);
     },
   };
+}
+
+/** Threads of each job: the cores shared out, as far as they are free. */
+export function sharedThreads(cores: number, jobs: number, freeProcessors: number): number {
+  return Math.max(1, Math.floor(Math.min(cores, Math.round(freeProcessors)) / jobs));
 }
 
 const stopped: JobEnd = { how: 'stopped', detail: '' };
@@ -75,6 +87,9 @@ async function orphanGone(run: Run, signal: AbortSignal): Promise<boolean> {
   }
 }
 
+/** Trains runs in one process until it is gone. */
+type Train = (jobs: readonly [Job, ...Job[]], signal: AbortSignal) => Promise<JobEnd>;
+
 /** A run that waits for others of its network. */
 interface Waiting {
   readonly job: Job;
@@ -83,7 +98,7 @@ interface Waiting {
 }
 
 /** Starts what is asked for at the same time together: a process for each network, `processes` at a time. */
-function gather(processes: number, threads: number): (job: Job, signal: AbortSignal) => Promise<JobEnd> {
+function gather(processes: number, train: Train): (job: Job, signal: AbortSignal) => Promise<JobEnd> {
   let waiting: Waiting[] = [];
   const groups: Waiting[][] = [];
   let running = 0;
@@ -96,7 +111,7 @@ function gather(processes: number, threads: number): (job: Job, signal: AbortSig
     if (group === undefined) return;
     if (group.length > 0) {
       running++;
-      void runGroup(group, threads).finally(() => {
+      void runGroup(group, train).finally(() => {
         running--;
         startNext();
       });
@@ -119,25 +134,26 @@ function gather(processes: number, threads: number): (job: Job, signal: AbortSig
   };
   return (job, signal) =>
     new Promise((end) => {
-      if (waiting.length === 0) setImmediate(startAll);
       waiting.push({ job, signal, end });
+      // The first of these starts all.
+      setImmediate(startAll);
     });
 }
 
 /** Trains runs in one process. How it ended is that of the runs that were not over before. */
-async function runGroup(group: readonly Waiting[], threads: number): Promise<void> {
-  const ended = runProcess(
-    group.map(({ job }) => job),
-    threads,
-    AbortSignal.any(group.map(({ signal }) => signal)),
-  );
+async function runGroup(group: readonly Waiting[], train: Train): Promise<void> {
+  const ended = train(group.map(({ job }) => job) as [Job, ...Job[]], AbortSignal.any(group.map(({ signal }) => signal)));
   const ofRun = (run: Run) => ended.then((end) => (['finished', 'failed'].includes(readStatus(run).status) ? stopped : end));
   for (const { job, end } of group) end(ofRun(job.run));
   await ended.catch(() => undefined);
 }
 
-async function runProcess(jobs: readonly Job[], threads: number, signal: AbortSignal): Promise<JobEnd> {
-  const [job, ...others] = jobs as readonly [Job, ...Job[]];
+async function runProcess(
+  [file, ...entry]: readonly [string, ...string[]],
+  [job, ...others]: readonly [Job, ...Job[]],
+  threads: number,
+  signal: AbortSignal,
+): Promise<JobEnd> {
   const logPath = logPathOf(job.run);
   const log = openLog(logPath);
   for (const { run } of others) {
@@ -145,7 +161,6 @@ async function runProcess(jobs: readonly Job[], threads: number, signal: AbortSi
     writeSync(own, `trained side by side with ${runName(job.run)}, whose output.log has what was said\n`);
     closeSync(own);
   }
-  const [file, ...entry] = ablateCommand();
   const runs = others.map(({ run }) => run);
   // A process group of its own: Ctrl-C on the terminal reaches only the study, which passes it on once.
   const child = spawn(file, [...entry, ...trainArguments(job, threads, runs)], {
@@ -153,23 +168,27 @@ async function runProcess(jobs: readonly Job[], threads: number, signal: AbortSi
     detached: true,
   });
   closeSync(log);
-  const stop = () => {
-    if (child.pid !== undefined) askToStop(child.pid);
-  };
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
-  return await new Promise((resolve) => {
-    const end = (how: JobEnd['how'], problem: string) => {
-      signal.removeEventListener('abort', stop);
-      const said = how === 'stopped' ? '' : lastLines(logPath);
-      resolve({ how, detail: how === 'stopped' ? '' : said === '' ? problem : `${problem}: ${said}` });
+  const stop = () => void child.kill();
+  signal.addEventListener('abort', stop);
+  try {
+    return await endOf(child, logPath);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function endOf(child: ChildProcess, logPath: string): Promise<JobEnd> {
+  return new Promise((resolve) => {
+    const end = (how: 'killed' | 'failed', problem: string) => {
+      const said = lastLines(logPath);
+      resolve({ how, detail: said === '' ? problem : `${problem}: ${said}` });
     };
     child.once('error', (error) => end('failed', `the process could not be started (${error.message})`));
     child.once('exit', (code, signalName) => {
       if (signalName !== null) end('killed', `the process was ended by ${signalName}`);
       // 130: interrupted, in order.
-      else if (code === 0 || code === 130) end('stopped', '');
-      else end('failed', `exit code ${code ?? '?'}`);
+      else if (code === 0 || code === 130) resolve(stopped);
+      else end('failed', `exit code ${String(code)}`);
     });
   });
 }

@@ -2,17 +2,15 @@ import { execFile } from 'node:child_process';
 import { errorCode } from '../../util/file-error.ts';
 import { AblateError } from '../../util/errors.ts';
 
-/** A scheduler that does not answer in this time is down. */
-const timeoutMs = 90_000;
-
 /**
  * What a program of a scheduler prints on stdout, trimmed.
  *
+ * @param timeoutMs a scheduler that does not answer in this time is down
  * @throws AblateError with what it said, if it is missing, fails or does not answer
  */
-export function runProgram(file: string, args: readonly string[], fix: string): Promise<string> {
+export function runProgram(file: string, args: readonly string[], fix: string, timeoutMs = 90_000): Promise<string> {
   return new Promise((resolve, reject) => {
-    execFile(file, args, { timeout: timeoutMs, encoding: 'utf8' }, (error, stdout, stderr) => {
+    execFile(file, args, { timeout: timeoutMs }, (error, stdout, stderr) => {
       if (error === null) {
         resolve(stdout.trim());
         return;
