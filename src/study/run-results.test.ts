@@ -3,10 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { MetricsRecord } from '../runs/metrics.ts';
-<<<<<<< HEAD
-import { openRun } from '../runs/run-folder.ts';
-=======
->>>>>>> w-launchers
 import { readRunResults, resultsOf } from './run-results.ts';
 
 const record = (step: number, metrics: MetricsRecord['metrics']): MetricsRecord => ({ step, time: 't', metrics });
@@ -40,8 +36,6 @@ test('seconds of stepping: steps since the record before, at the speed of the re
   const twice = resultsOf([speed(10, 16), speed(10, 1), speed(30, 40), speed(20, 1), record(40, {}), speed(50, 0)], 8);
   expect(twice.trainingSeconds).toBe(9);
   expect(twice.imagesPerSecond).toBe(240 / 9);
-  // Steps done again after an interruption do not count backwards.
-  expect(resultsOf([speed(10, 16), speed(4, 8), speed(10, 16), speed(14, 16)], 8).trainingSeconds).toBe(7);
   const none = resultsOf([], 8);
   expect(none).toEqual({
     curve: [],
@@ -72,24 +66,6 @@ test('a training loss of many records in few points, each the mean of its steps'
   ]);
 });
 
-<<<<<<< HEAD
-test('of a run, from its metrics', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'ablate-run-results-'));
-  try {
-    writeFileSync(join(folder, 'config.json'), '{"model":"tuto"}');
-    writeFileSync(
-      join(folder, 'metrics.jsonl'),
-      '{"step":5,"time":"t","train/loss":2,"train/imagesPerSecond":20}\n{"step":5,"time":"t","test/accuracy":0.25,"test/loss":1.5}\n',
-    );
-    expect(readRunResults(openRun(folder), 8)).toEqual({
-      curve: [{ step: 5, accuracy: 0.25 }],
-      lossCurve: [{ step: 5, loss: 2 }],
-      ...{ loss: 1.5, trainLoss: 2, trainingSeconds: 2, imagesPerSecond: 20 },
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-=======
 test('exactly as many records as are shown are points of their own; one more, and two are one', () => {
   const records = Array.from({ length: 51 }, (_, i) => record(i + 1, { 'train/loss': i }));
   const points = (count: number) => resultsOf(records.slice(0, count), 1).lossCurve;
@@ -106,5 +82,4 @@ test('the results of a run are read from its metrics', () => {
   writeFileSync(join(path, 'metrics.jsonl'), `${JSON.stringify({ ...rest, ...metrics })}\n`);
   expect(readRunResults({ path, model: 'tuto', number: 1 }, 8)).toMatchObject({ trainingSeconds: 5, imagesPerSecond: 16 });
   rmSync(path, { recursive: true });
->>>>>>> w-launchers
 });
