@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
-import { callsOf } from '../../test/watched-fs.ts';
 import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { saveCheckpoint } from '../runs/checkpoint.ts';
@@ -132,20 +131,6 @@ test('identities are kept: a configuration is read again when it changed, or whe
   writeFileSync(join(run.path, 'config.json'), JSON.stringify({ ...config, learningRate: 0.3 }));
   utimesSync(join(run.path, 'config.json'), 1, 1);
   expect(found()).toBeUndefined();
-});
-
-test('the kept identities are written when there is something new, and not flushed: they can be made again', () => {
-  record(1, { images: 'images' });
-  const writes = () => callsOf(() => void found()).filter(({ name }) => /^(write|fsync|rename)/.test(name));
-  const first = writes();
-  expect(first.at(-1)).toMatchObject({
-    name: 'renameSync',
-    args: [expect.anything(), join(folder, '.studies', 'identities.json')],
-  });
-  expect(first.map(({ name }) => name)).not.toContain('fsyncSync');
-  expect(writes()).toEqual([]);
-  record(2, { images: 'images' });
-  expect(writes().length).toBe(first.length);
 });
 
 test('one finder sees the runs that were made since', () => {
