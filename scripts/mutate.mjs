@@ -26,7 +26,7 @@ const furtherTests = {
 const slowTests = {
   runs: ['checkpoint-killed', 'run-list-many'].map((name) => `src/runs/${name}.test.ts`),
   train: ['airbench', 'pruned-training', 'train'].map((name) => `src/train/${name}.test.ts`),
-  study: ['simulated-studies', 'runner', 'launchers/batch'].map((name) => `src/study/${name}.test.ts`),
+  study: ['simulated-studies', 'launchers/batch'].map((name) => `src/study/${name}.test.ts`),
   report: ['src/report/compare-runs.test.ts'],
 };
 
