@@ -95,7 +95,14 @@ function start(launcher: Launcher, source = text, more: Partial<StudyOptions> = 
   return runStudy({ plan: planOf(source), dataset, launcher, runsFolder, ...more });
 }
 
-const aborted = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve));
+/** Other work of this process goes first. */
+const pause = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Waits for a signal that comes soon. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  for (let turn = 0; turn < 1000 && !signal.aborted; turn++) await pause();
+  expect(signal.aborted).toBe(true);
+}
 
 /** How a study that must fail does. */
 async function failureOf(study: Promise<unknown>): Promise<unknown> {
@@ -170,10 +177,12 @@ function trainElsewhere({ config, records }: PlannedRun, become: (run: Run) => u
   return run;
 }
 
-/** Leaves a finished run with its evaluation alone. */
-function removeWeights(run: Run, datasetFingerprint: string = dataset.fingerprint): void {
+/** Finishes a run, and leaves its evaluation alone. */
+function finishWithoutWeights(run: Run): void {
+  finish(run);
   rmSync(join(run.path, 'checkpoints'), { recursive: true });
-  writeFileSync(join(run.path, 'evaluation.json'), JSON.stringify(recordedEvaluation({ datasetFingerprint })));
+  const evaluation = recordedEvaluation({ datasetFingerprint: dataset.fingerprint });
+  writeFileSync(join(run.path, 'evaluation.json'), JSON.stringify(evaluation));
 }
 
 const namesAndStates = (runs: readonly StudyRun[]) => runs.map(({ run, state }) => `${run} ${state}`);
@@ -203,8 +212,8 @@ describe('all runs', () => {
     const running = { ...waiting('baseline'), run: 'tuto/1', state: 'running' };
     const first = { ...running, state: 'finished', step: 90, accuracy: 0.05 };
     const second = { ...first, variant: 'slow', run: 'tuto/2', accuracy: 0.005 };
-    const launcher = fakeLauncher((run, signal, _, { run: _run, ...how }) => {
-      expect(how).toEqual({ dataDir: 'images', engine: 'reference' });
+    const launcher = fakeLauncher((run, signal, _, job) => {
+      expect(job).toEqual({ run, dataDir: 'images', engine: 'reference' });
       expect(signal.aborted).toBe(false);
       if (launcher.launched.length === 2) return finish(run);
       expect(readConfig(run)).toEqual(JSON.parse(JSON.stringify({ ...plan.runs[0]!.config, threads: 3 })));
@@ -263,7 +272,7 @@ describe('all runs', () => {
     const launcher = fakeLauncher(async (run) => {
       const { seed, learningRate } = configOf(run);
       seen.push(`${++active} active: ${seed} ${learningRate}`);
-      await new Promise((resolve) => setImmediate(resolve));
+      await pause();
       active--;
       return finish(run);
     }, 3);
@@ -309,7 +318,7 @@ describe('finished runs are reused', () => {
 
   test('on the same images alone, without their checkpoints too', async () => {
     const [first, second] = planOf(text).trainings;
-    trainElsewhere(first!, (run) => [finish(run), removeWeights(run)]);
+    trainElsewhere(first!, finishWithoutWeights);
     trainElsewhere(second!, (run) => finish(run, 'images-2'));
     const launcher = finishing();
     expect(namesAndStates(await start(launcher))).toEqual(['tuto/1 finished', 'tuto/3 finished']);
@@ -513,7 +522,7 @@ describe('where nothing can be trained at all', () => {
     const thrown = new Error('no such command: sbatch');
     const launcher = fakeLauncher(async (run, signal) => {
       if (run.number === 2) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await pause();
         throw thrown;
       }
       await aborted(signal);
@@ -521,7 +530,9 @@ describe('where nothing can be trained at all', () => {
       return interrupt(run, 40);
     }, 2);
     const { progress, hooks } = watching();
-    expect(await failureOf(start(launcher, twoSeeds, { hooks }))).toBe(thrown);
+    // Also where the user could stop it.
+    const { signal } = new AbortController();
+    expect(await failureOf(start(launcher, twoSeeds, { hooks, signal }))).toBe(thrown);
     expect([launcher.launched, saved]).toEqual([['tuto/1', 'tuto/2'], ['tuto/1']]);
     expect(namesAndStates(recordedRuns())).toEqual([
       'tuto/1 waiting',
@@ -600,44 +611,49 @@ describe('a run that failed', () => {
 });
 
 describe('a run is of use', () => {
-  /** Whether a finished run is, of the first training of a plan. */
-  const isUseful = (plan: StudyPlan, become: (run: Run) => void) => {
-    const [planned] = plan.trainings;
-    return isUsefulFor(planned!, plan)(trainElsewhere(planned!, (run) => [finish(run), become(run)]));
+  /** Whether a run of a training of a plan is, by default of the first. */
+  const isUseful = (plan: StudyPlan, become: (run: Run) => unknown, training = 0) => {
+    const planned = plan.trainings[training]!;
+    return isUsefulFor(planned, plan)(trainElsewhere(planned, become));
   };
 
   test('without weights, where no file is to be measured', () => {
-    expect(isUseful(planOf(text), removeWeights)).toBe(true);
+    expect(isUseful(planOf(text), finishWithoutWeights)).toBe(true);
   });
 
   test('to be quantized, if it has weights or may get them, or all its files are measured', () => {
     const plan = planOf(quantized);
-    const measure = (run: Run, schemes: readonly string[]) => {
+    const measured = (schemes: readonly string[]) => (run: Run) => {
+      finishWithoutWeights(run);
       for (const { quantization } of plan.runs.filter(({ identity }) => identity === plan.trainings[0]!.identity)) {
         if (!schemes.includes(quantization!.scheme)) continue;
         writeFileResult(run, { quantization: quantization!, bytes: 1, evaluation: recordedEvaluation() });
       }
     };
-    expect(isUseful(plan, () => undefined)).toBe(true);
-    expect(isUseful(plan, removeWeights)).toBe(false);
-    expect(isUseful(plan, (run) => [removeWeights(run), interrupt(run, 40)])).toBe(true);
-    expect(isUseful(plan, (run) => [removeWeights(run), measure(run, ['int8'])])).toBe(false);
-    expect(isUseful(plan, (run) => [removeWeights(run), measure(run, ['none'])])).toBe(false);
-    expect(isUseful(plan, (run) => [removeWeights(run), measure(run, ['int8', 'none'])])).toBe(true);
+    expect(isUseful(plan, (run) => finish(run))).toBe(true);
+    expect(isUseful(plan, finishWithoutWeights)).toBe(false);
+    expect(isUseful(plan, (run) => interrupt(run, 40))).toBe(true);
+    expect(isUseful(plan, measured(['int8']))).toBe(false);
+    expect(isUseful(plan, measured(['none']))).toBe(false);
+    expect(isUseful(plan, measured(['int8', 'none']))).toBe(true);
+    expect(isUseful(plan, measured(['none']), 1)).toBe(true);
   });
 
   test('in a search, if it is evaluated at the ends of all rounds', () => {
-    const plan = planOf(search);
-    const evaluatedEvery = (evalEvery: number) =>
+    const isUsefulEvaluated = (plan: StudyPlan, evalEvery: number) =>
       isUseful(plan, (run) => {
         writeFileSync(join(run.path, 'config.json'), JSON.stringify({ ...plan.trainings[0]!.config, evalEvery }));
       });
-    expect([1, 5, 10, 20, 4, 0].map(evaluatedEvery)).toEqual([true, true, true, false, false, false]);
+    const every = [1, 5, 10, 20, 4, 0];
+    expect(every.map((steps) => isUsefulEvaluated(planOf(search), steps))).toEqual([true, true, true, false, false, false]);
+    expect(isUsefulEvaluated(planOf(text), 20)).toBe(true);
   });
 
   test('where it is not, another is trained', async () => {
     const plan = planOf(quantized);
-    for (const planned of plan.trainings) trainElsewhere(planned, (run) => [finish(run), run.number === 1 && removeWeights(run)]);
+    const [first, second] = plan.trainings;
+    trainElsewhere(first!, finishWithoutWeights);
+    trainElsewhere(second!, (run) => finish(run));
     const launcher = finishing();
     const runs = await start(launcher, quantized);
     expect(namesAndStates(runs)).toEqual(['tuto/3 finished', 'tuto/2 finished', 'tuto/3 finished']);
