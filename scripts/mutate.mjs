@@ -26,7 +26,7 @@ const furtherTests = {
 const slowTests = {
   runs: ['checkpoint-killed', 'run-list-many'].map((name) => `src/runs/${name}.test.ts`),
   train: ['airbench', 'pruned-training', 'train'].map((name) => `src/train/${name}.test.ts`),
-  study: ['simulated-studies', 'runner'].map((name) => `src/study/${name}.test.ts`),
+  study: ['src/study/simulated-studies.test.ts'],
   report: ['src/report/compare-runs.test.ts'],
 };
 

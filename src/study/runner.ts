@@ -18,9 +18,9 @@ import { makeFolder } from '../util/make-folder.ts';
 import { processState } from '../util/process-identity.ts';
 import { readFileResult } from './file-results.ts';
 import { roundEnds, survivors } from './halving.ts';
-import type { Job, Launcher } from './launcher.ts';
+import type { Job, JobEnd, Launcher } from './launcher.ts';
 import type { PlannedRun, StudyPlan } from './plan.ts';
-import { createRunFinder, type RunFinder } from './run-finder.ts';
+import { createRunFinder } from './run-finder.ts';
 import { readRunResults } from './run-results.ts';
 import { isOver, studyFolder, writeStudyState, type RecordedDataset, type StudyRun, type StudyRunState } from './study-state.ts';
 
@@ -67,8 +67,11 @@ interface Entry {
   run: Run | undefined;
   state: StudyRunState;
   reason: string | undefined;
-  reused: boolean;
+  readonly reused: boolean;
 }
+
+/** What there is to record of a run. */
+type Result = Pick<Entry, 'state' | 'reason'>;
 
 /** A process that is killed again and again without coming any further is given up. */
 const killsWithoutProgress = 3;
@@ -78,13 +81,15 @@ const killsWithoutProgress = 3;
  * @throws AblateError if the study is being run by another process, or if runs cannot be trained at all
  */
 export async function runStudy(options: StudyOptions): Promise<readonly StudyRun[]> {
-  const { plan, runsFolder, hooks = {}, pollMs = 1000 } = options;
+  const { plan, dataset, runsFolder, hooks = {}, pollMs = 1000 } = options;
   const folder = studyFolder(runsFolder, plan.name);
   makeFolder(folder);
   const lock = lockFolder(folder, `the study ${plan.name}`);
   try {
-    const entries = findEntries(options, createRunFinder(runsFolder));
-    const runner = createRunner(options, entries);
+    const finder = createRunFinder(runsFolder);
+    const find: Find = (planned) => finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan));
+    const entries = plan.trainings.map((planned) => entryOf(planned, find(planned), options.retryFailed));
+    const runner = createRunner({ ...options, pollMs }, entries, find);
     runner.save();
     const report = () => hooks.onProgress?.(entries.map(progressOf));
     report();
@@ -92,10 +97,9 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
     try {
       const { halving } = plan.design;
       if (halving !== undefined) await runner.halve(halving.factor, (entry) => roundEnds(entry.planned.config.steps, halving));
-      await runner.advanceAll(entries.filter(({ state }) => state === 'waiting'));
+      await runner.advanceAll();
     } finally {
       clearInterval(timer);
-      runner.save();
     }
     report();
     return studyRuns(plan, entries);
@@ -115,31 +119,29 @@ export function isUsefulFor({ config, identity }: PlannedRun, { design, runs }: 
     if (needsWeights && readStatus(run).status === 'finished' && latestCheckpoint(run) === undefined) return false;
     if (design.halving === undefined) return true;
     const { evalEvery } = readConfig(run) as { readonly evalEvery: number };
-    return evalEvery > 0 && config.evalEvery % evalEvery === 0;
+    // Not where it is 0, for none: the remainder is NaN.
+    return config.evalEvery % evalEvery === 0;
   };
 }
 
-/** What is known of the planned runs before anything is started. */
-function findEntries({ plan, dataset, retryFailed = false }: StudyOptions, finder: RunFinder): Entry[] {
-  return plan.trainings.map((planned) => {
-    const run = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan));
-    const status = run === undefined ? undefined : readStatus(run);
-    const result = status === undefined ? undefined : resultOf(status);
-    const state = result === 'failed' && retryFailed ? 'waiting' : (result ?? 'waiting');
-    const reason = state === 'failed' || state === 'diverged' ? status?.reason : undefined;
-    return { planned, run, state, reason, reused: state === 'finished' || state === 'diverged' };
-  });
+/** The run that there is for what was planned. */
+type Find = (planned: PlannedRun) => Run | undefined;
+
+/** What is known of a planned run before anything is started. */
+function entryOf(planned: PlannedRun, run: Run | undefined, retryFailed = false): Entry {
+  const result = run && resultOf(readStatus(run), retryFailed);
+  const reused = result !== undefined && result.state !== 'failed';
+  return { planned, run, ...(result ?? { state: 'waiting', reason: undefined }), reused };
 }
 
-function createRunner(options: StudyOptions, entries: readonly Entry[]) {
-  const { plan, launcher, runsFolder, dataset, how = {}, hooks = {}, pollMs = 1000 } = options;
+function createRunner(options: StudyOptions & { readonly pollMs: number }, entries: readonly Entry[], find: Find) {
+  const { plan, launcher, runsFolder, dataset, how = {}, retryFailed = false, hooks = {}, pollMs } = options;
   const { shape, classes, synthetic, fingerprint, train } = dataset;
   const recorded = { name: plan.dataset, shape, synthetic, fingerprint, classes, train: { count: train.count } };
-  const finder = createRunFinder(runsFolder);
   // Aborted by the user, or when going on makes no sense.
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
-  const retried = new Set<Entry>();
+  const launched = new Set<Entry>();
   let failuresInARow = 0;
 
   // Asked anew each time: it changes while runs are waited for.
@@ -156,13 +158,11 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
     if (isOver(state)) hooks.onRunEnd?.(progressOf(entry));
   }
 
-  /** Works through entries, as many at a time as the launcher has slots. */
-  async function advanceAll(waiting: readonly Entry[], until?: (entry: Entry) => number): Promise<void> {
-    const queue = [...waiting];
+  /** Works through the runs that wait, as many at a time as the launcher has slots. */
+  async function advanceAll(until?: (entry: Entry) => number): Promise<void> {
+    const queue = entries.filter(({ state }) => state === 'waiting');
     const worker = async (): Promise<void> => {
-      for (let entry = queue.shift(); entry !== undefined && !signal.aborted; entry = queue.shift()) {
-        await advance(entry, until?.(entry));
-      }
+      for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) await advance(entry, until?.(entry));
     };
     const results = await Promise.allSettled(
       Array.from({ length: launcher.slots }, () =>
@@ -181,27 +181,18 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
   async function advance(entry: Entry, until?: number): Promise<void> {
     let kills = 0;
     while (!signal.aborted) {
-      const run = (entry.run ??= runFor(entry));
+      const run = (entry.run ??= runFor(entry.planned));
       const before = readStatus(run);
-      const result = resultOf(before);
-      if (result === 'finished') {
-        setState(entry, 'finished');
+      const result = resultOf(before, retryFailed && !launched.has(entry));
+      if (result !== undefined) {
+        setState(entry, result.state, result.reason);
         return;
       }
-      if (result === 'diverged' || (result === 'failed' && !(options.retryFailed === true && !retried.has(entry)))) {
-        setState(entry, result, before.reason ?? 'the reason was not recorded');
-        return;
-      }
-      if (until !== undefined && accuracyAt(entry, until) !== undefined) {
-        setState(entry, 'waiting');
-        return;
-      }
-      retried.add(entry);
-      setState(entry, 'running');
+      if (until !== undefined && accuracyAt(entry, until) !== undefined) return;
+      launched.add(entry);
       const end = await launch(entry, run, until);
-      setState(entry, 'waiting');
       const after = readStatus(run);
-      if (after.step > before.step || resultOf(after) !== undefined) failuresInARow = 0;
+      if (after.step > before.step || resultOf(after, false) !== undefined) failuresInARow = 0;
       // What ends while the study stops has not failed of itself.
       if (isStopped() || end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
       kills = after.step > before.step ? 0 : kills + 1;
@@ -217,7 +208,8 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
     }
   }
 
-  async function launch(entry: Entry, run: Run, until: number | undefined) {
+  async function launch(entry: Entry, run: Run, until: number | undefined): Promise<JobEnd> {
+    setState(entry, 'running');
     const enough = new AbortController();
     const timer =
       until === undefined
@@ -229,12 +221,13 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
       return await launcher.run({ run, ...how }, AbortSignal.any([signal, enough.signal]));
     } finally {
       clearInterval(timer);
+      setState(entry, 'waiting');
     }
   }
 
   /** The folder for a run: one that another study has made meanwhile, else a new one. */
-  function runFor({ planned }: Entry): Run {
-    const found = finder.find(planned.identity, dataset.fingerprint, isUsefulFor(planned, plan));
+  function runFor(planned: PlannedRun): Run {
+    const found = find(planned);
     if (found !== undefined) return found;
     const config = { ...planned.config, threads: launcher.threads };
     const environment = describeEnvironment({ threads: launcher.threads });
@@ -245,28 +238,25 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
 
   /** Rounds of successive halving over the variants, each with the mean accuracy over its seeds. */
   async function halve(factor: number, endsOf: (entry: Entry) => readonly number[]): Promise<void> {
-    let alive = [...new Set(entries.map(({ planned }) => planned.variant))];
+    let alive: ReadonlySet<string> = new Set(entries.map(({ planned }) => planned.variant));
     const rounds = Math.max(...entries.map((entry) => endsOf(entry).length));
-    for (let round = 0; round < rounds && !isStopped(); round++) {
-      const ofRound = entries.filter(({ planned }) => alive.includes(planned.variant));
+    for (let round = 0; round < rounds; round++) {
       const end = (entry: Entry) => endsOf(entry)[round] ?? entry.planned.config.steps;
-      await advanceAll(
-        ofRound.filter(({ state }) => state === 'waiting'),
-        end,
-      );
+      await advanceAll(end);
       if (isStopped()) return;
       const accuracies = new Map(
-        alive.map((variant) => [
-          variant,
-          mean(ofRound.filter(({ planned }) => planned.variant === variant).map((e) => accuracyAt(e, end(e)))),
-        ]),
+        Array.from(alive, (variant) => {
+          const seeds = entries.filter(({ planned }) => planned.variant === variant);
+          // As all variants have the same seeds, their sums compare as their means.
+          return [variant, sum(seeds.map((entry) => accuracyAt(entry, end(entry))))];
+        }),
       );
       const best = survivors(accuracies, factor);
-      for (const entry of ofRound) {
+      for (const entry of entries) {
         if (best.has(entry.planned.variant) || entry.state !== 'waiting') continue;
-        setState(entry, 'stopped', `not among the best ${best.size} of ${alive.length} after ${end(entry)} steps`);
+        setState(entry, 'stopped', `not among the best ${best.size} of ${alive.size} after ${end(entry)} steps`);
       }
-      alive = [...best];
+      alive = best;
     }
   }
 
@@ -274,15 +264,19 @@ function createRunner(options: StudyOptions, entries: readonly Entry[]) {
 }
 
 /** What a run has come to; undefined if there is more to train. */
-function resultOf({ status, diverged }: RunStatus): 'finished' | 'diverged' | 'failed' | undefined {
-  if (status === 'failed') return diverged === true ? 'diverged' : 'failed';
-  return status === 'finished' ? status : undefined;
+function resultOf(
+  { status, diverged, reason = 'the reason was not recorded' }: RunStatus,
+  retryFailed: boolean,
+): Result | undefined {
+  if (status === 'finished') return { state: 'finished', reason: undefined };
+  if (status !== 'failed') return undefined;
+  if (diverged === true) return { state: 'diverged', reason };
+  return retryFailed ? undefined : { state: 'failed', reason };
 }
 
-/** Accuracy of the evaluation at a step, once there is one. */
+/** Accuracy of the evaluation at a step, once there is one; of an entry that has its run. */
 function accuracyAt({ run, planned }: Entry, step: number): number | undefined {
-  if (run === undefined) return undefined;
-  return readRunResults(run, planned.config.batchSize).curve.find((point) => point.step === step)?.accuracy;
+  return readRunResults(run!, planned.config.batchSize).curve.find((point) => point.step === step)?.accuracy;
 }
 
 /** Whether a living process of this machine trains the run. */
@@ -291,11 +285,14 @@ function isHeld(run: Run): boolean {
   return holder !== undefined && processState(holder) === 'alive';
 }
 
-function mean(values: readonly (number | undefined)[]): number | undefined {
-  const known = values.filter((value) => value !== undefined);
-  return known.length < values.length || known.length === 0
-    ? undefined
-    : known.reduce((sum, value) => sum + value, 0) / known.length;
+/** Undefined if one is missing. */
+function sum(values: readonly (number | undefined)[]): number | undefined {
+  let total = 0;
+  for (const value of values) {
+    if (value === undefined) return undefined;
+    total += value;
+  }
+  return total;
 }
 
 /** Every run of the plan, with what has become of its training. */
@@ -309,18 +306,19 @@ function studyRunOf({ planned, run, state, reason }: Entry): StudyRun {
 }
 
 function progressOf(entry: Entry): RunProgress {
-  const { steps } = entry.planned.config;
-  const status = entry.run === undefined ? undefined : readStatus(entry.run);
-  const { run } = entry;
-  const speed = entry.state === 'running' && run !== undefined ? ifReadable(() => latestSpeed(run)) : undefined;
+  const { planned, run, state, reused } = entry;
+  const { steps } = planned.config;
+  const status = run && readStatus(run);
+  // It may be more: a user can continue a run to more steps at any time.
   const step = Math.min(status?.step ?? 0, steps);
-  return { ...studyRunOf(entry), steps, step, accuracy: status?.accuracy, imagesPerSecond: speed, reused: entry.reused };
+  const imagesPerSecond = state === 'running' ? ifReadable(() => latestSpeed(run!)) : undefined;
+  return { ...studyRunOf(entry), steps, step, accuracy: status?.accuracy, imagesPerSecond, reused };
 }
 
 function latestSpeed(run: Run): number | undefined {
-  return readMetrics(metricsPath(run)).findLast(({ metrics }) => metrics['train/imagesPerSecond'] !== undefined)?.metrics[
-    'train/imagesPerSecond'
-  ];
+  return readMetrics(metricsPath(run))
+    .flatMap(({ metrics }) => metrics['train/imagesPerSecond'] ?? [])
+    .at(-1);
 }
 
 /** Undefined where a file cannot be read now: what looks again and again may know it the next time. */
