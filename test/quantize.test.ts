@@ -96,8 +96,8 @@ async function optimizedOperators(bytes: Uint8Array): Promise<Record<string, num
 
 /** Relative errors that are allowed: of integers against floats, and of integer kernels against computing node by node. */
 const usualErrors = { integers: 0.15, kernels: 0.02 };
-/** Many layers with few filters. */
-const errorsOfDeep = { integers: 0.25, kernels: 0.04 };
+/** Many layers with few filters, whose roundings add up; those of processors without instructions for sums of bytes are other ones. */
+const errorsOfDeep = { integers: 0.25, kernels: 0.08 };
 
 const variants: readonly (readonly [ConfigOverrides & { readonly model: string }, Record<string, number>])[] = [
   [smallTuto, { QLinearConv: 2, QGemm: 3 }],

@@ -496,19 +496,22 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
         })()`);
         const lastOf = async () => (await tableBehind(page, 'training loss')).at(-1)!;
         await expect.poll(async () => (await lastOf()).filter((each) => each !== '–')).toHaveLength(2);
-        const drawnBefore = await page.evaluate<number>('drawnFrom.length');
+        const drawn = () => page.evaluate<number>('drawnFrom.length');
+        const drawnBefore = await drawn();
         for (let step = 16_000; step <= 20_000; step += 1000) {
           const lines = Array.from({ length: 100 }, (_, i) =>
             metricsLine(step + 10 * i, { 'train/loss': 1 + 0.3 * Math.sin((step + 10 * i) / 1000) }),
           );
+          const before = await drawn();
           for (const path of growing) appendFileSync(join(path, 'metrics.jsonl'), lines.join(''));
-          await delay(200);
+          // Where no processor is free, a page is drawn seldom.
+          await expect.poll(drawn).toBeGreaterThan(before);
         }
         await expect
           .poll(async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length)
           .toBe(12);
         const drawnFrom = await page.evaluate<number[]>('drawnFrom');
-        expect(drawnFrom.length - drawnBefore).toBeGreaterThanOrEqual(3);
+        expect(drawnFrom.length - drawnBefore).toBeGreaterThanOrEqual(5);
         for (const part of drawnFrom.slice(drawnBefore)) expect(part).toBeGreaterThan(0.45);
         const opacities = () =>
           page.evaluate<number[]>(`(() => {
