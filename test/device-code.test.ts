@@ -73,6 +73,16 @@ const sources = ['runner.c', ...deviceCases.map((_, i) => `case${i}.c`)];
 const strict = ['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Werror'];
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
+/** Debian's clang comes without what its sanitizers link. */
+function missingFor(compiler: string, flags: readonly string[]): string | undefined {
+  const missing = missingTool(compiler);
+  if (missing !== undefined || !flags.includes(sanitizers[0]!)) return missing;
+  const { status } = spawnSync(compiler, [...sanitizers, '-x', 'c', '-', '-o', join(folder, 'empty')], {
+    input: 'int main(void) { return 0; }',
+  });
+  return status === 0 ? undefined : `${compiler} has no sanitizers (Debian: apt-get install libclang-rt-dev)`;
+}
+
 describe.each([
   ['gcc', ['-std=c99', '-O0', '-g', ...sanitizers]],
   ['gcc', ['-std=c99', '-O3']],
@@ -80,7 +90,7 @@ describe.each([
   ['clang', ['-std=c99', '-O3', ...sanitizers]],
   ['g++', ['-x', 'c++', '-std=c++11', '-O2']],
 ])('%s %j', (compiler, flags) => {
-  const missing = missingTool(compiler);
+  const missing = missingFor(compiler, flags);
   test.skipIf(missing !== undefined)(
     skippable('gives the logits of the twin', missing),
     () => {
