@@ -31,7 +31,7 @@ async function problemsOf(run: RunCommand, fault: string, prepared: { refused?: 
   mkdirSync(cwd, { recursive: true });
   writeFileSync(join(cwd, 'input'), 'as it was');
   const before = snapshot(cwd);
-  const ended = await run({ args: [fault], cwd, scratch, serves: false }, { seconds: 1, bytes: 500e6 });
+  const ended = await run({ args: [fault], cwd, scratch, serves: false }, { seconds: 2, bytes: 500e6 });
   return judge({ what: fault, args: [fault], ...prepared }, ended, changed(before, snapshot(cwd)));
 }
 
@@ -48,8 +48,8 @@ const faults: readonly (readonly [fault: string, noticed: readonly string[]])[] 
   ['throws later', ['stack trace']],
   ['exits with 3', ['exit code 3']],
   ['segmentation fault', ['ended by SIGSEGV']],
-  ['waits for ever', ['more than 1 s']],
-  ['computes for ever', ['more than 1 s']],
+  ['waits for ever', ['more than 2 s']],
+  ['computes for ever', ['more than 2 s']],
   ['takes memory', ['more than 500 MB of memory']],
   ['has a child take memory', ['more than 500 MB of memory']],
   ['changes its input', ['changed: input']],
