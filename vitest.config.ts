@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // Native libraries and worker threads live in the test's process.
     pool: 'forks',
-    // Two processes for all files: loading the modules for each of them again would take a quarter of the time.
+    // Two processes for all files, in which a module is loaded once.
     isolate: false,
     poolOptions: { forks: { maxForks: 2 } },
     globalSetup: ['test/compile-sources.ts'],
