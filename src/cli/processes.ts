@@ -1,7 +1,7 @@
 /** Commands that several processes run together, when mpirun, mpiexec or srun starts them. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { singleProcess, type Collective } from '../cluster/collective.ts';
 import { detectLaunch } from '../cluster/launch.ts';
+import { delay } from '../util/delay.ts';
 import { AblateError } from '../util/errors.ts';
 import { Interruption, reportError } from './errors.ts';
 

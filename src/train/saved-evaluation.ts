@@ -1,11 +1,11 @@
 /** Evaluation of saved weights: of one file, or of the checkpoints of a run while another process trains it. */
 import { existsSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Dataset, SplitName } from '../data/dataset.ts';
 import type { Engine, Precision } from '../engine/engine.ts';
 import { listCheckpoints } from '../runs/checkpoint.ts';
 import { runName, type Run } from '../runs/run-folder.ts';
 import { readStatus } from '../runs/run-status.ts';
+import { delay } from '../util/delay.ts';
 import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { requireFits } from './classifier.ts';
@@ -96,7 +96,7 @@ export async function watchRun(run: Run, options: WatchOptions): Promise<SavedEv
           fix: `ablate train --resume ${quoted(runName(run))}`,
         });
       } else {
-        await delay(pollMs, undefined, signal && { signal }).catch(() => undefined);
+        await delay(pollMs, signal);
       }
     }
   } finally {

@@ -1,6 +1,6 @@
 /** Who uses the processors of this machine. */
 import { cpus } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
+import { delay } from './delay.ts';
 
 /** Sums since some moment in the past: differences between two of them count. */
 export interface ProcessorTime {
