@@ -1,5 +1,22 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** What takes a minute or more. Begun last, it would go on alone, with a core idle. */
+const longest = [
+  ...['webgpu', 'mpi/data-parallel', 'webgpu-training', 'compress-cli', 'privacy', 'study', 'ui', 'interruption', 'device-code'],
+  ...['package', 'signals', 'configuration-keys', 'slurm/study', 'own-network', 'hostile-input', 'prune-cli', 'engines'],
+].map((name) => fileURLToPath(new URL(`test/${name}.test.ts`, import.meta.url)));
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = longest.indexOf(moduleId);
+      return place === -1 ? longest.length : place;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   // As examples of pages import it.
@@ -12,6 +29,7 @@ export default defineConfig({
     isolate: false,
     poolOptions: { forks: { maxForks: 2 } },
     globalSetup: ['test/compile-sources.ts'],
+    sequence: { sequencer: LongestFirst },
     setupFiles: ['test/set-up.ts'],
     // Two test processes with two threads each on two cores: threads that wait must not keep the others from working.
     env: { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '0' },

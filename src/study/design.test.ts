@@ -333,6 +333,16 @@ describe('refusals, whole', () => {
     expect(fix).toMatch(/tuto, alex0/);
   });
 
+  test('a single model, unless the baseline names another', () => {
+    const { source, error } = file('models', 'models: [tuto]');
+    const withBaseline = (baseline: StudyFile['source']['baseline']) =>
+      designOf({ path: '', text: '', source: { ...source, baseline }, error });
+    const refused = { message: 'models must be a list of at least two models', at: ['models'], fix: 'add models: [tuto, alex0]' };
+    expect(refusalOf(() => withBaseline({ model: 'tuto' }))).toMatchObject(refused);
+    expect(refusalOf(() => withBaseline({ steps: 10 }))).toMatchObject(refused);
+    expect(withBaseline({ model: 'alex0' }).variants.map(({ name }) => name)).toEqual(['alex0', 'tuto']);
+  });
+
   test('a baseline that names what the study decides, and a single seed too many', () => {
     const { source, error } = file('one-at-a-time', factors(flat));
     const refused = (changed: Partial<StudyFile['source']>) =>

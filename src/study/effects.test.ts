@@ -24,10 +24,10 @@ function outcomes(more: Readonly<Record<string, Readonly<Record<number, number>>
 }
 
 describe('pairs', () => {
-  test('are of common seeds: a run that is missing takes only its pair with it', () => {
+  test('are of common seeds, in their order: a run that is missing takes only its pair with it', () => {
     const effects = estimateEffects(contrasts('a', 'b', 'c', 'd'), [
       ...[outcome('baseline', 1, 0.8), outcome('baseline', 2, 0.9)],
-      ...[outcome('a', 1, 0.79), outcome('a', 2, 0.91), outcome('a', 3, 0.1)],
+      ...[outcome('a', 3, 0.1), outcome('a', 2, 0.91), outcome('a', 1, 0.79)],
       ...[outcome('b', 2, 0.95), outcome('c', 3, 0.5)],
     ]);
     expect(effects.map(({ name, seeds }) => [name, seeds])).toEqual([
