@@ -6,15 +6,17 @@ import { afterAll, expect, test } from 'vitest';
 import { latestCheckpoint, loadCheckpoint } from '../src/runs/checkpoint.ts';
 import { openRun } from '../src/runs/run-folder.ts';
 import { weightsChecksum } from '../src/train/weights-checksum.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { runCli } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-config-'));
+writeNoiseImages(join(folder, 'images'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
 
 const keys = `
 model: tuto
-dataset: synthetic
+dataset: images:images
 optimizer: adamw
 conv1.filters: 4
 conv2.filters: 4
@@ -29,7 +31,7 @@ test('a run of a file of keys, and its repetition by the configuration that it h
   writeFileSync(join(folder, 'run.yaml'), keys);
   const first = await ablate('train', '--config', 'run.yaml', '--steps', '2', '--no-ema', '--json');
   expect(first.code, first.stderr).toBe(0);
-  expect(JSON.parse(first.stdout)).toMatchObject({ run: 'tuto/1', dataset: 'synthetic', step: 2 });
+  expect(JSON.parse(first.stdout)).toMatchObject({ run: 'tuto/1', dataset: 'images:images', step: 2 });
   const recorded = join(folder, 'runs/tuto/1/config.json');
   const config = JSON.parse(readFileSync(recorded, 'utf8')) as Record<string, unknown>;
   expect(config).toMatchObject({ optimizer: { type: 'adamw', beta1: 0.9 }, learningRate: 0.001, steps: 2, inputSize: 8 });

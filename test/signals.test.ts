@@ -21,6 +21,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { latestCheckpoint } from '../src/runs/checkpoint.ts';
 import { allRuns, openRun } from '../src/runs/run-folder.ts';
 import { recordedStatus } from '../src/runs/run-status.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { main, runCli } from './run-cli.ts';
 import { skippable } from './skippable.ts';
 
@@ -29,13 +30,14 @@ let folder = '';
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ablate-signals-'));
+  writeNoiseImages(join(folder, 'images'));
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A training that goes on for hours unless it is stopped, and says how far it is after each step. */
 const training = [
-  ...['train', 'tuto', '--data', 'synthetic', '--steps', '1000000', '--batch-size', '4', '--threads', '1'],
+  ...['train', 'tuto', '--data', 'images:images', '--steps', '1000000', '--batch-size', '4', '--threads', '1'],
   ...['--eval-every', '0', '--save-every', '0', '--log-every', '1'],
 ];
 const begun = (text: string) => /step \d+\/1000000/.test(text);
@@ -73,7 +75,7 @@ test('SIGHUP saves and stops a study and the run that it trains', async () => {
   writeFileSync(
     join(folder, 'study.yaml'),
     `name: hung-up
-dataset: synthetic
+dataset: images:images
 baseline: { model: tuto, steps: 100000, batchSize: 4, evalEvery: 0, saveEvery: 0, logEvery: 1 }
 design: one-at-a-time
 factors: [{ name: lower rate, set: { learningRate: 0.001 } }]
@@ -82,7 +84,7 @@ seeds: 1
   );
   const child = spawn(
     node[0]!,
-    [...node.slice(1), 'study', 'study.yaml', '--data', 'synthetic', '--threads', '1', '--runs-dir', 'study'],
+    [...node.slice(1), 'study', 'study.yaml', '--data', 'images:images', '--threads', '1', '--runs-dir', 'study'],
     { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let stderr = '';
@@ -101,7 +103,7 @@ seeds: 1
 test('hundreds of signals with a handler, as a window that changes its size sends them, harm no training', async () => {
   const listens = 'data:text/javascript,process.on("SIGWINCH", () => {})';
   const sizes = ['conv1.filters=16', 'conv2.filters=16', 'dense1.features=32', 'dense2=false'].flatMap((size) => ['--set', size]);
-  const args = ['train', 'tuto', '--data', 'synthetic', '--batch-size', '8', '--steps', '1000', '--threads', '1', ...sizes];
+  const args = ['train', 'tuto', '--data', 'images:images', '--batch-size', '8', '--steps', '1000', '--threads', '1', ...sizes];
   const child = spawn(node[0]!, ['--import', listens, ...node.slice(1), ...args, '--eval-every', '0', '--runs-dir', 'many'], {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'pipe'],

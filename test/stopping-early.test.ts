@@ -7,13 +7,15 @@ import { bestCheckpoint, listCheckpoints } from '../src/runs/checkpoint.ts';
 import { readMetrics } from '../src/runs/metrics.ts';
 import { metricsPath, openRun } from '../src/runs/run-folder.ts';
 import { readStatus } from '../src/runs/run-status.ts';
+import { writeNoiseImages } from './noise-images.ts';
 import { runCli } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-stopping-'));
+writeNoiseImages(join(folder, 'images'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const ablate = (...args: readonly string[]) => runCli(args, { cwd: folder });
 const small = ['conv1.filters=2', 'conv2.filters=2', 'dense1.features=4', 'dense2.features=4', 'inputSize=8'];
-const training = ['train', 'tuto', '--data', 'synthetic', '--batch-size', '8', '--threads', '1', '--no-ema'];
+const training = ['train', 'tuto', '--data', 'images:images', '--batch-size', '8', '--threads', '1', '--no-ema'];
 const options = [...training, ...small.flatMap((assignment) => ['--set', assignment])];
 
 test('stops for want of improvement, keeps the best, and goes on when asked', { timeout: 60_000 }, async () => {
