@@ -279,7 +279,7 @@ withRealData(
     mkdirSync(join(folder, 'source'));
     symlinkSync(realFiles(), join(folder, 'source', 'cifar-10-batches-bin'));
     const names = cifar10Files.map((file) => `cifar-10-batches-bin/${file.name}`);
-    await create({ cwd: join(folder, 'source'), file: archive, gzip: { level: 1 }, follow: true }, names);
+    await create({ cwd: join(folder, 'source'), file: archive, gzip: { level: 0 }, follow: true }, names);
     const base = await serve((request, response) => {
       if (request.url === '/archive.tar.gz') createReadStream(archive).pipe(response);
       else response.writeHead(500).end();
