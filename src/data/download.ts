@@ -4,7 +4,6 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { extract } from 'tar';
 import { AblateError, DataError, messageOf } from '../util/errors.ts';
 import { errorCode, fileError } from '../util/file-error.ts';
 import { recognizeFile } from '../util/file-kind.ts';
@@ -121,6 +120,7 @@ async function makeTemporaryFolder(cacheDir: string, folderName: string): Promis
 
 /** Streams the archive at `url` through gunzip and tar; of its contents only the published files arrive in `folder`. */
 async function unpack(url: string, folder: string, archive: Archive, options: Omit<DownloadOptions, 'urls'>): Promise<void> {
+  const { extract } = await import('tar');
   const { title, files } = archive;
   let unpacked = 0;
   await receive(url, archive, options, (controller) => {

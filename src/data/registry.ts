@@ -8,7 +8,6 @@ import { didYouMean } from '../util/suggest.ts';
 import { cifar10, loadCifar10 } from './cifar10.ts';
 import { loadCifar100, publishedCifar100Files } from './cifar100.ts';
 import type { Dataset } from './dataset.ts';
-import { loadImageFolder } from './image-folder.ts';
 import { fashionMnist, loadIdxDataset, mnist, publishedIdx, type IdxDataset } from './mnist.ts';
 import type { ImageShape } from './pixel-planes.ts';
 import type { PublishedDataset, SourceOptions } from './published.ts';
@@ -88,7 +87,9 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
       const chosen = { size, ...(channels !== undefined && { channels }), ...split };
       return {
         shape: [channels ?? 3, ...sidesOf(size)],
-        load: ({ onProgress, onNote }) => loadImageFolder(folder, { ...chosen, onProgress, onNote }),
+        // What decodes pictures takes a tenth of a second to load, which nobody waits for who has none.
+        load: async ({ onProgress, onNote }) =>
+          (await import('./image-folder.ts')).loadImageFolder(folder, { ...chosen, onProgress, onNote }),
       };
     },
   },

@@ -4,11 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
-import { SourceMap, type SourceMapPayload } from 'node:module';
+import { createRequire, SourceMap, type SourceMapPayload } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { buildSync, type BuildFailure, type Message } from 'esbuild';
+import type * as Esbuild from 'esbuild';
 import { type AblateError, ConfigurationError, messageOf } from '../util/errors.ts';
 import { importText, placesInTraces } from '../util/import-text.ts';
 import { readTextFile } from '../util/regular-file.ts';
@@ -91,6 +91,8 @@ export function explainError(error: unknown, file: Pick<UserFile, 'name' | 'path
 
 function bundleOf(path: string, name: string, library?: string): Pick<UserFile, 'code' | 'sourceMap' | 'sha256'> {
   const folder = dirname(path);
+  // Loaded here, since most trainings have no such file.
+  const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof Esbuild;
   try {
     const { outputFiles, metafile } = buildSync({
       metafile: true,
@@ -114,14 +116,14 @@ function bundleOf(path: string, name: string, library?: string): Pick<UserFile, 
       .filter((source) => library === undefined || !source.startsWith(ownFolder()));
     return { code: code!, sourceMap: map!, sha256: checksumOf(sources) };
   } catch (error) {
-    const [problem] = (error as Partial<BuildFailure>).errors ?? [];
+    const [problem] = (error as Partial<Esbuild.BuildFailure>).errors ?? [];
     if (problem === undefined) throw error;
     throw new ConfigurationError(`${placeIn(problem, folder, path, name)}: ${textOf(problem, library)}`, { cause: error });
   }
 }
 
 /** Of the library as such files see it, nobody needs to know the path. */
-function textOf({ text }: Message, library: string | undefined): string {
+function textOf({ text }: Esbuild.Message, library: string | undefined): string {
   const [, missing] = /^No matching export in ".*" for import "(.*)"$/.exec(text) ?? [];
   const isOfLibrary = library !== undefined && text.includes(basename(library));
   return missing !== undefined && isOfLibrary ? `"${missing}" is nothing that a file of this kind can import from ablate` : text;
@@ -133,7 +135,7 @@ function checksumOf(sources: readonly string[]): string {
   return hash.digest('hex');
 }
 
-function placeIn({ location }: Message, folder: string, path: string, name: string): string {
+function placeIn({ location }: Esbuild.Message, folder: string, path: string, name: string): string {
   if (location === null) return name;
   const file = resolve(folder, location.file);
   return `${file === path ? name : relative('', file)}:${location.line}`;

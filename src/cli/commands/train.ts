@@ -312,8 +312,7 @@ async function modelToTrain(
   file: ConfigFile | undefined,
 ): Promise<LoadedModel | undefined> {
   if (resume !== undefined && (argument === undefined || !isCodeFile(argument))) return undefined;
-  const { modelOfFile } = await import('../../train/config-file.ts');
-  const model = argument ?? (file && modelOfFile(file, isCodeFile));
+  const model = argument ?? (file && (await import('../../train/config-file.ts')).modelOfFile(file, isCodeFile));
   if (model === undefined) {
     throw new ConfigurationError('the model to train is missing', {
       fix: 'ablate train <model>; ablate info lists them. ablate new model net.ts begins one of your own',
@@ -442,9 +441,10 @@ async function configOf(
   }
   const { definition } = loaded!;
   const { resolveConfig } = await import('../../train/config.ts');
-  const { resolveFile } = await import('../../train/config-file.ts');
   const config =
-    file === undefined ? resolveConfig({ ...overrides, model: definition }) : resolveFile(file, [overrides], definition);
+    file === undefined
+      ? resolveConfig({ ...overrides, model: definition })
+      : (await import('../../train/config-file.ts')).resolveFile(file, [overrides], definition);
   const { fixedReference } = await import('../../train/saved-model.ts');
   const fixed = (reference: string) => fixedReference(reference, runsFolder);
   return { ...config, init: fixed(config.init), teacher: fixed(config.teacher) };
