@@ -2,9 +2,19 @@ import { buildModel } from '../src/models/registry.ts';
 import { initialValues } from '../src/nn/parameter.ts';
 import { resolveConfig } from '../src/train/config.ts';
 
+/** Few channels in each fire, since the reference engine is slow. */
+export const smallFires = Object.fromEntries(
+  [1, 2, 3, 4].flatMap((fire) => [
+    [`fire${fire}.squeeze`, 8],
+    [`fire${fire}.expand1x1`, 8],
+    [`fire${fire}.expand3x3`, 8],
+  ]),
+);
+
 const config = resolveConfig({
   model: 'squeeze0',
   'conv1.filters': 8,
+  ...smallFires,
   inputSize: 12,
   batchSize: 8,
   dataset: 'noise',

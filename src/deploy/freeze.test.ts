@@ -17,11 +17,13 @@ import { openFrozenModel, readFrozenFile } from './frozen-model.ts';
 import { readFrozenMetadata } from './metadata.ts';
 import { decodeModel } from './onnx/schema.ts';
 import { freezeUntrained } from '../../test/freeze-untrained.ts';
+import { smallFires } from '../../test/untrained-squeeze0.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-freeze-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const config = resolveConfig({ model: 'squeeze0', inputSize: 8, 'conv1.filters': 4, threads: 1 });
+const small = { model: 'squeeze0', 'conv1.filters': 4, ...smallFires, threads: 1 };
+const config = resolveConfig(small, { inputSize: 8 });
 const network = buildModel('squeeze0', { settings: config.modelSettings, input: [3, 8, 8], classes: 10 });
 const tensors = new Map(network.parameters.map((spec) => [spec.name, { shape: spec.shape, data: initialValues(spec, 1) }]));
 const averages = new Map([...tensors].map(([name, { shape, data }]) => [`ema.${name}`, { shape, data: data.map((x) => x / 2) }]));
@@ -109,14 +111,12 @@ describe('classes and the size of images', () => {
 });
 
 test('an untrained network has its first weights', async () => {
-  const frozen = await freezeUntrained(engine, { model: 'squeeze0', inputSize: 8, 'conv1.filters': 4, seed: 7, threads: 1 });
+  const frozen = await freezeUntrained(engine, { ...small, inputSize: 8, seed: 7 });
   for (const spec of network.parameters) expect(frozen.weights.get(spec.name)!.data).toEqual(initialValues(spec, 7));
   expect(frozen.metadata).toMatchObject({ step: 0, weights: 'raw', classes: cifar, inputSize: 8 });
-  expect((await freezeUntrained(engine, { model: 'squeeze0', 'conv1.filters': 4, inputSize: 'full' })).metadata.inputSize).toBe(
-    32,
-  );
+  expect((await freezeUntrained(engine, { ...small, inputSize: 'full' })).metadata.inputSize).toBe(32);
   // As published.
-  expect((await freezeUntrained(engine, { model: 'squeeze0', 'conv1.filters': 4 })).metadata.inputSize).toBe(24);
+  expect((await freezeUntrained(engine, small)).metadata.inputSize).toBe(24);
 });
 
 test('a file is read packed or not, and run', async () => {
