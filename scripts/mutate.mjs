@@ -25,6 +25,7 @@ const furtherTests = {
 /** Tests of a folder that take too long to run for every mutant. What they alone would notice counts as not noticed. */
 const slowTests = {
   runs: ['checkpoint-killed', 'run-list-many'].map((name) => `src/runs/${name}.test.ts`),
+  data: ['src/data/whole-synthetic.test.ts'],
   train: ['airbench', 'pruned-training', 'train'].map((name) => `src/train/${name}.test.ts`),
   study: ['src/study/simulated-studies.test.ts'],
   report: ['src/report/compare-runs.test.ts'],

@@ -2,10 +2,6 @@ import { expect, test } from 'vitest';
 import { ConfigurationError } from '../util/errors.ts';
 import { loadNamedDataset as loadDataset } from './registry.ts';
 
-test('loads by name', async () => {
-  expect(await loadDataset('synthetic')).toMatchObject({ name: 'synthetic', train: { count: 10_000 }, test: { count: 2000 } });
-});
-
 test.each(['cifar', 'CIFAR10', 'images', 'images:', 'synthetic:', 'cifar10:x', '', 'toString'])(
   'refuses %j and lists what is allowed',
   async (name) => {
