@@ -1,15 +1,16 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
 import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { saveCheckpoint } from '../../runs/checkpoint.ts';
 import { describeEnvironment } from '../../runs/environment.ts';
-import { createRun } from '../../runs/run-folder.ts';
+import { createRun, runName } from '../../runs/run-folder.ts';
 import { createClassifier, decodeClassifier, encodeClassifier } from '../../train/classifier.ts';
-import { configOfPruning, planPruning, prune, startOf } from './prune.ts';
+import { weightsChecksum } from '../../train/weights-checksum.ts';
+import { configOfPruning, planPruning, prune, resumePruning, startOf, type PruningWork } from './prune.ts';
 
 const dataset = noiseDataset(12, { train: 16, test: 4 });
 const method = { type: 'filters', target: { filters: 0.5 }, scope: 'layer' } as const;
@@ -115,9 +116,20 @@ describe('without steps', () => {
       (changes: object, pruned: object = {}, data = dataset) =>
       () =>
         planPruning({ ...request, method: { type: 'weights', pruning: { ...pruning, ...pruned } }, ...changes }, data);
-    expect(plan({}, { rounds: 2 })).toThrow('rounds (=2) must be 1 without training between them');
+    expect(plan({}, { rounds: 2 })).toThrow(
+      expect.objectContaining({
+        message: 'rounds (=2) must be 1 without training between them',
+        fix: 'Give --steps too',
+      }) as Error,
+    );
     expect(plan({ steps: 1 }, { rounds: 2 })).not.toThrow();
-    expect(plan({ overrides: { 'conv1.filters': 9 } })).toThrow('conv1.filters cannot be set here: the network has it already');
+    expect(plan({ overrides: { 'conv1.filters': 9 } })).toThrow(
+      expect.objectContaining({
+        message: 'conv1.filters cannot be set here: the network has it already, with the weights for it',
+        fix: 'train another network: ablate train squeeze0 --set conv1.filters=9',
+      }) as Error,
+    );
+    expect(plan({ overrides: { inputSize: 10 } })).toThrow('inputSize cannot be set here');
     const classifier = createClassifier(untrained.config, dataset);
     const others = { ...classifier, classes: ['a', 'b', 'c', 'e'] };
     expect(plan({ source: { ...untrained, classifier: others } })).toThrow(
@@ -175,7 +187,12 @@ test('a run is continued only if its record of the pruning is what it must be', 
       const run = createRun(runsFolder, 'squeeze0', untrained.config, environment, files);
       return () => configOfPruning(run, { steps: 2 });
     };
-    expect(resume({})).toThrow('has no pruning.json: ablate prune did not start it');
+    expect(resume({})).toThrow(
+      expect.objectContaining({
+        message: 'squeeze0/1 has no pruning.json: ablate prune did not start it',
+        fix: 'ablate train --resume squeeze0/1',
+      }) as Error,
+    );
     const size = { parameters: 1, operations: 1, multiplyAdds: 1, weights: 1, nonZeroWeights: 1, sparsity: 0, bytes: 4 };
     const before = { ...size, compressedBytes: 4, layers: [], evaluation: { split: 'test', accuracy: 1, loss: NaN, images: 4 } };
     const record = { format: 'ablate-pruning-1', method: 'weights', source: 'squeeze0/1', before, layers: [] };
@@ -187,6 +204,54 @@ test('a run is continued only if its record of the pruning is what it must be', 
   } finally {
     rmSync(runsFolder, { recursive: true });
   }
+});
+
+describe('what is left is trained', () => {
+  const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-prune-'));
+  afterAll(() => rmSync(runsFolder, { recursive: true }));
+  const plan = planPruning({ source: untrained, reference: untrained.path, method, steps: 3, overrides: {} }, dataset);
+  const work: PruningWork = { engine: referenceEngine, dataset };
+
+  test('to the same weights, also after it was stopped; nothing is recorded without a folder for runs', async () => {
+    const straight = await prune(plan, work);
+    expect(straight).toMatchObject({ status: 'finished', run: undefined, step: 3, steps: 3, record: { method: 'filters' } });
+    expect(straight.pruned!.report.parameters).toBeLessThan(straight.record.before.parameters);
+
+    const stop = new AbortController();
+    const hooks = { onStep: () => stop.abort() };
+    const stopped = await prune(plan, { ...work, runsFolder, hooks, signal: stop.signal });
+    expect(stopped).toMatchObject({ status: 'interrupted', step: 2, steps: 3, pruned: undefined });
+    const run = stopped.run!;
+    expect(JSON.parse(readFileSync(join(run.path, 'pruning.json'), 'utf8'))).toEqual(stopped.record);
+    const seen: number[] = [];
+    const listening = { hooks: { onStep: ({ step }: { readonly step: number }) => seen.push(step) } };
+    const rest = await resumePruning(run, configOfPruning(run, {}), { ...work, ...listening });
+    expect(seen).toEqual([3]);
+    expect(rest).toMatchObject({ status: 'finished', step: 3, steps: 3, record: stopped.record });
+    expect(rest.pruned!.saved.path).toBe(runName(run));
+    expect(weightsChecksum(rest.pruned!.saved.file.tensors)).toBe(weightsChecksum(straight.pruned!.saved.file.tensors));
+    expect(rest.pruned!.report).toEqual(straight.pruned!.report);
+    // What is left is not measured for somebody who wants it to end.
+    const ended = await resumePruning(run, configOfPruning(run, {}), { ...work, signal: AbortSignal.abort() });
+    expect(ended).toMatchObject({ status: 'interrupted', pruned: undefined });
+  });
+
+  test('unless the smaller network was never saved: with filters gone, there is nothing to go on from', async () => {
+    const { record } = await prune(plan, { ...work, runsFolder });
+    const resume = (changes: Partial<typeof record>) => {
+      const files = { 'pruning.json': { ...record, ...changes } };
+      const run = createRun(runsFolder, 'squeeze0', plan.config, describeEnvironment({ threads: 1 }), files);
+      return { run, end: resumePruning(run, plan.config, work) };
+    };
+    const { run, end } = resume({});
+    await expect(end).rejects.toMatchObject({
+      message: `${runName(run)} was interrupted before the pruned weights were saved: there is nothing to continue`,
+      fix: 'ablate prune squeeze0.safetensors with the options of the first time',
+    });
+    // Pruning of weights begins with the source.
+    await expect(resume({ layers: [] }).end).rejects.toThrow('squeeze0.safetensors');
+    await expect(resume({ layers: [] }).end).rejects.not.toThrow('was interrupted');
+  });
 });
 
 test('what is trained: all rounds together, from the source, without the teacher that the source had', () => {
