@@ -19,7 +19,10 @@ import { allRuns } from '../runs/run-folder.ts';
 import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import type { SavedModel } from '../train/saved-model.ts';
+import { train } from '../train/train.ts';
+import { parseDevice } from '../deploy/mcu/cores.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import type { CompressTargets } from './rounds.ts';
 import { compress, type Compressed, type CompressHooks, type CompressOptions, type Stopped } from './pipeline.ts';
 
 const timed: BenchOptions[] = [];
@@ -28,7 +31,7 @@ const bench = latencyBySize(timed);
 const dataset = noiseDataset(8, { train: 60, test: 20 });
 /** The last tenth. */
 const validation = sliceImages(dataset.train, 54, 60);
-const config = resolveConfig({
+const keys = {
   model: 'cs231n',
   'conv1.filters': 8,
   'dense1.features': 16,
@@ -36,7 +39,8 @@ const config = resolveConfig({
   batchSize: 8,
   dataset: 'noise',
   threads: 1,
-});
+};
+const config = resolveConfig(keys);
 const { network } = createClassifier(config, dataset);
 const source: SavedModel = {
   path: 'cs231n.safetensors',
@@ -199,6 +203,14 @@ test('rounds until the limit is kept: each a smaller network, trained, frozen, q
   expect(poisoned.stages[2]!.int8.testAccuracy).toBe(poisoned.stages[2]!.int8.validationAccuracy);
 });
 
+/** A network that a microcontroller can run, and limits there. */
+function forDevice(targets: CompressTargets): Partial<CompressOptions> {
+  const constants = { type: 'channel', mean: [0.5, 0.5, 0.5], deviation: [0.25, 0.25, 0.25] };
+  const changed = resolveConfig(keys, { standardization: constants, lrn: false });
+  const classifier = createClassifier(changed, dataset);
+  return { source: { ...source, config: changed, classifier }, targets, device: parseDevice('m4@100') };
+}
+
 describe('what cannot be reached is told before anything is trained', () => {
   const refused = async (changes: Partial<CompressOptions>): Promise<string> => {
     const error = await compress(options(changes)).then(
@@ -223,6 +235,24 @@ describe('what cannot be reached is told before anything is trained', () => {
     const least = Number(/must be at least (\d+): about that/.exec(await refused({ targets: { bytes: without + 1 } }))![1]);
     // One filter, one feature.
     expect(least - without).toBe(parametersOf(1, 1));
+  });
+
+  test('other images to keep out than the last', async () => {
+    expect(await refused({ overrides: { val: false } })).toBe(
+      'val cannot be set here: the last training images are always kept out, as they decide when to stop',
+    );
+  });
+
+  test('flash below what is with one filter in every layer, RAM that no round leaves', async () => {
+    const without = Number(
+      /^flash \(=1000\) must be above (\d+): that is/.exec(await refused(forDevice({ flashBytes: 1000 })))![1],
+    );
+    const message = await refused(forDevice({ flashBytes: without + 1 }));
+    const least = Number(/^flash \(=\d+\) must be at least (\d+): about that is with one filter/.exec(message)![1]);
+    expect(least - without).toBe(parametersOf(1, 1));
+    expect(await refused({ ...forDevice({ ramBytes: 300 }), rounds: 1, shrink: 0.9 })).toMatch(
+      /^ram \(=300\) is out of reach: 0\.9 of the operations in each of 1 rounds leave /,
+    );
   });
 
   test('too few rounds for a latency, in milliseconds', async () => {
@@ -252,6 +282,33 @@ test('a drop alone: rounds go on until it is exceeded, or nothing is left to be 
   expect(all.stages.at(-1)!.operations / all.stages[0]!.operations).toBeLessThan(0.3);
   const few = finished(await compress(options({ targets: { maxDrop: 100 }, rounds: 1 })));
   expect([few.reason, few.stages.length]).toEqual(['rounds', 2]);
+});
+
+test('limits of a microcontroller are kept by what is made for it', async () => {
+  const { stages, targets, result } = finished(await compress(options(forDevice({ flashBytes: 8000, deviceMs: 2 }))));
+  expect(targets).toMatchObject([
+    { target: 'flashBytes', limit: 8000, met: true },
+    { target: 'deviceMs', limit: 2, met: true },
+  ]);
+  const { flashBytes, deviceMs } = stages[result]!.device!;
+  expect(targets.map(({ value }) => value)).toEqual([flashBytes, deviceMs]);
+  expect(stages.map(({ device }) => device!.flashBytes)).toEqual(
+    stages.map(({ device }) => device!.flashBytes).toSorted((a, b) => b - a),
+  );
+  // Without limits of one, nothing is said of any.
+  expect(finished(await compress(options({}))).stages.map(({ device }) => device)).not.toContainEqual(expect.anything());
+});
+
+test('a teacher that is named by its model is the run that was its newest before the first round', async () => {
+  await train({ config: { ...config, steps: 1 }, engine: referenceEngine, dataset, record: { runsFolder } });
+  const teachers: string[] = [];
+  const training: CompressHooks['training'] = (_, { teacher }) => {
+    teachers.push(teacher);
+    return {};
+  };
+  const taught = { overrides: { teacher: 'cs231n' }, hooks: { training }, rounds: 2, shrink: 0.7 };
+  finished(await compress(options({ targets: { maxDrop: 100 }, ...taught })));
+  expect(teachers).toEqual(['cs231n/1', 'cs231n/1']);
 });
 
 test('stopped, it says where', async () => {
