@@ -80,20 +80,24 @@ const { status } = spawnSync(process.execPath, [stryker, 'run', settings], {
 if (status !== 0) process.exit(status ?? 1);
 if (record) writeRecord();
 
-/** How many mutants of a folder had which end. Mutants that a comment in the source calls equivalent do not count, nor those of code that runs once. */
+/**
+ * How many mutants of a folder had which end. Mutants that a comment in the source calls equivalent do not count, nor those of code that runs once; those
+ * whose tests could not be run (`failed`) count as not noticed.
+ */
 function score() {
-  const counts = { killed: 0, timedOut: 0, survived: 0, notCovered: 0, equivalent: 0, static: 0 };
+  const counts = { killed: 0, timedOut: 0, survived: 0, notCovered: 0, failed: 0, equivalent: 0, static: 0 };
   for (const { mutants } of Object.values(JSON.parse(readFileSync(report, 'utf8')).files)) {
     for (const { status: end, static: runsOnce } of mutants) {
       if (end === 'Killed') counts.killed++;
       else if (end === 'Timeout') counts.timedOut++;
       else if (end === 'Survived') counts.survived++;
       else if (end === 'NoCoverage') counts.notCovered++;
+      else if (end === 'RuntimeError') counts.failed++;
       else if (end === 'Ignored') counts[runsOnce === true ? 'static' : 'equivalent']++;
     }
   }
   const noticed = counts.killed + counts.timedOut;
-  const percent = (100 * noticed) / (noticed + counts.survived + counts.notCovered);
+  const percent = (100 * noticed) / (noticed + counts.survived + counts.notCovered + counts.failed);
   return { percent: Number(percent.toFixed(1)), ...counts };
 }
 

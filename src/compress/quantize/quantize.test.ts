@@ -74,13 +74,13 @@ describe('what calibrates', () => {
   });
 
   test.each([
-    [200, undefined, {}, 200],
-    [1500, undefined, {}, 1024],
-    [200, 50, {}, 50],
-    [200, undefined, { check: { threads: 1 } }, 100],
-    [201, undefined, { check: { threads: 1 } }, 100],
-    [200, undefined, { check: { threads: 1, imageSet: noise(40, 3) } }, 200],
-  ] as const)('of %i images, %s asked for, with %j: %i', async (count, images, changes, calibrating) => {
+    [200, undefined, 'no check', {}, 200],
+    [1500, undefined, 'no check', {}, 1024],
+    [200, 50, 'no check', {}, 50],
+    [200, undefined, 'a check', { check: { threads: 1 } }, 100],
+    [201, undefined, 'a check', { check: { threads: 1 } }, 100],
+    [200, undefined, 'a check on other images', { check: { threads: 1, imageSet: noise(40, 3) } }, 200],
+  ] as const)('of %i images, %s asked for, with %s', async (count, images, _, changes, calibrating) => {
     const { quantization } = await quantize(
       options(await frozen(), { dataset: dataset(count), calibrationImages: images, ...changes }),
     );
