@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { noiseDataset } from '../../../test/noise-dataset.ts';
+import { told, toldLater } from '../../../test/told.ts';
 import { network, sparse, untrained } from '../../../test/untrained-squeeze0.ts';
 import { referenceEngine } from '../../engine/reference/engine.ts';
 import { saveCheckpoint } from '../../runs/checkpoint.ts';
@@ -116,19 +117,17 @@ describe('without steps', () => {
       (changes: object, pruned: object = {}, data = dataset) =>
       () =>
         planPruning({ ...request, method: { type: 'weights', pruning: { ...pruning, ...pruned } }, ...changes }, data);
-    expect(plan({}, { rounds: 2 })).toThrow(
-      expect.objectContaining({
-        message: 'rounds (=2) must be 1 without training between them',
-        fix: 'Give --steps too',
-      }) as Error,
-    );
+    expect(told(plan({}, { rounds: 2 }))).toEqual({
+      kind: 'ConfigurationError',
+      message: 'rounds (=2) must be 1 without training between them',
+      fix: 'Give --steps too',
+    });
     expect(plan({ steps: 1 }, { rounds: 2 })).not.toThrow();
-    expect(plan({ overrides: { 'conv1.filters': 9 } })).toThrow(
-      expect.objectContaining({
-        message: 'conv1.filters cannot be set here: the network has it already, with the weights for it',
-        fix: 'train another network: ablate train squeeze0 --set conv1.filters=9',
-      }) as Error,
-    );
+    expect(told(plan({ overrides: { 'conv1.filters': 9 } }))).toEqual({
+      kind: 'ConfigurationError',
+      message: 'conv1.filters cannot be set here: the network has it already, with the weights for it',
+      fix: 'train another network: ablate train squeeze0 --set conv1.filters=9',
+    });
     expect(plan({ overrides: { inputSize: 10 } })).toThrow('inputSize cannot be set here');
     const classifier = createClassifier(untrained.config, dataset);
     const others = { ...classifier, classes: ['a', 'b', 'c', 'e'] };
@@ -187,12 +186,11 @@ test('a run is continued only if its record of the pruning is what it must be', 
       const run = createRun(runsFolder, 'squeeze0', untrained.config, environment, files);
       return () => configOfPruning(run, { steps: 2 });
     };
-    expect(resume({})).toThrow(
-      expect.objectContaining({
-        message: 'squeeze0/1 has no pruning.json: ablate prune did not start it',
-        fix: 'ablate train --resume squeeze0/1',
-      }) as Error,
-    );
+    expect(told(resume({}))).toEqual({
+      kind: 'ConfigurationError',
+      message: 'squeeze0/1 has no pruning.json: ablate prune did not start it',
+      fix: 'ablate train --resume squeeze0/1',
+    });
     const size = { parameters: 1, operations: 1, multiplyAdds: 1, weights: 1, nonZeroWeights: 1, sparsity: 0, bytes: 4 };
     const before = { ...size, compressedBytes: 4, layers: [], evaluation: { split: 'test', accuracy: 1, loss: NaN, images: 4 } };
     const record = { format: 'ablate-pruning-1', method: 'weights', source: 'squeeze0/1', before, layers: [] };
@@ -244,7 +242,8 @@ describe('what is left is trained', () => {
       return { run, end: resumePruning(run, plan.config, work) };
     };
     const { run, end } = resume({});
-    await expect(end).rejects.toMatchObject({
+    expect(await toldLater(end)).toEqual({
+      kind: 'DataError',
       message: `${runName(run)} was interrupted before the pruned weights were saved: there is nothing to continue`,
       fix: 'ablate prune squeeze0.safetensors with the options of the first time',
     });
