@@ -493,9 +493,16 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
             return clearRect.call(this, left, ...rest);
           };
         })()`);
-        const lastOf = async () => (await tableBehind(page, 'training loss')).at(-1)!;
-        await expect.poll(async () => (await lastOf()).filter((each) => each !== '–')).toHaveLength(2);
+        const rowsOfThird = async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length;
+        await expect.poll(rowsOfThird).toBeGreaterThan(1);
         const drawn = () => page.evaluate<number>('drawnFrom.length');
+        // All that was there from the beginning is drawn, which takes a busy machine a while.
+        const drawnMeanwhile = async () => {
+          const before = await drawn();
+          await page.waitForTimeout(1000);
+          return (await drawn()) - before;
+        };
+        await expect.poll(drawnMeanwhile).toBe(0);
         const drawnBefore = await drawn();
         for (let step = 16_000; step <= 20_000; step += 1000) {
           const lines = Array.from({ length: 100 }, (_, i) =>
@@ -506,9 +513,7 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
           // Where no processor is free, a page is drawn seldom.
           await expect.poll(drawn).toBeGreaterThan(before);
         }
-        await expect
-          .poll(async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length)
-          .toBe(12);
+        await expect.poll(rowsOfThird).toBe(12);
         const drawnFrom = await page.evaluate<number[]>('drawnFrom');
         expect(drawnFrom.length - drawnBefore).toBeGreaterThanOrEqual(5);
         for (const part of drawnFrom.slice(drawnBefore)) expect(part).toBeGreaterThan(0.45);
@@ -520,14 +525,13 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
           })()`);
         const grown = await opacities();
         await page.reload();
-        await expect
-          .poll(async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length)
-          .toBe(12);
+        await expect.poll(rowsOfThird).toBe(12);
         await settled({ page, pending: new Set() });
-        // Chromium smooths the edges of a long path and of its parts differently; a part that is missing or drawn twice differs by more.
+        // Chromium smooths the edges of a long path and of its parts differently, and a few pixels where two parts meet are lighter. A part that is
+        // missing is some 30 pixels wide and two high.
         const whole = await opacities();
         expect(whole.filter((each) => each > 200).length).toBeGreaterThan(1000);
-        expect(whole.filter((each, i) => Math.abs(each - grown[i]!) > 100)).toEqual([]);
+        expect(whole.filter((each, i) => Math.abs(each - grown[i]!) > 100).length).toBeLessThan(20);
       });
     });
 
