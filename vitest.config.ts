@@ -2,10 +2,10 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** What takes a minute or more. Begun last, it would go on alone, with a core idle. */
+/** What takes longest, about a minute or more. Begun last, it would go on alone, with a core idle. */
 const longest = [
   ...['webgpu', 'mpi/data-parallel', 'webgpu-training', 'compress-cli', 'privacy', 'study', 'ui', 'interruption', 'device-code'],
-  ...['package', 'signals', 'configuration-keys', 'slurm/study', 'own-network', 'hostile-input', 'prune-cli', 'engines'],
+  ...['package', 'ui-commands', 'configuration-keys', 'slurm/study', 'own-network', 'hostile-input', 'prune-cli'],
 ].map((name) => fileURLToPath(new URL(`test/${name}.test.ts`, import.meta.url)));
 
 class LongestFirst extends BaseSequencer {

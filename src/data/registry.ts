@@ -87,7 +87,7 @@ const kinds: Readonly<Record<string, DatasetKind>> = {
       const chosen = { size, ...(channels !== undefined && { channels }), ...split };
       return {
         shape: [channels ?? 3, ...sidesOf(size)],
-        // What decodes pictures takes a tenth of a second to load, which nobody waits for who has none.
+        // Loaded only for pictures: their decoder is slow to load.
         load: async ({ onProgress, onNote }) =>
           (await import('./image-folder.ts')).loadImageFolder(folder, { ...chosen, onProgress, onNote }),
       };
