@@ -285,16 +285,17 @@ test('a drop alone: rounds go on until it is exceeded, or nothing is left to be 
 });
 
 test('limits of a microcontroller are kept by what is made for it', async () => {
-  const { stages, targets, result } = finished(await compress(options(forDevice({ flashBytes: 8000, deviceMs: 2 }))));
+  const { stages, targets, result } = finished(await compress(options(forDevice({ flashBytes: 4500, deviceMs: 2 }))));
   expect(targets).toMatchObject([
-    { target: 'flashBytes', limit: 8000, met: true },
+    { target: 'flashBytes', limit: 4500, met: true },
     { target: 'deviceMs', limit: 2, met: true },
   ]);
   const { flashBytes, deviceMs } = stages[result]!.device!;
   expect(targets.map(({ value }) => value)).toEqual([flashBytes, deviceMs]);
-  expect(stages.map(({ device }) => device!.flashBytes)).toEqual(
-    stages.map(({ device }) => device!.flashBytes).toSorted((a, b) => b - a),
-  );
+  const { device: original } = stages[0]!;
+  expect(original!.flashBytes).toBeGreaterThan(4500);
+  expect(deviceMs).toBeGreaterThan(0);
+  expect(deviceMs).toBeLessThan(original!.deviceMs);
   // Without limits of one, nothing is said of any.
   expect(finished(await compress(options({}))).stages.map(({ device }) => device)).not.toContainEqual(expect.anything());
 });
