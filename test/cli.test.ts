@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs a command in the test's folder, where its runs are kept. */
 function ablate(...args: readonly string[]): Promise<Finished> {
-  return runCli(args, { cwd: folder });
+  return runCli(args, { cwd: folder, ownProcess: true });
 }
 
 /** The one JSON document on stdout. */

@@ -7,9 +7,10 @@ import { describeOutcome, tryCase } from './hostile/cases.ts';
 import { uncovered } from './hostile/families/flags.ts';
 import { makeFixtures } from './hostile/fixtures.ts';
 import { judge } from './hostile/judge.ts';
-import { inOwnProcess, SharedProcess, type RunCommand } from './hostile/run-command.ts';
+import { inOwnProcess, inTurn, type RunCommand } from './hostile/run-command.ts';
 import { changed, snapshot } from './hostile/snapshot.ts';
 import { main, program } from './run-cli.ts';
+import { SharedProcess } from './shared-process.ts';
 
 const planted = join(import.meta.dirname, 'hostile', 'planted.mjs');
 const shared = new SharedProcess(planted);
@@ -37,7 +38,7 @@ async function problemsOf(run: RunCommand, fault: string, prepared: { refused?: 
 
 const ways: readonly (readonly [string, RunCommand])[] = [
   ['a process of its own', inOwnProcess([planted])],
-  ['a shared process', shared.run],
+  ['a shared process', inTurn(shared)],
 ];
 
 const faults: readonly (readonly [fault: string, noticed: readonly string[]])[] = [
@@ -81,10 +82,11 @@ test(`${inputs} bad inputs are taken well`, async () => {
   mkdirSync(join(folder, 'fixtures'));
   const fixtures = await makeFixtures(join(folder, 'fixtures'));
   const several = new SharedProcess(program);
+  const inSeveral = inTurn(several);
   const alone = inOwnProcess([main]);
   const wrong: string[] = [];
   for (let number = 0; number < inputs; number++) {
-    const run = ({ serves }: { serves?: boolean }) => (serves === true || number % 13 === 3 ? alone : several.run);
+    const run = ({ serves }: { serves?: boolean }) => (serves === true || number % 13 === 3 ? alone : inSeveral);
     const outcome = await tryCase(number, { seed: 1, fixtures, folder, run });
     if (outcome.problems.length > 0) wrong.push(describeOutcome(outcome));
   }

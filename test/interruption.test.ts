@@ -24,7 +24,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function finish(...args: readonly string[]): Promise<void> {
-  const { code, stderr } = await runCli(args, { cwd: folder });
+  const { code, stderr } = await runCli(args, { cwd: folder, ownProcess: true });
   expect(code, stderr).toBe(0);
 }
 

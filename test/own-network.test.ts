@@ -2,9 +2,10 @@
 import { existsSync, rmSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { writeNoiseImages } from './noise-images.ts';
+import { runCli } from './run-cli.ts';
 import { workingFolder } from './working-folder.ts';
 
-const { path, read, write, record, ablate, ended, json, tensorsOf } = workingFolder('own-network');
+const { folder, path, read, write, record, ablate, ended, json, tensorsOf } = workingFolder('own-network');
 
 const training = ['--data', 'images:images', '--batch-size', '8', '--threads', '1', '--save-every', '2', '--recipe', 'modern'];
 const own = ['--set', 'filters=4', '--set', 'inputSize=16'];
@@ -177,7 +178,7 @@ describe('a wrong file ends with its name, the line and what is wrong', () => {
     ['waits for ever', 'await new Promise(() => {});\n', 1, 'the program has ended while the code of odd.ts was loaded'],
   ])('code that %s', async (_, text, expected, message) => {
     write('odd.ts', `${text}export default 1;\n`);
-    const { code, stdout, stderr } = await ablate('info', 'odd.ts');
+    const { code, stdout, stderr } = await runCli(['info', 'odd.ts'], { cwd: folder, ownProcess: true });
     expect([code, stdout]).toEqual([expected, '']);
     expect(stderr).toMatch(/^error: .*\n$/);
     expect(stderr).toContain(message);

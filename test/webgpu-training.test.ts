@@ -656,7 +656,7 @@ test.skipIf(whyNot)(
       const set = settings.flatMap((setting) => ['--set', setting]);
       const data = ['--engine', 'webgpu', '--data', 'images:images?size=8', '--batch-size', '4', ...set];
       const run = async (args: readonly string[], options: CliOptions = {}) =>
-        await runCli(['train', ...args, '--threads', '1'], { cwd: folder, ...options });
+        await runCli(['train', ...args, '--threads', '1'], { cwd: folder, ownProcess: true, ...options });
       const succeed = async (...args: readonly string[]) => {
         const { code, stderr, stdout } = await run(args);
         expect(code, stderr).toBe(0);
@@ -689,7 +689,10 @@ test.skipIf(whyNot)(
         join(folder, 'rates.yaml'),
         ['name: rates', ...keys, 'design: one-at-a-time', factors, 'seeds: [1, 2]', ''].join('\n'),
       );
-      const study = await runCli(['study', 'rates.yaml', '--engine', 'webgpu', '--threads', '1'], { cwd: folder });
+      const study = await runCli(['study', 'rates.yaml', '--engine', 'webgpu', '--threads', '1'], {
+        cwd: folder,
+        ownProcess: true,
+      });
       expect(study.code, study.stderr).toBe(0);
       for (const number of [7, 8, 9]) {
         const said = readFileSync(join(folder, 'runs', 'tuto', String(number), 'output.log'), 'utf8');

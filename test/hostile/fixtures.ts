@@ -84,6 +84,6 @@ async function makePictures(folder: string): Promise<void> {
 }
 
 async function succeed(folder: string, ...args: readonly string[]): Promise<void> {
-  const { code, stderr } = await runCli(args, { cwd: folder });
+  const { code, stderr } = await runCli(args, { cwd: folder, ownProcess: true });
   if (code !== 0) throw new Error(`ablate ${args.join(' ')}: exit code ${code ?? '?'}\n${stderr}`);
 }

@@ -14,10 +14,11 @@ import { parseArgs } from 'node:util';
 import compileSources from '../compile-sources.ts';
 import { recordRobustness } from '../robustness-record.ts';
 import { main, program } from '../run-cli.ts';
+import { SharedProcess } from '../shared-process.ts';
 import { describeOutcome, tryCase } from './cases.ts';
 import type { Prepared } from './family.ts';
 import { makeFixtures } from './fixtures.ts';
-import { inOwnProcess, SharedProcess } from './run-command.ts';
+import { inOwnProcess, inTurn } from './run-command.ts';
 
 const { values } = parseArgs({
   options: {
@@ -46,8 +47,9 @@ let done = 0;
 
 async function work(): Promise<void> {
   const shared = new SharedProcess(program);
+  const inShared = inTurn(shared);
   for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
-    const run = ({ serves }: Prepared) => (values.shared && serves !== true ? shared.run : ownProcess);
+    const run = ({ serves }: Prepared) => (values.shared && serves !== true ? inShared : ownProcess);
     const outcome = await tryCase(number, { seed, fixtures, folder, run, keep: only !== undefined });
     const code = String(outcome.ended.code);
     codes.set(code, (codes.get(code) ?? 0) + 1);

@@ -1,8 +1,8 @@
 /** Runs command lines under watch: each in a process of its own, or several in turn in one. */
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import type { SharedProcess } from '../shared-process.ts';
 import { watch, type Limits } from './watch.ts';
 
 export interface Ended {
@@ -104,59 +104,22 @@ function ended(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
   });
 }
 
-/** What a shared process is told to do. */
-export interface Order {
-  readonly args: readonly string[];
-  readonly cwd: string;
-  readonly environment: Readonly<Record<string, string>>;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Commands that one process takes before the next one starts: what a command leaves in memory adds up. */
-const commandsPerProcess = 25;
-
-/** A process for many commands, one after the other: the time of starting is paid once. It is started anew after one that ended it. */
-export class SharedProcess {
-  #child: ChildProcess | undefined;
-  #taken = 0;
-  readonly #program: string;
-
-  /** @param program the module whose `run` takes the command lines, in JavaScript */
-  constructor(program: string) {
-    this.#program = program;
-  }
-
-  readonly run: RunCommand = async (task, limits) => {
+/** One process for many commands, one after the other. */
+export function inTurn(shared: SharedProcess): RunCommand {
+  return async (task, limits) => {
     const { stdout, stderr, environment } = prepare(task);
     closeSync(stdout);
     closeSync(stderr);
-    const child = await this.#process();
-    this.#taken++;
+    const watching = watch(await shared.start(), limits);
     const startedAt = performance.now();
-    const watching = watch(child, limits);
-    const order: Order = {
+    const code = await shared.run({
       args: task.args,
       cwd: task.cwd,
-      environment,
+      environment: { ...process.env, ...environment },
       stdout: join(task.scratch, 'stdout'),
       stderr: join(task.scratch, 'stderr'),
-    };
-    const code = await new Promise<number | NodeJS.Signals | null>((resolve) => {
-      const finish = (how: number | NodeJS.Signals | null) => {
-        child.off('message', onMessage).off('exit', onExit);
-        resolve(how);
-      };
-      const onMessage = (message: unknown) => finish(message as number);
-      const onExit = (exit: number | null, signal: NodeJS.Signals | null) => {
-        if (this.#child === child) this.#child = undefined;
-        finish(signal ?? exit);
-      };
-      child.once('message', onMessage).once('exit', onExit);
-      child.send(order);
     });
     watching.stop();
-    if (this.#taken >= commandsPerProcess) this.dispose();
     return {
       code,
       ...said(task.scratch),
@@ -165,28 +128,6 @@ export class SharedProcess {
       seconds: (performance.now() - startedAt) / 1000,
     };
   };
-
-  async #process(): Promise<ChildProcess> {
-    if (this.#child === undefined) {
-      const module = fileURLToPath(new URL('./shared-process.mjs', import.meta.url));
-      const child = fork(module, [this.#program], {
-        execArgv: [],
-        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      });
-      this.#child = child;
-      this.#taken = 0;
-      await new Promise((resolve, reject) => {
-        child.once('message', resolve).once('error', reject);
-        child.once('exit', () => reject(new Error('the process for the commands did not start')));
-      });
-    }
-    return this.#child;
-  }
-
-  dispose(): void {
-    this.#child?.disconnect();
-    this.#child = undefined;
-  }
 }
 
 export function removeScratch(scratch: string): void {

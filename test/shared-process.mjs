@@ -1,5 +1,5 @@
 /*
- * Runs one command after another as its parent says (`Order` in run-command.ts), each with its own folder, environment and output, and answers
+ * Runs one command after another as its parent says (`Order` in shared-process.ts), each with its own folder, environment and output, and answers
  * with the exit code. The argument is the module whose `run` takes the command lines.
  */
 import { Buffer } from 'node:buffer';
@@ -36,10 +36,13 @@ process.on('message', (order) => {
   stdout = openSync(order.stdout, 'a');
   stderr = openSync(order.stderr, 'a');
   process.chdir(order.cwd);
+  for (const name of Object.keys(process.env)) if (!(name in order.environment)) delete process.env[name];
   Object.assign(process.env, order.environment);
   void run(order.args).then((code) => {
     // Promises that nobody waits for come to their end first.
     setImmediate(() => process.send(code));
   });
 });
+// Whoever ordered is gone, and with it who waits for what still runs.
+process.on('disconnect', () => process.exit());
 process.send('ready');
