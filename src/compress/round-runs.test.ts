@@ -1,10 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
 import { initialValues } from '../nn/parameter.ts';
+import { openRun, type Run } from '../runs/run-folder.ts';
+import { readStatus, writeStatus } from '../runs/run-status.ts';
 import { createClassifier } from '../train/classifier.ts';
 import { resolveConfig } from '../train/config.ts';
 import { resumeConfig } from '../train/resume.ts';
@@ -88,6 +90,31 @@ test('a round that was interrupted goes on where it was', async () => {
   const ended = await trainRound({ ...longer, hooks: () => ({ onStart: ({ step }) => starts.push(step) }) });
   expect(ended).toEqual({ status: 'finished', run: stopped.run, step: 4, reused: false });
   expect(starts).toEqual([stopped.step]);
+});
+
+test('of several runs of a round, a finished one counts, else the one that came furthest', async () => {
+  const folder = join(runsFolder, 'several');
+  const training = { ...round, config: { ...config, steps: 6 }, runsFolder: folder };
+  /** Of a training that is stopped by it. */
+  const until = (last: number) => {
+    const controller = new AbortController();
+    const onStep = ({ step }: { readonly step: number }) => (step === last ? controller.abort() : undefined);
+    return { signal: controller.signal, hooks: { onStep } };
+  };
+  const { signal, hooks } = until(2);
+  const { run: one, step } = await trainRound({ ...training, signal, hooks: () => hooks });
+  const [two, three] = ['2', '3'].map((number) => {
+    cpSync(one.path, join(folder, 'cs231n', number), { recursive: true });
+    return openRun(join(folder, 'cs231n', number));
+  }) as [Run, Run];
+  await train({ ...training, ...until(4), config: resumeConfig(two, {}), record: { resume: two } });
+  const starts: number[] = [];
+  const ended = await trainRound({ ...training, hooks: () => ({ onStart: (start) => starts.push(start.step) }) });
+  expect([ended.run.number, ended.step]).toEqual([2, 6]);
+  expect(starts).toEqual([step + 2]);
+  // As if it were a step further than the end.
+  writeStatus(three, { ...readStatus(three), step: 7 });
+  expect(await trainRound(training)).toMatchObject({ run: { number: 2 }, reused: true });
 });
 
 test('a model stands for its newest run that is no round; other references for themselves', async () => {
