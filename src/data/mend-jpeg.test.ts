@@ -94,3 +94,46 @@ test('a file whose segments cannot be followed is left to the decoder', () => {
     if (broken.length > 2) expect(mendJpeg(broken)).toBe(broken);
   }
 });
+
+/** A segment with its marker and length. */
+const segment = (kind: number, ...contents: readonly number[]) => [0xff, kind, 0, contents.length + 2, ...contents];
+const jfif = (...version: readonly number[]) => [...Buffer.from('JFIF\0'), ...version];
+const begin = [0xff, 0xd8];
+const end = [0xff, 0xd9];
+const mended = (...parts: readonly (readonly number[])[]) => [...mendJpeg(Uint8Array.from(parts.flat()))];
+
+test.each([0xc0, 0xc1])(
+  'every scan of a file with the frame 0x%i is mended: its data end at a marker that is none of theirs',
+  (frame) => {
+    const data = [1, 0xff, 0, 2, 0xff, 0xd0, 3, 0xff, 0xff, 0xd7, 4];
+    const file = (parameters: readonly number[], garbage: readonly number[]) => {
+      const scan = [...segment(0xda, 1, ...parameters), ...data];
+      return [begin, segment(frame, 5), scan, scan, segment(0xc4, 6), garbage, scan, end];
+    };
+    expect(mended(...file([9, 9, 9], [7, 0xff, 0]))).toEqual(file([0, 63, 0], []).flat());
+    // The data may also end with the file.
+    expect(mended(...file([9, 9, 9], []).slice(0, -1))).toEqual(file([0, 63, 0], []).slice(0, -1).flat());
+  },
+);
+
+test('a version is that of a JFIF segment alone, which may end behind it', () => {
+  const others = [
+    segment(0xfe, ...jfif(0, 0)),
+    segment(0xe0, ...jfif(0)),
+    segment(0xe0, ...Buffer.from('JFXX\0'), 0, 0),
+    segment(0xe0, ...jfif(2, 7)),
+  ];
+  expect(mended(begin, ...others, segment(0xe0, ...jfif(0, 0)), end)).toEqual(
+    [begin, ...others, segment(0xe0, ...jfif(1, 2)), end].flat(),
+  );
+});
+
+test('an empty segment may end the file; bytes that fill are no segment', () => {
+  expect(mended(begin, [7], segment(0xfe))).toEqual([begin, segment(0xfe)].flat());
+  expect(mended(begin, [0xff, 0xff], segment(0xfe, 1), [7], end)).toEqual([begin, segment(0xfe, 1), end].flat());
+});
+
+test('a second picture within is left to the decoder', () => {
+  const nested = [begin, segment(0xd8, 1), segment(0xe0, ...jfif(0, 0)), end];
+  expect(mended(...nested)).toEqual(nested.flat());
+});

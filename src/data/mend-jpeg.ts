@@ -22,7 +22,7 @@ export function mendJpeg(file: Uint8Array): Uint8Array {
     if (kind === marker.app0) setKnownVersion(bytes.subarray(contents, end));
     if (kind === marker.baseline || kind === marker.extended) isSequential = true;
     if (kind === marker.scan && isSequential) bytes.set([0, 63, 0], end - 3);
-    at = kind === marker.scan ? endOfScan(bytes, end) : kind === marker.end ? bytes.length : end;
+    at = kind === marker.scan ? endOfScan(bytes, end) : end;
     kept.push(bytes.subarray(start, at));
   }
   return Buffer.concat(kept);
@@ -34,17 +34,17 @@ interface Segment {
   readonly start: number;
   /** Where its contents are, behind marker and length. */
   readonly contents: number;
+  /** Of that which ends the picture: the end of the file, as what follows is nobody's concern. */
   readonly end: number;
 }
 
 /** The first segment at `from` or behind it; undefined if none follows that is whole. */
 function nextSegment(bytes: Buffer, from: number): Segment | undefined {
-  for (let start = bytes.indexOf(0xff, from); start >= 0; start = bytes.indexOf(0xff, start + 1)) {
-    const kind = bytes[start + 1];
+  for (let start = bytes.indexOf(0xff, from); start !== -1; start = bytes.indexOf(0xff, start + 1)) {
+    const kind = bytes[start + 1]!;
     // Not a marker: a stuffed byte, or the first of several bytes that fill.
     if (kind === 0 || kind === 0xff) continue;
-    if (kind === undefined) return undefined;
-    if (kind === marker.end) return { kind, start, contents: start + 2, end: start + 2 };
+    if (kind === marker.end) return { kind, start, contents: bytes.length, end: bytes.length };
     const contents = start + 4;
     if (kind === marker.start || contents > bytes.length) return undefined;
     const end = start + 2 + bytes.readUInt16BE(start + 2);
@@ -55,7 +55,7 @@ function nextSegment(bytes: Buffer, from: number): Segment | undefined {
 
 /** Where the image data that begin at `from` end: at the next marker that is not one of theirs (restarts, stuffed and filling bytes). */
 function endOfScan(bytes: Buffer, from: number): number {
-  for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at + 1)) {
+  for (let at = bytes.indexOf(0xff, from); at !== -1; at = bytes.indexOf(0xff, at + 1)) {
     const next = bytes[at + 1]!;
     const isOfScan = next === 0 || next === 0xff || (next >= 0xd0 && next <= 0xd7);
     if (!isOfScan) return at;
