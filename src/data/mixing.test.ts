@@ -4,6 +4,7 @@ import { createFill, type TrainingTask } from './fill.ts';
 import { allocateImages } from './new-image-set.ts';
 import { drawMix, writeMixed, type Box } from './mixing.ts';
 import { noAugmentation } from './preprocessing.ts';
+import { createDraws, permutation, streamKey } from '../util/random.ts';
 
 const draws = 4000;
 
@@ -88,6 +89,14 @@ describe('draws', () => {
   test('with both, half of the batches are cut', () => {
     const cut = mixes({ mixup: 0.2, cutmix: 1 }).filter(({ box }) => box !== undefined).length;
     expect(Math.abs(cut - draws / 2)).toBeLessThan(4.5 * Math.sqrt(draws / 4));
+  });
+
+  test('partners and the kind of mixing come from streams of their own, by the step', () => {
+    for (let step = 0; step < 20; step++) {
+      const mix = drawMix({ mixup: 1, cutmix: 1 }, { seed: 5, step, batchSize: 9 }, [24, 24]);
+      expect([...mix.partners]).toEqual([...permutation(streamKey(5, 'augment:mix-partners', step), 9)]);
+      expect(mix.box !== undefined).toBe(createDraws(streamKey(5, 'augment:mix', step)).uniform() < 0.5);
+    }
   });
 
   test('other steps and seeds are other draws', () => {
