@@ -17,6 +17,8 @@ const openMpiEnvironment = {
   OMPI_MCA_hwloc_base_binding_policy: 'none',
   // Containers do not let processes read each other's memory.
   OMPI_MCA_btl_vader_single_copy_mechanism: 'none',
+  // Other tests run meanwhile: a process that waits for another lets them.
+  OMPI_MCA_mpi_yield_when_idle: '1',
 };
 
 export const openMpi: MpiLauncher | undefined = ['mpirun.openmpi', 'mpirun']
