@@ -120,21 +120,3 @@ test.skipIf(noMicro !== undefined)(skippable('TensorFlow Lite Micro, which round
     expect(partOther(logits, each.logits), each.name).toBeLessThan(0.5);
   });
 });
-
-test('a file names its format, and the same plan gives the same bytes', async () => {
-  const plan = await planOf(deviceCases[1]!);
-  const bytes = tfliteFile(plan, 'what it is');
-  expect(Buffer.from(bytes.subarray(4, 8)).toString()).toBe('TFL3');
-  expect(Buffer.from(bytes).includes('what it is')).toBe(true);
-  expect(tfliteFile(plan, 'what it is')).toEqual(bytes);
-});
-
-test('an average pool that TensorFlow Lite cannot pad is refused', async () => {
-  const plan = await planOf(deviceCases.find(({ name }) => name.startsWith('average pools'))!);
-  const steps = plan.steps.map((step) =>
-    step.kind === 'avgPool' ? { ...step, window: { ...step.window, padding: [1, 0, 0, 1] as const } } : step,
-  );
-  expect(() => tfliteFile({ ...plan, steps }, '')).toThrow(
-    'TensorFlow Lite cannot pad the average pool "average" as the network does',
-  );
-});
