@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -7,6 +8,8 @@ const longest = [
   ...['webgpu', 'mpi/data-parallel', 'webgpu-training', 'compress-cli', 'privacy', 'study', 'ui', 'interruption', 'device-code'],
   ...['package', 'ui-commands', 'configuration-keys', 'slurm/study', 'own-network', 'hostile-input', 'prune-cli'],
 ].map((name) => fileURLToPath(new URL(`test/${name}.test.ts`, import.meta.url)));
+const gone = longest.find((path) => !existsSync(path));
+if (gone !== undefined) throw new Error(`${gone} is among the longest tests of vitest.config.ts, but is not there`);
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
