@@ -6,6 +6,7 @@ import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, expect, test } from 'vitest';
 import { crc32 } from '../util/checksum.ts';
+import { toldLater } from '../../test/told.ts';
 import { AblateError, DataError, messageOf } from '../util/errors.ts';
 import { readPicture } from './read-picture.ts';
 
@@ -81,6 +82,7 @@ test('truncated and damaged files are refused, in one line', async () => {
     const cut = await refusal(file(`cut.${format}`, bytes.subarray(0, bytes.length >> 1)));
     expect(cut).toBeInstanceOf(DataError);
     expect(cut.message).toMatch(/cut\.\w+ cannot be decoded: [^\n]+$/);
+    expect(cut.fix).toBe('give an undamaged image');
   }
   const interlaced = await picture.clone().png({ progressive: true }).toBuffer();
   const cut = await refusal(file('interlaced.png', interlaced.subarray(0, interlaced.length >> 1)));
@@ -150,13 +152,30 @@ test('turned upright as the camera noted', async () => {
 test('too small, too many pixels, empty', async () => {
   const small = file('small.png', await picture.clone().png().toBuffer());
   expect(await readPicture(small, 24)).toMatchObject({ width, height });
-  await expect(readPicture(small, 25)).rejects.toThrow(`${small} is 24x40 pixels (height x width), and the network sees 25x25`);
+  for (const [least, sides] of [
+    [25, '25x25'],
+    [[24, 41], '24x41'],
+  ] as const) {
+    expect(await toldLater(readPicture(small, least))).toEqual({
+      kind: 'DataError',
+      message: `${small} is 24x40 pixels (height x width), and the network sees ${sides}`,
+      fix: `give an image of at least ${sides} pixels`,
+    });
+  }
   const size = Buffer.from([0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10, 8, 2, 0, 0, 0]);
   const png = await picture.clone().png().toBuffer();
   const huge = file('huge.png', Buffer.concat([png.subarray(0, 8), chunk('IHDR', size), png.subarray(33)]));
-  expect((await refusal(huge)).message).toBe(`${huge} has 100 megapixels, and at most 64 megapixels are read`);
+  expect(await toldLater(readPicture(huge))).toEqual({
+    kind: 'DataError',
+    message: `${huge} has 100 megapixels, and at most 64 megapixels are read`,
+    fix: 'scale it down first: the network sees a few dozen pixels',
+  });
   const empty = file('empty.png', '');
-  expect((await refusal(empty)).message).toBe(`${empty} is empty (0 bytes)`);
+  expect(await toldLater(readPicture(empty))).toEqual({
+    kind: 'DataError',
+    message: `${empty} is empty (0 bytes)`,
+    fix: 'give a PNG, JPEG or WebP image',
+  });
 });
 
 test('special and enormous files are refused without being read', async () => {
