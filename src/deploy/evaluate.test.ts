@@ -1,10 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { freezeUntrained } from '../../test/freeze-untrained.ts';
+import { noiseDataset } from '../../test/noise-dataset.ts';
+import { recordedEvaluation } from '../../test/recorded-evaluation.ts';
+import { told } from '../../test/told.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { allocateImages } from '../data/new-image-set.ts';
+import { referenceEngine } from '../engine/reference/engine.ts';
+import type { Run } from '../runs/run-folder.ts';
 import { resolveConfig } from '../train/config.ts';
-import { evaluateFrozen, requireFitting } from './evaluate.ts';
+import { writeEvaluation } from '../train/recorded-evaluation.ts';
+import type { SavedModel } from '../train/saved-model.ts';
+import type { WeightsKind } from '../train/weights.ts';
+import { evaluateFile, evaluateFrozen, recordedAccuracy, requireFitting } from './evaluate.ts';
 import type { FrozenMetadata } from './metadata.ts';
-import type { ImageBatch, RuntimeSession } from './onnx-runtime.ts';
+import { openSession, type ImageBatch, type RuntimeSession } from './onnx-runtime.ts';
 
 /** Images of one pixel of 8x8 whose red value says what is predicted, and labels of which every other one is that. */
 function imageSet(count: number, first = 0) {
@@ -97,15 +109,70 @@ test('the validation images are those that the training kept out', async () => {
   expect(batches.map(({ count }) => count)).toEqual([100, 100, 70]);
 });
 
-test('other classes, or images that are too small, are refused', () => {
+test('what is said of each image, by its number', async () => {
+  const { session } = scripted();
+  const seen: unknown[] = [];
+  const onImage = (image: number, label: number, logits: Float32Array) => seen.push([image, label, [...logits]]);
+  await evaluateFrozen({ session, metadata, dataset, split: 'test', batchSize: 2, limit: 3, onImage });
+  expect(seen).toEqual([
+    [0, 0, [2, 0, 0]],
+    [1, 2, [0, 2, 0]],
+    [2, 2, [0, 0, 2]],
+  ]);
+});
+
+test('the bytes of a file are loaded, evaluated, and let go', async () => {
+  const images = noiseDataset(8, { train: 20, test: 6 });
+  const { encode, metadata: own } = await freezeUntrained(referenceEngine, { model: 'cs231n', inputSize: 8 }, images.classes);
+  const options = { metadata: own, dataset: images, split: 'test' } as const;
+  const session = await openSession(encode(null), 'a file');
+  const imagesPerSecond = expect.any(Number) as number;
+  const expected = { ...(await evaluateFrozen({ ...options, session })), imagesPerSecond };
+  await session.dispose();
+  expect(expected).toMatchObject({ images: 6 });
+  expect(await evaluateFile(encode(null), { ...options, threads: 1 })).toEqual(expected);
+  expect(await evaluateFile(encode(null), options)).toEqual(expected);
+  expect(await evaluateFile(encode(null), options, AbortSignal.abort())).toBeUndefined();
+});
+
+test('the accuracy of a run is that of these very weights, and of each image seen once', () => {
+  const path = mkdtempSync(join(tmpdir(), 'ablate-evaluate-'));
+  try {
+    const config = resolveConfig({ model: 'squeeze0' });
+    const file = { tensors: new Map(), metadata: { dataset: 'drawn', datasetFingerprint: 'f' } };
+    const saved = { path, file, config, step: 90 } as unknown as SavedModel;
+    const accuracyOf = (changes: object = {}, weights: WeightsKind = 'raw') =>
+      recordedAccuracy({ path } as Run, { ...saved, ...changes }, weights);
+    expect(accuracyOf()).toBeNull();
+    writeEvaluation({ path }, recordedEvaluation({ step: 90, weights: 'raw' }));
+    const found = { value: 1, split: 'test', images: 1, dataset: 'drawn', fingerprint: 'f' };
+    expect(accuracyOf()).toEqual(found);
+    expect(accuracyOf({ step: 89 })).toBeNull();
+    expect(accuracyOf({}, 'ema')).toBeNull();
+    expect(accuracyOf({ config: resolveConfig({ model: 'squeeze0', tta: 'mirror' }) })).toBeNull();
+    expect(accuracyOf({ file: { ...file, metadata: {} } })).toEqual({ ...found, dataset: '', fingerprint: '' });
+  } finally {
+    rmSync(path, { recursive: true });
+  }
+});
+
+test('other classes, other colours, or images that are too small, are refused', () => {
+  const refused = (changes: Partial<FrozenMetadata>, shape: Dataset['shape'] = [3, 8, 8]) =>
+    told(() => requireFitting({ ...metadata, ...changes }, { ...dataset, shape }));
+  const expected = (message: string) => ({ kind: 'DataError', message, fix: 'give the data it was trained on with --data' });
   expect(() => requireFitting(metadata, dataset)).not.toThrow();
-  expect(() => requireFitting({ ...metadata, inputSize: 9 }, dataset)).toThrow(
-    'images of drawn are 8x8 pixels, and the network sees 9x9',
+  const small = (sides: string) => expected(`images of drawn are ${sides} pixels, and the network sees 9x9`);
+  expect(refused({ inputSize: 9 })).toEqual(small('8x8'));
+  expect(refused({ inputSize: 9 }, [3, 8, 12])).toEqual(small('8x12'));
+  expect(refused({ inputSize: 9 }, [3, 12, 8])).toEqual(small('12x8'));
+  expect(refused({ classes: ['a', 'c', 'b'] })).toEqual(
+    expected('the frozen squeeze0 tells a, c, b apart; drawn has the classes a, b, c'),
   );
-  const wide: Dataset = { ...dataset, shape: [3, 8, 12] };
-  expect(() => requireFitting({ ...metadata, inputSize: 9 }, wide)).toThrow(
-    'images of drawn are 8x12 pixels, and the network sees 9x9',
+  const trainedOn = (colours: string) => `and the network was trained on images ${colours}`;
+  expect(refused({}, [1, 8, 8])).toEqual(
+    expected(`images of drawn are grey (1 channel), ${trainedOn('in colour (3 channels)')}`),
   );
-  const other = () => requireFitting({ ...metadata, classes: ['a', 'c', 'b'] }, dataset);
-  expect(other).toThrow('the frozen squeeze0 tells a, c, b apart; drawn has the classes a, b, c');
+  expect(refused({ network: { inputShape: [1, 8, 8] } })).toEqual(
+    expected(`images of drawn are in colour (3 channels), ${trainedOn('grey (1 channel)')}`),
+  );
 });
