@@ -51,6 +51,34 @@ test('every operator by itself', () => {
   }
 });
 
+test('ReLUs belong to the operators before them; integers end where a hard sigmoid does', async () => {
+  const codes = { none: 0, unit: 0, relu: 1, relu6: 3 };
+  // The field of ADD, CONV_2D and DEPTHWISE_CONV_2D.
+  const fields = new Map([
+    [0, 0],
+    [3, 3],
+    [4, 4],
+  ]);
+  const seen = new Set<string>();
+  for (const each of deviceCases) {
+    const plan = await planOf(each);
+    const { operators, tensors } = readTflite(tfliteFile(plan, ''));
+    for (const { code, options, outputs } of operators) {
+      const field = fields.get(code);
+      if (field === undefined) continue;
+      const { name } = tensors[outputs[0]!]!;
+      const step = plan.steps.find((one) => one.name === name)!;
+      const clamp = ('clamp' in step ? step.clamp : null) ?? 'none';
+      expect(options!.byte(field), `${each.name}: ${name}`).toBe(codes[clamp]);
+      seen.add(`${step.kind} ${clamp}`);
+    }
+  }
+  expect([...seen].sort()).toEqual([
+    ...['add none', 'add relu', 'conv none', 'conv relu', 'conv relu6', 'conv unit'],
+    'globalAverage none',
+  ]);
+});
+
 test('tensors have the names of what makes them; the same plan gives the same bytes', async () => {
   const plan = await planOf(deviceCases.find(({ name }) => name.startsWith('average pools'))!);
   const file = tfliteFile(plan, 'what it is');
