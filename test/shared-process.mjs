@@ -4,11 +4,15 @@
  */
 import { Buffer } from 'node:buffer';
 import { openSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { setImmediate } from 'node:timers';
 import { pathToFileURL } from 'node:url';
 
-const { run } = await import(pathToFileURL(process.argv[2]).href);
+const [, , program] = process.argv;
+const { run } = await import(pathToFileURL(program).href);
+/** What a process of its own would run. */
+const main = join(dirname(program), 'main.js');
 
 /** Where the output of the present command goes. */
 let stdout = -1;
@@ -36,6 +40,7 @@ process.on('message', (order) => {
   stdout = openSync(order.stdout, 'a');
   stderr = openSync(order.stderr, 'a');
   process.chdir(order.cwd);
+  process.argv = [process.execPath, main, ...order.args];
   for (const name of Object.keys(process.env)) if (!(name in order.environment)) delete process.env[name];
   Object.assign(process.env, order.environment);
   void run(order.args).then((code) => {
