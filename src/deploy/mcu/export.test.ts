@@ -40,7 +40,7 @@ function twinLogits(plan: Plan, images: readonly Uint8Array[]): number[][] {
 function firstImages({ test }: Dataset, count: number) {
   const pixels = toInterleaved(test.images.subarray(0, count * 3 * 12 * 12), count, 12, 12);
   const batch = { pixels, count, height: 12, width: 12 };
-  const parts = centralParts(batch, { height: 10, width: 10, channels: 3 });
+  const parts = centralParts(batch, { height: 10, width: 10 });
   return { batch, parts: Array.from({ length: count }, (_, i) => parts.subarray(i * 300, (i + 1) * 300)) };
 }
 
