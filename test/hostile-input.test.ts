@@ -76,7 +76,7 @@ test('only commands that need the network are left out', () => {
 });
 
 /** `npm run hostile` tries more. Most in a few processes, to save the time of starting. */
-const inputs = 100;
+const inputs = 60;
 
 test(`${inputs} bad inputs are taken well`, async () => {
   mkdirSync(join(folder, 'fixtures'));

@@ -13,7 +13,7 @@ import { works } from './killing/work.ts';
 import { writeNoiseImages } from './noise-images.ts';
 import { main, runCli } from './run-cli.ts';
 
-const common = ['train', 'tuto', '--data', 'images:images', '--batch-size', '32', '--threads', '2', '--eval-every', '0'];
+const common = ['train', 'tuto', '--data', 'images:images', '--batch-size', '16', '--threads', '2', '--eval-every', '0'];
 let folder = '';
 
 beforeAll(() => {
@@ -80,9 +80,9 @@ describe('killed at random moments and resumed, nothing is lost, and the end is 
     mkdirSync(join(folder, 'fixtures'));
     made = works(await makeFixtures(join(folder, 'fixtures')));
   });
+  // Studies are killed in study.test.ts.
   for (const [name, kills] of [
     ['training', 5],
-    ['study', 2],
     ['pruning', 2],
     ['compression', 2],
   ] as const) {

@@ -90,7 +90,7 @@ const commands: readonly string[] = [
   'label model.onnx pictures/test/cat/0.png',
   'quantize model.onnx --images 32 --data images:pictures',
   'compress squeeze0 --operations 0.9 --steps 1 --rounds 1 --threads 1',
-  'study study.yaml',
+  'study study.yaml --no-latency',
   'report tiny',
   'runs compare squeeze0/1 squeeze0/2',
   'train nin0 --data images:pictures --steps 1 --batch-size 4 --threads 1 --set standardization=channel',

@@ -66,8 +66,8 @@ describe('commands of the README', () => {
     const { code, stderr, more = [] } = expectedOf(command);
     const args = command.split(/\s+/).slice(2);
     // Without a copy of CIFAR-10 nothing is to be downloaded here.
-    const environment = hasCifar10 ? {} : { ABLATE_DATA_DIR: 'nowhere' };
-    const result = await runCli([...args, ...more], { cwd: folder, environment });
+    const elsewhere = hasCifar10 ? {} : { environment: { ABLATE_DATA_DIR: 'nowhere' } };
+    const result = await runCli([...args, ...more], { cwd: folder, ...elsewhere });
     expect(result.stderr).toMatch(stderr);
     expect(result.code).toBe(code);
   });

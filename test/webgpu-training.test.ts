@@ -145,15 +145,15 @@ describe.skipIf(whyNot)(skippable('trainings on the WebGPU engine', whyNot), () 
   const fires = (count: number, ...names: readonly string[]) =>
     Object.fromEntries(names.flatMap((name) => ['squeeze', 'expand1x1', 'expand3x3'].map((part) => [`${name}.${part}`, count])));
   const nin = filters(16, 'conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'conv6', 'conv7', 'conv8');
-  test.each<[model: string, input: number, settings: Record<string, unknown>]>([
-    ['tuto', 8, { ...filters(16, 'conv1', 'conv2'), 'dense1.features': 32, 'dense2.features': 16 }],
-    ['squeeze1', 8, { 'conv1.filters': 16, ...fires(8, 'fire1', 'fire2', 'fire3', 'fire4') }],
-    ['nin2', 8, nin],
-    ['resnet20', 8, filters(8, 'conv1', 'stage1', 'stage2', 'stage3')],
-    ['air94', 32, filters(8, 'group1', 'group2', 'group3')],
-  ])('20 steps of %s', async (model, input, settings) => {
+  test.each<[steps: number, model: string, input: number, settings: Record<string, unknown>]>([
+    [20, 'tuto', 8, { ...filters(16, 'conv1', 'conv2'), 'dense1.features': 32, 'dense2.features': 16 }],
+    [20, 'squeeze1', 8, { 'conv1.filters': 16, ...fires(8, 'fire1', 'fire2', 'fire3', 'fire4') }],
+    [20, 'nin2', 8, nin],
+    [20, 'resnet20', 8, filters(8, 'conv1', 'stage1', 'stage2', 'stage3')],
+    [8, 'air94', 32, filters(8, 'group1', 'group2', 'group3')],
+  ])('%i steps of %s', async (steps, model, input, settings) => {
     const batchSize = 2;
-    const training = { network: buildModel(model, { input, settings }), batchSize, steps: 20, rate: 0.002 };
+    const training = { network: buildModel(model, { input, settings }), batchSize, steps, rate: 0.002 };
     const plan = await engine.compileTraining(training.network, { batchSize, loss });
     const [actual, expected] = [await trainOnDevice(plan, training), trainPlainly(training)];
     expect(relativeError(actual.losses, expected.losses)).toBeLessThan(tolerance);
@@ -652,7 +652,15 @@ test.skipIf(whyNot)(
           }
         }
       }
-      const settings = ['conv1.filters=4', 'conv2.filters=4', 'dense1=false', 'dense2=false', 'inputSize=8', 'logEvery=10'];
+      const settings = [
+        'lrn=false',
+        'conv1.filters=4',
+        'conv2.filters=4',
+        'dense1=false',
+        'dense2=false',
+        'inputSize=8',
+        'logEvery=10',
+      ];
       const set = settings.flatMap((setting) => ['--set', setting]);
       const data = ['--engine', 'webgpu', '--data', 'images:images?size=8', '--batch-size', '4', ...set];
       const run = async (args: readonly string[], options: CliOptions = {}) =>

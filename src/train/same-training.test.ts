@@ -26,7 +26,7 @@ type Training = readonly [TrainingConfig, typeof dataset, TrainingPlan];
 /** Has process 1 of two check that it trains what process 0 does. */
 async function check(first: Training, second: Training): Promise<void> {
   const sent: Uint8Array[] = [];
-  await requireSameTraining({ ...singleProcess, broadcast: (bytes) => sent.push(bytes.slice()) }, ...first);
+  await requireSameTraining({ ...singleProcess, worldSize: 2, broadcast: (bytes) => sent.push(bytes.slice()) }, ...first);
   const collective: Collective = { ...singleProcess, rank: 1, worldSize: 2, broadcast: (bytes) => bytes.set(sent.shift()!) };
   await requireSameTraining(collective, ...second);
 }

@@ -97,7 +97,7 @@ describe.skipIf(whyNoOpenMpi)(skippable('with Open MPI', whyNoOpenMpi), () => {
   });
 
   test('arrays that have to be brought to the host are summed and sent alike', async () => {
-    const args = [...plain, '--steps', '3'];
+    const args = [...plain, '--set', 'conv1.filters=8', '--steps', '3'];
     const other = await onProcesses(launcher, 2, [...args, '--engine', 'reference'], 'brought');
     expect(distance(await alone(args, 'few'), other)).toBeLessThan(1e-5);
   });
