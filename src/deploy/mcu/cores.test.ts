@@ -4,6 +4,7 @@ import { cores, parseDevice, predictedMs } from './cores.ts';
 test('a core at its usual clock, or at another', () => {
   expect(parseDevice('m4')).toMatchObject({ core: { title: 'Cortex-M4' }, clockMHz: 120 });
   expect(parseDevice(' Cortex-M0+@133.5MHz ')).toMatchObject({ core: { name: 'm0+' }, clockMHz: 133.5 });
+  expect(parseDevice('m7@10000')).toMatchObject({ core: { name: 'm7' }, clockMHz: 10_000 });
 });
 
 test.each([
@@ -13,8 +14,19 @@ test.each([
   ['m4@fast', 'device (=m4@fast) must have a clock above 0'],
   ['m4@-1', 'device (=m4@-1) must have a clock above 0'],
   ['m4@1@2', 'device (=m4@1@2) must have a clock above 0'],
+  ['m4@0', 'device (=m4@0) must have a clock above 0'],
+  ['m4@10001', 'device (=m4@10001) must have a clock above 0'],
+  ['m4@MHz120', 'device (=m4@MHz120) must have a clock above 0'],
+  ['a-cortex-m4', 'device (=a-cortex-m4) must begin with a core'],
 ])('%j is refused', (text, message) => {
   expect(() => parseDevice(text)).toThrow(message);
+});
+
+test('a core that is not known is told those that are', () => {
+  const names = cores.map(({ name }) => name).join(', ');
+  expect(names).toContain('m4, ');
+  const fix = `The cores are: ${names}; with a clock in MHz: m4@120`;
+  expect(() => parseDevice('avr')).toThrow(expect.objectContaining({ fix }));
 });
 
 test("the model gives back MLPerf Tiny's times of its ResNet-8, from which it was made", () => {

@@ -6,7 +6,7 @@ test.each([
   [0.25, 2 ** 30, 1],
   [0.375, 0.75 * 2 ** 31, 1],
   [Math.fround(0.1), Math.fround(0.1) * 2 ** 34, 3],
-  // The logarithm of the next rounds to that of 1/2.
+  // The next below 1/2.
   [0.5 - 2 ** -25, 2 ** 31 - 2 ** 7, 1],
   [2 ** -31, 2 ** 30, 30],
   [2 ** -32, 0, 1],
@@ -16,7 +16,9 @@ test.each([
 });
 
 test('factors that are none are refused', () => {
-  for (const factor of [0, -1, NaN, Infinity, 0.5]) expect(() => fixedPointOf(factor)).toThrow(RangeError);
+  for (const factor of [0, -1, NaN, Infinity, 0.5]) {
+    expect(() => fixedPointOf(factor)).toThrow(new RangeError(`factor (=${factor}) must be above 0 and below 1/2`));
+  }
 });
 
 test('of two integers as near, the even one', () => {

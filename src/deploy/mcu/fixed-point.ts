@@ -19,10 +19,8 @@ export interface FixedPoint {
 /** The very number. @param factor a float32 above 0 and below 1/2 */
 export function fixedPointOf(factor: number): FixedPoint {
   if (!(factor > 0 && factor < 0.5)) throw new RangeError(`factor (=${factor}) must be above 0 and below 1/2`);
-  let exponent = Math.floor(Math.log2(factor)) + 1;
-  // The logarithm is rounded; multiplications by powers of two are not.
-  if (factor * 2 ** -exponent >= 1) exponent++;
-  if (factor * 2 ** -exponent < 0.5) exponent--;
+  // Of 24 bits: none is so close to a power of two that its logarithm is rounded to an integer.
+  const exponent = Math.floor(Math.log2(factor)) + 1;
   return exponent < -30
     ? { multiplier: 0, shift: 1 }
     : { multiplier: Math.round(factor * 2 ** (31 - exponent)), shift: -exponent };
