@@ -44,6 +44,7 @@ ${rows(logits, classes.length)}
 export function mainFile({ name, origin }: CodeOptions): string {
   const prefix = macro(name);
   return `${head(origin)}
+
 /* Classifies the test images, and says whether the logits are what they must be: an example, and a check of a compiler or a board. */
 #include "${name}.h"
 #include "${name}_test_vectors.h"
@@ -71,8 +72,9 @@ int main(void)
 export function makefile({ name, origin }: CodeOptions): string {
   return `${origin.map((line) => `# ${line}`).join('\n')}
 #
-#   make check                                   compiles for this machine and tries the test images
-#   make ${name}.o CC=arm-none-eabi-gcc CFLAGS='-O2 -mcpu=cortex-m4 -mthumb'
+#   make check       compiles for this machine and tries the test images
+#   make clean ${name}.o CC=arm-none-eabi-gcc CFLAGS='-O2 -mcpu=cortex-m4 -mthumb'
+#                    compiles for a board; make clean before the next check
 
 CFLAGS ?= -O2
 WARNINGS = -std=c99 -Wall -Wextra -Wpedantic -Wconversion

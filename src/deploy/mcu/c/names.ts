@@ -8,7 +8,7 @@ const keywords: ReadonlySet<string> = new Set(
     'continue co_await co_return co_yield decltype default delete do double dynamic_cast else enum explicit export extern false float for friend goto if inline ' +
     'int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return ' +
     'short signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename union unsigned using ' +
-    'virtual void volatile wchar_t while xor xor_eq main'
+    'virtual void volatile wchar_t while xor xor_eq'
   ).split(' '),
 );
 
@@ -21,8 +21,10 @@ const longestName = 60;
  * @throws ConfigurationError for what is no identifier, or has a meaning of its own
  */
 export function requireIdentifier(name: string): void {
-  if (/^[A-Za-z][A-Za-z0-9_]*$/.test(name) && name.length <= longestName && !keywords.has(name)) return;
-  const what = keywords.has(name)
+  // Beside main.c, where Main.c may be the same file.
+  const isTaken = keywords.has(name) || name.toLowerCase() === 'main';
+  if (/^[A-Za-z][A-Za-z0-9_]*$/.test(name) && name.length <= longestName && !isTaken) return;
+  const what = isTaken
     ? 'a word that C and C++ leave free'
     : `a letter, then letters, digits and "_", at most ${longestName} in all`;
   throw new ConfigurationError(`name (=${name}) must be an identifier in C: ${what}`, { fix: 'give another with --name' });

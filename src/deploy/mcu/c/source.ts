@@ -62,7 +62,7 @@ int ${name}_classify_in(${name}_memory *memory, const uint8_t *image, int8_t *lo
 ${usesBlock(options) ? '    int8_t *const block = memory->tensors;\n' : ''}${memory.windowBytes > 0 ? '    int32_t *const windows = memory->windows;\n' : ''}    int best = 0, i;
 
 ${copy}${calls}
-${memory.windowBytes > 0 || usesBlock(options) ? '' : '    (void)memory;\n'}    for (i = 1; i < ${macro(name)}_CLASSES; i++) {
+    for (i = 1; i < ${macro(name)}_CLASSES; i++) {
         if (logits[i] > logits[best]) best = i;
     }
     return best;
@@ -97,9 +97,9 @@ extern "C" {
 #define ${prefix}_CHANNELS ${channels}
 #define ${prefix}_CLASSES ${classes.length}
 
-/* A logit q stands for (q - ${prefix}_LOGIT_ZERO) * ${prefix}_LOGIT_SCALE. Nothing here computes with it: the largest wins. */
+/* A logit q stands for (q - ${prefix}_LOGIT_ZERO) * ${prefix}_LOGIT_SCALE. The code does without: the largest wins. */
 #define ${prefix}_LOGIT_ZERO (${zeroPoint})
-#define ${prefix}_LOGIT_SCALE ${scale}f
+#define ${prefix}_LOGIT_SCALE ${floatText(scale)}
 
 /* What a call needs beside its stack; nothing in it outlives the call. */
 typedef struct {
@@ -127,7 +127,7 @@ int ${name}_classify_in(${name}_memory *memory, const uint8_t *image, int8_t *lo
 }
 
 export function head(origin: readonly string[]): string {
-  return `/*\n${origin.map((line) => ` * ${line.replaceAll('*/', '* /')}`).join('\n')}\n */`;
+  return `/*\n${origin.map((line) => ` * ${line.replaceAll('*/', '* /').replaceAll('/*', '/ *')}`).join('\n')}\n */`;
 }
 
 export function macro(name: string): string {
@@ -151,7 +151,8 @@ function place(tensor: string, { memory }: CodeOptions): string {
   const { where, address, offset } = memory.storages.get(tensor)!;
   if (where === 'image') return '(const int8_t *)image';
   const start = where === 'logits' ? 'logits' : 'block';
-  const bytes = where === 'logits' ? offset : address + offset;
+  // The caller's logits have the address 0.
+  const bytes = address + offset;
   return bytes === 0 ? start : `${start} + ${bytes}`;
 }
 
@@ -162,8 +163,7 @@ function writeStep(step: Step, id: string, options: CodeOptions): StepCode {
   const [input] = inputs as [PlanTensor];
   const from = step.inputs.map((name) => place(name, options));
   const to = place(step.name, options);
-  const sizes = `${[...new Set(inputs.map(({ extent }) => size(extent)))].join(' and ')} to ${size(output.extent)}`;
-  const nothing = { constants: '', kernels: [] };
+  const sizes = `${sizesOf(inputs)} to ${size(output.extent)}`;
   switch (step.kind) {
     case 'conv':
       return writeConv(step, id, options);
@@ -188,7 +188,7 @@ function writeStep(step: Step, id: string, options: CodeOptions): StepCode {
         output.zeroPoint,
       ];
       return {
-        ...nothing,
+        constants: '',
         comment: `${step.name}: average over all pixels, ${sizes}`,
         call: `global_average(${from[0]}, ${numbers.join(', ')}, ${to});`,
         kernels: ['globalAverage'],
@@ -223,7 +223,7 @@ function writeStep(step: Step, id: string, options: CodeOptions): StepCode {
     case 'concat': {
       const copies = copiesOf(step, options);
       return {
-        ...nothing,
+        constants: '',
         comment: `${step.name}: joined channels, ${sizes}${copies.length === 0 ? '; they lie where they belong already' : ''}`,
         call: copies.join('\n    '),
         kernels: copies.length === 0 ? [] : ['copyChannels'],
@@ -271,7 +271,7 @@ function writeConv(step: ConvStep, id: string, options: CodeOptions): StepCode {
       step.factors.map(({ shift }) => shift),
     ),
     `static const convolution ${id}_layer = {
-    ${numbers.map((group) => group.join(', ')).join(', ')},
+${numbers.map((group) => `    ${group.join(', ')},`).join('\n')}
     ${id}_weights, ${id}_bias, ${id}_multipliers, ${id}_shifts
 };`,
   ].join('\n');
@@ -350,11 +350,23 @@ function size(extent: Extent): string {
   return pixelsOf(extent) === 1 ? String(channels) : `${height}x${width}x${channels}`;
 }
 
+/** Of inputs that are alike, how many there are. */
+function sizesOf(inputs: readonly PlanTensor[]): string {
+  const different = [...new Set(inputs.map(({ extent }) => size(extent)))];
+  return inputs.length > 1 && different.length === 1 ? `${inputs.length} of ${different[0]!}` : different.join(' and ');
+}
+
+/** A constant of C, where the suffix wants a point or an exponent before it. */
+function floatText(value: number): string {
+  const text = String(value);
+  return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
+}
+
 /** Numbers in lines of at most this many characters. */
 const widestLine = 120;
 
-export function array(type: string, name: string, values: ArrayLike<number>, qualifier = 'static const'): string {
-  return `${qualifier} ${type} ${name}[${values.length}] = {\n${numberLines(values)}\n};`;
+function array(type: string, name: string, values: ArrayLike<number>): string {
+  return `static const ${type} ${name}[${values.length}] = {\n${numberLines(values)}\n};`;
 }
 
 export function numberLines(values: ArrayLike<number>, indent = '    '): string {
@@ -373,8 +385,11 @@ export function numberLines(values: ArrayLike<number>, indent = '    '): string 
 
 /** A string constant; what is not plain ASCII is written as bytes of UTF-8. */
 function quoted(text: string): string {
-  // A byte in octal digits always has three, so that what follows is not taken for a fourth.
-  const bytes = [...new TextEncoder().encode(text)];
-  const isPlain = (byte: number) => byte >= 32 && byte < 127 && !['"', '\\', '?'].includes(String.fromCharCode(byte));
-  return `"${bytes.map((byte) => (isPlain(byte) ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`)).join('')}"`;
+  const characters = [...new TextEncoder().encode(text)].map((byte) => {
+    const character = String.fromCharCode(byte);
+    if (['"', '\\', '?'].includes(character)) return `\\${character}`;
+    // Always three octal digits, so that what follows is not taken for a fourth.
+    return byte >= 32 && byte < 127 ? character : `\\${byte.toString(8).padStart(3, '0')}`;
+  });
+  return `"${characters.join('')}"`;
 }
