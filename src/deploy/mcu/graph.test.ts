@@ -6,7 +6,7 @@ const shape = (groups: number, weights: number, filters: number, window: Partial
   groups,
   weights: { length: weights },
   bias: { length: filters },
-  window: { kernel: [3, 2], stride: [1, 1], padding: [0, 0, 0, 0], input: [3, 2], output: [1, 1], ...window } as Window2d,
+  window: { kernel: [3, 2], stride: [1, 1], padding: [0, 0, 0, 0], input: [3, 2], output: [1, 1], ...window },
 });
 
 test.each([

@@ -93,20 +93,24 @@ export function withFineSums(
 ): ReadonlyMap<string, IntegerScale> {
   const scales = new Map(calibrated);
   for (const { tensors, fixed } of shared) for (const tensor of tensors) if (fixed !== undefined) scales.set(tensor, fixed);
-  for (let round = 0; round < graph.nodes.length + 2; round++) {
-    const coarse = graph.nodes.find((node) => scales.get(node.name)!.scale < leastScale(graph, node, scales));
+  const weightScales = new Map(graph.nodes.map((node) => [node, node.kind === 'conv' ? largestWeightScale(node) : 0]));
+  const leastOf = (node: GraphNode) => leastScale(graph, node, scales, weightScales.get(node)!);
+  for (;;) {
+    const coarse = graph.nodes.find((node) => scales.get(node.name)!.scale < leastOf(node));
     if (coarse === undefined) return scales;
     const group = shared.find(({ tensors }) => tensors.includes(coarse.name))!;
-    if (group.fixed !== undefined) break;
     const { scale, zeroPoint } = scales.get(coarse.name)!;
-    const wanted = Math.fround(1.01 * leastScale(graph, coarse, scales));
+    const wanted = Math.fround(1.01 * leastOf(coarse));
+    // Tensors that must be coarser than themselves, by way of others, grow until float32 has no more.
+    if (group.fixed !== undefined || wanted === Infinity) {
+      throw new DataError('the activations of the network are too small for its weights: 8-bit integers cannot hold both', {
+        fix: 'train it with more weight decay, or with batch normalization',
+      });
+    }
     // The range begins where it did.
     const wider = { scale: wanted, zeroPoint: Math.round(((zeroPoint + 128) * scale) / wanted) - 128 };
     for (const tensor of group.tensors) scales.set(tensor, wider);
   }
-  throw new DataError('the activations of the network are too small for its weights: 8-bit integers cannot hold both', {
-    fix: 'train it with more weight decay, or with batch normalization',
-  });
 }
 
 /** A little more than two, so that no factor rounds to 1/2. */
@@ -116,11 +120,12 @@ const largestAddFactor = 255;
 /** And LiteRT's hard swish: below 128. */
 const largestHardSwishFactor = 127;
 
-function leastScale(graph: Graph, node: GraphNode, scales: ReadonlyMap<string, IntegerScale>): number {
+/** @param weightScale the scale of a convolution's largest weights */
+function leastScale(graph: Graph, node: GraphNode, scales: ReadonlyMap<string, IntegerScale>, weightScale: number): number {
   const input = scales.get(node.inputs[0]!)!.scale;
   switch (node.kind) {
     case 'conv':
-      return finer * input * largestWeightScale(node);
+      return finer * input * weightScale;
     case 'globalAverage':
       return (finer * input) / pixelsOf(extentOf(graph, node.inputs[0]!));
     case 'multiply':

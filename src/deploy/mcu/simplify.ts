@@ -38,7 +38,8 @@ const affineIntoConv: Rule = (graph, node) => {
     ...source,
     weights: source.weights.map((weight, i) => weight * factors[Math.floor(i / length)]!),
     bias: source.bias.map((bias, filter) => bias * factors[filter]! + shifts[filter]!),
-    clamp: clamp === null ? source.clamp : clamp === 'unit' ? clamp : joinClamps(source.clamp, clamp),
+    // Every clamp cuts what the ReLU before it did.
+    clamp: clamp ?? source.clamp,
   };
   return replaced(
     graph,
