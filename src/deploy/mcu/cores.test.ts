@@ -26,7 +26,7 @@ test('a core that is not known is told those that are', () => {
   const names = cores.map(({ name }) => name).join(', ');
   expect(names).toContain('m4, ');
   const fix = `The cores are: ${names}; with a clock in MHz: m4@120`;
-  expect(() => parseDevice('avr')).toThrow(expect.objectContaining({ fix }));
+  expect(() => parseDevice('avr')).toThrow(expect.objectContaining({ fix }) as Error);
 });
 
 test("the model gives back MLPerf Tiny's times of its ResNet-8, from which it was made", () => {
