@@ -2,18 +2,20 @@ import { expect, test } from 'vitest';
 import type { Window2d } from '../../nn/shape.ts';
 import { isDense, isDepthwise } from './graph.ts';
 
-const shape = (groups: number, weights: number, filters: number, window: Partial<Window2d>) => ({
+const whole: Window2d = { kernel: [3, 2], stride: [1, 1], padding: [0, 0, 0, 0], input: [3, 2], output: [1, 1] };
+
+const shape = (groups: number, weights: number, filters: number, window: Partial<Window2d> = {}) => ({
   groups,
   weights: { length: weights },
   bias: { length: filters },
-  window: { kernel: [3, 2], stride: [1, 1], padding: [0, 0, 0, 0], input: [3, 2], output: [1, 1], ...window },
+  window: { ...whole, ...window },
 });
 
 test.each([
-  ['a filter for each channel', shape(4, 4 * 6, 4, {}), true],
-  ['two filters for each channel', shape(4, 8 * 6, 8, {}), true],
-  ['groups of two channels', shape(2, 4 * 2 * 6, 4, {}), false],
-  ['one channel', shape(1, 4 * 6, 4, {}), false],
+  ['a filter for each channel', shape(4, 4 * 6, 4), true],
+  ['two filters for each channel', shape(4, 8 * 6, 8), true],
+  ['groups of two channels', shape(2, 4 * 2 * 6, 4), false],
+  ['one channel', shape(1, 4 * 6, 4), false],
 ])('whether a convolution is depthwise: %s', (_, conv, expected) => {
   expect(isDepthwise(conv)).toBe(expected);
 });
