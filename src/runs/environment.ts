@@ -39,6 +39,9 @@ const schema = z.object({
 
 export type EnvironmentRecord = Readonly<z.output<typeof schema>>;
 
+/** Asked once: the code that runs is what was loaded, whatever becomes of the files meanwhile. */
+let ownCheckout: Pick<EnvironmentRecord, 'git'> | undefined;
+
 /**
  * Describes this machine and process.
  *
@@ -64,7 +67,7 @@ export function describeEnvironment(options: {
     ...given,
     commandLine: process.argv.map(withoutSecrets),
     versions: { ...libraries, ablate: packageVersion(), node: process.versions.node },
-    ...gitState(packageRoot()),
+    ...(ownCheckout ??= gitState(packageRoot())),
   };
 }
 
