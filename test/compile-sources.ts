@@ -1,7 +1,10 @@
 /**
  * Before the tests: compiles src/, without checking types, into dist-for-tests/, so that the processes that tests start by the hundred start in a
  * fifth of the time that compiling on the fly takes. Only what has changed is compiled again.
+ *
+ * Git looks at all files once: of a fresh clone it knows none, and would read them all for each training, which records whether files have changed.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
@@ -12,6 +15,7 @@ const source = join(root, 'src');
 export const compiledFolder = join(root, 'dist-for-tests');
 
 export default function compileSources(): void {
+  spawnSync('git', ['update-index', '-q', '--refresh'], { cwd: root });
   const wanted = new Set<string>();
   for (const path of filesBelow(source)) {
     if (!path.endsWith('.ts') || path.endsWith('.test.ts') || path.includes('/client/')) continue;

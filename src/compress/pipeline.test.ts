@@ -222,11 +222,17 @@ describe('what cannot be reached is told before anything is trained', () => {
     return error.message;
   };
 
-  test('targets out of range, and operations that no filters leave, before anything is measured', async () => {
+  test('targets out of range, operations that no filters leave, and keys, before anything is measured', async () => {
     expect(await refused({ targets: {} })).toBe('what to reach is missing');
     expect(await refused({ targets: { operations: 1e-3 }, shrink: 0.01 })).toMatch(
       /^operations \(=0\.001\) must be at least 0\.\d+/,
     );
+    for (const [overrides, message] of [
+      [{ recipe: 'modern' }, 'recipe cannot be set here: that would change what is recorded, not the training'],
+      [{ learningRate: -1 }, 'learningRate (=-1) must be a number above 0'],
+    ] as const) {
+      expect(await refused({ targets: { maxDrop: 1 }, overrides })).toBe(message);
+    }
     expect(timed).toEqual([]);
   });
 

@@ -174,8 +174,10 @@ export async function compress(request: CompressRequest): Promise<Compressed | S
   const { targets, signal, hooks = {} } = options;
   requireTargets(targets, options);
   const { operations } = targets;
-  // Planned before anything is measured: an error if it is out of reach.
-  if (operations !== undefined) planFor({ operations }, { saved: source, run: undefined }, options);
+  // Planned before anything is measured: an error if it is out of reach, or for keys that cannot be set.
+  const start = { saved: source, run: undefined };
+  if (operations === undefined) planUnlessOutOfReach({ operations: options.shrink }, start, options);
+  else planFor({ operations }, start, options);
   const { dataset, threads, reference, bench } = options;
   const devices = hasDeviceLimits(targets) ? (options.device === undefined ? [] : [options.device]) : undefined;
   const measuring: Measuring = { dataset, threads, source: reference, devices, bench };
