@@ -1,6 +1,9 @@
 /** Starts the command line on several processes with the MPI of this machine, for tests. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { main, type Finished } from '../run-cli.ts';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { main, program, type Finished } from '../run-cli.ts';
 
 /** What a launcher needs before the command: Open MPI's, or MPICH's. */
 export interface MpiLauncher {
@@ -53,20 +56,54 @@ export interface Job {
   readonly finished: Promise<Finished & { readonly seconds: number }>;
 }
 
+interface JobOptions {
+  readonly cwd: string;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly onStderr?: (text: string) => void;
+}
+
 /** Starts `ablate` with the arguments on several processes. */
-export function startJob(
+export function startJob(launcher: MpiLauncher, processes: number, args: readonly string[], options: JobOptions): Job {
+  return startScript(launcher, processes, [main, ...args], options);
+}
+
+/**
+ * Runs several command lines of `ablate`, one after the other, on the same processes: the time of starting is paid once. Their errors end the job.
+ *
+ * @returns what came of each, all processes' output together
+ */
+export async function runInTurn(
   launcher: MpiLauncher,
   processes: number,
-  args: readonly string[],
-  options: {
-    readonly cwd: string;
-    readonly environment?: Readonly<Record<string, string | undefined>>;
-    readonly onStderr?: (text: string) => void;
-  },
-): Job {
+  commands: readonly (readonly string[])[],
+  options: JobOptions,
+): Promise<Finished[]> {
+  const scratch = mkdtempSync(join(tmpdir(), 'ablate-in-turn-'));
+  try {
+    writeFileSync(join(scratch, 'commands.json'), JSON.stringify(commands));
+    const script = join(import.meta.dirname, 'in-turn.mjs');
+    const { code, stderr } = await startScript(launcher, processes, [script, program, scratch], options).finished;
+    if (code !== 0) throw new Error(`the job ended with exit code ${code ?? '?'}\n${stderr}`);
+    const names = readdirSync(scratch);
+    return commands.map((args, number) => {
+      const ends = names
+        .filter((name) => name.startsWith(`${number}-`))
+        .map((name) => JSON.parse(readFileSync(join(scratch, name), 'utf8')) as Finished);
+      if (ends.length !== processes) throw new Error(`${ends.length} of ${processes} processes ran ${args.join(' ')}`);
+      const codes = new Set(ends.map(({ code }) => code));
+      if (codes.size > 1) throw new Error(`exit codes ${[...codes].join(', ')}: ${args.join(' ')}`);
+      const all = (name: 'stdout' | 'stderr') => ends.map((end) => end[name]).join('');
+      return { code: ends[0]!.code, stdout: all('stdout'), stderr: all('stderr') };
+    });
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+function startScript(launcher: MpiLauncher, processes: number, words: readonly string[], options: JobOptions): Job {
   const [file, ...before] = launcher.command(processes) as [string, ...string[]];
   const started = performance.now();
-  const child = spawn(file, [...before, process.execPath, main, ...args], {
+  const child = spawn(file, [...before, process.execPath, ...words], {
     cwd: options.cwd,
     env: { ...process.env, ...launcher.environment, ...options.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
