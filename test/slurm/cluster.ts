@@ -12,6 +12,8 @@ import { randomBytes } from 'node:crypto';
 export interface SlurmCluster {
   /** For sbatch and the other commands. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The same, for commands that give up after a second where nobody answers. */
+  readonly impatient: Readonly<Record<string, string>>;
   /** Ends the controller alone, as if its machine were down. */
   stopController(): Promise<void>;
   stop(): Promise<void>;
@@ -37,6 +39,8 @@ export async function startSlurm(folder: string, cpus: number): Promise<SlurmClu
   writeFileSync(configuration, slurmConf(folder, socket, port, cpus));
   chmodSync(configuration, 0o644);
   const environment = { SLURM_CONF: configuration };
+  const impatient = { SLURM_CONF: join(folder, 'impatient.conf') };
+  writeFileSync(impatient.SLURM_CONF, slurmConf(folder, socket, port, cpus).replace(/^MessageTimeout=.*$/m, 'MessageTimeout=1'));
 
   const running: ChildProcess[] = [];
   const start = (name: string, args: readonly string[]): ChildProcess => {
@@ -54,10 +58,11 @@ export async function startSlurm(folder: string, cpus: number): Promise<SlurmClu
   const stop = async (): Promise<void> => {
     for (const child of running.toReversed()) await ended(child);
   };
-  for (let attempt = 0; attempt < 120; attempt++) {
-    await delay(500);
+  for (let attempt = 0; attempt < 600; attempt++) {
+    await delay(100);
     const state = spawnSync('sinfo', ['-h', '-o', '%T'], { env: { ...process.env, ...environment }, encoding: 'utf8' });
-    if (/^(idle|mixed|allocated)/.test(state.stdout)) return { environment, stop, stopController: () => ended(controller) };
+    if (/^(idle|mixed|allocated)/.test(state.stdout))
+      return { environment, impatient, stop, stopController: () => ended(controller) };
   }
   await stop();
   const logs = ['munged', 'slurmctld', 'slurmd'].map((name) => `${name}:\n${readFileSync(join(folder, `${name}.log`), 'utf8')}`);
