@@ -7,13 +7,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { latestCheckpoint } from '../src/runs/checkpoint.ts';
 import { openRun, type Run } from '../src/runs/run-folder.ts';
-import { makeFixtures } from './hostile/fixtures.ts';
+import { makeFirstFixtures } from './hostile/fixtures.ts';
 import { killAndResume } from './killing/kill.ts';
 import { works } from './killing/work.ts';
 import { writeNoiseImages } from './noise-images.ts';
 import { main, runCli } from './run-cli.ts';
 
-const common = ['train', 'tuto', '--data', 'images:images', '--batch-size', '16', '--threads', '2', '--eval-every', '0'];
+const common = [
+  ...['train', 'tuto', '--data', 'images:images', '--batch-size', '16', '--threads', '2', '--eval-every', '0'],
+  ...['conv1.filters=32', 'conv2.filters=32', 'dense1.features=64', 'dense2.features=32'].flatMap((set) => ['--set', set]),
+];
 let folder = '';
 
 beforeAll(() => {
@@ -78,7 +81,7 @@ describe('killed at random moments and resumed, nothing is lost, and the end is 
   let made: ReturnType<typeof works>;
   beforeAll(async () => {
     mkdirSync(join(folder, 'fixtures'));
-    made = works(await makeFixtures(join(folder, 'fixtures')));
+    made = works(await makeFirstFixtures(join(folder, 'fixtures')));
   });
   // Studies are killed in study.test.ts.
   for (const [name, kills] of [

@@ -42,13 +42,20 @@ factors:
 seeds: [1, 2]
 `;
 
-export async function makeFixtures(folder: string): Promise<Fixtures> {
+const network = tinyNetwork.flatMap((setting) => ['--set', setting]);
+const training = ['--data', 'images:pictures', '--steps', '4', '--batch-size', '4', '--threads', '1', '--save-every', '2'];
+
+/** Makes `pictures`, `runs/tuto/1`, `study.yaml` and `killed.yaml` in the folder. */
+export async function makeFirstFixtures(folder: string): Promise<Pick<Fixtures, 'folder'>> {
   await makePictures(join(folder, 'pictures'));
   writeFileSync(join(folder, 'study.yaml'), study);
   writeFileSync(join(folder, 'killed.yaml'), studyOfSaves);
-  const network = tinyNetwork.flatMap((setting) => ['--set', setting]);
-  const training = ['--data', 'images:pictures', '--steps', '4', '--batch-size', '4', '--threads', '1', '--save-every', '2'];
   await succeed(folder, 'train', 'tuto', ...training, ...network);
+  return { folder };
+}
+
+export async function makeFixtures(folder: string): Promise<Fixtures> {
+  await makeFirstFixtures(folder);
   await succeed(folder, 'freeze', 'tuto/1', '-o', 'model.onnx');
   const device = ['lrn=false', 'standardization=channel'].flatMap((setting) => ['--set', setting]);
   await succeed(folder, 'train', 'tuto', ...training, ...network, ...device, '--runs-dir', 'device');
@@ -65,7 +72,7 @@ export async function makeFixtures(folder: string): Promise<Fixtures> {
 }
 
 /** Copies parts of the fixtures into the folder of a case. */
-export function copyFixtures(fixtures: Fixtures, folder: string, ...names: readonly string[]): void {
+export function copyFixtures(fixtures: Pick<Fixtures, 'folder'>, folder: string, ...names: readonly string[]): void {
   for (const name of names) cpSync(join(fixtures.folder, name), join(folder, name), { recursive: true });
 }
 

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import compileSources from '../compile-sources.ts';
 import { main } from '../run-cli.ts';
-import { makeFixtures } from '../hostile/fixtures.ts';
+import { makeFirstFixtures } from '../hostile/fixtures.ts';
 import { recordRobustness } from '../robustness-record.ts';
 import { killAndResume, type Tally } from './kill.ts';
 import { works } from './work.ts';
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const folder = mkdtempSync(join(tmpdir(), 'ablate-kill-'));
 mkdirSync(join(folder, 'fixtures'));
 compileSources();
-const fixtures = await makeFixtures(join(folder, 'fixtures'));
+const fixtures = await makeFirstFixtures(join(folder, 'fixtures'));
 const tallies: Tally[] = [];
 for (const [name, work] of Object.entries(works(fixtures))) {
   const kills = Number(values[name as keyof typeof values]);

@@ -25,7 +25,9 @@ const common = ['--data', 'images:pictures', '--threads', '1'];
 /** A record of the loss is a mean since the last one, or since the resumption: so there is one with each checkpoint. */
 const everyOther = ['--set', 'saveEvery=2', '--set', 'logEvery=2'];
 
-export function works(fixtures: Fixtures): Readonly<Record<'training' | 'study' | 'pruning' | 'compression', Work>> {
+export function works(
+  fixtures: Pick<Fixtures, 'folder'>,
+): Readonly<Record<'training' | 'study' | 'pruning' | 'compression', Work>> {
   return {
     training: {
       name: 'training',
