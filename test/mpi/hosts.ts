@@ -56,10 +56,10 @@ export function makeHosts(folder: string): Hosts {
       ...[
         '--mca',
         'oob_tcp_keepalive_time',
-        '4',
+        '2',
         '--mca',
         'oob_tcp_keepalive_intvl',
-        '2',
+        '1',
         '--mca',
         'oob_tcp_keepalive_probes',
         '2',
