@@ -110,43 +110,43 @@ function spread(b: NetworkBuilder, x: Tensor): Tensor {
 
 export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   conv: [
-    bare('conv 3x3 straight on the input', [3, 7, 5], 2, (b, x) =>
+    bare('conv 3x3 straight on the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.conv('c', x, { kernel: 3, filters: 5 }), { features: 4 }),
     ),
-    between('conv 1x1, 5 to 17 channels', [5, 7, 5], 3, (b, x) => b.conv('c', x, { kernel: 1, filters: 17 })),
+    between('conv 1x1, 5 to 17 channels', [5, 5, 4], 3, (b, x) => b.conv('c', x, { kernel: 1, filters: 17 })),
     between('conv 5x5 with ReLU, 10 to 17 channels, odd size', [10, 7, 5], 2, (b, x) =>
       b.conv('c', x, { kernel: 5, filters: 17, activation: 'relu' }),
     ),
-    between('conv 3x3, 16 to 32 channels', [16, 6, 6], 2, (b, x) =>
+    between('conv 3x3, 16 to 32 channels', [16, 5, 4], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 32, activation: 'relu' }),
     ),
     between('conv 3x3, 32 to 32 channels, large enough for Winograd', [32, 16, 16], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 32, activation: 'relu' }),
     ),
     between('conv 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
-    between('conv 3x3 stride 2 SAME, odd size', [5, 7, 5], 1, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 10 })),
-    between('conv 5x5 stride 2x1 SAME', [3, 9, 6], 2, (b, x) => b.conv('c', x, { kernel: 5, stride: [2, 1], filters: 10 })),
+    between('conv 3x3 stride 2 SAME, odd size', [5, 7, 5], 1, (b, x) => b.conv('c', x, { kernel: 3, stride: 2, filters: 8 })),
+    between('conv 5x5 stride 2x1 SAME', [3, 7, 6], 2, (b, x) => b.conv('c', x, { kernel: 5, stride: [2, 1], filters: 5 })),
     between('conv 3x3 VALID', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, padding: 'valid', filters: 3 })),
     between('conv 2x2 VALID, as a whitening layer', [3, 7, 6], 2, (b, x) =>
       b.conv('c', x, { kernel: 2, padding: 'valid', filters: 24 }),
     ),
-    between('conv 3x3, padding 0, 1, 2, 0', [5, 6, 7], 2, (b, x) =>
-      b.conv('c', x, { kernel: 3, padding: [0, 1, 2, 0], filters: 10 }),
+    between('conv 3x3, padding 0, 1, 2, 0', [5, 8, 6], 2, (b, x) =>
+      b.conv('c', x, { kernel: 3, padding: [0, 1, 2, 0], filters: 5 }),
     ),
-    between('conv 1x3 SAME', [5, 4, 7], 2, (b, x) => b.conv('c', x, { kernel: [1, 3], filters: 5 })),
-    between('conv 4x4 SAME, uneven padding', [3, 6, 5], 2, (b, x) => b.conv('c', x, { kernel: 4, filters: 5 })),
-    between('conv without bias', [5, 6, 5], 2, (b, x) =>
+    between('conv 1x3 SAME', [5, 4, 5], 2, (b, x) => b.conv('c', x, { kernel: [1, 3], filters: 5 })),
+    between('conv 4x4 SAME, uneven padding', [3, 5, 4], 2, (b, x) => b.conv('c', x, { kernel: 4, filters: 5 })),
+    between('conv without bias', [5, 5, 4], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 10, bias: false, activation: 'relu' }),
     ),
-    between('conv in 2 groups', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 6, groups: 2 })),
+    between('conv in 2 groups', [10, 5, 4], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 6, groups: 2 })),
     between('conv in 2 groups of 16', [32, 5, 4], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 32, groups: 2, activation: 'relu' }),
     ),
-    between('conv depthwise', [10, 7, 5], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 10, groups: 10 })),
-    between('conv depthwise, 2 filters a channel, stride 2', [17, 7, 6], 2, (b, x) =>
+    between('conv depthwise', [10, 5, 4], 2, (b, x) => b.conv('c', x, { kernel: 3, filters: 10, groups: 10 })),
+    between('conv depthwise, 2 filters a channel, stride 2', [17, 7, 5], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, stride: 2, filters: 34, groups: 17 }),
     ),
-    between('conv depthwise, 32 channels', [32, 6, 5], 2, (b, x) =>
+    between('conv depthwise, 32 channels', [32, 5, 4], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 32, groups: 32, bias: false }),
     ),
     between('conv depthwise 5x5, stride 2', [32, 8, 7], 3, (b, x) =>
@@ -156,22 +156,22 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.conv('c', x, { kernel: 5, filters: 40, groups: 40, bias: false }),
     ),
     between('conv depthwise 5x5 of one pixel', [16, 1, 1], 3, (b, x) => b.conv('c', x, { kernel: 5, filters: 16, groups: 16 })),
-    between('conv depthwise 5x4, 10 channels', [10, 6, 7], 2, (b, x) =>
+    between('conv depthwise 5x4, 10 channels', [10, 5, 4], 2, (b, x) =>
       b.conv('c', x, { kernel: [5, 4], filters: 10, groups: 10 }),
     ),
-    between('conv depthwise 3x7 VALID', [16, 5, 9], 2, (b, x) =>
+    between('conv depthwise 3x7 VALID', [16, 5, 8], 2, (b, x) =>
       b.conv('c', x, { kernel: [3, 7], padding: 'valid', filters: 16, groups: 16 }),
     ),
-    between('conv depthwise 5x5, padding 0, 1, 4, 3', [16, 6, 6], 2, (b, x) =>
+    between('conv depthwise 5x5, padding 0, 1, 4, 3', [16, 7, 5], 2, (b, x) =>
       b.conv('c', x, { kernel: 5, padding: [0, 1, 4, 3], filters: 16, groups: 16 }),
     ),
     bare('conv with frozen weights straight on the input', [3, 7, 6], 2, (b, x) =>
       b.dense('head', b.conv('c', x, { kernel: 2, padding: 'valid', filters: 24, frozen: true }), { features: 4 }),
     ),
-    between('conv with frozen weights', [5, 6, 5], 2, (b, x) =>
+    between('conv with frozen weights', [5, 5, 4], 2, (b, x) =>
       b.conv('c', x, { kernel: 3, filters: 10, frozen: true, activation: 'relu' }),
     ),
-    between('conv whose output feeds two layers', [5, 6, 5], 2, (b, x) => {
+    between('conv whose output feeds two layers', [5, 5, 4], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' });
       return b.add(
         'sum',
@@ -179,8 +179,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
         b.conv('right', c, { kernel: 1, filters: 10, activation: 'relu' }),
       );
     }),
-    bare('conv as the output, then flattened', [3, 4, 5], 2, (b, x) =>
-      b.flatten('flat', b.conv('c', x, { kernel: 3, filters: 10 })),
+    bare('conv as the output, then flattened', [3, 5, 4], 2, (b, x) =>
+      b.flatten('flat', b.conv('c', x, { kernel: 3, filters: 5 })),
     ),
   ],
   dense: [
@@ -188,10 +188,10 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     bare('dense with ReLU, batch 1', [17], 1, (b, x) => b.dense('d', x, { features: 10, activation: 'relu' })),
     bare('dense on an image', [3, 7, 5], 2, (b, x) => b.dense('d', x, { features: 10 })),
     bare('dense without bias', [10], 2, (b, x) => b.dense('d', x, { features: 3, bias: false, activation: 'relu' })),
-    between('dense on 10 channels of a convolution', [10, 7, 5], 2, (b, x) =>
-      b.dense('d', x, { features: 17, activation: 'relu' }),
+    between('dense on 10 channels of a convolution', [10, 5, 4], 2, (b, x) =>
+      b.dense('d', x, { features: 10, activation: 'relu' }),
     ),
-    between('dense on 16 channels of a pool', [16, 6, 6], 2, (b, x) =>
+    between('dense on 16 channels of a pool', [16, 8, 5], 2, (b, x) =>
       b.dense('d', b.maxPool('p', x, { kernel: 3, stride: 2 }), { features: 16 }),
     ),
     betweenDense('dense whose output feeds two layers', 10, 3, (b, x) => {
@@ -207,15 +207,15 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('max pool 3x2 VALID, stride 1x2', [3, 7, 6], 2, (b, x) =>
       b.maxPool('p', x, { kernel: [3, 2], stride: [1, 2], padding: 'valid' }),
     ),
-    between('max pool 3x3 stride 1 SAME', [10, 5, 6], 2, (b, x) => b.maxPool('p', x, { kernel: 3, stride: 1 })),
+    between('max pool 3x3 stride 1 SAME', [10, 5, 4], 2, (b, x) => b.maxPool('p', x, { kernel: 3, stride: 1 })),
     between('max pool 2x2 VALID, odd size', [16, 7, 5], 2, (b, x) => b.maxPool('p', x, { kernel: 2, padding: 'valid' })),
     between('max pool with padding 0, 1, 1, 0', [5, 6, 5], 2, (b, x) =>
       b.maxPool('p', x, { kernel: 3, stride: 2, padding: [0, 1, 1, 0] }),
     ),
-    between('max pool of a ReLU', [10, 8, 8], 2, (b, x) =>
+    between('max pool of a ReLU', [10, 8, 6], 2, (b, x) =>
       b.maxPool('p', b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' }), { kernel: 3, stride: 2 }),
     ),
-    bare('max pool straight on the input', [3, 7, 6], 2, (b, x) =>
+    bare('max pool straight on the input', [3, 9, 8], 2, (b, x) =>
       b.dense('head', b.maxPool('p', x, { kernel: 3, stride: 2 }), { features: 4 }),
     ),
   ],
@@ -223,7 +223,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('average pool 3x3 stride 2 SAME, even size', [5, 8, 6], 2, (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })),
     between('average pool 3x3 stride 2 SAME, odd size', [17, 7, 5], 2, (b, x) => b.avgPool('p', x, { kernel: 3, stride: 2 })),
     between('average pool 2x2', [16, 6, 4], 1, (b, x) => b.avgPool('p', x, { kernel: 2 })),
-    between('average pool 3x3 stride 1 VALID', [3, 5, 6], 2, (b, x) =>
+    between('average pool 3x3 stride 1 VALID', [3, 7, 6], 2, (b, x) =>
       b.avgPool('p', x, { kernel: 3, stride: 1, padding: 'valid' }),
     ),
     between('average pool with padding 0, 1, 1, 0', [5, 6, 5], 2, (b, x) =>
@@ -231,19 +231,19 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ),
   ],
   globalAvgPool: [
-    between('global average pool, 10 channels', [10, 7, 5], 2, (b, x) => b.globalAvgPool('p', x)),
-    between('global average pool, 16 channels, batch 1', [16, 6, 6], 1, (b, x) => b.globalAvgPool('p', x)),
+    between('global average pool, 10 channels', [10, 5, 4], 2, (b, x) => b.globalAvgPool('p', x)),
+    between('global average pool, 16 channels, batch 1', [16, 6, 4], 1, (b, x) => b.globalAvgPool('p', x)),
     bare('global average pool as the output', [3, 6, 5], 3, (b, x) =>
       b.globalAvgPool('p', b.conv('c', x, { kernel: 1, filters: 10, activation: 'relu' })),
     ),
   ],
   lrn: [
-    between('LRN window 9, as in tensorsandbox', [17, 4, 3], 2, (b, x) => b.lrn('n', x)),
-    between('LRN window 9, strong', [20, 3, 4], 2, (b, x) => b.lrn('n', x, { alpha: 0.3, beta: 0.75 })),
-    between('LRN window 11, strong', [32, 3, 2], 2, (b, x) => b.lrn('n', x, { depthRadius: 5, alpha: 0.2, beta: 0.5, bias: 2 })),
-    between('LRN window 5, strong', [16, 5, 3], 1, (b, x) => b.lrn('n', x, { depthRadius: 2, alpha: 0.3 })),
-    between('LRN whose window is wider than its 3 channels', [3, 7, 5], 2, (b, x) => b.lrn('n', x, { alpha: 0.3 })),
-    between('LRN between a pool and a convolution', [10, 7, 6], 2, (b, x) =>
+    between('LRN window 9, as in tensorsandbox', [17, 5, 4], 2, (b, x) => b.lrn('n', x)),
+    between('LRN window 9, strong', [20, 3, 6], 2, (b, x) => b.lrn('n', x, { alpha: 0.3, beta: 0.75 })),
+    between('LRN window 11, strong', [32, 5, 4], 2, (b, x) => b.lrn('n', x, { depthRadius: 5, alpha: 0.2, beta: 0.5, bias: 2 })),
+    between('LRN window 5, strong', [16, 6, 4], 1, (b, x) => b.lrn('n', x, { depthRadius: 2, alpha: 0.3 })),
+    between('LRN whose window is wider than its 3 channels', [3, 5, 4], 2, (b, x) => b.lrn('n', x, { alpha: 0.3 })),
+    between('LRN between a pool and a convolution', [10, 7, 5], 2, (b, x) =>
       b.conv('c', b.lrn('n', b.maxPool('p', x, { kernel: 3, stride: 2 }), { alpha: 0.3 }), {
         kernel: 3,
         filters: 5,
@@ -253,21 +253,21 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   ],
   batchNorm: [
     between('batch norm', [10, 5, 4], 3, (b, x) => b.batchNorm('n', x)),
-    between('batch norm without scale', [17, 4, 3], 2, (b, x) => b.batchNorm('n', x, { scale: false })),
+    between('batch norm without scale', [17, 5, 4], 2, (b, x) => b.batchNorm('n', x, { scale: false })),
     between('batch norm without shift', [5, 4, 5], 2, (b, x) => b.batchNorm('n', x, { shift: false, momentum: 0.6 })),
-    between('batch norm without either, large epsilon', [16, 4, 4], 2, (b, x) =>
+    between('batch norm without either, large epsilon', [16, 4, 5], 2, (b, x) =>
       b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
     ),
     between('batch norm without scale, tiny epsilon', [16, 5, 4], 2, (b, x) =>
       b.activation('g', b.batchNorm('n', x, { scale: false, epsilon: 1e-12, momentum: 0.6 }), 'gelu'),
     ),
-    between('batch norm, batch 1', [3, 6, 5], 1, (b, x) => b.batchNorm('n', x)),
-    between('batch norm with a ReLU behind it', [17, 5, 4], 3, (b, x) => b.activation('r', b.batchNorm('n', x), 'relu')),
+    between('batch norm, batch 1', [16, 6, 4], 1, (b, x) => b.batchNorm('n', x)),
+    between('batch norm with a ReLU behind it', [17, 5, 4], 2, (b, x) => b.activation('r', b.batchNorm('n', x), 'relu')),
     between('batch norm without scale, its ReLU read twice', [10, 5, 4], 2, (b, x) => {
       const r = b.activation('r', b.batchNorm('n', x, { scale: false }), 'relu');
       return b.add('a', b.conv('c', r, { kernel: 3, filters: 10 }), r);
     }),
-    between('batch norm that a ReLU and another layer read', [16, 4, 4], 2, (b, x) => {
+    between('batch norm that a ReLU and another layer read', [16, 4, 5], 2, (b, x) => {
       const n = b.batchNorm('n', x);
       return b.add('a', b.activation('r', n, 'relu'), n);
     }),
@@ -276,7 +276,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       b.batchNorm('n', x, { scale: false, shift: false, epsilon: 0.1 }),
     ),
     betweenDense('batch norm of a vector with a ReLU behind it', 40, 6, (b, x) => b.activation('r', b.batchNorm('n', x), 'relu')),
-    between('batch norm of averages over the pixels', [10, 4, 5], 4, (b, x) =>
+    between('batch norm of averages over the pixels', [10, 5, 3], 4, (b, x) =>
       b.activation('r', b.batchNorm('n', b.globalAvgPool('p', x)), 'relu'),
     ),
     between('batch norm between convolution, pool and ReLU', [10, 8, 6], 2, (b, x) => {
@@ -288,8 +288,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     }),
   ],
   activation: [
-    between('ReLU of an image', [10, 7, 5], 2, (b, x) => b.activation('r', x, 'relu')),
-    betweenDense('ReLU of a vector', 17, 3, (b, x) => b.activation('r', x, 'relu')),
+    between('ReLU of an image', [10, 5, 4], 2, (b, x) => b.activation('r', x, 'relu')),
+    betweenDense('ReLU of a vector', 17, 5, (b, x) => b.activation('r', x, 'relu')),
     between('ReLU of a tensor that is also used without', [5, 4, 5], 2, (b, x) =>
       b.concat('both', b.activation('r', x, 'relu'), x),
     ),
@@ -297,23 +297,23 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ...activationTypes
       .filter((type) => type !== 'relu')
       .flatMap((type) => [
-        between(`${type} of an image`, [10, 7, 5], 2, (b, x) => b.activation('a', spread(b, x), type)),
+        between(`${type} of an image`, [10, 5, 4], 2, (b, x) => b.activation('a', spread(b, x), type)),
         between(`${type} of 16 channels, and the tensor without`, [16, 4, 5], 2, (b, x) => {
           const s = spread(b, x);
           return b.add('both', b.activation('a', s, type), s);
         }),
-        betweenDense(`${type} of a vector`, 17, 3, (b, x) => b.activation('a', spread(b, x), type)),
+        betweenDense(`${type} of a vector`, 17, 5, (b, x) => b.activation('a', spread(b, x), type)),
       ]),
-    between('leaky ReLU with another slope', [10, 4, 4], 2, (b, x) => b.activation('a', x, { type: 'leakyRelu', slope: 0.3 })),
+    between('leaky ReLU with another slope', [10, 4, 5], 2, (b, x) => b.activation('a', x, { type: 'leakyRelu', slope: 0.3 })),
     // Inside other layers: with what reads their output, since a ReLU's gradient is masked there.
     ...activationTypes.flatMap((type) => [
-      between(`${type} in a convolution with a pool behind it`, [10, 6, 6], 2, (b, x) => {
+      between(`${type} in a convolution with a pool behind it`, [10, 8, 6], 2, (b, x) => {
         const c = b.conv('c', spread(b, x), { kernel: 3, filters: 10, activation: type });
         return b.maxPool('p', c, { kernel: 2 });
       }),
       between(`${type} in a convolution of concatenated tensors`, [16, 4, 3], 2, (b, x) => {
         const left = b.conv('left', x, { kernel: 1, filters: 16, activation: type });
-        return b.conv('c', b.concat('j', left, x), { kernel: 1, filters: 3, activation: type });
+        return b.conv('c', b.concat('j', left, x), { kernel: 1, filters: 5, activation: type });
       }),
       between(`${type} in a depthwise convolution behind a normalization`, [16, 5, 4], 2, (b, x) => {
         const n = b.activation('a', b.batchNorm('n', x), type);
@@ -323,10 +323,10 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     ]),
   ],
   dropout: [
-    between('dropout of an image', [10, 7, 5], 2, (b, x) => b.dropout('d', x, 0.5)),
-    between('dropout of 16 channels at rate 0.2', [16, 4, 4], 3, (b, x) => b.dropout('d', x, 0.2)),
-    between('dropout at rate 0', [5, 4, 4], 2, (b, x) => b.dropout('d', x, 0)),
-    betweenDense('dropout of a vector', 17, 3, (b, x) => b.dropout('d', x, 0.3)),
+    between('dropout of an image', [10, 5, 4], 2, (b, x) => b.dropout('d', x, 0.5)),
+    between('dropout of 16 channels at rate 0.2', [16, 4, 5], 3, (b, x) => b.dropout('d', x, 0.2)),
+    between('dropout at rate 0', [5, 4, 5], 2, (b, x) => b.dropout('d', x, 0)),
+    betweenDense('dropout of a vector', 17, 5, (b, x) => b.dropout('d', x, 0.3)),
     between('two dropouts of one tensor', [5, 4, 5], 2, (b, x) => b.add('sum', b.dropout('d1', x, 0.5), b.dropout('d2', x, 0.5))),
   ],
   concat: [
@@ -345,7 +345,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
         b.conv('right', x, { kernel: 1, filters: 3, activation: 'relu' }),
       ),
     ),
-    between('concat that feeds a convolution and a pool', [16, 6, 5], 2, (b, x) => {
+    between('concat that feeds a convolution and a pool', [16, 4, 5], 2, (b, x) => {
       const j = b.concat(
         'j',
         b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' }),
@@ -354,8 +354,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       const c = b.conv('c', j, { kernel: 3, stride: 2, filters: 32 });
       return b.concat('k', b.maxPool('p', j, { kernel: 3, stride: 2 }), c);
     }),
-    between('concat of a tensor with itself', [5, 4, 3], 2, (b, x) => b.concat('j', x, x)),
-    between('concat of a part that is also used alone', [16, 4, 3], 2, (b, x) => {
+    between('concat of a tensor with itself', [5, 4, 5], 2, (b, x) => b.concat('j', x, x)),
+    between('concat of a part that is also used alone', [16, 4, 5], 2, (b, x) => {
       const left = b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' });
       const j = b.concat('j', left, b.conv('right', x, { kernel: 3, filters: 16 }));
       return b.concat('k', b.conv('c', j, { kernel: 1, filters: 16 }), left);
@@ -368,15 +368,15 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
         activation: 'relu',
       });
     }),
-    between('concat that pools and 1x1 convolutions read', [16, 6, 5], 2, (b, x) => {
+    between('concat that pools and 1x1 convolutions read', [16, 7, 5], 2, (b, x) => {
       const left = b.conv('left', x, { kernel: 1, filters: 16, activation: 'relu' });
       const j = b.concat('j', x, left, b.conv('right', x, { kernel: 3, filters: 16, activation: 'relu' }));
-      const c = b.conv('c', b.maxPool('p', j, { kernel: 2, stride: 2 }), { kernel: 1, filters: 8, bias: false });
+      const c = b.conv('c', b.maxPool('p', j, { kernel: 2, stride: 2 }), { kernel: 1, filters: 4, bias: false });
       const d = b.conv('d', j, { kernel: 1, filters: 6, activation: 'relu' });
       return b.concat('k', c, b.maxPool('q', d, { kernel: 2, stride: 2 }));
     }),
-    between('concat of a tensor with itself, pooled', [10, 6, 6], 2, (b, x) =>
-      b.conv('c', b.maxPool('p', b.concat('j', x, x), { kernel: 2, stride: 2 }), { kernel: 1, filters: 4 }),
+    between('concat of a tensor with itself, pooled', [10, 8, 6], 2, (b, x) =>
+      b.conv('c', b.maxPool('p', b.concat('j', x, x), { kernel: 2, stride: 2 }), { kernel: 1, filters: 5 }),
     ),
     bare('concat with the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.concat('j', x, b.conv('c', x, { kernel: 3, filters: 5 })), { features: 4 }),
@@ -394,16 +394,16 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
         b.conv('right', x, { kernel: 3, filters: 16, activation: 'relu' }),
       ),
     ),
-    between('add of a tensor to itself', [5, 4, 3], 2, (b, x) => b.add('s', x, x)),
+    between('add of a tensor to itself', [5, 4, 5], 2, (b, x) => b.add('s', x, x)),
     betweenDense('add of vectors', 10, 3, (b, x) => b.add('s', x, b.dense('d', x, { features: 10, activation: 'relu' }))),
     bare('add of the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.add('s', x, b.conv('c', x, { kernel: 3, filters: 3 })), { features: 4 }),
     ),
-    between('add of averages over the pixels and a dense layer', [10, 4, 4], 2, (b, x) => {
+    between('add of averages over the pixels and a dense layer', [10, 4, 5], 2, (b, x) => {
       const p = b.globalAvgPool('p', x);
       return b.add('s', b.dense('d', p, { features: 10, activation: 'relu' }), p);
     }),
-    between('add of sums that share their parts', [10, 4, 4], 2, (b, x) => {
+    between('add of sums that share their parts', [10, 5, 4], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 3, filters: 10, activation: 'relu' });
       const s = b.add('s', x, c);
       return b.add('t', s, b.activation('r', s, 'relu'), c);
@@ -411,13 +411,13 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   ],
   multiply: [
     between('product of two images', [10, 5, 4], 2, (b, x) => b.multiply('m', x, b.conv('c', x, { kernel: 3, filters: 10 }))),
-    between('product of a tensor with itself', [17, 4, 3], 2, (b, x) => b.multiply('m', x, x)),
+    between('product of a tensor with itself', [17, 4, 5], 2, (b, x) => b.multiply('m', x, x)),
     between('product of 16 channels, which are also used alone', [16, 5, 4], 2, (b, x) => {
       const c = b.conv('c', x, { kernel: 1, filters: 16, activation: 'sigmoid' });
       return b.add('a', b.multiply('m', x, c), c);
     }),
-    betweenDense('product of vectors', 17, 3, (b, x) => b.multiply('m', b.dense('d', x, { features: 17 }), x)),
-    between('product of averages over the pixels and a dense layer', [10, 4, 4], 2, (b, x) => {
+    betweenDense('product of vectors', 17, 5, (b, x) => b.multiply('m', b.dense('d', x, { features: 17 }), x)),
+    between('product of averages over the pixels and a dense layer', [10, 4, 5], 2, (b, x) => {
       const p = b.globalAvgPool('p', x);
       const d = b.dense('d', p, { features: 10, activation: 'relu' });
       return b.multiply('m', b.multiply('l', d, p), d);
@@ -425,18 +425,24 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     bare('product of the input and a factor for each of its channels', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.multiply('m', x, b.dense('d', x, { features: 3 })), { features: 4 }),
     ),
-    ...[10, 16, 40].flatMap((channels) => [
+    ...(
+      [
+        [10, 'relu', 'hardSigmoid'],
+        [16, 'silu', 'sigmoid'],
+        [40, 'relu', 'hardSigmoid'],
+      ] as const
+    ).flatMap(([channels, squeeze, excite]) => [
       between(`squeeze and excitation of ${channels} channels with dense layers`, [channels, 5, 4], 3, (b, x) => {
-        const squeezed = b.dense('d', b.globalAvgPool('p', x), { features: 6, activation: 'relu' });
-        return b.multiply('m', x, b.dense('g', squeezed, { features: channels, activation: 'hardSigmoid' }));
+        const squeezed = b.dense('d', b.globalAvgPool('p', x), { features: 6, activation: squeeze });
+        return b.multiply('m', x, b.dense('g', squeezed, { features: channels, activation: excite }));
       }),
-      between(`squeeze and excitation of ${channels} channels with convolutions`, [channels, 4, 4], 2, (b, x) => {
-        const squeezed = b.conv('c', b.avgPool('p', x, { kernel: 4 }), { kernel: 1, filters: 6, activation: 'silu' });
-        return b.multiply('m', x, b.conv('g', squeezed, { kernel: 1, filters: channels, activation: 'sigmoid' }));
+      between(`squeeze and excitation of ${channels} channels with convolutions`, [channels, 5, 4], 3, (b, x) => {
+        const squeezed = b.conv('c', b.avgPool('p', x, { kernel: [5, 4] }), { kernel: 1, filters: 6, activation: squeeze });
+        return b.multiply('m', x, b.conv('g', squeezed, { kernel: 1, filters: channels, activation: excite }));
       }),
     ]),
     between('product with averages over the pixels', [16, 4, 5], 2, (b, x) => b.multiply('m', x, b.globalAvgPool('p', x))),
-    between('product with a factor that is used twice', [10, 4, 4], 2, (b, x) => {
+    between('product with a factor that is used twice', [10, 5, 4], 2, (b, x) => {
       const g = b.dense('g', b.globalAvgPool('p', x), { features: 10, activation: 'sigmoid' });
       const c = b.conv('c', b.multiply('m', x, g), { kernel: 3, filters: 10 });
       return b.multiply('n', c, g);
@@ -447,8 +453,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
   ],
   scale: [
     between('scale of an image', [10, 5, 4], 2, (b, x) => b.scale('s', x, -2.5)),
-    bare('scale of the logits', [7], 3, (b, x) => b.scale('s', b.dense('d', x, { features: 10 }), 1 / 9)),
-    between('scale of a tensor that is also used without', [5, 4, 3], 2, (b, x) => b.add('both', b.scale('s', x, 3), x)),
+    bare('scale of the logits', [7], 3, (b, x) => b.scale('s', b.dense('d', x, { features: 5 }), 1 / 9)),
+    between('scale of a tensor that is also used without', [5, 4, 5], 2, (b, x) => b.add('both', b.scale('s', x, 3), x)),
   ],
   custom: [
     between('custom layer with a parameter for each channel', [10, 5, 4], 3, (b, x) => b.custom('g', x, scaledTanh)),
@@ -475,12 +481,12 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     between('flatten of a pool, 10 channels', [10, 7, 5], 2, (b, x) =>
       b.flatten('f', b.maxPool('p', x, { kernel: 3, stride: 2 })),
     ),
-    between('flatten of 16 channels, then two dense layers', [16, 4, 4], 2, (b, x) =>
-      b.dense('d', b.flatten('f', x), { features: 5, activation: 'relu' }),
+    between('flatten of 16 channels, then two dense layers', [16, 4, 5], 2, (b, x) =>
+      b.dense('d', b.flatten('f', x), { features: 10, activation: 'relu' }),
     ),
-    bare('flatten of the input', [3, 4, 3], 2, (b, x) => b.dense('d', b.flatten('f', x), { features: 5 })),
-    between('flatten of a vector', [5, 4, 4], 2, (b, x) => b.flatten('g', b.flatten('f', x))),
-    between('flatten, then elements one by one', [5, 4, 3], 2, (b, x) =>
+    bare('flatten of the input', [3, 5, 4], 2, (b, x) => b.dense('d', b.flatten('f', x), { features: 4 })),
+    between('flatten of a vector', [5, 4, 5], 2, (b, x) => b.flatten('g', b.flatten('f', x))),
+    between('flatten, then elements one by one', [5, 4, 5], 2, (b, x) =>
       b.scale('s', b.activation('r', b.flatten('f', x), 'relu'), 2),
     ),
   ],
