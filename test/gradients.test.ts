@@ -4,7 +4,7 @@ import { runBackward, runForward, type NamedArrays } from '../src/engine/referen
 import type { LayerKind } from '../src/nn/layer.ts';
 import { ownBatch, type ReferenceLayer } from '../src/engine/reference/layer.ts';
 import { referenceLayers, type ReferenceLayers } from '../src/engine/reference/table.ts';
-import { normal, streamKey } from '../src/util/random.ts';
+import { normal, streamKey, uniform } from '../src/util/random.ts';
 import {
   allLayerCases,
   caseInput,
@@ -23,8 +23,11 @@ const tolerance = 1e-6;
  * carry a ReLU or a maximum over its kink, which none of the table's fixed numbers comes near enough to.
  */
 const step = 1e-6;
-/** Elements of each tensor that are varied one by one; all vary together in one random direction besides. */
-const elementsChecked = 8;
+/**
+ * Elements of each tensor, drawn at random, that are varied one by one. All vary together in a random direction besides, which finds a single wrong one
+ * among thousands.
+ */
+const elementsChecked = 2;
 
 const draws = { seed: caseSeed, step: caseStep };
 const mode = { training: true, draws, sharedBatch: ownBatch } as const;
@@ -59,9 +62,10 @@ function copyOf(arrays: NamedArrays): NamedArrays {
 /** The relative error of `gradient` against central differences of `loss`, which reads `variable`. */
 function checkTensor(variable: Float64Array, gradient: Float64Array, loss: () => number): number {
   const directions = [randomDirection(variable.length)];
-  for (let k = 0; k < Math.min(elementsChecked, variable.length); k++) {
+  const key = streamKey(caseSeed, 'elements');
+  for (let k = 0; k < elementsChecked; k++) {
     const direction = new Float64Array(variable.length);
-    direction[Math.floor((k * variable.length) / Math.min(elementsChecked, variable.length))] = 1;
+    direction[Math.floor(uniform(key, k) * variable.length)] = 1;
     directions.push(direction);
   }
   const analytic = directions.map((direction) => direction.reduce((sum, extent, i) => sum + extent * gradient[i]!, 0));
@@ -92,8 +96,8 @@ test.each(allLayerCases)('%s: %s', (_kind, _name, layerCase) => {
   }
 });
 
-/** The table with one rule made wrong: that layer's input gradients are a thousandth too large. */
-function withWrongBackward(kind: LayerKind): ReferenceLayers {
+/** The table with one rule made wrong: that layer's input gradients, or only the element `at` of them, are too large by `part` of themselves. */
+function withWrongBackward(kind: LayerKind, part: number, at?: number): ReferenceLayers {
   const right = referenceLayers[kind] as ReferenceLayer<LayerKind>;
   const wrong: ReferenceLayer<LayerKind> = {
     ...right,
@@ -101,7 +105,9 @@ function withWrongBackward(kind: LayerKind): ReferenceLayers {
       const before = call.inputGradients.map((gradient) => gradient.slice());
       right.backward(call);
       call.inputGradients.forEach((gradient, input) => {
-        for (let i = 0; i < gradient.length; i++) gradient[i]! += 1e-3 * (gradient[i]! - before[input]![i]!);
+        for (let i = 0; i < gradient.length; i++) {
+          if (i === (at ?? i)) gradient[i]! += part * (gradient[i]! - before[input]![i]!);
+        }
       });
     },
   };
@@ -109,7 +115,13 @@ function withWrongBackward(kind: LayerKind): ReferenceLayers {
 }
 
 test.each(Object.keys(referenceLayers) as LayerKind[])('the check finds a wrong backward rule of %s', (kind) => {
-  const errors = gradientErrors(layerCases[kind][0]!, withWrongBackward(kind));
+  const errors = gradientErrors(layerCases[kind][0]!, withWrongBackward(kind, 1e-3));
+  expect(Math.max(...Object.values(errors))).toBeGreaterThan(100 * tolerance);
+});
+
+test('the check finds one wrong element of 640', () => {
+  const layerCase = layerCases.conv.find(({ name }) => name === 'conv 3x3, 16 to 32 channels')!;
+  const errors = gradientErrors(layerCase, withWrongBackward('conv', 1e-2, 123));
   expect(Math.max(...Object.values(errors))).toBeGreaterThan(100 * tolerance);
 });
 
