@@ -4,6 +4,8 @@
  *
  * All numbers are functions of a case's name. Most cases put the layer between a 1x1 convolution, whose weight gradient depends on
  * the layer's input gradient, and a dense layer, which gives every output element a gradient of its own.
+ *
+ * A case whose shape is not its point has that of others: kernels of graphics cards have sizes in their text, and a software adapter takes long to translate them.
  */
 import { activationTypes } from '../src/nn/activation.ts';
 import { defineLayer } from '../src/nn/custom.ts';
