@@ -321,7 +321,8 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
         const n = b.activation('a', b.batchNorm('n', x), type);
         return b.conv('c', n, { kernel: 3, filters: 16, groups: 16, activation: type });
       }),
-      betweenDense(`${type} in a dense layer`, 10, 3, (b, x) => b.dense('d', spread(b, x), { features: 6, activation: type })),
+      // A product of the same sizes as that of the concatenated tensors.
+      betweenDense(`${type} in a dense layer`, 32, 24, (b, x) => b.dense('d', spread(b, x), { features: 5, activation: type })),
     ]),
   ],
   dropout: [
@@ -401,7 +402,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
     bare('add of the input', [3, 5, 4], 2, (b, x) =>
       b.dense('head', b.add('s', x, b.conv('c', x, { kernel: 3, filters: 3 })), { features: 4 }),
     ),
-    between('add of averages over the pixels and a dense layer', [10, 4, 5], 2, (b, x) => {
+    between('add of averages over the pixels and a dense layer', [10, 4, 5], 3, (b, x) => {
       const p = b.globalAvgPool('p', x);
       return b.add('s', b.dense('d', p, { features: 10, activation: 'relu' }), p);
     }),
@@ -419,7 +420,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       return b.add('a', b.multiply('m', x, c), c);
     }),
     betweenDense('product of vectors', 17, 5, (b, x) => b.multiply('m', b.dense('d', x, { features: 17 }), x)),
-    between('product of averages over the pixels and a dense layer', [10, 4, 5], 2, (b, x) => {
+    between('product of averages over the pixels and a dense layer', [10, 4, 5], 3, (b, x) => {
       const p = b.globalAvgPool('p', x);
       const d = b.dense('d', p, { features: 10, activation: 'relu' });
       return b.multiply('m', b.multiply('l', d, p), d);
@@ -449,7 +450,7 @@ export const layerCases: Readonly<Record<LayerKind, readonly LayerCase[]>> = {
       const c = b.conv('c', b.multiply('m', x, g), { kernel: 3, filters: 10 });
       return b.multiply('n', c, g);
     }),
-    between('product of one pixel and its factors', [10, 1, 1], 3, (b, x) =>
+    between('product of one pixel and its factors', [10, 1, 1], 2, (b, x) =>
       b.multiply('m', x, b.conv('g', x, { kernel: 1, filters: 10, activation: 'sigmoid' })),
     ),
   ],
