@@ -194,7 +194,10 @@ test('a latency alone is a limit; the same again replaces the file, which is its
 
   const content = readFileSync(inFolder('fast.onnx'));
   const again = await ablate(args);
-  expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('replaced fast.onnx, a quantized file of weights of tuto, step 4')]);
+  expect([again.code, again.stderr]).toEqual([
+    0,
+    expect.stringContaining('replaced fast.onnx, a quantized file of weights of tuto, step 4'),
+  ]);
   expect(readFileSync(inFolder('fast.onnx')).equals(content)).toBe(true);
 }, 180_000);
 
