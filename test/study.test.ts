@@ -24,7 +24,7 @@ import { main, runCli } from './run-cli.ts';
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ablate-study-'));
-  writeNoiseImages(join(folder, 'images'));
+  writeNoiseImages(join(folder, 'images'), { train: 24 });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -35,6 +35,7 @@ const right: Readonly<Record<string, number>> = {
 
 const realImages = environmentVariable('ABLATE_DATA_DIR') !== undefined;
 const engine = realImages ? await loadOnednn() : undefined;
+const all = realImages ? await loadCifar10() : undefined;
 const whyNot = !realImages ? 'ABLATE_DATA_DIR does not say where CIFAR-10 is' : engine === undefined ? noOnednn : undefined;
 
 describe.skipIf(whyNot)(skippable('on the real test images, with oneDNN', whyNot), () => {
@@ -67,8 +68,7 @@ test.each(names)('%s reached, when it was frozen, what its training had recorded
 async function accuracyOfOneView(name: string): Promise<number> {
   const path = `${root}/trained_models/${name}.safetensors`;
   const { config, file, classifier } = readSavedModel(path, {});
-  const all = await loadCifar10();
-  const dataset = { ...all, test: sliceImages(all.test, 0, images) };
+  const dataset = { ...all!, test: sliceImages(all!.test, 0, images) };
   const evaluator = await createEvaluator({
     ...{ engine: engine!, classifier: classifier!, dataset },
     ...{ split: 'test', useVal: config.val, batchSize: 100, tta: 'none' },

@@ -37,7 +37,6 @@ describe.skipIf(whyNot)(skippable('the WebGPU engine agrees with the reference e
 
   // Tiles as those of graphics cards, with fewer threads: one that meets many others takes the software adapter seconds to translate.
   test.each([
-    { rows: 16, columns: 16, threadRows: 8, threadColumns: 8, depth: 8 },
     { rows: 16, columns: 8, threadRows: 8, threadColumns: 4, depth: 16 },
     { rows: 8, columns: 16, threadRows: 4, threadColumns: 8, depth: 8 },
   ])('products in tiles of $rows by $columns', async (tile) => {
