@@ -1,6 +1,6 @@
 /** Fetches published data into a cache folder, where it appears complete and verified or not at all. */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import { errorCode, fileError } from '../util/file-error.ts';
 import { recognizeFile } from '../util/file-kind.ts';
 import { formatBytes } from '../util/format.ts';
 import { startsAsGzip } from '../util/gzip.ts';
+import { makeFolder } from '../util/make-folder.ts';
 import { renameFile } from '../util/rename.ts';
 import type { OnDataProgress } from './dataset.ts';
 
@@ -110,8 +111,8 @@ async function fromFirst<T>(title: string, fix: string, urls: readonly string[],
 }
 
 async function makeTemporaryFolder(cacheDir: string, folderName: string): Promise<string> {
+  makeFolder(cacheDir);
   try {
-    await mkdir(cacheDir, { recursive: true });
     return await mkdtemp(join(cacheDir, `.${folderName}-`));
   } catch (error) {
     throw fileError('create', cacheDir, error);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { makeFolder } from './make-folder.ts';
 import { skippable } from '../../test/skippable.ts';
+import { watchFs } from '../../test/watched-fs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-make-folder-'));
 
@@ -23,6 +24,23 @@ test('a link to a folder is as good as one', () => {
   makeFolder(join(folder, 'link'));
   makeFolder(join(folder, 'link/below'));
   expect(existsSync(join(folder, 'real/below'))).toBe(true);
+});
+
+test('another process may make any of the folders at the same moment', () => {
+  // Asked for: race/0/a/b, race/0/a, race/0, then race/0/a and race/0/a/b again.
+  for (const moment of [0, 1, 2, 3, 4]) {
+    const path = join(folder, 'race', String(moment), 'a/b');
+    mkdirSync(join(folder, 'race'), { recursive: true });
+    const asked: string[] = [];
+    watchFs(
+      ({ name, path: wanted }) => {
+        if (name === 'mkdirSync' && asked.push(wanted) === moment + 1) mkdirSync(wanted, { recursive: true });
+      },
+      () => makeFolder(path),
+    );
+    expect(asked.length).toBeGreaterThan(moment);
+    expect(existsSync(path)).toBe(true);
+  }
 });
 
 test('what stands in the way is named by its code', () => {

@@ -16,15 +16,15 @@ export function makeFolder(path: string): void {
   }
 }
 
-function make(path: string): void {
+function make(path: string, fresh = true): void {
   try {
     mkdirSync(path);
   } catch (error) {
     const code = errorCode(error);
+    // It may also be another process that has just made it.
     if (code === 'EEXIST' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
-    const above = dirname(resolve(path));
-    if (code !== 'ENOENT' || statSync(above, { throwIfNoEntry: false }) !== undefined) throw error;
-    make(above);
-    mkdirSync(path);
+    if (code !== 'ENOENT' || !fresh) throw error;
+    make(dirname(resolve(path)));
+    make(path, false);
   }
 }
