@@ -7,11 +7,12 @@
  *
  * Opening: from the navigation to the first curve drawn, with a server that has just been started (`cold`) and again (`warm`). Following: frames in
  * which the chart that grows was drawn, while each live run writes ten records a second. Training: the median time of a step without and with a page that
- * follows, in turn, for each number of the training's threads. Memory: the live runs write as many records as in an hour at one a second, in the time given.
+ * follows, in turn, for each number of the training's threads, and the frames of the page beside it. Memory: the live runs write as many records as in an
+ * hour at one a second, in the time given.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, linkSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { linkSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,7 +27,7 @@ import { writeFileAtomic } from '../src/util/atomic-file.ts';
 import { percentile } from '../src/util/percentile.ts';
 import { thisProcess } from '../src/util/process-identity.ts';
 import { browserFlags, browserPath } from '../test/browser.ts';
-import { metricsLine, recordRun } from '../test/recorded-runs.ts';
+import { recordRun } from '../test/recorded-runs.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -47,7 +48,9 @@ const [runs, points, live, seconds, rounds, memorySeconds] = (
 const threadCounts = options.threads.split(',').map(Number);
 if (browserPath === undefined) throw new Error('there is no Chromium (Debian: apt-get install chromium)');
 const root = mkdtempSync(join(tmpdir(), 'ablate-live-page-'));
-const steps = 10 * points;
+/** Steps between two records. */
+const recordEvery = 10;
+const steps = recordEvery * points;
 
 /** Distinct records: the others are links to them, or the disk would be full of the same. */
 const distinct = 20;
@@ -120,18 +123,17 @@ async function openingMs(page: Page, url: string): Promise<number> {
   }
 }
 
-/** Writes records to all live runs, so many a second each, until it is stopped. @returns how to stop it */
-function write(recordsPerSecond: number, step: { next: number }): () => void {
-  const everyMs = Math.max(10, 1000 / recordsPerSecond);
-  const atOnce = Math.max(1, Math.round((recordsPerSecond * everyMs) / 1000));
-  const timer = setInterval(() => {
-    const lines = Array.from({ length: atOnce }, () =>
-      metricsLine(step.next++, { 'train/loss': 0.5 + Math.random(), 'train/learningRate': 0.1, 'train/imagesPerSecond': 1000 }),
-    ).join('');
-    for (const number of liveNumbers) appendFileSync(metricsOf(number), lines);
-  }, everyMs);
-  return () => {
-    clearInterval(timer);
+/** Half of each live run is recorded beforehand; this writes on. @returns how to set its records a second, 0 for none, and how to end it */
+function startWriter() {
+  const numbers = [steps / 2 + recordEvery, recordEvery].map(String);
+  const writer = fork(new URL('live-page-writer.ts', import.meta.url), [...numbers, ...liveNumbers.map(metricsOf)]);
+  return {
+    write(recordsPerSecond: number): void {
+      writer.send(recordsPerSecond);
+    },
+    end(): void {
+      writer.kill();
+    },
   };
 }
 
@@ -207,39 +209,39 @@ async function measure() {
   console.log({ opening });
 
   const server = await startServer();
-  const step = { next: steps };
+  const writer = startWriter();
   await openingMs(page, `${server.url}${place}`);
   // All of their curves are there by then.
   await delay(10_000);
-  const stop = write(10, step);
-  const frames = await framesPerSecond(page);
-  console.log({ frames });
+  writer.write(10);
+  const framesAlone = await framesPerSecond(page);
+  console.log({ framesAlone });
 
-  const training: { threads: number; aloneMs: number; followedMs: number }[] = [];
+  const training: { threads: number; aloneMs: number; followedMs: number; framesPerSecond: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const threads of threadCounts) {
-      const followedMs = await stepMs(threads, 1000 * seconds);
+      const [followedMs, frames] = await Promise.all([stepMs(threads, 1000 * seconds), framesPerSecond(page)]);
       // A page that nobody looks at holds no connection: then nothing is read.
       await page.goto('about:blank');
       const aloneMs = await stepMs(threads, 1000 * seconds);
       await openingMs(page, `${server.url}${place}`);
-      training.push({ threads, aloneMs, followedMs });
+      training.push({ threads, aloneMs, followedMs, framesPerSecond: frames });
     }
   }
-  stop();
+  writer.write(0);
   console.log({ training });
 
-  const stopFast = write(3600 / memorySeconds, step);
+  writer.write(3600 / memorySeconds);
   const memory: { second: number; serverMegabytes: number; pageMegabytes: number }[] = [];
   for (let second = 0; second <= memorySeconds; second += Math.max(1, memorySeconds / 12)) {
     memory.push({ second, serverMegabytes: residentMegabytes(server), pageMegabytes: await heapMegabytes(page) });
     await delay((1000 * memorySeconds) / 12);
   }
-  stopFast();
+  writer.end();
   console.log({ memory });
   await stopServer(server);
   await browser.close();
-  return { opening, framesPerSecond: frames, training, memory };
+  return { opening, framesPerSecond: framesAlone, training, memory };
 }
 
 try {

@@ -2,9 +2,8 @@
  * Reads metrics.jsonl while another process writes it. Each look reads what was added since the last, in pieces, so that a file of a million
  * lines neither blocks this process nor is held in memory. A line that is not written to its end waits for the next look.
  */
-import { close, closeSync, fstatSync, read, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { fileError } from '../util/file-error.ts';
 import { openRegularFile } from '../util/regular-file.ts';
 import { parseRecord, type MetricsRecord } from './metrics.ts';
@@ -33,8 +32,8 @@ const longestLine = 2 ** 20;
 /** Bytes before the place reached that are compared: where they are others, the file was replaced by one that is longer already. */
 const guardBytes = 64;
 
-const readAt = promisify(read);
-const closeFile = promisify(close);
+/** For all followers, of which none waits between reading a piece and taking it: a page follows many files many times a second. */
+const usualBuffer = Buffer.alloc(guardBytes + pieceBytes);
 
 export function followMetrics(path: string, sink: MetricsSink): MetricsFollower {
   let inode: number | undefined;
@@ -50,12 +49,6 @@ export function followMetrics(path: string, sink: MetricsSink): MetricsFollower 
     reached = damagedLines = 0;
     guard = Buffer.alloc(0);
     skipping = false;
-  }
-
-  async function isSame(descriptor: number): Promise<boolean> {
-    const found = Buffer.alloc(guard.length);
-    const { bytesRead } = await readAt(descriptor, found, 0, found.length, reached - guard.length);
-    return bytesRead === found.length && found.equals(guard);
   }
 
   /** Takes the whole lines of what lies at `reached`. @returns how many bytes were taken */
@@ -89,25 +82,27 @@ export function followMetrics(path: string, sink: MetricsSink): MetricsFollower 
       const { descriptor } = openRegularFile(path);
       try {
         const { ino } = fstatSync(descriptor);
-        if (inode !== undefined && (ino !== inode || !(await isSame(descriptor)))) startOver();
+        if (inode !== undefined && ino !== inode) startOver();
         inode = ino;
-        let buffer = Buffer.alloc(pieceBytes);
+        let length = pieceBytes;
         while (signal?.aborted !== true) {
-          const { bytesRead } = await readAt(descriptor, buffer, 0, buffer.length, reached);
-          const piece = buffer.subarray(0, bytesRead);
-          const taken = take(piece);
-          if (taken === 0) {
-            // Nothing, or half a line, of which the rest may be behind this piece, or not written yet.
-            if (bytesRead < buffer.length) break;
-            buffer = Buffer.alloc(longestLine);
+          const buffer = length === pieceBytes ? usualBuffer : Buffer.alloc(guardBytes + length);
+          const asked = guard.length + length;
+          const found = buffer.subarray(0, readSync(descriptor, buffer, 0, asked, reached - guard.length));
+          if (!found.subarray(0, guard.length).equals(guard)) {
+            startOver();
             continue;
           }
+          const taken = take(found.subarray(guard.length));
           reached += taken;
-          guard = Buffer.from(piece.subarray(0, taken).subarray(-guardBytes));
+          if (taken > 0) guard = Buffer.from(found.subarray(0, guard.length + taken).subarray(-guardBytes));
+          if (found.length < asked) break;
+          // Half a line, whose rest is behind this piece.
+          if (taken === 0) length = longestLine;
           await nextTurn();
         }
       } finally {
-        await closeFile(descriptor);
+        closeSync(descriptor);
       }
     },
   };

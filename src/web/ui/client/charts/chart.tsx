@@ -165,7 +165,8 @@ export function Chart(props: ChartProps) {
   }, [theme, axis, isLogX, isLogY, height, metric, isDifference]);
 
   const drawnRanges = useRef(ranges.current);
-  useEffect(() => {
+  // Within the frame in which the lines have come, rather than asking for another.
+  useLayoutEffect(() => {
     if (drawnRanges.current === ranges.current) layer.current?.draw(lines, highlight);
     // The lines are drawn with the axes.
     else plot.current?.setData(dataOf(ranges.current));

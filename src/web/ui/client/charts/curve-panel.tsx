@@ -360,7 +360,7 @@ function trackOf({ id, row }: ShownRun, metric: string, curves: Curves, axis: XA
   const scale = scaleOf(axis, row.choices);
   if (curve === undefined || scale === undefined) return undefined;
   const known = tracks.get(curve) ?? new Map<number | 'seconds', Track>();
-  const track = known.get(scale) ?? { x: placesOf(curve, scale), y: Float64Array.from(curve.mean) };
+  const track = known.get(scale) ?? { x: placesOf(curve, scale), y: new Float64Array(curve.mean) };
   tracks.set(curve, known.set(scale, track));
   return track;
 }
@@ -380,7 +380,7 @@ function linesOfRuns(runs: readonly ShownRun[], metric: string, curves: Curves, 
     const line = { id, label, colour, dash, x: track.x };
     if (span > 0) return [{ ...line, y: smoothed(track.x, track.y, span), raw: track.y }];
     if (curve.unit === 1) return [{ ...line, y: track.y }];
-    return [{ ...line, y: track.y, low: Float64Array.from(curve.least), high: Float64Array.from(curve.greatest) }];
+    return [{ ...line, y: track.y, low: new Float64Array(curve.least), high: new Float64Array(curve.greatest) }];
   });
 }
 

@@ -52,12 +52,11 @@ export function drawLines(
     ctx.lineWidth = (line.id === highlight ? 1.5 * width : width) * devicePixelRatio;
     if (line.raw !== undefined) {
       ctx.globalAlpha = 0.22 * strength;
-      ctx.setLineDash([]);
-      stroke(ctx, projection, line.x, line.raw, range);
+      stroke(ctx, projection, line.x, line.raw, range, []);
     }
     ctx.globalAlpha = strength;
-    ctx.setLineDash(line.dash.map((length) => length * devicePixelRatio));
-    stroke(ctx, projection, line.x, line.y, range);
+    const dash = line.dash.map((length) => length * devicePixelRatio);
+    stroke(ctx, projection, line.x, line.y, range, dash);
   }
   ctx.restore();
 }
@@ -85,32 +84,46 @@ function along(scale: uPlot.Scale | undefined, start: number, length: number) {
   };
 }
 
-/**
- * The points of which something is seen: one more on either side, beyond what is drawn at a point itself. Dashes are counted from the first
- * point that the chart can show.
- */
-function visibleRange(
-  { valueAt }: Projection,
-  { left, width: room }: Box,
-  { x, dash }: Line,
-): readonly [first: number, end: number] {
-  const first = dash.length > 0 ? 0 : firstNotBelow(x, valueAt(left - 3 * devicePixelRatio)) - 1;
+/** The points of which something is seen: one more on either side, beyond what is drawn at a point itself. */
+function visibleRange({ valueAt }: Projection, { left, width: room }: Box, { x }: Line): readonly [first: number, end: number] {
+  const first = firstNotBelow(x, valueAt(left - 3 * devicePixelRatio)) - 1;
   return [Math.max(0, first), Math.min(x.length, firstNotBelow(x, valueAt(left + room)) + 2)];
+}
+
+/** Pixels of a line between its last gap and a point: so far its dashes are there, whatever part of it is drawn. */
+function lengthUntil(point: number, { x, y }: Projection, xs: Float64Array, ys: Float64Array): number {
+  let length = 0;
+  let [lastX, lastY] = [NaN, NaN];
+  for (let i = 0; i <= point; i++) {
+    const [px, py] = [x(xs[i]!), y(ys[i]!)];
+    const more = Math.sqrt((px - lastX) ** 2 + (py - lastY) ** 2);
+    length = Number.isNaN(more) ? 0 : length + more;
+    [lastX, lastY] = [px, py];
+  }
+  return length;
 }
 
 function stroke(
   ctx: CanvasRenderingContext2D,
-  { x, y }: Projection,
+  projection: Projection,
   xs: Float64Array,
   ys: Float64Array,
   [first, end]: readonly [number, number],
+  dash: readonly number[],
 ): void {
+  const { x, y } = projection;
+  ctx.setLineDash([...dash]);
+  ctx.lineDashOffset = dash.length > 0 ? lengthUntil(first, projection, xs, ys) : 0;
   ctx.beginPath();
   let points = 0;
   for (let i = first; i < end; i++) {
     const [px, py] = [x(xs[i]!), y(ys[i]!)];
     if (Number.isNaN(px) || Number.isNaN(py)) {
-      points = 0;
+      if (points > 0) {
+        ctx.stroke();
+        ctx.beginPath();
+      }
+      ctx.lineDashOffset = points = 0;
       continue;
     }
     if (points++ === 0) ctx.moveTo(px, py);

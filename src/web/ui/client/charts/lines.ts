@@ -44,7 +44,8 @@ export function scaleOf(axis: XAxis, choices: RowChoices | undefined): number | 
 
 /** The places of a curve's points on an axis. */
 export function placesOf(curve: Curve, scale: number | 'seconds'): Float64Array {
-  return scale === 'seconds' ? Float64Array.from(curve.seconds) : Float64Array.from(curve.step, (step) => step * scale);
+  if (scale === 'seconds') return new Float64Array(curve.seconds);
+  return new Float64Array(curve.step).map((step) => step * scale);
 }
 
 /**

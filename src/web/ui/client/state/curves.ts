@@ -28,8 +28,8 @@ export interface Curves extends Store {
   show(ids: readonly string[], keys: readonly string[]): void;
 }
 
-/** Runs in a request, so that the first curves are there soon. */
-const runsAtOnce = 12;
+/** Runs in a request of those that are not there yet, so that the first curves are there soon. */
+const newAtOnce = 12;
 /** Points of all curves of a metric together, about: more than can be told apart. */
 const pointsInAll = 120_000;
 const [fewestPoints, mostPoints] = [200, 1024];
@@ -64,7 +64,8 @@ export function followCurves(live: LiveState): Curves {
   async function askInTurns(): Promise<void> {
     while (wanted.size > 0) {
       const began = performance.now();
-      const asked = [...wanted].slice(0, runsAtOnce);
+      const missing = [...wanted].filter((id) => known.get(id)?.isWhole !== true);
+      const asked = missing.length > 0 ? missing.slice(0, newAtOnce) : [...wanted];
       for (const id of asked) wanted.delete(id);
       const most = Math.max(fewestPoints, Math.min(mostPoints, Math.round(pointsInAll / Math.max(1, ids.length))));
       const request: CurvesRequest = {
