@@ -1,6 +1,7 @@
 /** What was chosen for a run, in short: its recipe, its seed, and what is not as the recipe has it. */
 import { shapeByName } from '../data/registry.ts';
 import { readConfig, type Run } from '../runs/run-folder.ts';
+import type { ImageShape } from '../train/classifier.ts';
 import { quoted } from '../util/shell.ts';
 import { resolveWith } from '../train/config.ts';
 import { modelOfConfig } from '../train/complete-config.ts';
@@ -26,6 +27,11 @@ const implied: ReadonlySet<string> = new Set(['steps', 'epochs', 'teacherChecksu
 /** Tells the choices of many runs: what a recipe says is resolved once, as that takes longer than reading a configuration. */
 export function createChooser(): (config: TrainingConfig) => RunChoices {
   const recipes = new Map<string, TrainingConfig>();
+  const shapes = new Map<string, ImageShape | undefined>();
+  const shapeOf = (dataset: string) => {
+    if (!shapes.has(dataset)) shapes.set(dataset, shapeByName(dataset));
+    return shapes.get(dataset);
+  };
   const ofRecipe = (config: TrainingConfig): TrainingConfig => {
     const { model, recipe, dataset, steps } = config;
     const key = JSON.stringify([model, recipe, dataset, steps]);
@@ -36,7 +42,7 @@ export function createChooser(): (config: TrainingConfig) => RunChoices {
   return (config) => {
     const recipe = ofRecipe(config);
     // A run records the size of the images that it found.
-    const reference = { ...recipe, inputSize: sizeByRule(recipe, config) };
+    const reference = { ...recipe, inputSize: sizeByRule(recipe, config, shapeOf) };
     const changed = Object.entries(changedKeys(config, reference));
     const changes = Object.fromEntries(changed.filter(([key, value]) => value !== '-' && !implied.has(key)));
     return { recipe: config.recipe, seed: config.seed, dataset: shownDataset(config.dataset), changes };
@@ -44,11 +50,15 @@ export function createChooser(): (config: TrainingConfig) => RunChoices {
 }
 
 /** What the recipe's rule gives for the images of a run; where their size is not known, what the run has. */
-function sizeByRule({ inputSize: rule }: TrainingConfig, { inputSize, dataset }: TrainingConfig): TrainingConfig['inputSize'] {
+function sizeByRule(
+  { inputSize: rule }: TrainingConfig,
+  { inputSize, dataset }: TrainingConfig,
+  shapeOf: (dataset: string) => ImageShape | undefined,
+): TrainingConfig['inputSize'] {
   // A configuration that has not seen its images has the rule itself.
   if (typeof inputSize === 'string') return rule;
   if (rule === 'full') return inputSize;
-  const shape = shapeByName(dataset);
+  const shape = shapeOf(dataset);
   return shape === undefined ? inputSize : inputSizeFor(rule, [shape[1], shape[2]]);
 }
 

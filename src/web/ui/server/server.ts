@@ -209,11 +209,14 @@ export async function startUi(options: UiOptions): Promise<PageServer> {
     }
   }
 
+  // Of many runs, much is read by the time that a browser asks.
+  const firstLook = live.refresh();
   const { url, close } = await listen(app, options);
   return {
     url,
     async close() {
       await close();
+      await firstLook;
       await pictures.close();
     },
   };
