@@ -1,7 +1,7 @@
 import { freeProcessors, processorTime } from '../../../util/processor-time.ts';
 
 /** Milliseconds until runs in training are looked at again: as often as a page can draw, or seldom where every processor has work of its own. */
-export const pace = { usual: 80, busy: 500 } as const;
+export const pace = { usual: 80, busy: 1000 } as const;
 /** Milliseconds over which processors are watched, and how much of one has to be left. */
 const watchMs = 2000;
 const leastFree = 0.15;
