@@ -137,14 +137,18 @@ function startWriter() {
   };
 }
 
-async function framesPerSecond(page: Page): Promise<number> {
+async function framesPerSecond(page: Page, afterMs = 0): Promise<number> {
+  await delay(afterMs);
   const before = await page.evaluate<number>('window.drawings.length');
   await delay(1000 * seconds);
   const after = await page.evaluate<number>('window.drawings.length');
   return (after - before) / seconds;
 }
 
-/** Median milliseconds from one step's end to the next. */
+/** Within this time, a page has noticed that processors are busy, and follows at the pace that it then has. */
+const settlingMs = 5000;
+
+/** Median milliseconds from one step's end to the next, in the time given, once the page has settled. */
 async function stepMs(threads: number, forMs: number): Promise<number> {
   const config = resolveConfig({
     model: options.model,
@@ -168,14 +172,14 @@ async function stepMs(threads: number, forMs: number): Promise<number> {
     hooks: {
       onStep: () => {
         const now = performance.now();
-        times.push(now - before);
+        if (now - began > settlingMs) times.push(now - before);
         before = now;
-        if (now - began > forMs && times.length > 30) controller.abort();
+        if (now - began > settlingMs + forMs) controller.abort();
       },
     },
   });
   rmSync(runsFolder, { recursive: true });
-  return percentile(times.slice(10), 0.5);
+  return percentile(times, 0.5);
 }
 
 function residentMegabytes({ process: child }: Server): number {
@@ -220,7 +224,7 @@ async function measure() {
   const training: { threads: number; aloneMs: number; followedMs: number; framesPerSecond: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const threads of threadCounts) {
-      const [followedMs, frames] = await Promise.all([stepMs(threads, 1000 * seconds), framesPerSecond(page)]);
+      const [followedMs, frames] = await Promise.all([stepMs(threads, 1000 * seconds), framesPerSecond(page, settlingMs)]);
       // A page that nobody looks at holds no connection: then nothing is read.
       await page.goto('about:blank');
       const aloneMs = await stepMs(threads, 1000 * seconds);

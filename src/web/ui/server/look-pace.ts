@@ -4,7 +4,7 @@ import { freeProcessors, processorTime } from '../../../util/processor-time.ts';
 export const pace = { usual: 80, busy: 1000 } as const;
 /** Milliseconds over which processors are watched, and how much of one has to be left. */
 const watchMs = 2000;
-const leastFree = 0.15;
+const leastFree = 0.3;
 
 /**
  * Says how soon to look again. A page beside a training that uses all processors takes its time from that training: each drawing less is
