@@ -124,6 +124,14 @@ test('test vectors are the first test images as the network sees them, with its 
   expect(testVectors(plan, dataset, 130).count).toBe(130);
 });
 
+test('names with an end of line stay within the comment of a Makefile', () => {
+  const origin = { model: 'tuto', from: 'runs/a\nb', dataset: 'images:x\r' };
+  expect(originLine(origin)).toBe("Made of runs/a\\u000ab (tuto) by ablate's export.");
+  const evaluation = { images: 1, accuracy: 1, floatAccuracy: 1, agreement: 1 };
+  const network = { calibrationImages: 1, evaluation } as DeviceNetwork;
+  expect(originLines(origin, network, range)[2]).toContain('of images:x\\u000d (float32');
+});
+
 test('what is told of a network in the files', () => {
   const origin = { model: 'tuto', from: 'tuto/3', dataset: 'CIFAR-10' };
   expect(originLine(origin)).toBe("Made of tuto/3 (tuto) by ablate's export.");

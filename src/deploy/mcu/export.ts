@@ -4,6 +4,7 @@ import { splitOf } from '../../data/image-set.ts';
 import { DataError } from '../../util/errors.ts';
 import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { packageVersion } from '../../util/package.ts';
+import { printableLine } from '../../util/printable.ts';
 import { drawCalibrationImages } from '../integers/drawn-images.ts';
 import type { RangeMethod } from '../integers/ranges.ts';
 import { centralParts, imageBatches, type LabelledBatch } from '../pixels.ts';
@@ -94,7 +95,7 @@ export interface Origin {
 
 /** The line by which an earlier export of the same source is recognized. */
 export function originLine({ model, from }: Omit<Origin, 'dataset'>): string {
-  return `Made of ${from} (${model}) by ablate's export.`;
+  return `Made of ${printableLine(from)} (${model}) by ablate's export.`;
 }
 
 export function originLines(
@@ -105,7 +106,7 @@ export function originLines(
   const measured =
     evaluation === undefined
       ? 'Its accuracy was not measured.'
-      : `Accuracy of these integers: ${formatAccuracy(evaluation.accuracy)} of ${formatCount(evaluation.images)} test images of ${origin.dataset} ` +
+      : `Accuracy of these integers: ${formatAccuracy(evaluation.accuracy)} of ${formatCount(evaluation.images)} test images of ${printableLine(origin.dataset)} ` +
         `(float32: ${formatAccuracy(evaluation.floatAccuracy)}).`;
   return [
     originLine(origin),

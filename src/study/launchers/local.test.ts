@@ -323,6 +323,16 @@ describe('side by side', () => {
     expect(command).toHaveBeenCalledTimes(2);
   });
 
+  test('a run whose configuration is damaged says so, and is in the way of no other', async () => {
+    const runs = [network('a'), network('a'), network('a')];
+    writeFileSync(join(runs[1]!.path, 'config.json'), '{"model":');
+    const launcher = launcherOf(shell(), { threads: 1, sideBySide: true });
+    const [first, second, third] = runs.map((run) => launcher.run({ run }, never));
+    expect((await toldLater(second!)).message).toContain(join(runs[1]!.path, 'config.json'));
+    expect(await Promise.all([first, third])).toEqual([stopped, stopped]);
+    expect(starts()).toEqual([train(runs[0]!, runs[2]!)]);
+  });
+
   test('a process that cannot be started for one network is in the way of no other', async () => {
     const runs = [network('a'), network('a'), network('b')];
     const log = join(runs[1]!.path, 'output.log');

@@ -93,6 +93,8 @@ type Train = (jobs: readonly [Job, ...Job[]], signal: AbortSignal) => Promise<Jo
 /** A run that waits for others of its network. */
 interface Waiting {
   readonly job: Job;
+  /** Alike for runs that one process can train. */
+  readonly kind: string;
   readonly signal: AbortSignal;
   readonly end: (ended: Promise<JobEnd> | JobEnd) => void;
 }
@@ -120,24 +122,25 @@ function gather(processes: number, train: Train): (job: Job, signal: AbortSignal
   };
   const startAll = (): void => {
     const alike = new Map<string, Waiting[]>();
-    for (const each of waiting) {
-      const { networkChecksum, batchSize, precision } = readConfig(each.job.run) as Pick<
-        TrainingConfig,
-        'networkChecksum' | 'batchSize' | 'precision'
-      >;
-      const key = JSON.stringify([networkChecksum, batchSize, precision]);
-      alike.set(key, [...(alike.get(key) ?? []), each]);
-    }
+    for (const each of waiting) alike.set(each.kind, [...(alike.get(each.kind) ?? []), each]);
     waiting = [];
     groups.push(...alike.values());
     startNext();
   };
   return (job, signal) =>
     new Promise((end) => {
-      waiting.push({ job, signal, end });
+      waiting.push({ job, kind: kindOf(job.run), signal, end });
       // The first of these starts all.
       setImmediate(startAll);
     });
+}
+
+function kindOf(run: Run): string {
+  const { networkChecksum, batchSize, precision } = readConfig(run) as Pick<
+    TrainingConfig,
+    'networkChecksum' | 'batchSize' | 'precision'
+  >;
+  return JSON.stringify([networkChecksum, batchSize, precision]);
 }
 
 /** Trains runs in one process. How it ended is that of the runs that were not over before. */
