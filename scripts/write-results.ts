@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
 import { drawFigure, figurePaths, readmePath, withModelsTable } from '../bench/records/first-screen.ts';
+import { compressionPath, withLatencyTable } from '../bench/records/latency-table.ts';
 import { performancePath, withPerformanceTables } from '../bench/records/performance-tables.ts';
 import { reproductionPath, withResultsTable } from '../bench/records/results-table.ts';
 import { recordedStudies } from '../bench/records/studies.ts';
@@ -12,6 +13,7 @@ const files = [
   [readmePath, withModelsTable],
   [reproductionPath, withResultsTable],
   [performancePath, withPerformanceTables],
+  [compressionPath, withLatencyTable],
   [bestAccuraciesPath, withBestAccuracies],
 ] as const;
 for (const [path, rewritten] of files) writeFileAtomic(path, await rewritten(readFileSync(path, 'utf8')));

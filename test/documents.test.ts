@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
+import { compressionPath, withLatencyTable } from '../bench/records/latency-table.ts';
 import { performancePath, withPerformanceTables } from '../bench/records/performance-tables.ts';
 import { recordedStudies } from '../bench/records/studies.ts';
 import { activationOperations, activationTypes, resolveActivation } from '../src/nn/activation.ts';
@@ -71,9 +72,12 @@ test('the table of best accuracies in the program is what the records say: npm r
   expect(await withBestAccuracies(source)).toBe(source);
 });
 
-test('the tables of docs/performance.md are what the records say: npm run results', async () => {
-  const page = readFileSync(performancePath, 'utf8');
-  expect(await withPerformanceTables(page)).toBe(page);
+test.each([
+  [performancePath, withPerformanceTables],
+  [compressionPath, withLatencyTable],
+])('the tables of %s are what the records say: npm run results', async (path, rewritten) => {
+  const page = readFileSync(path, 'utf8');
+  expect(await rewritten(page)).toBe(page);
 });
 
 test.each(recordedStudies())('the report in $folder is that of its record: npm run results', ({ folder, data }) => {

@@ -8,6 +8,7 @@ import { markdownTable } from '../../src/report/markdown-parts.ts';
 import { renderSvg, type TopLevelSpec } from '../../src/report/render.ts';
 import { darkColours, lightColours, type ColourName } from '../../src/report/theme.ts';
 import { formatBytes, formatCount } from '../../src/util/format.ts';
+import { readLatencies } from './latency-table.ts';
 import { deployedCosts, percent, published300k, withTable } from './results-table.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -17,14 +18,6 @@ export const figurePaths = {
   dark: `${root}docs/images/accuracy-operations-dark.svg`,
 } as const;
 const markers = { start: '<!-- models: written by npm run results -->', end: '<!-- end of models -->' };
-
-interface Latencies {
-  readonly results: readonly {
-    readonly model: string;
-    readonly threads: number;
-    readonly float32: { readonly latencyMs: { readonly p50: number } };
-  }[];
-}
 
 function readJson(path: string): unknown {
   return JSON.parse(readFileSync(`${root}${path}`, 'utf8'));
@@ -48,7 +41,7 @@ interface Row {
 
 /** Those that come with ablate, by what they compute. */
 function rows(): readonly Row[] {
-  const latencies = (readJson('docs/results/quantized-latency-vnni.json') as Latencies).results;
+  const latencies = readLatencies('quantized-latency');
   const files = readdirSync(`${root}trained_models`).filter((file) => file.endsWith('.json'));
   return files
     .map((file) => {
