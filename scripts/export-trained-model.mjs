@@ -1,11 +1,11 @@
 /*
  * Takes the moving averages (or the weights themselves, where a recipe keeps none) out of a finished run and puts them, as plain weights,
  * among the trained models that come with ablate: trained_models/<name>.safetensors, and <name>.json beside it with how they were made
- * and their accuracy on the test images.
+ * and their accuracy on the test images; of a run that started from another of these (`--init`), also how that one was made.
  *
  *     node scripts/export-trained-model.mjs runs/tuto/1 [name]
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSavedWeights } from '../dist/compress/weights-file.js';
@@ -26,6 +26,7 @@ if (latest === undefined || latest.step !== config.steps) throw new Error(`${fol
 const saved = readSavedModel(latest.path, {});
 const last = readMetrics(metricsPath(run)).findLast(({ step, metrics }) => step === latest.step && 'test/accuracy' in metrics);
 const { cpu, threads, versions, git } = readEnvironment(run);
+const before = config.init.replace(/\.safetensors$/, '.json');
 const made = {
   model: config.model,
   weights: preferredWeights(saved.file),
@@ -35,6 +36,7 @@ const made = {
   machine: { cpu: cpu.model, threads },
   versions,
   commit: git?.commit,
+  ...(before.endsWith('.json') && existsSync(before) && { startedFrom: JSON.parse(readFileSync(before, 'utf8')) }),
 };
 const target = join(dirname(fileURLToPath(import.meta.url)), '..', 'trained_models', name);
 mkdirSync(dirname(target), { recursive: true });

@@ -51,7 +51,9 @@ function recordedExperiments(): readonly RecordedExperiment[] {
   const studies = recordedStudies().flatMap(({ data }) => (data.split === 'test' ? [data] : []));
   const trained = readdirSync(`${root}trained_models`)
     .filter((name) => name.endsWith('.json'))
-    .map((name) => readJson(`trained_models/${name}`) as { config: Config; testAccuracy: number });
+    .map((name) => readJson(`trained_models/${name}`) as { config: Config; testAccuracy: number; startedFrom?: unknown })
+    // The steps of one that went on from another are not all that it took.
+    .filter(({ startedFrom }) => startedFrom === undefined);
   return [
     ...ofAnyPrecision(results).map(accuraciesOf),
     ...studies.flatMap(({ variants }) => variants.map(accuraciesOf)),
