@@ -498,26 +498,28 @@ describe.skipIf(whyNoBrowser)(skippable('in Chromium', whyNoBrowser), () => {
         const rowsOfThird = async () => (await tableBehind(page, 'training loss')).filter((row) => row.at(-1) !== '–').length;
         await expect.poll(rowsOfThird).toBeGreaterThan(1);
         const drawn = () => page.evaluate<number>('drawnFrom.length');
-        // All that was there from the beginning is drawn, which takes a busy machine a while.
+        // All that was there from the beginning is drawn, which takes a busy machine a while: it looks for more once a second.
         const drawnMeanwhile = async () => {
           const before = await drawn();
-          await page.waitForTimeout(1000);
+          await page.waitForTimeout(2500);
           return (await drawn()) - before;
         };
-        await expect.poll(drawnMeanwhile).toBe(0);
+        await expect.poll(drawnMeanwhile, { timeout: 20_000 }).toBe(0);
         const drawnBefore = await drawn();
         for (let step = 16_000; step <= 20_000; step += 1000) {
-          const lines = Array.from({ length: 100 }, (_, i) =>
-            metricsLine(step + 10 * i, { 'train/loss': 1 + 0.3 * Math.sin((step + 10 * i) / 1000) }),
-          );
           const before = await drawn();
-          for (const path of growing) appendFileSync(join(path, 'metrics.jsonl'), lines.join(''));
+          for (const [level, path] of growing.entries()) {
+            const lines = Array.from({ length: 100 }, (_, i) =>
+              metricsLine(step + 10 * i, { 'train/loss': 1 + 0.4 * level + 0.3 * Math.sin((step + 10 * i) / 1000) }),
+            );
+            appendFileSync(join(path, 'metrics.jsonl'), lines.join(''));
+          }
           // Where no processor is free, a page is drawn seldom.
           await expect.poll(drawn).toBeGreaterThan(before);
         }
         await expect.poll(rowsOfThird).toBe(12);
         // The table has the last rows of one run before the last points of all are drawn.
-        await expect.poll(drawnMeanwhile).toBe(0);
+        await expect.poll(drawnMeanwhile, { timeout: 20_000 }).toBe(0);
         const drawnFrom = await page.evaluate<number[]>('drawnFrom');
         expect(drawnFrom.length - drawnBefore).toBeGreaterThanOrEqual(5);
         for (const part of drawnFrom.slice(drawnBefore)) expect(part).toBeGreaterThan(0.45);
