@@ -171,22 +171,6 @@ describe('docs/compression.md', () => {
     for (const { model, accuracy } of files) expect(sentence).toContain(`${model} ${(100 * accuracy).toFixed(2)}%`);
   });
 
-  test('what quantization saves in time', () => {
-    const vnni = (record('quantized-latency-vnni') as { results: readonly Latency[] }).results;
-    const avx2 = (record('quantized-latency') as { results: readonly Latency[] }).results;
-    const rows = table(compression, '| network | threads | one image, float32 |');
-    expect(rows).toHaveLength(vnni.length);
-    for (const [model, threads, ...cells] of rows) {
-      const of = (all: readonly Latency[]) => all.find((each) => each.model === model && each.threads === Number(threads))!;
-      const { float32, int8, timesAsFast } = of(vnni);
-      const without = of(avx2).timesAsFast;
-      [
-        ...[float32.latencyMs.p50, int8.latencyMs.p50, timesAsFast.latency],
-        ...[float32.imagesPerSecond, int8.imagesPerSecond, timesAsFast.batch, without.latency, without.batch],
-      ].forEach((value, i) => expectShown(cells[i], value, `${model}, ${threads} threads`));
-    }
-  });
-
   test('what pruned filters save in time', () => {
     const { results } = record('structured-latency') as { results: readonly Latency[] };
     const rows = table(compression, '| network | operations | one image, float32 |');
