@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ago, compact, duration, formatValue, metricTitle } from './format.ts';
+import { ago, compact, countOfRuns, duration, formatValue, metricTitle } from './format.ts';
 
 test('numbers of any size in a few digits', () => {
   const cases: readonly (readonly [number, string])[] = [
@@ -17,6 +17,10 @@ test('numbers of any size in a few digits', () => {
     [Infinity, 'Infinity'],
   ];
   for (const [value, text] of cases) expect(compact(value), String(value)).toBe(text);
+});
+
+test('one run, and any other number of runs', () => {
+  expect([0, 1, 12].map(countOfRuns)).toEqual(['0 runs', '1 run', '12 runs']);
 });
 
 test('times', () => {

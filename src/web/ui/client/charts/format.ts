@@ -15,6 +15,11 @@ export function compact(value: number): string {
   return `${Number(scaled.toFixed(Math.min(digits, 6)))}${units[power]!}`;
 }
 
+/** `1 run`, `12 runs` */
+export function countOfRuns(count: number): string {
+  return `${count} ${count === 1 ? 'run' : 'runs'}`;
+}
+
 /** `0:42`, `1:02:03`; of more than a day `2 d 3 h`. */
 export function duration(seconds: number): string {
   if (seconds < 86_400) return formatDuration(seconds);

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { RunRow, ShownState } from '../../protocol.ts';
 import { CurvePanel } from '../charts/curve-panel.tsx';
+import { countOfRuns } from '../charts/format.ts';
 import { shortKey, type ShownRun } from '../charts/groups.ts';
 import { Empty, Menu } from '../parts/controls.tsx';
 import { Mark } from '../parts/state-badge.tsx';
@@ -85,8 +86,8 @@ export function RunsView({ place }: { readonly place: Place }) {
             }}
           />
           <span class="quiet count" role="status">
-            {rows.length === all.length ? `${all.length} runs` : `${rows.length} of ${all.length} runs`}, {shownRuns.length}{' '}
-            selected
+            {rows.length < all.length && `${rows.length} of `}
+            {countOfRuns(all.length)}, {shownRuns.length} selected
           </span>
           {selection.slots.size > 0 && (
             <button type="button" class="text-button" onClick={selection.clear}>

@@ -1,4 +1,4 @@
-import { ago } from '../charts/format.ts';
+import { ago, countOfRuns } from '../charts/format.ts';
 import { Empty, ProgressBar } from '../parts/controls.tsx';
 import { useApp } from '../state/app.ts';
 import { addressOf } from '../state/location.ts';
@@ -30,7 +30,7 @@ export function StudiesView() {
           {runs > 0 && (
             <>
               <p>
-                {finished} of {runs} runs finished
+                {finished} of {countOfRuns(runs)} finished
                 {running > 0 && `, ${running} running`}
                 {failed > 0 && <span class="bad">, {failed} failed</span>}
               </p>
