@@ -53,6 +53,21 @@ test('what stands in the way is named by its code', () => {
   expect(() => makeFolder(join(folder, 'dangling/below'))).toThrow('EEXIST');
 });
 
+test('a drive that is missing is said to be', () => {
+  const asked: string[] = [];
+  const missing = () =>
+    watchFs(
+      ({ name, path }) => {
+        if (name !== 'mkdirSync') return;
+        if (asked.push(path) > 3) throw new Error('asked without end');
+        throw Object.assign(new Error('no such drive'), { code: 'ENOENT', syscall: 'mkdir' });
+      },
+      () => makeFolder('/runs/a'),
+    );
+  expect(missing).toThrow('cannot create /runs/a: ');
+  expect(asked).toEqual(['/runs/a', '/runs', '/']);
+});
+
 const whyNotLinux = process.platform === 'linux' ? undefined : 'needs /proc of Linux';
 
 test.skipIf(whyNotLinux)(skippable('a file system that takes no folders answers', whyNotLinux), () => {

@@ -23,8 +23,10 @@ function make(path: string, fresh = true): void {
     const code = errorCode(error);
     // It may also be another process that has just made it.
     if (code === 'EEXIST' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
-    if (code !== 'ENOENT' || !fresh) throw error;
-    make(dirname(resolve(path)));
+    const above = dirname(resolve(path));
+    // A drive that is missing has nothing above it.
+    if (code !== 'ENOENT' || !fresh || above === resolve(path)) throw error;
+    make(above);
     make(path, false);
   }
 }

@@ -65,6 +65,12 @@ test('commands are lines of a shell, in which only their own places are filled i
   expect(readFileSync(join(programs.folder, 'line'), 'utf8')).toBe('3  1 3  1x {script} {} {id-} home\n');
 });
 
+test('a place may be in quotes', async () => {
+  const cancel = `printf '<%s>' "{id}" '{id}' {id} x{id} > "${join(programs.folder, 'line')}"`;
+  await scheduler({ cancel }).stop('3  1', 'running');
+  expect(readFileSync(join(programs.folder, 'line'), 'utf8')).toBe('<3  1><3  1><3  1><x3  1>');
+});
+
 test('nothing is known of a job that is gone', async () => {
   await expect(scheduler().explain('31')).resolves.toBeUndefined();
 });

@@ -39,9 +39,9 @@ export function commandScheduler({ submit, status, cancel }: CommandOptions): Sc
   };
 }
 
-/** Runs a command line with its places filled in, each as one word. */
+/** Runs a command line with its places filled in, each as one word, whether or not it is in quotes. */
 function shell(command: string, values: Readonly<Record<string, string>>): Promise<string> {
-  const line = command.replaceAll(/\{(\w+)\}/g, (place, name: string) =>
+  const line = command.replaceAll(/(["']?)\{(\w+)\}\1/g, (place, _quote: string, name: string) =>
     Object.hasOwn(values, name) ? `"$ABLATE_${name.toUpperCase()}"` : place,
   );
   const variables = Object.entries(values).map(([name, value]) => `ABLATE_${name.toUpperCase()}=${value}`);
