@@ -1,139 +1,133 @@
 /**
- * `npm run microcontrollers`: the networks for microcontrollers that come with ablate. Runs studies/microcontrollers.yaml, chooses the best candidate of each
- * class on validation images, trains it and ResNet-8 again on all training images with every seed, writes C and TensorFlow Lite of the first seed
- * to trained_models/, and measures all of them (bench/microcontrollers.ts). A day and more of two cores; after an interruption it goes on.
+ * `npm run microcontrollers`: the networks for MLPerf Tiny's image classification that come with ablate. Each is a trained network
+ * that loses filters and is trained again, with the whole network as its teacher, once for each seed; no choice looks at the test images. Of
+ * the runs that are finished, docs/results/mlperf-tiny.json records what the exported integers reach, and those of seed 1 are written to
+ * trained_models/microcontrollers/: weights, C, and TensorFlow Lite. Hours for each run; after an interruption it goes on.
  *
- *     npm run microcontrollers -- [--steps n] [--data name] [--runs-dir folder] [--output folder] [--python python] [--no-bench]
+ *     npm run microcontrollers -- [small-1 small-2 ...] [--runs-dir folder] [--record-only]
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parse, stringify } from 'yaml';
-import { networkFigures } from '../src/deploy/mcu/figures.ts';
-import { buildNetwork } from '../src/nn/description.ts';
-import type { ReportVariant } from '../src/report/report-data.ts';
-import { readStudyResults } from '../src/report/study-report.ts';
+import { countOperations, countParameters } from '../src/nn/network.ts';
+import { allRuns, openRun, readEnvironment } from '../src/runs/run-folder.ts';
+import { estimateMean } from '../src/study/statistics.ts';
+import { readSavedModel } from '../src/train/saved-model.ts';
+import { writeFileAtomic } from '../src/util/atomic-file.ts';
 
-const { values } = parseArgs({
-  allowNegative: true,
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    steps: { type: 'string' },
-    data: { type: 'string', default: 'cifar10' },
-    'runs-dir': { type: 'string', default: 'runs' },
-    output: { type: 'string', default: 'trained_models' },
-    python: { type: 'string', default: 'python3' },
-    bench: { type: 'boolean', default: true },
+    'runs-dir': { type: 'string', default: 'runs/microcontrollers' },
+    'record-only': { type: 'boolean', default: false },
   },
 });
 const root = resolve(import.meta.dirname, '..');
 const runsDir = resolve(values['runs-dir']);
-const chosenPath = join(runsDir, 'microcontrollers-chosen.yaml');
+const seeds = [1, 2, 3];
 
-/** What a class allows. MLPerf Tiny's reference of the large one has 512,024 bytes and 76.5 million multiply-adds: half of both. */
 const classes = {
-  small: { weights: 65_536, activations: 49_152, multiplyAdds: 6e6 },
-  large: { weights: 256_012, activations: 131 * 1024, multiplyAdds: 38.25e6 },
+  small: {
+    prune: ['trained_models/squeeze1.safetensors', '--structured', '--operations', '0.42', '--steps', '40000'],
+    teacher: 'trained_models/squeeze1.safetensors',
+  },
 } as const;
 type ClassName = keyof typeof classes;
-const classNames = Object.keys(classes) as ClassName[];
 
-interface StudyText {
-  name: string;
-  title: string;
-  dataset: string;
-  baseline: Record<string, unknown>;
-  factors: { readonly name: string }[];
-  seeds: readonly number[];
+/** What `ablate export --json` says. */
+interface Exported {
+  readonly accuracy: number;
+  readonly floatAccuracy: number;
+  readonly images: number;
+  readonly flashBytes: object;
+  readonly ramBytes: object;
+  readonly multiplyAdds: number;
 }
 
 mkdirSync(runsDir, { recursive: true });
-const study = parse(readFileSync(join(root, 'studies/microcontrollers.yaml'), 'utf8')) as StudyText;
-if (values.steps !== undefined) study.baseline = { ...study.baseline, steps: Number(values.steps), evalEvery: 0 };
-study.dataset = values.data;
-// Its teacher knows CIFAR-10 alone.
-if (values.data !== 'cifar10') study.factors = study.factors.filter(({ name }) => !name.endsWith('taught'));
-const searchPath = join(runsDir, 'microcontrollers.yaml');
-writeFileSync(searchPath, stringify(study));
-runStudy(searchPath);
-
-const { variants } = readStudyResults(study.name, runsDir);
-const chosen = classNames.map((name) => best(variants, name));
-for (const [i, { name, accuracy }] of chosen.entries()) {
-  process.stdout.write(`${classNames[i]!}: ${name}, ${(100 * accuracy!.mean).toFixed(2)}% of the validation images\n`);
+const names = Object.keys(classes) as ClassName[];
+for (const name of names) {
+  for (const seed of seeds) {
+    const wanted = positionals.length === 0 || positionals.includes(`${name}-${seed}`);
+    if (wanted && !values['record-only'] && !existsSync(weightsOf(name, seed))) prune(name, seed);
+  }
 }
-// With the validation images among the training images, tested once.
-const { val, ...baseline } = study.baseline;
-if (val !== true) throw new Error('the study must choose on validation images');
-const factors = study.factors.filter(({ name }) => chosen.some((variant) => variant.name === name));
-writeFileSync(chosenPath, stringify({ ...study, name: 'microcontrollers-chosen', baseline, factors }));
-runStudy(chosenPath);
+const record = {
+  what:
+    'Networks for the classes of MLPerf Tiny: trained networks that lost filters and were trained again, with the whole network as teacher. ' +
+    'Accuracy, a fraction of the test images, of the integers that `ablate export` writes, and of the weights in float32',
+  command: 'npm run microcontrollers',
+  classes: names.flatMap((name) => describe(name) ?? []),
+};
+writeFileAtomic(join(root, 'docs/results/mlperf-tiny.json'), `${JSON.stringify(record, null, 2)}\n`);
 
-const trained = readStudyResults('microcontrollers-chosen', runsDir).variants;
-const benched: string[] = [];
-for (const [name, variant] of [
-  ['resnet8', trained[0]!],
-  ...classNames.map((each, i) => [each, named(trained, chosen[i]!.name)]),
-] as const) {
-  const identifier = name as string;
-  const { runs } = variant as ReportVariant;
-  const paths = runs.map(({ run }) => join(runsDir, run!));
-  const folder = join(values.output, `microcontroller-${identifier}`);
-  mkdirSync(folder, { recursive: true });
-  const data = ['--data', values.data, '--runs-dir', runsDir];
-  ablate(
-    'export',
-    runs[0]!.run!,
-    '--c',
-    folder,
-    '--tflite',
-    join(folder, `${identifier}.tflite`),
-    '--name',
-    identifier,
-    ...data,
-    '--force',
-  );
-  benched.push(...paths.map((path, i) => `${identifier}_${runs[i]!.seed}=${path}`));
+function folderOf(name: ClassName, seed: number): string {
+  return join(runsDir, `${name}-${seed}`);
 }
-if (values.bench) node('bench/microcontrollers.ts', ...benched, '--python', values.python);
 
-/** @throws Error if no candidate of the class keeps its limits */
-function best(candidates: readonly ReportVariant[], name: ClassName): ReportVariant {
-  const limits = classes[name];
-  const fitting = candidates.filter((variant) => {
-    if (!variant.name.startsWith(name) || variant.accuracy === undefined) return false;
-    const { flashBytes, ramBytes, multiplyAdds } = networkFigures(buildNetwork(variant.network), []);
-    return (
-      flashBytes.weights <= limits.weights && ramBytes.activations <= limits.activations && multiplyAdds <= limits.multiplyAdds
-    );
+function weightsOf(name: ClassName, seed: number): string {
+  return `${folderOf(name, seed)}.safetensors`;
+}
+
+function prune(name: ClassName, seed: number): void {
+  const { prune: options, teacher } = classes[name];
+  const folder = folderOf(name, seed);
+  const [begun] = allRuns(folder);
+  const how =
+    begun === undefined
+      ? [...options, '--set', 'precision=f32', '--set', `teacher=${teacher}`, '--set', `seed=${seed}`]
+      : ['--resume', begun.path];
+  ablate('prune', [...how, '--threads', '1', '--runs-dir', folder, '-o', weightsOf(name, seed), '--json']);
+}
+
+/** Of the runs that are finished; undefined without one. Those of seed 1 are written to trained_models/. */
+function describe(name: ClassName) {
+  const finished = seeds.filter((seed) => existsSync(weightsOf(name, seed)));
+  if (finished.length === 0) return undefined;
+  const exported = finished.map((seed) => exportNetwork(name, seed));
+  const { flashBytes, ramBytes, multiplyAdds } = exported[0]!;
+  const { config, classifier } = readSavedModel(weightsOf(name, finished[0]!), {});
+  const network = classifier!.network;
+  return {
+    class: name,
+    model: config.model,
+    inputSize: config.inputSize,
+    parameters: countParameters(network.parameters),
+    operations: countOperations(network),
+    ...{ flashBytes, ramBytes, multiplyAdds },
+    images: exported[0]!.images,
+    n: finished.length,
+    accuracy: meanOf(exported.map(({ accuracy }) => accuracy)),
+    floatAccuracy: meanOf(exported.map(({ floatAccuracy }) => floatAccuracy)),
+    runs: finished.map((seed, i) => {
+      const { date, cpu, threads, versions, git } = readEnvironment(openRun(allRuns(folderOf(name, seed))[0]!.path));
+      const { accuracy, floatAccuracy } = exported[i]!;
+      return { seed, accuracy, floatAccuracy, date, cpu, threads, versions, commit: git?.commit };
+    }),
+    config,
+  };
+}
+
+function meanOf(accuracies: readonly number[]) {
+  const { mean, deviation } = estimateMean(accuracies);
+  return { mean, deviation: deviation ?? null };
+}
+
+function exportNetwork(name: ClassName, seed: number): Exported {
+  const shipped = join(root, 'trained_models/microcontrollers', name);
+  const [weights, c] = seed === 1 ? [`${shipped}.safetensors`, shipped] : [weightsOf(name, seed), `${folderOf(name, seed)}-c`];
+  if (seed === 1) {
+    mkdirSync(join(shipped, '..'), { recursive: true });
+    copyFileSync(weightsOf(name, seed), weights);
+  }
+  const options = ['--c', c, '--tflite', `${c}.tflite`, '--name', `cifar10_${name}`, '--force', '--json'];
+  return JSON.parse(ablate('export', [weights, ...options])) as Exported;
+}
+
+/** What it prints. */
+function ablate(command: string, options: readonly string[]): string {
+  return execFileSync(process.execPath, ['bin/ablate.js', command, ...options], {
+    ...{ cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
   });
-  const ranked = fitting.sort((a, b) => b.accuracy!.mean - a.accuracy!.mean);
-  if (ranked[0] === undefined) throw new Error(`no candidate of the class ${name} keeps its limits`);
-  return ranked[0];
-}
-
-function named(list: readonly ReportVariant[], name: string): ReportVariant {
-  return list.find((variant) => variant.name === name)!;
-}
-
-function runStudy(path: string): void {
-  ablate(
-    'study',
-    path,
-    '--runs-dir',
-    runsDir,
-    '--no-latency',
-    '--device',
-    'm4@120',
-    '-o',
-    join(runsDir, 'reports', path.includes('chosen') ? 'chosen' : 'search'),
-  );
-}
-
-function ablate(...args: readonly string[]): void {
-  node('src/cli/main.ts', ...args);
-}
-
-function node(script: string, ...args: readonly string[]): void {
-  execFileSync(process.execPath, ['--import', 'tsx', join(root, script), ...args], { stdio: 'inherit' });
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
 import { drawFigure, figurePaths, readmePath, withModelsTable } from '../bench/records/first-screen.ts';
 import { compressionPath, withLatencyTable } from '../bench/records/latency-table.ts';
+import { microcontrollersPath, withMlperfTable } from '../bench/records/mlperf-table.ts';
 import { performancePath, withPerformanceTables } from '../bench/records/performance-tables.ts';
 import { reproductionPath, withResultsTable } from '../bench/records/results-table.ts';
 import { recordedStudies } from '../bench/records/studies.ts';
@@ -14,6 +15,7 @@ const files = [
   [reproductionPath, withResultsTable],
   [performancePath, withPerformanceTables],
   [compressionPath, withLatencyTable],
+  [microcontrollersPath, withMlperfTable],
   [bestAccuraciesPath, withBestAccuracies],
 ] as const;
 for (const [path, rewritten] of files) writeFileAtomic(path, await rewritten(readFileSync(path, 'utf8')));

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { bestAccuraciesPath, withBestAccuracies } from '../bench/records/best-accuracies.ts';
 import { compressionPath, withLatencyTable } from '../bench/records/latency-table.ts';
+import { microcontrollersPath, withMlperfTable } from '../bench/records/mlperf-table.ts';
 import { performancePath, withPerformanceTables } from '../bench/records/performance-tables.ts';
 import { recordedStudies } from '../bench/records/studies.ts';
 import { activationOperations, activationTypes, resolveActivation } from '../src/nn/activation.ts';
@@ -75,6 +76,7 @@ test('the table of best accuracies in the program is what the records say: npm r
 test.each([
   ['docs/performance.md', performancePath, withPerformanceTables],
   ['docs/compression.md', compressionPath, withLatencyTable],
+  ['docs/microcontrollers.md', microcontrollersPath, withMlperfTable],
 ])('the tables of %s are what the records say: npm run results', async (_, path, rewritten) => {
   const page = readFileSync(path, 'utf8');
   expect(await rewritten(page)).toBe(page);
