@@ -195,6 +195,25 @@ describe('a file with a custom layer, by the command line', () => {
     expect(pruned.stderr).toContain('conv: the custom layer "threshold" reads it');
   });
 
+  test('a study trains it, and its runs go on without the file', { timeout: 120_000 }, async () => {
+    writeNet('studied');
+    const study = {
+      ...{ name: 'layers', dataset: 'images:images', design: 'one-at-a-time', seeds: [1] },
+      baseline: { model: './studied.ts', recipe: '2017', steps: 2, batchSize: 8, inputSize: 16 },
+      factors: [{ name: 'more filters', set: { filters: 6 } }],
+    };
+    writeFileSync(join(folder, 'layers.yaml'), JSON.stringify(study));
+    const studied = await ablate('study', 'layers.yaml', '--threads', '1', '--no-latency', '--json');
+    expect(studied.code, studied.stderr).toBe(0);
+    rmSync(join(folder, 'studied.ts'));
+    for (const runs of [['studied/1'], ['studied/1', 'studied/2']]) {
+      const steps = String(2 + 2 * runs.length);
+      const more = ['--set', `steps=${steps}`, '--json'];
+      const { code, stderr } = await ablate('train', ...runs.flatMap((name) => ['--resume', name]), ...more);
+      expect(code, stderr).toBe(0);
+    }
+  });
+
   test('a wrong gradient is told before anything is trained', { timeout: 60_000 }, async () => {
     writeNet('wrong', (code) => code.replace('dx![i] = dy[i]!;', 'dx![i] = 2 * dy[i]!;'));
     const { code, stderr } = await ablate('train', 'wrong.ts', ...training, '--check-gradients');

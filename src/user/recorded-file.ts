@@ -111,6 +111,12 @@ export function recordedModelFile(run: { readonly path: string }): string | unde
   return readRecord('model', run)?.path;
 }
 
+/** Where the code of a run's model is: that file or, where it is gone, the run's own copy. */
+export function modelCodeOf(run: { readonly path: string }): string | undefined {
+  const recorded = readRecord('model', run);
+  return recorded && (existsSync(recorded.path) ? recorded.path : recorded.copy);
+}
+
 interface RecordedFile extends z.output<typeof schema> {
   readonly copy: string;
 }

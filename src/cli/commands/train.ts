@@ -186,6 +186,9 @@ async function trainSeveral(
     seeds === undefined
       ? found.map((run) => ({ run, overrides }))
       : seeds.map((seed) => ({ run: undefined, overrides: { ...overrides, seed } }));
+  const models = await Promise.all(
+    each.map(async ({ run }) => loaded ?? (run && (await modelOfCode((await codeOfCustomLayers(run)) ?? '')))),
+  );
   const asked = await Promise.all(
     each.map(({ run, overrides: own }) => sharedConfig(collective, loaded, options, run, { file, overrides: own })),
   );
@@ -223,7 +226,7 @@ async function trainSeveral(
           dataset: images,
           record: found[i] === undefined ? { runsFolder: options.runsDir, files } : { resume: found[i] },
           ...(augmentation && { augmentation }),
-          ...(loaded !== undefined && { classifier: createClassifier(config, images, loaded.definition) }),
+          ...(models[i] !== undefined && { classifier: createClassifier(config, images, models[i].definition) }),
           ...{ libraries, signal, hooks: display.hooks[i]! },
           ...(options.patience !== undefined && { patience: options.patience }),
           ...(options.maxTime !== undefined && { maxSeconds: options.maxTime }),
@@ -247,8 +250,10 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   const overrides = overridesOf(options);
   // Only process 0 needs to see the folder of the runs.
   const file = await configFileOf(options);
-  const loaded = await modelToTrain(model, options, file);
-  const resume = collective.rank === 0 ? await runToResume(loaded?.definition.name ?? model, options) : undefined;
+  const given = await modelToTrain(model, options, file);
+  const resume = collective.rank === 0 ? await runToResume(given?.definition.name ?? model, options) : undefined;
+  const code = resume && (await codeOfCustomLayers(resume));
+  const loaded = given ?? (await modelOfCode(fromFirst(collective, () => code ?? '')));
   const asked = await sharedConfig(collective, loaded, options, resume, { file, overrides });
   const newAugmentation = resume !== undefined && overrides['augmentWith'] !== undefined;
   const augmentation =
@@ -324,6 +329,20 @@ async function modelToTrain(
   } catch (error) {
     throw argument === undefined && file !== undefined ? file.explain(error, {}) : error;
   }
+}
+
+/** Where the functions of custom layers are, for a run that has some: its record of the network holds none. */
+async function codeOfCustomLayers(run: Run): Promise<string | undefined> {
+  const { recordedClassifier } = await import('../../train/classifier-record.ts');
+  const { modelCodeOf } = await import('../../user/recorded-file.ts');
+  return recordedClassifier(run)?.network.layers.some(({ kind }) => kind === 'custom') === true ? modelCodeOf(run) : undefined;
+}
+
+/** None for an empty path. */
+async function modelOfCode(path: string): Promise<LoadedModel | undefined> {
+  if (path === '') return undefined;
+  const { loadModel } = await import('../../user/model-file.ts');
+  return loadModel(path, { watched: true });
 }
 
 async function configFileOf({ config, resume }: Options): Promise<ConfigFile | undefined> {
