@@ -165,7 +165,7 @@ test('Ctrl-C saves, says how to go on, and going on trains only the rest', async
   });
   expect(stopped.code, stopped.stderr).toBe(130);
   expect(stopped.stderr).toMatch(
-    /interrupted: \d of 4 runs are not finished; all that was trained is saved\nablate study stopped\.yaml goes on from there/,
+    /interrupted: \d of 4 runs are not finished; all that was trained is saved\nthe same command goes on from there/,
   );
   const states = allRuns(join(folder, 'stopped')).map((run) => readStatus(run).status);
   expect(states).not.toContain('running');

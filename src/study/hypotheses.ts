@@ -40,7 +40,8 @@ export function judgeHypotheses(hypotheses: readonly Hypothesis[], effects: read
 
 /**
  * Better or worse as the study's verdict says, which is corrected for all its comparisons. The same: the whole interval is within the margin, as in
- * equivalence tests (Schuirmann, 1987, there with intervals of 90%). A change expected to be worse is not if its interval ends before the margin.
+ * equivalence tests (Schuirmann, 1987, there with intervals of 90%); not the same: all of it is outside. A change expected to be worse is not if
+ * its interval ends before the margin.
  *
  * @param margin a fraction: 0.005 is half a point
  */
@@ -51,7 +52,7 @@ function answerOf(effect: Effect, expected: Hypothesis['expected'], margin: numb
   const isDifferent = verdict === 'better' || verdict === 'worse';
   if (expected === 'same') {
     if (-margin < low && high < margin) return 'holds';
-    return isDifferent ? 'does not hold' : 'open';
+    return isDifferent && (low >= margin || high <= -margin) ? 'does not hold' : 'open';
   }
   if (verdict === expected) return 'holds';
   const isTooSmall = expected === 'worse' ? low > -margin : high < margin;

@@ -15,7 +15,6 @@ import { isOver, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatCount, formatDuration } from '../../util/format.ts';
-import { quoted } from '../../util/shell.ts';
 import { devicesOf } from '../device.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import type { EngineName } from '../../engine/registry.ts';
@@ -122,13 +121,13 @@ async function study(path: string, options: Options): Promise<void> {
   const open = runs.filter(({ state }) => !isOver(state)).length;
   if (open > 0) {
     throw new Interruption(`${open} of ${runs.length} runs are not finished; all that was trained is saved`, {
-      fix: `ablate study ${quoted(path)} goes on from there`,
+      fix: 'the same command goes on from there',
     });
   }
   const left = await measureFiles(plan, runs, dataset, options);
   if (left > 0) {
     throw new Interruption(`${left} files of trained networks are not measured; all that was done is saved`, {
-      fix: `ablate study ${quoted(path)} goes on from there`,
+      fix: 'the same command goes on from there',
     });
   }
   const { data, report } = await makeStudyReport(plan.name, options);
@@ -140,7 +139,7 @@ async function study(path: string, options: Options): Promise<void> {
     throw new AblateError(
       `${failed.length} of ${runs.length} runs failed: ${first.variant}, seed ${first.seed}: ${first.reason ?? ''}`,
       {
-        fix: `ablate study ${quoted(path)} --retry-failed tries them again`,
+        fix: 'the same command with --retry-failed tries them again',
       },
     );
   }
