@@ -12,7 +12,10 @@
 extern "C" {
 #endif
 
-/* The image: 24 rows of 24 pixels of 3 bytes, red, green and blue, the central square of what a camera sees. */
+/*
+ * The image: 24 rows of 24 pixels of 3 bytes, red, green and blue.
+ * For a network that learnt from crops: the centre of a picture of the training images' size.
+ */
 #define CIFAR10_SMALL_HEIGHT 24
 #define CIFAR10_SMALL_WIDTH 24
 #define CIFAR10_SMALL_CHANNELS 3

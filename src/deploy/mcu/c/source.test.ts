@@ -173,6 +173,12 @@ test.each([
   expect(header).toContain(`#define SCALED_LOGIT_SCALE ${text}\n`);
 });
 
+test('a grey image is one byte for each pixel', () => {
+  const plan = oneConvolution();
+  const input = { ...plan.input, extent: { ...plan.input.extent, channels: 1 } };
+  expect(headerFile(optionsOf('grey', { ...plan, input }, animals))).toContain('2 rows of 2 pixels of 1 byte, grey.');
+});
+
 test('what goes beside the code', async () => {
   const options = optionsOf('dense', denseLayer(), animals);
   const { plan } = options;

@@ -91,7 +91,10 @@ export function headerFile({ name, plan, memory, classes, origin }: CodeOptions)
 extern "C" {
 #endif
 
-/* The image: ${height} rows of ${width} pixels of ${channels} bytes, red, green and blue, the central square of what a camera sees. */
+/*
+ * The image: ${height} rows of ${width} pixels of ${channels === 1 ? '1 byte, grey' : '3 bytes, red, green and blue'}.
+ * For a network that learnt from crops: the centre of a picture of the training images' size.
+ */
 #define ${prefix}_HEIGHT ${height}
 #define ${prefix}_WIDTH ${width}
 #define ${prefix}_CHANNELS ${channels}

@@ -11,7 +11,10 @@
 extern "C" {
 #endif
 
-/* The image: 2 rows of 2 pixels of 3 bytes, red, green and blue, the central square of what a camera sees. */
+/*
+ * The image: 2 rows of 2 pixels of 3 bytes, red, green and blue.
+ * For a network that learnt from crops: the centre of a picture of the training images' size.
+ */
 #define DENSE_HEIGHT 2
 #define DENSE_WIDTH 2
 #define DENSE_CHANNELS 3

@@ -11,7 +11,10 @@
 extern "C" {
 #endif
 
-/* The image: 4 rows of 4 pixels of 3 bytes, red, green and blue, the central square of what a camera sees. */
+/*
+ * The image: 4 rows of 4 pixels of 3 bytes, red, green and blue.
+ * For a network that learnt from crops: the centre of a picture of the training images' size.
+ */
 #define EVERY_STEP_HEIGHT 4
 #define EVERY_STEP_WIDTH 4
 #define EVERY_STEP_CHANNELS 3
