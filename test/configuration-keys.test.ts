@@ -230,10 +230,15 @@ const changes: Readonly<Record<string, Change>> = {
   'pruning(magnitude).growth=geometric': { given: pruned, to: { 'pruning.growth': 'geometric' } },
   'pruning(magnitude).rewind': { given: pruned, to: { 'pruning.rewind': 'tuto/1' } },
   teacher: { to: { teacher: 'tuto/1' } },
+  initChecksum: {
+    to: { initChecksum: 'ab' },
+    changes: 'network',
+    because: 'it is written when a training starts, and stands for the weights that it starts from',
+  },
   teacherChecksum: {
     to: { teacherChecksum: 'ab' },
-    changes: 'nothing',
-    because: "it is written when a training starts, and the teacher's name stands for it",
+    changes: 'network',
+    because: "it is written when a training starts, and stands for the teacher's weights",
   },
   networkChecksum: {
     to: { networkChecksum: 'ab' },

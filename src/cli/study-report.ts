@@ -2,6 +2,8 @@
 import { join } from 'node:path';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
+import { verdictOf } from '../study/effects.ts';
+import type { StudyState } from '../study/study-state.ts';
 import { devicesOf } from './device.ts';
 import { claimReport } from './output-file.ts';
 import { note, print, printTable, styles } from './output.ts';
@@ -26,6 +28,8 @@ export const reportOptions: readonly (readonly [flags: string, description: stri
 ];
 
 export interface Report {
+  /** What it is the report of. */
+  readonly state: StudyState;
   readonly data: ReportData;
   readonly report: WrittenReport;
 }
@@ -48,9 +52,9 @@ export async function makeStudyReport(name: string, options: ReportOptions): Pro
   // Only of networks that were never started the code is needed.
   const isRecorded = state.runs.every(({ run }) => run !== undefined);
   const file = parseStudyFile(state.file.text, state.file.path);
-  const models = isRecorded ? undefined : await loadStudyModels(file, { watched: true });
+  const models = isRecorded ? undefined : await loadStudyModels(file, { runsFolder: options.runsDir, watched: true });
   const data = await measureAsAsked(gatherStudy(state, options.runsDir, models), options);
-  return { data, report: await writeReport(data, folder) };
+  return { state, data, report: await writeReport(data, folder) };
 }
 
 /**
@@ -103,12 +107,19 @@ export function describeReport(data: ReportData, report: WrittenReport | undefin
       ...{ trainingSeconds: trainingSeconds ?? null, reason: reason ?? null },
     })),
   );
-  const effects = data.effects.map(
-    ({ name, kind, factor, level, reference, difference, low, high, pValue, correctedPValue, seeds, seedsForHalfPoint }) => ({
+  const effects = data.effects.map((effect) => {
+    const { name, kind, factor, level, reference, difference, low, high, pValue, correctedPValue, seeds, seedsForHalfPoint } =
+      effect;
+    return {
       ...{ name, kind, factor, level, reference, difference, low: low ?? null, high: high ?? null, pValue: pValue ?? null },
-      ...{ correctedPValue: correctedPValue ?? null, seeds, seedsForHalfPoint: seedsForHalfPoint ?? null },
-    }),
-  );
+      ...{
+        correctedPValue: correctedPValue ?? null,
+        verdict: verdictOf(effect),
+        seeds,
+        seedsForHalfPoint: seedsForHalfPoint ?? null,
+      },
+    };
+  });
   const variants = data.variants.map(({ name, accuracy, cost, changes }) => ({
     name,
     accuracy: accuracy ?? null,
@@ -119,5 +130,15 @@ export function describeReport(data: ReportData, report: WrittenReport | undefin
     ...judged,
     changes: changes.map(({ name, answer, seedsNeeded }) => ({ name, answer, seedsNeeded: seedsNeeded ?? null })),
   }));
-  return { study: data.name, runs, variants, effects, hypotheses, report: report === undefined ? null : report.html };
+  const { notes, uncompared = [] } = data;
+  return {
+    study: data.name,
+    notes,
+    runs,
+    variants,
+    effects,
+    uncompared,
+    hypotheses,
+    report: report === undefined ? null : report.html,
+  };
 }

@@ -9,7 +9,7 @@ import { watchContention } from '../train/thread-contention.ts';
 import type { TrainHooks, TrainProgress, TrainStart, WeightsEvaluation } from '../train/train-options.ts';
 import { settleEvaluations } from '../train/run-length.ts';
 import { workLeft } from '../train/work.ts';
-import { formatAccuracy, formatBytes, formatCount } from '../util/format.ts';
+import { formatAccuracy, formatBytes, formatCount, formatCounted } from '../util/format.ts';
 import { note } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 
@@ -105,7 +105,7 @@ function introduction(
     : ` (cropped from ${imageShape.slice(1).join('x')}${augment && augmentation.randomCrop ? ', at random places while training' : ''})`;
   return [
     `${model} (${parameters} parameters) on ${dataset}, input ${network.inputShape.join('x')}${cropped}`,
-    `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${processes}${threads} ${threads === 1 ? 'thread' : 'threads'}, ${formatBytes(memoryBytes)} for the network`,
+    `recipe ${recipe}, batch ${batchSize}, seed ${seed}, ${processes}${formatCounted(threads, 'thread')}, ${formatBytes(memoryBytes)} for the network`,
     `computing with ${description}`,
     ...(run === undefined ? [] : [`${step > 0 ? `continuing after step ${step}` : 'recording'} in ${shortPath(run.path)}`]),
   ];

@@ -60,12 +60,12 @@ export async function trainRound(training: RoundTraining): Promise<TrainedRound>
       [recordName]: { format, identity },
       ...recordOfClassifier(training.classifier),
     });
-  // The teacher that it was started with must still be the same.
-  const { teacherChecksum } = recordedConfig(run);
+  // What it was started with must still be the same.
+  const { initChecksum, teacherChecksum } = recordedConfig(run);
   const trainHooks = hooks?.();
   const { status, step } = await train({
     ...asked,
-    config: { ...config, teacherChecksum },
+    config: { ...config, initChecksum, teacherChecksum },
     record: { resume: run },
     ...(trainHooks !== undefined && { hooks: trainHooks }),
   });

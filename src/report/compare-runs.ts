@@ -1,5 +1,4 @@
 /** The same report for runs that belong to no study: repetitions (runs that differ in their seed only) are put together. */
-import { isAbsolute } from 'node:path';
 import { findRun, runName, type Run } from '../runs/run-folder.ts';
 import type { Contrast } from '../study/contrast.ts';
 import { estimateEffects } from '../study/effects.ts';
@@ -14,7 +13,7 @@ import { quoted } from '../util/shell.ts';
 import { changedKeys, distinctEnvironments, gatherVariant } from './gather.ts';
 import { commonNotes, outcomesOf, versionNotes } from './study-report.ts';
 import type { ReportData } from './report-data.ts';
-import { withShownDatasets } from './shown-dataset.ts';
+import { filesNamedIn, withShownDatasets } from './shown-dataset.ts';
 
 interface Repetitions {
   readonly config: TrainingConfig;
@@ -95,7 +94,9 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
       ...commonNotes(first.dataset === 'synthetic', seeds.length),
       ...versionNotes(environments),
       ...(effects.length < contrasts.length
-        ? ['Differences are between runs of the same seed: runs without a seed in common with the first are not compared.']
+        ? [
+            'Differences are between finished runs of the same seed: what has no seed finished in common with the first is not compared.',
+          ]
         : []),
       ...(continued.length > 0
         ? [
@@ -105,8 +106,7 @@ export function gatherRuns(references: readonly string[], runsFolder: string): R
       ...(unfinished.length > 0 ? [`Not finished: ${unfinished.map(({ run }) => run).join(', ')}. They are left out.`] : []),
     ],
   };
-  const augmentations = all.map(({ config }) => config.augmentWith).filter(isAbsolute);
-  return withShownDatasets(data, [first.dataset, ...new Set(augmentations)]);
+  return withShownDatasets(data, [first.dataset, ...filesNamedIn(all.map(({ config }) => config))]);
 }
 
 function isOtherwiseScheduled(run: Run, { schedule }: TrainingConfig): boolean {

@@ -1,7 +1,14 @@
 /** The tables and sentences of a compression, for the terminal, Markdown and HTML alike. */
 import type { Stage, StageFile } from '../compress/pipeline.ts';
 import type { DeviceSize, Reached, StopReason } from '../compress/rounds.ts';
-import { formatAccuracy, formatBytes, formatCount, formatMilliseconds, formatOperations } from '../util/format.ts';
+import {
+  formatAccuracy,
+  formatBytes,
+  formatCount,
+  formatMilliseconds,
+  formatOperations,
+  formatPredictedMs,
+} from '../util/format.ts';
 import type { CompressionData } from './compression-data.ts';
 import { formatPercent } from './format.ts';
 import type { Table } from './tables.ts';
@@ -38,7 +45,7 @@ function deviceColumns(stages: readonly Stage[]): (readonly [name: string, cell:
   return [
     ['flash', ({ flashBytes }) => formatBytes(flashBytes)],
     ['RAM', ({ ramBytes }) => formatBytes(ramBytes)],
-    ...(isTimed ? [['ms there', ({ deviceMs }: DeviceSize) => deviceMs.toFixed(1)] as const] : []),
+    ...(isTimed ? [['ms there', ({ deviceMs }: DeviceSize) => String(Number(deviceMs.toPrecision(2)))] as const] : []),
   ];
 }
 
@@ -60,7 +67,7 @@ export const targetWords: Readonly<Record<Reached['target'], { name: string; for
   latencyMs: { name: 'latency of one image', format: formatMilliseconds },
   flashBytes: { name: 'flash of a microcontroller', format: formatBytes },
   ramBytes: { name: 'RAM of a microcontroller', format: formatBytes },
-  deviceMs: { name: 'time of one image on a microcontroller, predicted', format: formatMilliseconds },
+  deviceMs: { name: 'time of one image on a microcontroller, predicted', format: formatPredictedMs },
   maxDrop: { name: 'drop on validation images', format: (value) => `${value.toFixed(2)} points` },
 };
 

@@ -1,7 +1,6 @@
 /** What variants take on a microcontroller, as 8-bit integers: computed from their networks, with times predicted. */
 import type { Device } from '../deploy/mcu/cores.ts';
 import { networkFigures } from '../deploy/mcu/figures.ts';
-import { requireConstants } from '../deploy/mcu/input.ts';
 import { AblateError } from '../util/errors.ts';
 import { classifierOf } from './latency.ts';
 import type { DeviceCost, ReportData, ReportVariant } from './report-data.ts';
@@ -10,10 +9,9 @@ import type { DeviceCost, ReportData, ReportVariant } from './report-data.ts';
 export function withDeviceCosts(data: ReportData, devices: readonly Device[]): ReportData {
   const refused = new Map<string, string[]>();
   const costOf = (variant: ReportVariant): DeviceCost | undefined => {
-    const { network, preprocessing } = classifierOf(variant, data);
+    const classifier = classifierOf(variant, data);
     try {
-      requireConstants(preprocessing.standardization);
-      const { flashBytes, ramBytes, cores } = networkFigures(network, devices);
+      const { flashBytes, ramBytes, cores } = networkFigures(classifier, devices);
       return { flashBytes: flashBytes.weights + flashBytes.code, ramBytes: ramBytes.activations, ms: cores.map(({ ms }) => ms) };
     } catch (error) {
       if (!(error instanceof AblateError)) throw error;
@@ -29,4 +27,4 @@ export function withDeviceCosts(data: ReportData, devices: readonly Device[]): R
 }
 
 const deviceNote =
-  'Flash, RAM and time on a microcontroller are those of 8-bit integers (ablate export): flash with an estimate of the code, RAM without image and stack, time predicted from published cycles.';
+  'Flash, RAM and time on a microcontroller are those of 8-bit integers (ablate export): flash with an estimate of the code, RAM without image and stack, time predicted (docs/microcontrollers.md).';

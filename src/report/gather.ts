@@ -63,6 +63,8 @@ export interface VariantChoices {
 
 export interface VariantSource extends VariantChoices {
   readonly name: string;
+  /** What it trains, where its runs may not have said it yet; default: what the configuration makes. */
+  readonly planned?: Network;
   readonly runs: readonly RunReference[];
 }
 
@@ -95,10 +97,10 @@ export function allKeys({
   return quantization === undefined ? config : { ...config, quantization };
 }
 
-/** What its runs say that they train; before the first, what the configuration says. */
-function networkOf({ config, runs }: VariantSource, facts: DatasetFacts): Network {
+/** What its runs say that they train; before the first, what is planned. */
+function networkOf({ config, planned, runs }: VariantSource, facts: DatasetFacts): Network {
   const recorded = runs.flatMap(({ run }) => (run === undefined ? [] : (recordedClassifier(run) ?? [])));
-  return (recorded[0] ?? createClassifier(config, facts)).network;
+  return recorded[0]?.network ?? planned ?? createClassifier(config, facts).network;
 }
 
 /** What using a network costs. @param files measured of it, where frozen files are compared */
@@ -133,6 +135,8 @@ function sumConfusions(matrices: readonly (readonly (readonly number[])[])[]): n
 const operational = new Set([
   'networkChecksum',
   'augmentationChecksum',
+  'initChecksum',
+  'teacherChecksum',
   'seed',
   'threads',
   'evalEvery',

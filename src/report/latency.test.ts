@@ -77,7 +77,7 @@ describe('on microcontrollers', () => {
     expect(perImage).toBeUndefined();
     expect(constants!.flashBytes).toBeGreaterThan(10_000);
     expect(constants!.ms).toHaveLength(2);
-    expect(constants!.ms[0]! / constants!.ms[1]!).toBeCloseTo((1.6 / 100) * 280);
+    expect(constants!.ms[0]! / constants!.ms[1]!).toBeCloseTo(((1.25 / 100) * 280) / 0.85);
     expect(int8).toEqual(constants);
     expect(costs.costNotes.join('\n')).toMatch(
       /Not for a microcontroller: as it is, other seed, float \(the network standardizes /,
@@ -99,6 +99,6 @@ describe('on microcontrollers', () => {
     const { header, rows } = variantsTable(costs);
     expect(header.slice(-4)).toEqual(['flash', 'RAM', 'm4@100 ms', 'm7@280 ms']);
     expect(rows[0]!.slice(-4)).toEqual(['', '', '', '']);
-    expect(rows[2]!.at(-2)).toMatch(/^\d+\.\d$/);
+    expect(rows[2]!.at(-2)).toMatch(/^\d{1,2}(\.\d+)?$/);
   });
 });

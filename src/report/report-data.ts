@@ -66,6 +66,11 @@ export interface ReportVariant {
   readonly confusion: readonly (readonly number[])[] | undefined;
 }
 
+export interface UncomparedChange extends Pick<Effect, 'name' | 'reference'> {
+  /** What became of its runs. */
+  readonly state: ReportRun['state'];
+}
+
 export interface ReportData {
   readonly name: string;
   readonly title: string;
@@ -84,6 +89,8 @@ export interface ReportData {
   readonly variants: readonly ReportVariant[];
   /** Empty for searches. */
   readonly effects: readonly Effect[];
+  /** Changes of which nothing can be said, as no seed was finished with and without them. */
+  readonly uncompared?: readonly UncomparedChange[];
   /** What was believed, and what the effects say of it; absent if nothing was. */
   readonly hypotheses?: readonly JudgedHypothesis[];
   /** Of the runs, each once. */

@@ -44,6 +44,22 @@ test('keys of the configuration and settings of the model that are not the recip
   expect(describeChoices(choices!)).toMatch(/^2017, seed 1, (.*, )?model\.lrn false(,|$)/);
 });
 
+test('all settings of a model of the user’s own, of each run its own, as no run records what is usual in it', () => {
+  const own = (width: number, weightDecay: number) => {
+    const config = resolveConfig({ model: 'tuto', weightDecay });
+    return { ...config, model: 'tiny', modelSettings: { width, deep: true } };
+  };
+  const [first, second] = [own(16, 0.1), own(32, 0.2)];
+  const choices = choicesOfRuns([first, second].map((config) => runWith(JSON.stringify(config))));
+  expect(choices.map((each) => each!.changes)).toEqual([
+    { 'model.width': '16', 'model.deep': 'true' },
+    { 'model.width': '32', 'model.deep': 'true' },
+  ]);
+  expect(trainingCommand(second, choices[1]!, '/my nets/tiny.ts')).toMatch(
+    /^npx ablate train '\/my nets\/tiny\.ts' --data cifar10 .*--set model\.width=32 --set model\.deep=true$/,
+  );
+});
+
 test('nothing of a damaged configuration, or of a recipe that there is not', () => {
   const config = resolveConfig({ model: 'tuto' });
   const configs = [JSON.stringify(config), '{"model": "tuto"', JSON.stringify({ ...config, recipe: 'gone' })];

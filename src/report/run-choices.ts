@@ -2,6 +2,7 @@
 import { shapeByName } from '../data/registry.ts';
 import { readConfig, type Run } from '../runs/run-folder.ts';
 import type { ImageShape } from '../train/classifier.ts';
+import { modelNames } from '../models/registry.ts';
 import { quoted } from '../util/shell.ts';
 import { resolveWith } from '../train/config.ts';
 import { modelOfConfig } from '../train/complete-config.ts';
@@ -22,7 +23,7 @@ export interface RunChoices {
 }
 
 /** Told by others of the choices, or by the list itself. */
-const implied: ReadonlySet<string> = new Set(['steps', 'epochs', 'teacherChecksum', 'augmentationChecksum']);
+const implied: ReadonlySet<string> = new Set(['steps', 'epochs', 'initChecksum', 'teacherChecksum', 'augmentationChecksum']);
 
 /** Tells the choices of many runs: what a recipe says is resolved once, as that takes longer than reading a configuration. */
 export function createChooser(): (config: TrainingConfig) => RunChoices {
@@ -33,11 +34,13 @@ export function createChooser(): (config: TrainingConfig) => RunChoices {
     return shapes.get(dataset);
   };
   const ofRecipe = (config: TrainingConfig): TrainingConfig => {
-    const { model, recipe, dataset, steps } = config;
-    const key = JSON.stringify([model, recipe, dataset, steps]);
+    const { model, recipe, dataset, steps, weightDecay } = config;
+    const isOwn = !modelNames().includes(model);
+    const key = JSON.stringify([model, recipe, dataset, steps, isOwn && weightDecay]);
     const found = recipes.get(key) ?? resolveWith(() => modelOfConfig(config), { model, recipe, dataset, steps });
     recipes.set(key, found);
-    return found;
+    // A run does not record what is usual in a model of the user's own: all its settings are told.
+    return isOwn ? { ...found, modelSettings: {} } : found;
   };
   return (config) => {
     const recipe = ofRecipe(config);
@@ -83,9 +86,10 @@ export function describeChoices({ recipe, seed, changes }: RunChoices): string {
 /**
  * The command that trains with the same configuration: with the same seed, and the same images in the same order.
  *
+ * @param file of a model of the user's own
  * @throws AblateError for a configuration that this version cannot make
  */
-export function trainingCommand(config: TrainingConfig, { recipe, seed, changes }: RunChoices): string {
+export function trainingCommand(config: TrainingConfig, { recipe, seed, changes }: RunChoices, file?: string): string {
   const { model, dataset, steps } = config;
   const set = Object.fromEntries(Object.entries(changes).map(([key, value]) => [key, valueOfText(value)]));
   // A change may bring others with it, which the run does not have: without augmentation, for one, images are taken whole.
@@ -100,5 +104,5 @@ export function trainingCommand(config: TrainingConfig, { recipe, seed, changes 
   const changed = Object.entries({ ...changes, ...Object.fromEntries(undone) }).map(
     ([key, value]) => `--set ${quoted(`${key}=${value}`)}`,
   );
-  return ['npx ablate train', quoted(model), ...options, ...changed].join(' ');
+  return ['npx ablate train', quoted(file ?? model), ...options, ...changed].join(' ');
 }

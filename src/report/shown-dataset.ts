@@ -1,4 +1,5 @@
 import { basename, isAbsolute } from 'node:path';
+import type { TrainingConfig } from '../train/config-schema.ts';
 import { isDatasetFile } from '../util/file-names.ts';
 
 /** A data set as a report names it: of a folder of images, or a file of code, the name alone, as where it lies is nobody else's business. */
@@ -8,10 +9,15 @@ export function shownDataset(name: string): string {
   return rest.length === 0 ? name : `${kind}:${basename(rest.join(':'))}`;
 }
 
+/** The files of augmentations and weights that configurations name by their whole paths. */
+export function filesNamedIn(configs: readonly TrainingConfig[]): string[] {
+  return [...new Set(configs.flatMap(({ augmentWith, init, teacher }) => [augmentWith, init, teacher]).filter(isAbsolute))];
+}
+
 /**
  * What is reported, with every mention of a data set as `shownDataset` says it: in configurations, command lines and the text of a study.
  *
- * @param names of the data sets and augmentations, as runs and studies name them
+ * @param names of the data sets and files, as runs and studies name them
  */
 export function withShownDatasets<T>(reported: T, names: readonly string[]): T {
   if (typeof reported === 'string') {

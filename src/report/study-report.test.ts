@@ -20,7 +20,7 @@ import { markdownReport } from './markdown.ts';
 import type { ReportData } from './report-data.ts';
 import type { Figure } from './render.ts';
 import { gatherStudy } from './study-report.ts';
-import { effectsTable, runsTable, variantsTable } from './tables.ts';
+import { byAccuracy, effectsTable, runsTable, variantsTable } from './tables.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'ablate-records-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -172,6 +172,7 @@ describe('one change at a time', () => {
       ['slow', '+0.20', '[-0.05, +0.45]', '0.074', 'unresolved', '3', '3'],
       ['alex4', '+5.00', '[+4.75, +5.25]', '<0.001', 'better', '3', '3'],
       ['late', '+4.00', 'no interval: one seed', '', 'one seed', '1', ''],
+      ['hot', '', '', '', 'diverged', '0', ''],
     ]);
   });
 
@@ -355,6 +356,16 @@ seeds: [1, 2]
       'learningRate 0.3': [finished(0.99), diverged],
       'learningRate 0.4': [finished(0.9), finished(0.62)],
     });
+    // A run that another study finished does not bring a trial back that was stopped.
+    const [first, ...others] = data.variants;
+    const stopped = { ...first!, accuracy: { mean: 0.98, deviation: undefined, count: 1 } };
+    const runs = [
+      { ...first!.runs[0]!, state: 'finished' as const },
+      { ...first!.runs[1]!, state: 'stopped' as const },
+    ];
+    expect(byAccuracy([{ ...stopped, runs }, ...others]).map(({ name }) => name)).toEqual([
+      ...['learningRate 0.4', 'learningRate 0.2', 'learningRate 0.3', 'learningRate 0.1'],
+    ]);
     expect(data).toMatchObject({ reference: undefined, effects: [] });
     const ranking = variantsTable(data).rows.map(([name, accuracy, , runs]) => [name, accuracy, runs]);
     expect(ranking).toEqual([

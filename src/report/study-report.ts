@@ -1,8 +1,8 @@
 /** The report of a study, from its state and the folders of its runs. */
-import { isAbsolute } from 'node:path';
 import type { EnvironmentRecord } from '../runs/environment.ts';
 import { readConfig, runName, type Run } from '../runs/run-folder.ts';
-import { estimateEffects, type Outcome } from '../study/effects.ts';
+import { contrastName, type Contrast } from '../study/contrast.ts';
+import { estimateEffects, type Effect, type Outcome } from '../study/effects.ts';
 import { judgeHypotheses } from '../study/hypotheses.ts';
 import { runIdentity } from '../study/identity.ts';
 import { planStudy, type StudyPlan } from '../study/plan.ts';
@@ -17,8 +17,8 @@ import { checkConfig } from '../train/complete-config.ts';
 import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
-import type { ReportData, ReportRun, ReportVariant } from './report-data.ts';
-import { withShownDatasets } from './shown-dataset.ts';
+import type { ReportData, ReportRun, ReportVariant, UncomparedChange } from './report-data.ts';
+import { filesNamedIn, withShownDatasets } from './shown-dataset.ts';
 
 /** Designs in words. */
 export const designWords: Readonly<Record<DesignName, string>> = {
@@ -73,9 +73,9 @@ export function gatherStudy(
   const choicesOf = (variant: string) => plan.runs.find((run) => run.variant === variant)!;
   const baseline = choicesOf(design.reference ?? design.variants[0]!.name);
   const variants = design.variants.map(({ name }) => {
-    const { config, quantization } = choicesOf(name);
+    const { config, quantization, classifier } = choicesOf(name);
     const runs = design.seeds.map((seed) => referenceOf(name, seed));
-    return gatherVariant({ name, config, quantization, runs }, baseline, state.dataset);
+    return gatherVariant({ name, config, quantization, planned: classifier.network, runs }, baseline, state.dataset);
   });
   const outcomes = outcomesOf(variants);
   const effects = estimateEffects(design.contrasts, outcomes);
@@ -94,6 +94,7 @@ export function gatherStudy(
     reference: design.reference,
     variants,
     effects,
+    uncompared: uncomparedOf(design.contrasts, effects, variants),
     ...(design.hypotheses.length > 0 && { hypotheses: judgeHypotheses(design.hypotheses, effects) }),
     environments,
     command: `npx ablate study ${quoted(state.file.path)}${otherImages}`,
@@ -101,8 +102,11 @@ export function gatherStudy(
     notes: notesOf(plan, variants, state, environments),
     costNotes: [],
   };
-  const augmentations = plan.runs.map(({ config }) => config.augmentWith).filter(isAbsolute);
-  return withShownDatasets(data, [state.dataset.name, file.source.dataset, ...new Set(augmentations)]);
+  return withShownDatasets(data, [
+    state.dataset.name,
+    file.source.dataset,
+    ...filesNamedIn(plan.runs.map(({ config }) => config)),
+  ]);
 }
 
 /** What the study decided on a run that is not finished. */
@@ -121,6 +125,22 @@ function requireSameRun(run: Run, { name, runs }: StudyPlan, { variant, seed }: 
         : undefined;
   if (problem === undefined) return;
   throw new DataError(`${runName(run)} ${problem}`, { fix: `run the study ${name} again: it trains what is missing` });
+}
+
+/** The contrasts without an effect, with the worst that became of their runs. */
+function uncomparedOf(
+  contrasts: readonly Contrast[],
+  effects: readonly Effect[],
+  variants: readonly ReportVariant[],
+): UncomparedChange[] {
+  const compared = new Set(effects.map(({ name }) => name));
+  return contrasts.flatMap((contrast) => {
+    const name = contrastName(contrast);
+    if (compared.has(name)) return [];
+    const runs = contrast.weights.flatMap(({ variant }) => variants.find((each) => each.name === variant)!.runs);
+    const state = (['diverged', 'failed', 'stopped'] as const).find((each) => runs.some((run) => run.state === each));
+    return [{ name, reference: contrast.reference, state: state ?? 'unfinished' }];
+  });
 }
 
 export function outcomesOf(variants: readonly ReportVariant[]): Outcome[] {

@@ -1,5 +1,6 @@
 /** The sentences and lists of a report that Markdown and HTML share. */
 import type { EnvironmentRecord } from '../runs/environment.ts';
+import { formatCounted } from '../util/format.ts';
 import { allKeys, flatten } from './gather.ts';
 import type { ReportData, ReportVariant } from './report-data.ts';
 
@@ -8,7 +9,7 @@ export function subtitle({ design, dataset, variants, seeds, split }: ReportData
   const runs = variants.flatMap((variant) => variant.runs);
   const finished = runs.filter(({ state }) => state === 'finished').length;
   const repetitions = seeds.length === 1 ? `seed ${seeds[0]!}` : `${seeds.length} seeds`;
-  return `${dataset}; ${design}; ${variants.length} variants with ${repetitions}, ${finished} of ${runs.length} runs finished; accuracies on the ${split === 'val' ? 'validation' : 'test'} images.`;
+  return `${dataset}; ${design}; ${formatCounted(variants.length, 'variant')} with ${repetitions}, ${finished} of ${formatCounted(runs.length, 'run')} finished; accuracies on the ${split === 'val' ? 'validation' : 'test'} images.`;
 }
 
 /** How the numbers of the effects were made. */
@@ -20,7 +21,7 @@ export const method =
 /** How hypotheses are judged. */
 export const hypothesesMethod =
   'Written down before the study, in its file. More or less accuracy is a verdict of the table below, corrected for all comparisons; the same is an interval that ' +
-  'lies within the margin as a whole. Open: the interval is too wide to tell; so many seeds would find a difference of the margin in four studies of five.';
+  'lies within the margin as a whole. Open: the interval is too wide to tell, or there is none; so many seeds would find a difference of the margin in four studies of five.';
 
 /** The configuration of the reference as dotted keys. */
 export function configurationOf({ variants, reference }: ReportData): readonly (readonly [string, string])[] {

@@ -50,6 +50,18 @@ test('hypotheses: what was expected, what was found, and what it costs', () => {
   expect(second!.table.rows[1]).toEqual(['nin2', expect.any(String), expect.any(String), 'does not hold', 'x 0.91', 'x 6.66']);
 });
 
+test('changes that cannot be compared are listed with what became of their runs', () => {
+  const uncompared = [{ name: 'rate 10', reference: data.reference!, state: 'diverged' as const }];
+  const { rows, alignments } = effectsTable({ ...data, uncompared });
+  expect(rows.at(-1)).toEqual(['rate 10', '', '', '', 'diverged', '0', '']);
+  expect(rows.every((row) => row.length === alignments.length)).toBe(true);
+  const against = effectsTable({ ...data, uncompared: [{ ...uncompared[0]!, reference: 'nin2' }] });
+  expect(against.rows.at(-1)).toEqual(['rate 10', 'nin2', '', '', '', 'diverged', '0', '']);
+  const rate = { hypothesis: 'Fast', changes: ['rate 10'], expected: 'better' as const, within: 1 };
+  const [fast] = hypothesisTables({ ...data, hypotheses: judgeHypotheses([rate], data.effects) });
+  expect(fast!.table.rows[0]!.slice(0, 4)).toEqual(['rate 10', '', '', 'open (not compared)']);
+});
+
 test('one seed: the table says that no interval can be given', () => {
   for (const row of effectsTable(sampleReport(1)).rows) {
     expect(row.slice(2)).toEqual(['no interval: one seed', '', 'one seed', '1', '']);

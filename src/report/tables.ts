@@ -1,5 +1,5 @@
 /** The tables of a report as cells, for the terminal, Markdown and HTML alike. */
-import { formatBytes, formatCount, formatDuration, formatOperations } from '../util/format.ts';
+import { formatBytes, formatCount, formatCounted, formatDuration, formatOperations } from '../util/format.ts';
 import { verdictOf } from '../study/effects.ts';
 import type { JudgedChange, JudgedHypothesis } from '../study/hypotheses.ts';
 import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
@@ -52,13 +52,14 @@ const criteria = {
   same: 'an accuracy that differs by less than',
 } as const satisfies Record<JudgedHypothesis['expected'], string>;
 
-function describeAnswer({ answer, seedsNeeded }: JudgedChange): string {
-  return seedsNeeded === undefined ? answer : `${answer} (${formatCount(seedsNeeded)} seeds)`;
+function describeAnswer({ answer, effect, seedsNeeded }: JudgedChange): string {
+  if (effect === undefined) return `${answer} (not compared)`;
+  return seedsNeeded === undefined ? answer : `${answer} (would take ${formatCount(seedsNeeded)} seeds)`;
 }
 
-/** What each change buys. Empty for searches. */
-export function effectsTable({ effects, reference }: ReportData): Table {
-  const others = new Set(effects.map((effect) => effect.reference));
+/** What each change buys; in the end those that cannot be compared. Empty for searches. */
+export function effectsTable({ effects, uncompared = [], reference }: ReportData): Table {
+  const others = new Set([...effects, ...uncompared].map((effect) => effect.reference));
   const withReference = others.size > 1 || (others.size === 1 && !others.has(reference ?? ''));
   const header = ['change', 'points', '95% interval', 'p (Holm)', 'verdict', 'seeds', 'seeds for 0.5'];
   const rows = effects.map((effect) => {
@@ -78,9 +79,13 @@ export function effectsTable({ effects, reference }: ReportData): Table {
       needed,
     ];
   });
+  const without = uncompared.map(({ name, reference: against, state }) => [
+    ...[name, ...(withReference ? [against] : [])],
+    ...['', '', '', state, '0', ''],
+  ]);
   return {
     header: withReference ? ['change', 'against', ...header.slice(1)] : header,
-    rows,
+    rows: [...rows, ...without],
     alignments: [
       ...(withReference ? (['left', 'left'] as const) : (['left'] as const)),
       'right',
@@ -151,16 +156,19 @@ export function terminalTables(data: ReportData): readonly TerminalTable[] {
     ...hypotheses,
     {
       table: seeds === undefined ? effects : withoutColumns(effects, ['seeds']),
-      note: seeds === undefined ? undefined : `${seeds} ${seeds === '1' ? 'seed' : 'seeds'} each`,
+      note: seeds && `${formatCounted(Number(seeds), 'seed')} each`,
     },
     {
       table: withDeviations(withoutColumns(variants, [...(runs === undefined ? [] : ['runs']), ...(inFiles ? [] : ['bytes'])])),
-      note:
-        runs === undefined
-          ? undefined
-          : `mean of ${runs} ${runs === '1' ? 'run' : 'runs'} each${runs === '1' ? '' : ', ± standard deviation'}`,
+      note: noteOfRuns(runs),
     },
   ];
+}
+
+/** @param runs that are finished of each variant, as the table says it; undefined where they differ */
+function noteOfRuns(runs: string | undefined): string | undefined {
+  if (runs === undefined || runs === '1') return runs && 'mean of 1 run each';
+  return runs.startsWith('0 ') ? 'no run is finished' : `mean of ${runs} runs each, ± standard deviation`;
 }
 
 /** What a column has in all rows; undefined if they differ, or there is no row. */
@@ -202,7 +210,10 @@ function extraCosts(
       ? [
           { title: 'flash', cell: ({ device }: Cost) => bytes(device?.flashBytes) },
           { title: 'RAM', cell: ({ device }: Cost) => bytes(device?.ramBytes) },
-          ...cores.map((core, i) => ({ title: `${core} ms`, cell: ({ device }: Cost) => device?.ms[i]!.toFixed(1) ?? '' })),
+          ...cores.map((core, i) => ({
+            title: `${core} ms`,
+            cell: ({ device }: Cost) => (device === undefined ? '' : String(Number(device.ms[i]!.toPrecision(2)))),
+          })),
         ]
       : []),
   ];
@@ -229,9 +240,9 @@ export function runsTable({ variants }: ReportData): Table {
   };
 }
 
-/** Best first; behind them those that diverged with any seed, whatever the others reached; those without a finished run last. */
+/** Best first; behind them those that diverged or were stopped with any seed, whatever the others reached; those without a finished run last. */
 export function byAccuracy(variants: readonly ReportVariant[]): readonly ReportVariant[] {
   const rank = ({ accuracy, runs }: ReportVariant) =>
-    accuracy === undefined ? -2 : accuracy.mean - (runs.some(({ state }) => state === 'diverged') ? 1 : 0);
+    accuracy === undefined ? -2 : accuracy.mean - (runs.some(({ state }) => state === 'diverged' || state === 'stopped') ? 1 : 0);
   return [...variants].sort((a, b) => rank(b) - rank(a));
 }

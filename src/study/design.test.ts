@@ -307,6 +307,12 @@ describe('refusals, whole', () => {
     ),
     [
       'one-at-a-time',
+      factors(flat, '{ name: x, set: { steps: 5, val: true } }'),
+      ['factors', 1, 'set', 'val'],
+      'factors[1].set.val must be left out: the images that accuracies are of are the same for all runs, as baseline: { val: true }',
+    ],
+    [
+      'one-at-a-time',
       factors(flat, '{ name: x, set: { steps: 5, threads: 2 } }'),
       ['factors', 1, 'set', 'threads'],
       'factors[1].set.threads must be left out: the threads of each run are decided when the study is run: ablate study --jobs, --threads',

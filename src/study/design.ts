@@ -6,7 +6,7 @@ import { isCodeFile } from '../util/file-names.ts';
 import { integer, streamKey, uniform } from '../util/random.ts';
 import { describePath, type Path } from '../util/schema.ts';
 import { didYouMean } from '../util/suggest.ts';
-import { formatCount } from '../util/format.ts';
+import { formatCount, formatCounted } from '../util/format.ts';
 import type { ConfigOverrides } from '../train/config-schema.ts';
 import { contrastName, type Contrast } from './contrast.ts';
 import { factorialCells, factorialContrasts } from './factorial.ts';
@@ -300,7 +300,7 @@ function requireFewRuns(file: StudyFile): void {
   const isProduct = design === 'factorial' || design === 'grid';
   throw file.error(
     [design === 'random' ? 'trials' : design === 'models' ? 'models' : 'factors'],
-    `a study may have at most ${formatCount(mostRuns)} runs, and this one has ${runs}: ${each} variants, ${repetitions} ${repetitions === 1 ? 'seed' : 'seeds'}`,
+    `a study may have at most ${formatCount(mostRuns)} runs, and this one has ${runs}: ${each} variants, ${formatCounted(repetitions, 'seed')}`,
     isProduct
       ? 'leave factors or levels out, or draw some of the combinations: design: random'
       : 'leave some out, or give fewer seeds',
@@ -319,11 +319,16 @@ const reserved: Readonly<Record<string, string>> = {
   threads: 'the threads of each run are decided when the study is run: ablate study --jobs, --threads',
 };
 
+/** Keys that all runs of a study must have in common, or their accuracies are not of the same images. */
+const common: Readonly<Record<string, string>> = {
+  val: 'the images that accuracies are of are the same for all runs, as baseline: { val: true }',
+};
+
 /** What the shape of the file alone cannot say. */
 function checkTogether(file: StudyFile): void {
   const { source } = file;
   const isSearch = source.design === 'grid' || source.design === 'random';
-  checkReserved(file, baselineOf(file));
+  checkReserved(file, baselineOf(file), reserved);
   if (source.design === 'models') checkModels(file);
   else {
     if (source.models.length > 0) throw onlyFor(file, ['models'], 'models');
@@ -388,24 +393,26 @@ function checkFactor(file: StudyFile, factor: FactorSource, i: number): void {
       `factors[${i}].range.low (=${range.low}) must be ${allowed} (=${range.high})`,
     );
   }
-  if (range !== undefined && Object.hasOwn(reserved, range.key)) {
+  const decided = { ...reserved, ...common };
+  if (range !== undefined && Object.hasOwn(decided, range.key)) {
     throw file.error(
       ['factors', i, 'range', 'key'],
-      `factors[${i}].range.key (=${range.key}) must be another key: ${reserved[range.key]!}`,
+      `factors[${i}].range.key (=${range.key}) must be another key: ${decided[range.key]!}`,
     );
   }
   const all = levelsOf(factor, i);
   all.forEach((level, k) => {
-    checkReserved(file, level);
+    checkReserved(file, level, decided);
     if (all.findIndex(({ label }) => label === level.label) !== k) {
       throw file.error(level.at, `${describePath(level.at)} ("${level.label}") must be different from the levels before it`);
     }
   });
 }
 
-function checkReserved(file: StudyFile, { overrides, at }: Change): void {
-  const key = Object.keys(overrides).find((name) => Object.hasOwn(reserved, name));
-  if (key !== undefined) throw file.error([...at, key], `${describePath([...at, key])} must be left out: ${reserved[key]!}`);
+/** @param decided keys that may not be changed here, with the reason */
+function checkReserved(file: StudyFile, { overrides, at }: Change, decided: Readonly<Record<string, string>>): void {
+  const key = Object.keys(overrides).find((name) => Object.hasOwn(decided, name));
+  if (key !== undefined) throw file.error([...at, key], `${describePath([...at, key])} must be left out: ${decided[key]!}`);
 }
 
 function onlyFor(file: StudyFile, at: Path, allowed: string) {

@@ -14,13 +14,21 @@ test('what is computed makes the identity; what is not, such as threads and reco
   expect(experimentIdentity({ ...config, seed: 2 })).toBe(experimentIdentity(config));
 });
 
+test.each(['init', 'teacher'] as const)('of %s its weights count, and its name only as long as those are not known', (key) => {
+  const checksum = `${key}Checksum` as const;
+  const known = { ...config, [key]: 'nin2/1', [checksum]: 'ab' };
+  expect(runIdentity({ ...known, [key]: 'nin2/2' })).toBe(runIdentity(known));
+  expect(runIdentity({ ...known, [checksum]: 'cd' })).not.toBe(runIdentity(known));
+  const unknown = { ...known, [checksum]: '' };
+  expect(runIdentity({ ...unknown, [key]: 'nin2/2' })).not.toBe(runIdentity(unknown));
+});
+
 test('of a teacher its name, weight and temperature count, without one none of them', () => {
   expect(runIdentity({ ...config, teacherWeight: 0.9, teacherTemperature: 9 })).toBe(runIdentity(config));
   const taught = { ...config, teacher: 'nin2/1' };
   expect(runIdentity(taught)).not.toBe(runIdentity(config));
   expect(runIdentity({ ...taught, teacherWeight: 0.9 })).not.toBe(runIdentity(taught));
   expect(runIdentity({ ...taught, teacherTemperature: 9 })).not.toBe(runIdentity(taught));
-  expect(runIdentity({ ...taught, teacherChecksum: 'ab' })).toBe(runIdentity(taught));
 });
 
 test('whatever decides what is trained, or how it is evaluated, makes another experiment', () => {

@@ -11,12 +11,12 @@ const ignored: ReadonlySet<string> = new Set([...resumableKeys.filter((key) => k
 /** Names the rules by which identities are made: those made by others cannot be compared with these. */
 export const identityFormat = `ablate-identity-3 ${digestOf([[...ignored], configKeys])}`;
 
-/** What counts only with a teacher; its checksum is known when a training starts, and its name stands for it. */
-function isRelevant(key: string, { teacher, augmentationChecksum }: TrainingConfig): boolean {
-  // Where its file lies says nothing of an augmentation whose code is known.
-  if (key === 'augmentWith') return augmentationChecksum === '';
-  if (key === 'teacherWeight' || key === 'teacherTemperature') return teacher !== 'none';
-  return key !== 'teacherChecksum';
+/** Keys that say where something lies: of no matter once it is known what that is. */
+const checksums = { augmentWith: 'augmentationChecksum', init: 'initChecksum', teacher: 'teacherChecksum' } as const;
+
+function isRelevant(key: string, config: TrainingConfig): boolean {
+  if (key in checksums) return config[checksums[key as keyof typeof checksums]] === '';
+  return config.teacher !== 'none' || (key !== 'teacherWeight' && key !== 'teacherTemperature');
 }
 
 /**

@@ -180,7 +180,18 @@ describe('refusals, whole', () => {
       message: `${key} (=nin2) must be one run or a file, not the newest run of a model`,
       fix: `${key}: nin2/1, or another run (ablate runs list --model nin2)`,
     });
-    expect(() => plan({ factors: [`{ name: x, set: { ${setting.replace('nin2', 'nin2/1')} } }`] })).not.toThrow();
+    const one = [`{ name: x, set: { ${setting.replace('nin2', 'nin2/1')} } }`];
+    const keys = { init: 'i', initChecksum: '1', teacher: 't', teacherChecksum: '2' };
+    const [, changed] = plan(
+      { factors: one },
+      Object.assign((name: string) => labModels(name), { weights: () => keys }),
+    ).runs;
+    expect(changed!.config).toMatchObject(keys);
+    expect(refusal({ factors: one })).toEqual({
+      at: ['factors', 0, 'set', ...(key === 'pruning.rewind' ? ['pruning', 'rewind'] : [key])],
+      message: `${key} names weights, which are not looked for here`,
+      fix: 'a program looks for them: planStudy(file, facts, await loadStudyModels(file))',
+    });
   });
 
   test('an augmentation that was not loaded', () => {

@@ -15,7 +15,7 @@ import { designOf, type Design, type Change, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
 import type { StudyFile } from './study-file.ts';
-import { labModels, type StudyAugmentation, type StudyModels } from './study-models.ts';
+import { labModels, type StudyAugmentation, type StudyModels, type WeightsKeys } from './study-models.ts';
 
 export interface PlannedRun {
   readonly variant: string;
@@ -74,7 +74,7 @@ export function planStudy(file: StudyFile, facts: TrainingFacts, models: StudyMo
       }
       throw file.error(
         variant.changes.at(-1)!.at,
-        `"${variant.name}" trains exactly like "${same.variant}": it changes nothing`,
+        `"${variant.name}" trains exactly like "${same.variant}"${same.variant === design.reference ? ': it changes nothing' : ''}`,
         'change another key, or remove it',
       );
     }
@@ -138,7 +138,7 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
     const { inputSize } = classifier.preprocessing;
     // As the trainer records it, which knows the images.
     const own = augmentationOf(config, models);
-    const keys = own?.keys(config);
+    const keys = { ...own?.keys(config), ...weightsOf(config, models) };
     const complete = { ...config, ...keys, inputSize, networkChecksum: networkChecksum(classifier.network) };
     const quantization = withFiles ? quantizationOf(changes) : undefined;
     if (quantization !== undefined) checkSingleView(complete);
@@ -162,6 +162,18 @@ function augmentationOf({ augmentWith }: TrainingConfig, { augmentation }: Study
       fix: 'a program loads it: planStudy(file, facts, await loadStudyModels(file))',
     },
   );
+}
+
+function weightsOf(config: TrainingConfig, { weights }: StudyModels): WeightsKeys | undefined {
+  const { init, teacher, pruning } = config;
+  const rewind = pruning.type === 'none' || pruning.rewind === 'rate' ? 'none' : pruning.rewind;
+  const key = Object.entries({ init, teacher, 'pruning.rewind': rewind }).find(([, value]) => value !== 'none')?.[0];
+  if (key === undefined) return undefined;
+  if (weights !== undefined) return weights(config);
+  throw new ConfigurationError(`${key} names weights, which are not looked for here`, {
+    key,
+    fix: 'a program looks for them: planStudy(file, facts, await loadStudyModels(file))',
+  });
 }
 
 /** A seed changes nothing else of what is planned. */

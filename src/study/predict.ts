@@ -15,6 +15,7 @@ import { networkChecksum, recordedClassifier } from '../train/classifier-record.
 import { passesOfTraining, workLeft } from '../train/work.ts';
 import { AblateError } from '../util/errors.ts';
 import type { PlannedRun } from './plan.ts';
+import { formatCounted } from '../util/format.ts';
 import { processorTime } from '../util/processor-time.ts';
 
 /** Guesses, for a core with AVX2, which decide where no run was recorded on this machine, and between networks of different sizes. */
@@ -89,7 +90,7 @@ export function createPredictor(
     basis:
       measured.length === 0
         ? 'a guess, as no run was recorded on this machine yet'
-        : `${measured.length} ${measured.length === 1 ? 'run' : 'runs'} recorded on this machine`,
+        : `${formatCounted(measured.length, 'run')} recorded on this machine`,
   };
 }
 

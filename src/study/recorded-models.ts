@@ -17,7 +17,7 @@ import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { showValue } from '../util/show-value.ts';
 import { designOf } from './design.ts';
 import { parseStudyFile } from './study-file.ts';
-import { labModels, type StudyAugmentation, type StudyModels } from './study-models.ts';
+import { labModels, type StudyAugmentation, type StudyModels, type WeightsKeys } from './study-models.ts';
 import type { StudyState } from './study-state.ts';
 
 interface Recorded {
@@ -37,13 +37,13 @@ export function recordedModels(state: StudyState, runsFolder: string): StudyMode
     if (modelNames().includes(name)) return labModels(name);
     const own = runs().filter(({ config, file }) => (isCodeFile(name) ? file?.endsWith(join('/', name)) : config.model === name));
     const [first] = own;
-    if (first === undefined) throw notRecorded(name);
+    if (first === undefined) throw notRecorded(`the network of ${name}`);
     const build = (settings: ResolvedSettings, { channels, height, width }: InputSize): Network => {
       const isSame = ({ config, network }: Recorded) =>
         sameShape(network.inputShape, [channels, height, width]) &&
         Object.entries(config.modelSettings).every(([key, value]) => settings[key] === value);
       const same = own.find(isSame);
-      if (same === undefined) throw notRecorded(`${name} with ${showValue(settings)}`);
+      if (same === undefined) throw notRecorded(`the network of ${name} with ${showValue(settings)}`);
       return same.network;
     };
     return {
@@ -63,7 +63,17 @@ export function recordedModels(state: StudyState, runsFolder: string): StudyMode
     });
     return { keys, records: {} };
   };
-  return Object.assign(find, { augmentation });
+  const weights = ({ init, teacher }: TrainingConfig): WeightsKeys => {
+    const isNamed = (recorded: string, name: string) => recorded === name || recorded.endsWith(join('/', name));
+    const same = runs().find(({ config }) => isNamed(config.init, init) && isNamed(config.teacher, teacher));
+    if (same === undefined) throw notRecorded(`the weights of init=${init}, teacher=${teacher}`);
+    const { config } = same;
+    return {
+      ...{ init: config.init, initChecksum: config.initChecksum },
+      ...{ teacher: config.teacher, teacherChecksum: config.teacherChecksum },
+    };
+  };
+  return Object.assign(find, { augmentation, weights });
 }
 
 /** The settings of what runs of the user's code recorded: the default of each is what runs have whose variants do not set it. */
@@ -78,7 +88,7 @@ function settingsOf(group: 'modelSettings' | 'augmentWithSettings', first: Recor
 type Value = ResolvedSettings[string];
 
 function notRecorded(what: string): ConfigurationError {
-  return new ConfigurationError(`no run of the study has recorded the network of ${what}`, {
+  return new ConfigurationError(`no run of the study has recorded ${what}`, {
     fix: 'run the study again: it trains what is missing',
   });
 }

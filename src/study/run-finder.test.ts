@@ -116,7 +116,7 @@ test('but one that is trained while its records cannot be read is not taken for 
 test('identities are kept: a configuration is read again when it changed, or when the rules are others', () => {
   const run = record(1, { images: 'images' });
   expect(found()).toBe('tuto/1');
-  const cache = join(folder, '.studies', 'identities.json');
+  const cache = join(folder, '.studies', '.identities.json');
   const kept = JSON.parse(readFileSync(cache, 'utf8')) as { format: string; runs: Record<string, { identity: string }> };
   const stamp = stampOf(join(run.path, 'config.json'));
   expect(kept).toEqual({ format: identityFormat, runs: { 'tuto/1': { stamp, identity } } });
@@ -143,7 +143,7 @@ test('one finder sees the runs that were made since', () => {
 });
 
 test('identities are written when a run was added, without waiting for the disk, and not again', () => {
-  const cache = join(folder, '.studies', 'identities.json');
+  const cache = join(folder, '.studies', '.identities.json');
   record(1, { images: 'images' });
   const calls = callsOf(() => expect(found()).toBe('tuto/1')).map(({ name }) => name);
   expect([calls.includes('renameSync'), calls.includes('fsyncSync')]).toEqual([true, false]);

@@ -1,5 +1,5 @@
 /**
- * Finds recorded runs by what they compute. The identities of runs are kept in `<runs>/.studies/identities.json`, as configurations never
+ * Finds recorded runs by what they compute. The identities of runs are kept in `<runs>/.studies/.identities.json` (no study has a name with a dot in front), as configurations never
  * change; the file is a cache, and without it all configurations are read again.
  */
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ type Known = z.output<typeof cacheSchema>['runs'];
 
 /** Looks anew at each `find` for runs that were added since. */
 export function createRunFinder(runsFolder: string): RunFinder {
-  const cachePath = join(studiesFolder(runsFolder), 'identities.json');
+  const cachePath = join(studiesFolder(runsFolder), '.identities.json');
   let known = readCache(cachePath);
 
   function update(): ReadonlyMap<string | undefined, readonly Run[]> {

@@ -199,6 +199,21 @@ function watching() {
   };
 }
 
+test('images of other classes or channels than it was planned for are refused', async () => {
+  const launcher = fakeLauncher(() => broken);
+  const channels = dataset.shape[0];
+  const refusal = (classes: string, given: number) => ({
+    kind: 'ConfigurationError',
+    message: `the study was planned for images of ${channels} channels and the classes ${dataset.classes.join(', ')}; these have ${given} and ${classes}`,
+    fix: 'plan it for the images that it is run with: planStudy(file, dataset)',
+  });
+  const others = { ...dataset, classes: ['a', 'b'] };
+  expect(await failureOf(start(launcher, text, { dataset: others }))).toEqual(refusal('a, b', channels));
+  const grey = { ...dataset, shape: [channels + 1, 32, 32] as const };
+  expect(await failureOf(start(launcher, text, { dataset: grey }))).toEqual(refusal(dataset.classes.join(', '), channels + 1));
+  expect(launcher.launched).toEqual([]);
+});
+
 describe('all runs', () => {
   test('are made, recorded as running, trained, told of, and recorded as finished', async () => {
     const { progress, ended, hooks } = watching();

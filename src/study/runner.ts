@@ -13,7 +13,7 @@ import { readMetrics } from '../runs/metrics.ts';
 import { createRun, findRun, metricsPath, readConfig, runName, type Run } from '../runs/run-folder.ts';
 import { lockFolder, runHolder } from '../runs/run-lock.ts';
 import { readStatus, writeStatus, type RunStatus } from '../runs/run-status.ts';
-import { AblateError, DataError } from '../util/errors.ts';
+import { AblateError, ConfigurationError, DataError } from '../util/errors.ts';
 import { makeFolder } from '../util/make-folder.ts';
 import { processState } from '../util/process-identity.ts';
 import { readFileResult } from './file-results.ts';
@@ -78,11 +78,13 @@ const killsWithoutProgress = 3;
 
 /**
  * @returns every run of the study as it is now; complete unless the signal was aborted
- * @throws AblateError if the study is being run by another process, or if runs cannot be trained at all
+ * @throws ConfigurationError for other images than those that the study was planned for; AblateError if it is being run by another process, or if runs
+ *   cannot be trained at all
  */
 export async function runStudy(options: StudyOptions): Promise<readonly StudyRun[]> {
   const { plan, dataset, runsFolder, hooks = {}, pollMs = 1000 } = options;
   const folder = studyFolder(runsFolder, plan.name);
+  requirePlannedImages(plan, dataset);
   makeFolder(folder);
   const lock = lockFolder(folder, `the study ${plan.name}`);
   try {
@@ -106,6 +108,16 @@ export async function runStudy(options: StudyOptions): Promise<readonly StudyRun
   } finally {
     lock.release();
   }
+}
+
+function requirePlannedImages({ runs }: StudyPlan, { classes, shape }: StudyOptions['dataset']): void {
+  const { classes: planned, network } = runs[0]!.classifier;
+  const isPlanned = classes.join('\n') === planned.join('\n') && shape[0] === network.inputShape[0];
+  if (isPlanned) return;
+  throw new ConfigurationError(
+    `the study was planned for images of ${network.inputShape[0]} channels and the classes ${planned.join(', ')}; these have ${shape[0]} and ${classes.join(', ')}`,
+    { fix: 'plan it for the images that it is run with: planStudy(file, dataset)' },
+  );
 }
 
 /**

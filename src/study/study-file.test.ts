@@ -451,7 +451,7 @@ describe('a wrong file names the line and what is allowed', () => {
         '1000',
       ),
       5,
-      /and this one has 11,000: 11 variants, 1000 seeds/,
+      /and this one has 11,000: 11 variants, 1,000 seeds/,
     ],
     ['a single model', study('models: [tuto]', undefined, 'models'), 5, /models must be a list of at least two models/],
     [

@@ -5,6 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { told, toldLater } from '../../test/told.ts';
 import { defineModel } from '../models/model.ts';
 import { modelDefinition } from '../models/registry.ts';
+import { recordRun } from '../../test/recorded-runs.ts';
+import { saveCheckpoint } from '../runs/checkpoint.ts';
+import { openRun } from '../runs/run-folder.ts';
+import { encodeSafetensors } from '../runs/safetensors.ts';
+import type { ConfigOverrides } from '../train/config-schema.ts';
 import { resolveConfig } from '../train/config.ts';
 import { parseStudyFile } from './study-file.ts';
 import { labModels, loadStudyModels, studyModels, type StudyModels } from './study-models.ts';
@@ -31,6 +36,49 @@ test("a program's own models beside the lab's, none of which may have the name o
   });
   expect(told(() => studyModels(first, second, own('first')))).toEqual(twice('first'));
   expect(told(() => studyModels(own('tuto')))).toEqual(twice('tuto'));
+});
+
+describe('weights that a study names', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ablate-study-weights-'));
+  const runsFolder = join(folder, 'runs');
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const config = (overrides: ConfigOverrides) => resolveConfig({ model: 'tuto', ...overrides });
+  const file = parseStudyFile('name: s\nseeds: [1]\nbaseline: {}\ndesign: models', join(folder, 'study.yaml'));
+  const tensors = (value: number) => new Map([['w', { shape: [1], data: Float32Array.of(value) }]]);
+  const weightsFile = (path: string, value: number) => writeFileSync(path, encodeSafetensors(tensors(value), {}));
+
+  test('are files beside it or runs, and what they hold counts', async () => {
+    const { weights } = await loadStudyModels(file, { runsFolder });
+    expect(weights!(config({}))).toEqual({ init: 'none', initChecksum: '', teacher: 'none', teacherChecksum: '' });
+    const path = join(folder, 'own.safetensors');
+    weightsFile(path, 1);
+    const first = weights!(config({ init: 'own.safetensors', teacher: path }));
+    const digits = expect.stringMatching(/^[0-9a-f]{64}$/) as unknown;
+    expect(first).toEqual({ init: path, initChecksum: digits, teacher: path, teacherChecksum: digits });
+    weightsFile(path, 2);
+    const second = weights!(config({ init: 'own.safetensors', teacher: path }));
+    expect(second.initChecksum).not.toBe(first.initChecksum);
+    expect(second.teacherChecksum).not.toBe(first.teacherChecksum);
+    const run = openRun(recordRun(runsFolder, { number: 1, records: 1, evaluations: 1 }));
+    saveCheckpoint(run, { step: 1, tensors: tensors(2), metadata: {} });
+    const ofRun = weights!(config({ init: 'tuto/1' }));
+    expect(ofRun).toEqual({ ...second, init: 'tuto/1', teacher: 'none', teacherChecksum: '' });
+  });
+
+  test.each([
+    ['init', { init: 'gone.safetensors' }],
+    ['teacher', { teacher: 'gone.safetensors' }],
+    ['pruning.rewind', { pruning: 'magnitude', 'pruning.sparsity': 0.5, 'pruning.rewind': 'gone.safetensors' }],
+  ])('must be there: %s', async (key, overrides) => {
+    const { weights } = await loadStudyModels(file, { runsFolder });
+    let error: unknown;
+    try {
+      weights!(config(overrides));
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ key, message: 'there is no file gone.safetensors', fix: 'check the path' });
+  });
 });
 
 describe('files of code', () => {

@@ -156,6 +156,8 @@ export const trainingConfigSchema = z.strictObject({
   initializer,
   /** A run or file of weights to start from, its masks of pruned weights included; `none` starts from first values. */
   init: name.default('none'),
+  /** SHA-256 of the weights of `init` and of those that pruning goes back to, filled in when training starts. */
+  initChecksum: z.string('a SHA-256 in hexadecimal digits').default(''),
   pruning: pruning.default({ type: 'none' }),
   /** A run or file of weights whose outputs are learnt beside the labels (distillation); `none` for the labels alone. */
   teacher: name.default('none'),

@@ -25,6 +25,12 @@ test('a frozen file has no weights to train on, whether it is there or not', () 
   }
 });
 
+test('a file of code is no trained network, whether it is there or not', () => {
+  const message = 'my net.ts is a file of code, not a trained network';
+  const fix = "train it, and give the run: ablate train 'my net.ts'";
+  expect(() => findWeights('my net.ts', 'runs')).toThrow(refusal('DataError', message, fix));
+});
+
 test('a file of weights that is not there is named', () => {
   const message = 'there is no file nowhere/w.safetensors.gz';
   expect(() => findWeights('nowhere/w.safetensors.gz', 'runs')).toThrow(refusal('DataError', message, 'check the path'));

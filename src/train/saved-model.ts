@@ -9,7 +9,7 @@ import { readStatus } from '../runs/run-status.ts';
 import { readSafetensors, type Safetensors } from '../runs/safetensors.ts';
 import { parseWeightsMetadata } from '../runs/weights-metadata.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
-import { frozenFileName, weightsFileName } from '../util/file-names.ts';
+import { frozenFileName, isCodeFile, weightsFileName } from '../util/file-names.ts';
 import { quoted } from '../util/shell.ts';
 import { resolveWith } from './config.ts';
 import { checkRecordedConfig } from './complete-config.ts';
@@ -55,6 +55,11 @@ export function findWeights(reference: string, runsFolder: string): { readonly p
   if (frozenFileName.test(reference)) {
     throw new DataError(`${reference} is a frozen file, which cannot be trained on`, {
       fix: 'give the run, or the file of weights, that it was frozen from',
+    });
+  }
+  if (isCodeFile(reference)) {
+    throw new DataError(`${reference} is a file of code, not a trained network`, {
+      fix: `train it, and give the run: ablate train ${quoted(reference)}`,
     });
   }
   if (existsSync(reference) && statSync(reference).isFile()) return { path: reference, run: undefined };

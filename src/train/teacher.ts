@@ -61,7 +61,7 @@ export async function createTeacher({ saved, engine, dataset, student, batchSize
 }
 
 /** Names a teacher's weights, those that it teaches with: SHA-256 over names and values. */
-export function teacherChecksum({ file, path }: SavedModel): string {
+export function teacherChecksum({ file, path }: Pick<SavedModel, 'file' | 'path'>): string {
   return weightsChecksum(checkpointWeights(file, preferredWeights(file), path));
 }
 

@@ -35,8 +35,9 @@ import {
   preparePruning,
   prepareTraining,
   readTeacher,
+  readStart,
   restoreLatest,
-  weightsToStartFrom,
+  type StartingWeights,
   type TrainingUnderWay,
   type TrainingWithLoader,
 } from './training-start.ts';
@@ -67,7 +68,8 @@ export async function trainFrom(given: TrainOptions, openLoader: OpenTrainingLoa
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);
   const teacherModel = readTeacher(options);
   const own = await ownAugmentationOf(options, collective);
-  const training = { ...prepareTraining(options, collective, teacherModel, own), openLoader };
+  const start = readStart(options, collective);
+  const training = { ...prepareTraining(options, collective, teacherModel, own, start), openLoader };
   const { config, classifier } = training;
   requireLimits(options, config);
   if (options.checkGradients === true) checkGradients(training);
@@ -78,7 +80,7 @@ export async function trainFrom(given: TrainOptions, openLoader: OpenTrainingLoa
     const { precision } = config;
     teacher =
       teacherModel && (await createTeacher({ saved: teacherModel, engine, dataset, student: classifier, batchSize, precision }));
-    return await trainPlan(training, plan, teacher);
+    return await trainPlan(training, plan, teacher, start);
   } finally {
     teacher?.dispose();
     plan.dispose();
@@ -119,23 +121,25 @@ function finishedBefore(run: Run | undefined, evaluation: WeightsEvaluation): Tr
   };
 }
 
-async function trainPlan(training: TrainingWithLoader, plan: TrainingPlan, teacher: Teacher | undefined): Promise<TrainResult> {
+async function trainPlan(
+  training: TrainingWithLoader,
+  plan: TrainingPlan,
+  teacher: Teacher | undefined,
+  start: StartingWeights | undefined,
+): Promise<TrainResult> {
   const { config, classifier, collective, dataset, record } = training;
   const resume = record !== undefined && 'resume' in record ? record.resume : undefined;
   await requireSameTraining(collective, config, dataset, plan);
   await initializeParameters(plan.parameters, config.seed, config.initializer);
   await whitenFirstLayers(plan.parameters, splitOf(dataset, 'train', config.val), dataset.shape, classifier.preprocessing);
-  const resumesFrom = resume && latestCheckpoint(resume);
-  // The others get their parameters from process 0.
-  const startsHere = collective.rank === 0 && resumesFrom === undefined;
-  const init = startsHere ? weightsToStartFrom(training) : undefined;
+  const init = start?.init;
   if (init !== undefined) {
     const { file, path: source } = init;
     await loadWeights(plan.parameters, file, { kind: preferredWeights(file), model: config.model, source });
   }
   const trainer = createTrainer(plan, config, collective, teacher);
   if (init !== undefined) await trainer.takeMasks(init.file.tensors, init.path);
-  if (startsHere) await preparePruning(training, plan, trainer);
+  if (start !== undefined) await preparePruning(training, plan, trainer, start.rewind);
   if (collective.rank !== 0 || record === undefined) {
     await trainer.synchronize();
     return await resultOf({ training, plan, trainer, run: undefined, recorder: silentRecorder });

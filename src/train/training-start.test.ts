@@ -25,8 +25,9 @@ import {
   preparePruning,
   prepareTraining,
   readTeacher,
+  readStart,
   restoreLatest,
-  weightsToStartFrom,
+  startChecksum,
   type Training,
 } from './training-start.ts';
 import { tensorsOf } from './weights.ts';
@@ -82,11 +83,17 @@ function runIn(runsFolder: string, training = trainingOf()) {
 
 describe('the weights', () => {
   test('are first values, those that are given, or those that are named, with the masks of their zeros', async () => {
-    expect(weightsToStartFrom(trainingOf())).toBeUndefined();
+    const none = { init: undefined, rewind: undefined };
+    expect(readStart(trainingOf(), singleProcess)).toEqual(none);
     const { path, tensors } = await weightsFile(1, true);
     const initialWeights = { path: 'given', file: { tensors: new Map(), metadata: {} } };
-    expect(weightsToStartFrom(trainingOf({ init: path }, { initialWeights }))).toBe(initialWeights);
-    const named = weightsToStartFrom(trainingOf({ init: path }))!;
+    expect(readStart(trainingOf({ init: 'no file' }, { initialWeights }), singleProcess)).toEqual({
+      ...none,
+      init: initialWeights,
+    });
+    const { init, rewind } = readStart(trainingOf({ init: path }), singleProcess)!;
+    expect(rewind).toBeUndefined();
+    const named = init!;
     expect(named.path).toBe(path);
     expect(named.file.tensors.get('conv1.weight')).toEqual(tensors.get('conv1.weight'));
     expect([...named.file.tensors.get('mask.logits.weight')!.data]).toEqual([1, 1, 1, 0, 1, 1, 1, 1]);
@@ -96,11 +103,49 @@ describe('the weights', () => {
     const runsFolder = join(folder, 'looked-for');
     const run = runIn(runsFolder);
     const missing = (record: Training['record']) => () =>
-      weightsToStartFrom(trainingOf({ init: 'alex1' }, { ...(record && { record }) }));
+      readStart(trainingOf({ init: 'alex1' }, { ...(record && { record }) }), singleProcess);
     expect(missing({ runsFolder })).toThrow(`there is no run "alex1" in ${runsFolder}`);
     expect(missing({ resume: run })).toThrow(`there is no run "alex1" in ${runsFolder}`);
     expect(missing(undefined)).toThrow('there is no run "alex1" in runs');
   });
+});
+
+test('weights to start with are named by what they are, masks and those to go back to included', async () => {
+  const start = async (seed: number, zeros = false) =>
+    readStart(trainingOf({ init: (await weightsFile(seed, zeros)).path }), singleProcess)!;
+  expect(startChecksum(readStart(trainingOf(), singleProcess)!)).toBe('');
+  const { init } = await start(1);
+  const checksum = startChecksum({ init, rewind: undefined });
+  expect(checksum).toMatch(/^[0-9a-f]{64}$/);
+  const others = [startChecksum(await start(4)), startChecksum(await start(1, true)), startChecksum({ init, rewind: init })];
+  expect(new Set([checksum, startChecksum({ init: undefined, rewind: init }), ...others]).size).toBe(5);
+  expect(startChecksum({ init: { ...init!, path: 'elsewhere' }, rewind: undefined })).toBe(checksum);
+});
+
+test('a training that was prepared with other weights than there are now does not start', async () => {
+  const { path } = await weightsFile(1);
+  const training = trainingOf({ init: path });
+  const prepared = (initChecksum: string) => ({ ...training, config: { ...training.config, initChecksum } });
+  const start = readStart(training, singleProcess)!;
+  expect(readStart(prepared(startChecksum(start)), singleProcess)).toEqual(start);
+  expect(() => readStart(prepared('0'.repeat(64)), singleProcess)).toThrow(
+    `${path} has other weights now than those that this training was prepared with`,
+  );
+  const { classifier, ...options } = training;
+  const checksumWith = (given: typeof options, known: typeof start | undefined) =>
+    prepareTraining({ ...given, classifier }, singleProcess, undefined, undefined, known).config.initChecksum;
+  expect(checksumWith(options, start)).toBe(startChecksum(start));
+  // What goes on from a checkpoint keeps what it says.
+  expect(checksumWith(prepared('5'), undefined)).toBe('5');
+});
+
+test('only the first process reads weights, and only before the first checkpoint', () => {
+  const run = runIn(join(folder, 'going-on'));
+  const training = trainingOf({ init: 'gone.safetensors' }, { record: { resume: run } });
+  expect(() => readStart(training, singleProcess)).toThrow('there is no file gone.safetensors');
+  expect(readStart(training, { ...singleProcess, rank: 1 })).toBeUndefined();
+  saveCheckpoint(run, { step: 1, tensors: new Map(), metadata: {} });
+  expect(readStart(training, singleProcess)).toBeUndefined();
 });
 
 test('a teacher is what the configuration names, with the weights that were recorded', async () => {
@@ -113,23 +158,23 @@ test('a teacher is what the configuration names, with the weights that were reco
   expect(withChecksum(checksum)).toEqual(saved);
   expect(() => withChecksum('0'.repeat(64))).toThrow(`the teacher ${path} has other weights now`);
   const { classifier, ...training } = trainingOf();
-  const { config, ...prepared } = prepareTraining(training, singleProcess, saved, undefined);
+  const { config, ...prepared } = prepareTraining(training, singleProcess, saved, undefined, undefined);
   expect(config).toMatchObject({
     teacherChecksum: checksum,
     networkChecksum: expect.stringMatching(/^[0-9a-f]{32}$/) as unknown,
   });
   expect(prepared.classifier).toEqual(classifier);
-  expect(prepareTraining(training, singleProcess, undefined, undefined).config.teacherChecksum).toBe('');
+  expect(prepareTraining(training, singleProcess, undefined, undefined, undefined).config.teacherChecksum).toBe('');
 });
 
 test('what does not fit the images is refused', () => {
   const { classifier, ...training } = trainingOf();
   const others = { ...classifier, classes: ['a', 'b', 'd', 'c'] };
-  expect(() => prepareTraining({ ...training, classifier: others }, singleProcess, undefined, undefined)).toThrow(
+  expect(() => prepareTraining({ ...training, classifier: others }, singleProcess, undefined, undefined, undefined)).toThrow(
     'the network tuto tells a, b, d, c apart; noise has the classes a, b, c, d',
   );
   const config = { ...training.config, augmentation: { ...training.config.augmentation, translate: 8 } };
-  expect(() => prepareTraining({ ...training, config }, singleProcess, undefined, undefined)).toThrow(
+  expect(() => prepareTraining({ ...training, config }, singleProcess, undefined, undefined, undefined)).toThrow(
     'augmentation.translate (=8)',
   );
 });
@@ -169,7 +214,7 @@ test('pruning is checked, and goes back to weights where it names them', async (
     const { plan, trainer } = await trainerOf(training);
     taken.length = 0;
     const takeRewind = (...args: unknown[]) => Promise.resolve(void taken.push(args));
-    await preparePruning(training, plan, { ...trainer, takeRewind });
+    await preparePruning(training, plan, { ...trainer, takeRewind }, readStart(training, singleProcess)!.rewind);
   };
   const pruning: ConfigOverrides = { pruning: true, 'pruning.sparsity': 0.5 };
   await prepare({});

@@ -8,6 +8,8 @@ import { checkCustomGradients } from '../engine/custom-gradients.ts';
 import type { TrainingPlan } from '../engine/engine.ts';
 import { describeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
 import { withCustomLayers } from '../nn/network.ts';
+import { latestCheckpoint } from '../runs/checkpoint.ts';
+import { checkpointWeights } from '../runs/checkpoint-weights.ts';
 import { createRun, runName, type Run } from '../runs/run-folder.ts';
 import { readSafetensors } from '../runs/safetensors.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
@@ -20,9 +22,9 @@ import {
   trainingPreprocessing,
 } from './classifier.ts';
 import { networkChecksum, recordedClassifier, recordOfClassifier } from './classifier-record.ts';
-import type { SettledConfig } from './config-schema.ts';
+import type { SettledConfig, TrainingConfig } from './config-schema.ts';
 import { requirePrunable } from './magnitude-pruning.ts';
-import { withItsMasks } from './masks.ts';
+import { masksAmong, withItsMasks } from './masks.ts';
 import type { OwnAugmentation } from './own-augmentation.ts';
 import { resumePoint } from './resume.ts';
 import type { RunRecorder } from './run-recorder.ts';
@@ -30,6 +32,8 @@ import { findWeights, readSavedModel, type SavedModel } from './saved-model.ts';
 import { requireSameTeacher, teacherChecksum } from './teacher.ts';
 import type { NamedWeights, TrainOptions } from './train-options.ts';
 import type { Trainer } from './trainer.ts';
+import { preferredWeights } from './weights.ts';
+import { weightsChecksum } from './weights-checksum.ts';
 
 /** A training of which everything is known that is not weights. */
 export interface Training extends TrainOptions {
@@ -64,6 +68,7 @@ export function prepareTraining(
   collective: Collective,
   teacher: SavedModel | undefined,
   own: OwnAugmentation | undefined,
+  start: StartingWeights | undefined,
 ): Training {
   const { dataset } = options;
   const classifier = classifierToTrain(options, collective);
@@ -72,6 +77,7 @@ export function prepareTraining(
     ...own?.keys,
     inputSize: classifier.preprocessing.inputSize,
     networkChecksum: networkChecksum(classifier.network),
+    initChecksum: fromFirst(collective, () => (start === undefined ? options.config.initChecksum : startChecksum(start))),
     teacherChecksum: teacher === undefined ? '' : teacherChecksum(teacher),
   };
   requireFits(classifier, dataset, `the network ${classifier.network.name}`);
@@ -102,13 +108,53 @@ export function checkGradients({ classifier: { network }, hooks = {} }: Training
   }
 }
 
-/** The weights that a new run starts from; undefined for first values. */
-export function weightsToStartFrom(options: Training): NamedWeights | undefined {
-  const { config, initialWeights } = options;
-  if (initialWeights !== undefined) return initialWeights;
-  if (config.init === 'none') return undefined;
-  const { path, file } = readNamed(config.init, options);
-  return { path, file: withItsMasks(file, path) };
+/** The weights that are given to a training before its first step. */
+export interface StartingWeights {
+  /** What it starts from; undefined for first values. */
+  readonly init: NamedWeights | undefined;
+  /** What its pruning goes back to, where that is named. */
+  readonly rewind: NamedWeights | undefined;
+}
+
+/**
+ * Reads the weights that a training starts with. Undefined for one that goes on from a checkpoint, and on processes other than 0, which get theirs from
+ * it.
+ *
+ * @throws DataError if they are no longer those that the run was prepared with
+ */
+export function readStart(options: TrainOptions, collective: Collective): StartingWeights | undefined {
+  const { config, initialWeights, record } = options;
+  if (collective.rank !== 0) return undefined;
+  if (record !== undefined && 'resume' in record && latestCheckpoint(record.resume) !== undefined) return undefined;
+  const read = (reference: string) => readNamed(reference, options);
+  const start =
+    initialWeights === undefined
+      ? namedStart(config, read)
+      : { ...namedStart({ ...config, init: 'none' }, read), init: initialWeights };
+  const checksum = startChecksum(start);
+  if (config.initChecksum === '' || checksum === '' || checksum === config.initChecksum) return start;
+  const from = [start.init, start.rewind].flatMap((weights) => weights?.path ?? []);
+  throw new DataError(`${from.join(' and ')} has other weights now than those that this training was prepared with`, {
+    fix: 'Restore its weights, or start a new run',
+  });
+}
+
+/** The weights that a configuration names for its start. @param read the file of a reference */
+export function namedStart({ init, pruning }: TrainingConfig, read: (reference: string) => NamedWeights): StartingWeights {
+  const rewind = pruning.type === 'none' || pruning.rewind === 'none' || pruning.rewind === 'rate' ? undefined : pruning.rewind;
+  const withMasks = ({ path, file }: NamedWeights) => ({ path, file: withItsMasks(file, path) });
+  return { init: init === 'none' ? undefined : withMasks(read(init)), rewind: rewind === undefined ? undefined : read(rewind) };
+}
+
+/** Names the weights that a training starts with: SHA-256 over their names and values; empty for none. */
+export function startChecksum({ init, rewind }: StartingWeights): string {
+  const tensors = [init, rewind].flatMap((weights, i) => {
+    if (weights === undefined) return [];
+    const { path, file } = weights;
+    const all = [...checkpointWeights(file, preferredWeights(file), path), ...masksAmong(file.tensors)];
+    return all.map(([name, tensor]) => [`${i} ${name}`, tensor] as const);
+  });
+  return tensors.length === 0 ? '' : weightsChecksum(new Map(tensors));
 }
 
 /** The weights that the configuration names by a run or a file. */
@@ -135,14 +181,16 @@ export function readTeacher(options: TrainOptions): SavedModel | undefined {
   return saved;
 }
 
-/** Checks that the network can be pruned as the configuration says, and reads the weights that pruning goes back to. */
-export async function preparePruning(options: Training, plan: TrainingPlan, trainer: Trainer): Promise<void> {
-  const { pruning } = options.config;
+/** Checks that the network can be pruned as the configuration says. @param rewind the weights that pruning goes back to */
+export async function preparePruning(
+  { config: { pruning } }: Training,
+  plan: TrainingPlan,
+  trainer: Trainer,
+  rewind: NamedWeights | undefined,
+): Promise<void> {
   if (pruning.type === 'none') return;
   await requirePrunable(plan.parameters, pruning, trainer.masks());
-  if (pruning.rewind === 'none' || pruning.rewind === 'rate') return;
-  const { file, path } = readNamed(pruning.rewind, options);
-  await trainer.takeRewind(file.tensors, path);
+  if (rewind !== undefined) await trainer.takeRewind(rewind.file.tensors, rewind.path);
 }
 
 export function newRun(options: Training, runsFolder: string, files: Readonly<Record<string, unknown>> = {}): Run {

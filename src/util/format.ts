@@ -5,6 +5,11 @@ export function formatCount(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** `1 run`, `2,000 runs` */
+export function formatCounted(count: number, one: string): string {
+  return `${formatCount(count)} ${one}${count === 1 ? '' : 's'}`;
+}
+
 /** `37.75M`, `1.20G` */
 export function formatOperations(value: number): string {
   return value >= 1e9 ? `${(value / 1e9).toFixed(2)}G` : `${(value / 1e6).toFixed(2)}M`;
@@ -33,4 +38,9 @@ export function formatDuration(seconds: number): string {
 /** `0.412 ms`, `12.3 ms` */
 export function formatMilliseconds(ms: number): string {
   return `${ms < 10 ? ms.toFixed(3) : ms.toFixed(1)} ms`;
+}
+
+/** What a model predicts, to two digits: `0.42 ms`, `230 ms`. */
+export function formatPredictedMs(ms: number): string {
+  return `${Number(ms.toPrecision(2))} ms`;
 }

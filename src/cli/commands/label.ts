@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Labelled } from '../../deploy/label.ts';
 import { AblateError, DataError, messageOf } from '../../util/errors.ts';
-import { formatMilliseconds } from '../../util/format.ts';
+import { formatCounted, formatMilliseconds } from '../../util/format.ts';
 import { requireFrozenFile } from '../frozen-files.ts';
 import { integer, jsonOption, parseThreads } from '../options.ts';
 import { note, print, printTable, printJson, styles } from '../output.ts';
@@ -51,7 +51,7 @@ async function labelImages(modelPath: string, paths: string[], options: Options)
     await model.session.dispose();
   }
   if (options.json === true) printJson(labelled);
-  else print(`${options.runs} runs an image, ${options.threads} ${options.threads === 1 ? 'thread' : 'threads'}, ONNX Runtime`);
+  else print(`${formatCounted(options.runs, 'run')} an image, ${formatCounted(options.threads, 'thread')}, ONNX Runtime`);
   if (failures.length > 0) {
     throw new DataError(`${failures.length} of ${files.length} images could not be classified`, { fix: 'see the lines above' });
   }

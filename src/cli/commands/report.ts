@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { jsonOption, runsDirOption } from '../options.ts';
-import { printJson } from '../output.ts';
+import type { StudyFile } from '../../study/study-file.ts';
+import { quoted } from '../../util/shell.ts';
+import { note, printJson } from '../output.ts';
 import { describeReport, reportOptions, makeStudyReport, printReport, type ReportOptions } from '../study-report.ts';
 
 interface Options extends ReportOptions {
@@ -20,14 +22,21 @@ export function addReportCommand(program: Command): void {
 }
 
 async function report(study: string, options: Options): Promise<void> {
-  const made = await makeStudyReport(await nameOf(study), options);
+  const file = await fileOf(study);
+  const made = await makeStudyReport(file?.source.name ?? study, options);
+  if (file !== undefined && file.text !== made.state.file.text) {
+    note(
+      `${study} has changed since the study was run: this is the report of what was run; ablate study ${quoted(study)} runs what it is now`,
+    );
+  }
   if (options.json === true) printJson(describeReport(made.data, made.report));
   else await printReport(made.data, made.report);
 }
 
-async function nameOf(study: string): Promise<string> {
+/** Undefined for the name of a study. */
+async function fileOf(study: string): Promise<StudyFile | undefined> {
   const isFile = existsSync(study) && statSync(study).isFile();
-  if (!isFile && !/\.ya?ml$/.test(study)) return study;
+  if (!isFile && !/\.ya?ml$/.test(study)) return undefined;
   const { readStudyFile } = await import('../../study/study-file.ts');
-  return readStudyFile(study).source.name;
+  return readStudyFile(study);
 }

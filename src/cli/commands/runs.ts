@@ -66,7 +66,10 @@ async function listRuns(options: ListOptions): Promise<void> {
   const choices = choicesOfRuns(runs);
   const listed = runs.map((run, i) => ({ run, choices: choices[i] }));
   if (options.json === true) printJson(listed.map(({ run, choices }) => ({ ...run, ...choices })));
-  else if (runs.length === 0) print(`no runs in ${runsDir}`);
+  else if (runs.length === 0)
+    print(
+      `no runs${model === undefined ? '' : ` of ${model}`} in ${runsDir}${status === undefined ? '' : ` with status ${status}`}`,
+    );
   else await printRuns(listed);
 }
 

@@ -14,7 +14,7 @@ import type { StudyModels } from '../../study/study-models.ts';
 import { isOver, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { AblateError } from '../../util/errors.ts';
-import { formatAccuracy, formatBytes, formatCount, formatDuration } from '../../util/format.ts';
+import { formatAccuracy, formatBytes, formatCount, formatCounted, formatDuration } from '../../util/format.ts';
 import { devicesOf } from '../device.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
 import type { EngineName } from '../../engine/registry.ts';
@@ -74,7 +74,7 @@ async function study(path: string, options: Options): Promise<void> {
   // Wrong names of cores are told now, not when all is trained.
   if (options.device !== undefined) await devicesOf(options.device);
   const { loadStudyModels } = await import('../../study/study-models.ts');
-  const models = await loadStudyModels(file, { watched: true });
+  const models = await loadStudyModels(file, { runsFolder: options.runsDir, watched: true });
   const { studyFolder } = await import('../../study/study-state.ts');
   const { engineNamed } = await import('../../engine/registry.ts');
   const engine = await engineNamed(options.engine);
@@ -261,9 +261,9 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, co
   );
   print('');
   const atATime = slots === 1 ? 'one at a time' : `${slots} at a time`;
-  const threadsEach = `${threads} ${threads === 1 ? 'thread' : 'threads'} each`;
+  const threadsEach = `${formatCounted(threads, 'thread')} each`;
   print(
-    `${plan.trainings.length} runs, ${formatDuration(totalSeconds)} in all, ${atATime} with ${threadsEach}; times from ${predictor.basis}`,
+    `${formatCounted(plan.trainings.length, 'run')}, ${formatDuration(totalSeconds)} in all, ${atATime} with ${threadsEach}; times from ${predictor.basis}`,
   );
   if (plan.design.halving !== undefined) print('Fewer steps in truth: the search stops trials early.');
 }
@@ -283,7 +283,7 @@ function studyDisplay(plan: StudyPlan, launcher: { readonly name: string; readon
     return step === 0 ? 0 : weights[i]! - (secondsLeft(i, step) - predictor.startSeconds);
   };
   note(
-    `${plan.title}: ${plan.design.variants.length} variants x ${plan.design.seeds.length} seeds, ${launcher.name}, ${launcher.threads} threads each`,
+    `${plan.title}: ${formatCounted(plan.design.variants.length, 'variant')} x ${formatCounted(plan.design.seeds.length, 'seed')}, ${launcher.name}, ${formatCounted(launcher.threads, 'thread')} each`,
   );
   plan.notes.forEach(note);
   let progress: ReturnType<typeof createProgress> | undefined;

@@ -419,6 +419,12 @@ function overridesOf(options: Options): ConfigOverrides {
   const given: ConfigOverrides = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const twice = Object.keys(options.set).find((key) => Object.hasOwn(given, key));
   if (twice !== undefined) throw new ConfigurationError(`${twice} is given twice: by its flag and with --set`, { key: twice });
+  if (Object.hasOwn(options.set, 'model')) {
+    throw new ConfigurationError('model is the first argument, not a key to --set', {
+      key: 'model',
+      fix: 'ablate train <model>',
+    });
+  }
   const all = { ...given, ...options.set };
   const file = all['augmentWith'];
   // As it is recorded: a run can be continued from anywhere.

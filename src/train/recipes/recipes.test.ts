@@ -15,6 +15,7 @@ const circumstances = {
   init: 'none',
   pruning: { type: 'none' },
   teacher: 'none',
+  initChecksum: '',
   teacherChecksum: '',
   networkChecksum: '',
   augmentWith: 'none',

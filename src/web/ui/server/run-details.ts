@@ -8,6 +8,7 @@ import { readEnvironment, type Run } from '../../../runs/run-folder.ts';
 import { checkConfig } from '../../../train/complete-config.ts';
 import { recordedClassifier } from '../../../train/classifier-record.ts';
 import { readEvaluation } from '../../../train/recorded-evaluation.ts';
+import { recordedModelFile } from '../../../user/recorded-file.ts';
 import { AblateError } from '../../../util/errors.ts';
 import { statIfReachable } from '../../../util/regular-file.ts';
 import type { RunDetails, ShownEnvironment, ShownFilters, ShownLayer, ShownNetwork } from '../protocol.ts';
@@ -17,7 +18,7 @@ export function detailsOf(id: string, run: Run, config: unknown): RunDetails {
   const checked = known(() => checkConfig(config));
   const network = known(() => recordedClassifier(run)?.network);
   const details = {
-    command: checked && known(() => trainingCommand(checked, createChooser()(checked))),
+    command: checked && known(() => trainingCommand(checked, createChooser()(checked), recordedModelFile(run))),
     environment: known(() => environmentOf(run)),
     evaluation: readEvaluation(run),
     network: network && shownNetwork(network),

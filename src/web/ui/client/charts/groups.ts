@@ -27,6 +27,7 @@ const operational = new Set([
   'saveEverySeconds',
   'logEvery',
   'keepCheckpoints',
+  'initChecksum',
   'teacherChecksum',
 ]);
 
