@@ -105,6 +105,18 @@ describe.each([
   );
 });
 
+const noSize = missingTool('gcc') ?? missingTool('size');
+test.skipIf(noSize !== undefined)(skippable('the static memory can be left out', noSize), () => {
+  const zeroedBytes = (flags: readonly string[]) => {
+    execFileSync('gcc', ['-std=c99', ...flags, ...strict, '-c', 'case1.c', '-o', 'memory.o'], { cwd: folder, stdio: 'pipe' });
+    const printed = execFileSync('size', ['memory.o'], { cwd: folder, encoding: 'utf8' });
+    return Number(printed.trim().split('\n')[1]!.trim().split(/\s+/)[2]);
+  };
+  // Two tensors of 10x10x8 bytes.
+  expect(zeroedBytes([])).toBeGreaterThan(1600);
+  expect(zeroedBytes(['-DCASE1_NO_STATIC_MEMORY'])).toBe(0);
+});
+
 /** Reads sums, multipliers and shifts from standard input, and writes what becomes of them. */
 const scaling = `
 #include <stdint.h>

@@ -90,6 +90,12 @@ export const deviceCases: readonly DeviceCase[] = [
     const twice = b.conv('twice', b.add('sum', stem, flat), { kernel: 3, stride: 2, filters: 16, groups: 8, activation: 'relu' });
     return head(b, b.conv('groups', twice, { kernel: 3, filters: 12, groups: 4, activation: 'relu' }));
   }),
+  deviceCase('depthwise of four filters at a time, groups of six channels', (b, x) => {
+    const stem = b.conv('stem', x, { kernel: 3, stride: 2, filters: 8, activation: 'relu' });
+    const deep = b.conv('depthwise', stem, { kernel: 3, filters: 8, groups: 8, activation: 'relu' });
+    const wide = b.conv('wide', deep, { kernel: 1, filters: 12, activation: 'relu' });
+    return head(b, b.conv('groups', wide, { kernel: 3, filters: 6, groups: 2, activation: 'relu' }));
+  }),
   deviceCase('GELU behind pools, as in air94', (b, x) => {
     const y = b.activation('gelu1', b.conv('whitening', x, { kernel: 2, padding: 'valid', filters: 10 }), 'gelu');
     const pooled = b.maxPool('pool1', b.conv('conv1', y, { kernel: 3, filters: 8, bias: false }), {

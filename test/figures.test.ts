@@ -321,9 +321,10 @@ describe('docs/microcontrollers.md', () => {
   test('the cores and their cycles', () => {
     const rows = table(page, '| core (`--device`) |');
     expect(rows).toEqual(
-      cores.map(({ name, title, cyclesPerMultiplyAdd, usualClockMHz }) => [
+      cores.map(({ name, title, cyclesPerInstruction, usualClockMHz }) => [
         `${title} (\`${name}\`)`,
-        cyclesPerMultiplyAdd.toFixed(cyclesPerMultiplyAdd < 1 ? 2 : 1),
+        expect.any(String) as unknown,
+        cyclesPerInstruction.toFixed(2),
         `${usualClockMHz} MHz`,
       ]),
     );

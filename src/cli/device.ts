@@ -1,7 +1,7 @@
 /** Microcontrollers on the command line: the option that names cores, and lines that say what a network takes on them. */
 import type { Device } from '../deploy/mcu/cores.ts';
 import type { DeviceFigures } from '../deploy/mcu/figures.ts';
-import { formatBytes, formatMilliseconds, formatOperations } from '../util/format.ts';
+import { formatBytes, formatOperations, formatPredictedMs } from '../util/format.ts';
 
 export const deviceOption = [
   '--device <core@MHz,...>',
@@ -17,10 +17,10 @@ export async function devicesOf(given: string | undefined): Promise<readonly Dev
 export function deviceLines({ flashBytes, ramBytes, multiplyAdds, cores }: DeviceFigures): readonly string[] {
   const { weights, code, compiler } = flashBytes;
   const how = compiler === null ? 'estimated' : `${compiler} -O2 for a Cortex-M4`;
-  const times = cores.map(({ core, clockMHz, ms }) => `${core} at ${clockMHz} MHz ${formatMilliseconds(ms)}`).join(', ');
+  const times = cores.map(({ core, clockMHz, ms }) => `${core} at ${clockMHz} MHz ${formatPredictedMs(ms)}`).join(', ');
   return [
     `flash: ${formatBytes(weights)} of weights and ${formatBytes(code)} of code (${how})`,
     `RAM: ${formatBytes(ramBytes.activations)}, most of it for ${ramBytes.peakLayer}; the image and the logits are the caller's`,
-    `${formatOperations(multiplyAdds)} multiply-adds an image; predicted from published cycles: ${times}`,
+    `${formatOperations(multiplyAdds)} multiply-adds an image; predicted time: ${times}`,
   ];
 }

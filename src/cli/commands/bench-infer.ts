@@ -6,7 +6,7 @@ import type { DeviceFigures } from '../../deploy/mcu/figures.ts';
 import { defaultThreads } from '../../util/cpu.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { withTemporaryFolder } from '../../util/temporary-folder.ts';
-import { formatBytes, formatCount, formatMilliseconds, formatOperations } from '../../util/format.ts';
+import { formatBytes, formatCount, formatMilliseconds, formatOperations, formatPredictedMs } from '../../util/format.ts';
 import { AblateError } from '../../util/errors.ts';
 import { devicesOf } from '../device.ts';
 import { integer, jsonOption, parseThreads, runsDirOption } from '../options.ts';
@@ -96,7 +96,7 @@ async function figuresOnDevices(
   return new Map(
     files.map(({ name, path }) => {
       try {
-        return [name, networkFigures(frozenClassifier(readFrozenFile(path).metadata, name).network, devices)];
+        return [name, networkFigures(frozenClassifier(readFrozenFile(path).metadata, name), devices)];
       } catch (error) {
         if (!(error instanceof AblateError)) throw error;
         note(`${name} on a microcontroller: ${error.message}`);
@@ -115,14 +115,12 @@ function printDevices(figures: ReadonlyMap<string, DeviceFigures | undefined>): 
     formatBytes(flashBytes.weights + flashBytes.code),
     formatBytes(ramBytes.activations),
     formatOperations(multiplyAdds),
-    ...times.map(({ ms }) => formatMilliseconds(ms)),
+    ...times.map(({ ms }) => formatPredictedMs(ms)),
   ]);
   const header = ['network', 'flash', 'RAM', 'multiply-adds', ...cores];
   print('');
   printTable([header, ...rows], ['left', ...header.slice(1).map(() => 'right' as const)]);
-  print(
-    'On microcontrollers, as 8-bit integers: times predicted from published cycles, code estimated (docs/microcontrollers.md).',
-  );
+  print('On microcontrollers, as 8-bit integers: times predicted, code estimated (docs/microcontrollers.md).');
 }
 
 async function printResults(results: readonly InferenceResult[]): Promise<void> {

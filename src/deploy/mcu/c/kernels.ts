@@ -293,13 +293,19 @@ static void convolve_depthwise(const convolution *layer, const int8_t *in, int8_
     const int taps = layer->kernel_height * layer->kernel_width;
     const int channels = layer->in_channels, filters = layer->filters;
     const int filters_per_channel = filters / channels;
+#ifdef TWO_PRODUCTS
+    /* So many filters go four at a time, the others one by one. */
+    const int fours = filters_per_channel == 1 ? filters & ~3 : 0;
+#else
+    const int fours = 0;
+#endif
     int row, column;
     for (row = 0; row < layer->out_height; row++) {
         for (column = 0; column < layer->out_width; column++, out += layer->out_stride) {
-            int filter = 0, tap;
+            int filter, tap;
             copy_window(layer, in, row * layer->stride_down - layer->top, column * layer->stride_right - layer->left, window);
 #ifdef TWO_PRODUCTS
-            for (; filters_per_channel == 1 && filter + 4 <= filters; filter += 4) {
+            for (filter = 0; filter < fours; filter += 4) {
                 const int8_t *x = window + filter, *w = layer->weights + filter;
                 int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
                 for (tap = 0; tap < taps; tap++, x += channels, w += filters) {
@@ -316,7 +322,7 @@ static void convolve_depthwise(const convolution *layer, const int8_t *in, int8_
                 out[filter + 3] = activation(layer, filter + 3, s3);
             }
 #endif
-            for (; filter < filters; filter++) {
+            for (filter = fours; filter < filters; filter++) {
                 const int8_t *x = window + filter / filters_per_channel, *w = layer->weights + filter;
                 int32_t sum = 0;
                 for (tap = 0; tap < taps; tap++, x += channels, w += filters) sum += *x * *w;
@@ -328,7 +334,7 @@ static void convolve_depthwise(const convolution *layer, const int8_t *in, int8_
   },
 
   convolveGroups: {
-    needs: ['copyWindow', 'activation'],
+    needs: ['copyWindow', 'activation', 'dot'],
     text: `/* Each group of filters sees a part of the channels. */
 static void convolve_groups(const convolution *layer, const int8_t *in, int8_t *out, int32_t *windows)
 {
@@ -336,7 +342,7 @@ static void convolve_groups(const convolution *layer, const int8_t *in, int8_t *
     const int taps = layer->kernel_height * layer->kernel_width;
     const int channels = layer->in_channels / layer->groups;
     const int filters = layer->filters / layer->groups;
-    int row, column, filter, tap, channel;
+    int row, column, filter, tap;
     for (row = 0; row < layer->out_height; row++) {
         for (column = 0; column < layer->out_width; column++, out += layer->out_stride) {
             const int8_t *w = layer->weights;
@@ -344,9 +350,7 @@ static void convolve_groups(const convolution *layer, const int8_t *in, int8_t *
             for (filter = 0; filter < layer->filters; filter++) {
                 const int8_t *x = window + filter / filters * channels;
                 int32_t sum = 0;
-                for (tap = 0; tap < taps; tap++, x += layer->in_channels, w += channels) {
-                    for (channel = 0; channel < channels; channel++) sum += x[channel] * w[channel];
-                }
+                for (tap = 0; tap < taps; tap++, x += layer->in_channels, w += channels) sum += dot(x, w, channels);
                 out[filter] = activation(layer, filter, sum);
             }
         }
@@ -354,8 +358,26 @@ static void convolve_groups(const convolution *layer, const int8_t *in, int8_t *
 }`,
   },
 
+  dot: {
+    needs: ['bytes'],
+    text: `/* The sum of products of bytes that lie one after the other. */
+static inline int32_t dot(const int8_t *a, const int8_t *b, int length)
+{
+    int32_t sum = 0;
+    int k = 0;
+#ifdef TWO_PRODUCTS
+    for (; k + 4 <= length; k += 4) {
+        const int32_t p = load_four(a + k), q = load_four(b + k);
+        sum = __smlad(odd_bytes(p), odd_bytes(q), __smlad(even_bytes(p), even_bytes(q), sum));
+    }
+#endif
+    for (; k < length; k++) sum += a[k] * b[k];
+    return sum;
+}`,
+  },
+
   dense: {
-    needs: ['activation', 'bytes'],
+    needs: ['activation', 'dot'],
     text: `/* All inputs, in the order in which they lie in memory, with every filter. */
 static void dense(const convolution *layer, const int8_t *in, int8_t *out)
 {
@@ -363,16 +385,7 @@ static void dense(const convolution *layer, const int8_t *in, int8_t *out)
     const int8_t *w = layer->weights;
     int filter;
     for (filter = 0; filter < layer->filters; filter++, w += length) {
-        int32_t sum = 0;
-        int k = 0;
-#ifdef TWO_PRODUCTS
-        for (; k + 4 <= length; k += 4) {
-            const int32_t a = load_four(in + k), b = load_four(w + k);
-            sum = __smlad(odd_bytes(a), odd_bytes(b), __smlad(even_bytes(a), even_bytes(b), sum));
-        }
-#endif
-        for (; k < length; k++) sum += in[k] * w[k];
-        out[filter] = activation(layer, filter, sum);
+        out[filter] = activation(layer, filter, dot(in, w, length));
     }
 }`,
   },

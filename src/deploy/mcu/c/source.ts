@@ -68,11 +68,13 @@ ${copy}${calls}
     return best;
 }
 
+#ifndef ${macro(name)}_NO_STATIC_MEMORY
 int ${name}_classify(const uint8_t *image, int8_t *logits)
 {
     static ${name}_memory memory;
     return ${name}_classify_in(&memory, image, logits);
 }
+#endif
 `;
 }
 
@@ -114,9 +116,11 @@ extern const char *const ${name}_classes[${prefix}_CLASSES];
 
 /*
  * Classifies an image: returns the class, an index into ${name}_classes, and fills the logits, ${prefix}_CLASSES of them. It has a static
- * ${name}_memory of its own: calls must not run at the same time.
+ * ${name}_memory of its own: calls must not run at the same time. Compile with -D${prefix}_NO_STATIC_MEMORY to leave both out.
  */
+#ifndef ${prefix}_NO_STATIC_MEMORY
 int ${name}_classify(const uint8_t *image, int8_t *logits);
+#endif
 
 /* The same in memory of the caller's. */
 int ${name}_classify_in(${name}_memory *memory, const uint8_t *image, int8_t *logits);

@@ -55,8 +55,10 @@ int dense_classify_in(dense_memory *memory, const uint8_t *image, int8_t *logits
     return best;
 }
 
+#ifndef DENSE_NO_STATIC_MEMORY
 int dense_classify(const uint8_t *image, int8_t *logits)
 {
     static dense_memory memory;
     return dense_classify_in(&memory, image, logits);
 }
+#endif

@@ -34,9 +34,11 @@ extern const char *const dense_classes[DENSE_CLASSES];
 
 /*
  * Classifies an image: returns the class, an index into dense_classes, and fills the logits, DENSE_CLASSES of them. It has a static
- * dense_memory of its own: calls must not run at the same time.
+ * dense_memory of its own: calls must not run at the same time. Compile with -DDENSE_NO_STATIC_MEMORY to leave both out.
  */
+#ifndef DENSE_NO_STATIC_MEMORY
 int dense_classify(const uint8_t *image, int8_t *logits);
+#endif
 
 /* The same in memory of the caller's. */
 int dense_classify_in(dense_memory *memory, const uint8_t *image, int8_t *logits);

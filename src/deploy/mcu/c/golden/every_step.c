@@ -345,8 +345,10 @@ int every_step_classify_in(every_step_memory *memory, const uint8_t *image, int8
     return best;
 }
 
+#ifndef EVERY_STEP_NO_STATIC_MEMORY
 int every_step_classify(const uint8_t *image, int8_t *logits)
 {
     static every_step_memory memory;
     return every_step_classify_in(&memory, image, logits);
 }
+#endif

@@ -34,9 +34,11 @@ extern const char *const every_step_classes[EVERY_STEP_CLASSES];
 
 /*
  * Classifies an image: returns the class, an index into every_step_classes, and fills the logits, EVERY_STEP_CLASSES of them. It has a static
- * every_step_memory of its own: calls must not run at the same time.
+ * every_step_memory of its own: calls must not run at the same time. Compile with -DEVERY_STEP_NO_STATIC_MEMORY to leave both out.
  */
+#ifndef EVERY_STEP_NO_STATIC_MEMORY
 int every_step_classify(const uint8_t *image, int8_t *logits);
+#endif
 
 /* The same in memory of the caller's. */
 int every_step_classify_in(every_step_memory *memory, const uint8_t *image, int8_t *logits);

@@ -54,8 +54,10 @@ int one_convolution_classify_in(one_convolution_memory *memory, const uint8_t *i
     return best;
 }
 
+#ifndef ONE_CONVOLUTION_NO_STATIC_MEMORY
 int one_convolution_classify(const uint8_t *image, int8_t *logits)
 {
     static one_convolution_memory memory;
     return one_convolution_classify_in(&memory, image, logits);
 }
+#endif

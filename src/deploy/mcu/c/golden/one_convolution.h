@@ -34,9 +34,11 @@ extern const char *const one_convolution_classes[ONE_CONVOLUTION_CLASSES];
 
 /*
  * Classifies an image: returns the class, an index into one_convolution_classes, and fills the logits, ONE_CONVOLUTION_CLASSES of them. It has a static
- * one_convolution_memory of its own: calls must not run at the same time.
+ * one_convolution_memory of its own: calls must not run at the same time. Compile with -DONE_CONVOLUTION_NO_STATIC_MEMORY to leave both out.
  */
+#ifndef ONE_CONVOLUTION_NO_STATIC_MEMORY
 int one_convolution_classify(const uint8_t *image, int8_t *logits);
+#endif
 
 /* The same in memory of the caller's. */
 int one_convolution_classify_in(one_convolution_memory *memory, const uint8_t *image, int8_t *logits);
