@@ -1,6 +1,7 @@
 /** Options that say where images come from, and loading them with progress; shared by all commands that read images. */
 import type { Command } from 'commander';
 import type { Dataset, OnDataProgress } from '../data/dataset.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { formatBytes } from '../util/format.ts';
 import { note } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -26,6 +27,20 @@ export function addDataOptions(command: Command, what = 'data set (default: what
     .option('--data <name>', what)
     .option(...dataDirOption)
     .option(...dataUrlOption);
+}
+
+/**
+ * The data set to load: the one that the user names, else the one that `source` was trained on.
+ *
+ * @throws ConfigurationError where that is of the user's own and a frozen file, which keeps no paths, cannot say where it is
+ */
+export function datasetOf(source: string, trainedOn: string, { data }: DataOptions): string {
+  if (data !== undefined) return data;
+  const own = trainedOn === 'images' ? 'a folder of images' : trainedOn === 'file' ? 'a data file' : undefined;
+  if (own === undefined) return trainedOn;
+  throw new ConfigurationError(`${source} was trained on ${own}, and files do not say where that is`, {
+    fix: `say where: --data ${trainedOn === 'images' ? 'images:<folder>' : '<file>'}`,
+  });
 }
 
 /** Loads the data set called `name`, saying so where the images are generated. `quiet` says nothing. */

@@ -32,6 +32,10 @@ test('of a frozen file that is there it is told what it was made of, and whether
   expect(isOfRun(ofRun, undefined, config)).toBe(false);
   expect(isOfRun(metadata, undefined, config)).toBe(false);
   expect(isOfRun(ofRun, 'squeeze0/3', { ...config, seed: config.seed + 1 })).toBe(false);
+  expect(isOfRun(ofRun, 'squeeze0/3', { ...config, init: 'squeeze0/1' })).toBe(false);
+  // Files have no paths.
+  const trained = { ...config, dataset: 'images:/home/me', init: '/home/me/x.safetensors' };
+  expect(isOfRun({ ...ofRun, config: { ...config, dataset: 'images', init: 'file' } }, 'squeeze0/3', trained)).toBe(true);
   expect(isOfRun(ofRun, 'squeeze0/3', resolveConfig({ model: 'squeeze0', recipe: 'modern' }))).toBe(false);
 });
 

@@ -1,6 +1,7 @@
 /** What a frozen file was made of that a command would replace. */
 import { existsSync } from 'node:fs';
 import type { FrozenMetadata } from '../deploy/metadata.ts';
+import { trainingIdentity } from '../deploy/training-identity.ts';
 import type { TrainingConfig } from '../train/config-schema.ts';
 import { AblateError } from '../util/errors.ts';
 import { sharedRunName } from '../util/file-names.ts';
@@ -29,9 +30,8 @@ export async function existingFrozenFile(
   }
 }
 
-/** Whether a frozen file is of a run, whatever its steps: there may be one of the same name, and another network, in another folder. */
+/** Whether a frozen file is of a run, whatever its steps: there may be one of the same name, and trained in another way, in another folder. */
 export function isOfRun({ run, config }: FrozenMetadata, name: string | undefined, trained: TrainingConfig): boolean {
-  const identity = ({ model, modelSettings, networkChecksum, recipe, seed }: TrainingConfig) =>
-    JSON.stringify([model, modelSettings, networkChecksum, recipe, seed]);
-  return run !== null && name !== undefined && run === sharedRunName(name) && identity(config) === identity(trained);
+  if (run === null || name === undefined || run !== sharedRunName(name)) return false;
+  return trainingIdentity(config) === trainingIdentity(trained);
 }

@@ -1,4 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { toldLater } from '../../test/told.ts';
+import { ConfigurationError } from '../util/errors.ts';
 import { interruptible } from './interrupt.ts';
 
 afterEach(() => {
@@ -30,6 +32,27 @@ test('only a second Ctrl-C or Ctrl-\\ ends the process at once', async () => {
     expect(await during('SIGINT', name, name)).toMatchObject({ aborted: true, exits: [], notices: 1 });
   }
   for (const name of ['SIGINT', 'SIGQUIT'] as const) expect(await during('SIGTERM', name)).toMatchObject({ exits: [130] });
+});
+
+test('work that ends with the reason of the signal was stopped; other errors are told as they are', async () => {
+  vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+  const run = async (isReason: boolean) => {
+    const work = interruptible(
+      'stopping',
+      (signal) => {
+        process.emit('SIGTERM', 'SIGTERM');
+        return Promise.reject(isReason ? (signal.reason as Error) : new ConfigurationError('another'));
+      },
+      'nothing is written',
+    );
+    const told = await toldLater(work);
+    process.removeAllListeners('SIGTERM');
+    return told;
+  };
+  const others = process.rawListeners('SIGTERM');
+  expect(await run(true)).toEqual({ kind: 'Interruption', message: 'nothing is written', fix: undefined });
+  expect(await run(false)).toEqual({ kind: 'ConfigurationError', message: 'another', fix: undefined });
+  for (const listener of others) process.on('SIGTERM', listener as () => void);
 });
 
 test('work that nobody stops leaves nothing behind', async () => {

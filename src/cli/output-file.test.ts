@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { claimReport, type ReportClaim } from './output-file.ts';
+import { watchFs } from '../../test/watched-fs.ts';
+import { claimFolder, claimOutput, claimReport, writeTogether, type ReportClaim } from './output-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ablate-output-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -59,4 +60,36 @@ test('a folder that is not there is free', () => {
   expect(() => {
     claimReport(join(folder, 'missing'), study);
   }).not.toThrow();
+});
+
+test('a folder and a file of one result appear together, or what was there stays', () => {
+  const place = join(folder, 'together');
+  mkdirSync(place);
+  const files = ['net.c', 'net.h', 'net.tflite'];
+  for (const name of files) writeFileSync(join(place, name), 'old');
+  const contents = () => files.map((name) => readFileSync(join(place, name), 'utf8'));
+  const code = claimFolder(place, ['net.c', 'net.h'], { source: 'net/1', force: true, mark: '' });
+  const model = claimOutput(join(place, 'net.tflite'), { source: 'net/1', what: 'export', force: true });
+  const write = () =>
+    writeTogether([
+      code.prepare(
+        new Map([
+          ['net.c', 'new'],
+          ['net.h', 'new'],
+        ]),
+      ),
+      model.prepare(new TextEncoder().encode('new')),
+    ]);
+  let writes = 0;
+  const onFullDisk = () => {
+    watchFs(({ name }) => {
+      if (name !== 'writeFileSync') return;
+      writes++;
+      if (writes === 3) throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'write' });
+    }, write);
+  };
+  expect(onFullDisk).toThrow(/net\.tflite: no space left on the device/);
+  expect(contents()).toEqual(['old', 'old', 'old']);
+  expect(write()).toEqual(files.map((name) => join(place, name)));
+  expect(contents()).toEqual(['new', 'new', 'new']);
 });

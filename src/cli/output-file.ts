@@ -1,7 +1,7 @@
 /** Files that commands write where `-o` says: claimed before the work, written after it, and never at the cost of something else. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { requireReplaceable, writeFileAtomic } from '../util/atomic-file.ts';
+import { requireReplaceable, writeFilesAtomic } from '../util/atomic-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import { fileError } from '../util/file-error.ts';
 import { formatBytes } from '../util/format.ts';
@@ -32,8 +32,26 @@ export interface ExistingFile {
 }
 
 export interface Output {
+  /** For `writeTogether`. */
+  prepare(bytes: Uint8Array): Writing;
   /** Writes the file whole or not at all, and says what it replaced. */
   write(bytes: Uint8Array): void;
+}
+
+/** Files where they were claimed. */
+export interface Writing {
+  /** What each path gets. */
+  readonly files: ReadonlyMap<string, string | Uint8Array>;
+  /** What was there, in words. */
+  readonly replaced: string | undefined;
+}
+
+/** Writes all files or, if one cannot be written, none, and says what they replaced. @returns their paths */
+export function writeTogether(writings: readonly Writing[]): readonly string[] {
+  const files = new Map(writings.flatMap((writing) => [...writing.files]));
+  writeFilesAtomic(files);
+  for (const { replaced } of writings) if (replaced !== undefined) note(`replaced ${replaced}`);
+  return [...files.keys()];
 }
 
 /**
@@ -47,17 +65,22 @@ export function claimOutput(file: string, { source, what, force, existing }: Out
     throw new ConfigurationError(`output (=${file}) is the file to ${what}`, { fix: 'name another file: -o <file>' });
   }
   requireWritableFolder(file);
-  if (!existsSync(file)) return { write: (bytes) => writeFileAtomic(file, bytes) };
+  if (!existsSync(file)) return outputTo(file, undefined);
   const description = existing?.description ?? `a file of ${formatBytes(statSync(file).size)}`;
   if (!force && existing?.isOwn !== true) {
     throw new AblateError(`${file} exists, ${description}, and was not made of ${source} in the same way`, {
       fix: 'name another file (-o <file>), or replace it with --force',
     });
   }
+  return outputTo(file, `${file}, ${description}`);
+}
+
+function outputTo(file: string, replaced: string | undefined): Output {
+  const prepare = (bytes: Uint8Array): Writing => ({ files: new Map([[file, bytes]]), replaced });
   return {
+    prepare,
     write(bytes) {
-      writeFileAtomic(file, bytes);
-      note(`replaced ${file}, ${description}`);
+      writeTogether([prepare(bytes)]);
     },
   };
 }
@@ -72,8 +95,8 @@ export interface FolderClaim {
 }
 
 export interface OutputFolder {
-  /** Writes all files, each whole or not at all, and makes the folder if it is not there. @returns their paths */
-  write(files: ReadonlyMap<string, string>): readonly string[];
+  /** Makes the folder if it is not there. */
+  prepare(files: ReadonlyMap<string, string>): Writing;
 }
 
 /**
@@ -99,12 +122,12 @@ export function claimFolder(folder: string, names: readonly string[], { source, 
     });
   }
   return {
-    write(files) {
+    prepare(files) {
       makeFolder(folder);
-      const paths = [...files.keys()].map((name) => join(folder, name));
-      for (const [name, text] of files) writeFileAtomic(join(folder, name), text);
-      if (there.length > 0) note(`replaced ${there.join(', ')}`);
-      return paths;
+      return {
+        files: new Map([...files].map(([name, text]) => [join(folder, name), text])),
+        replaced: there.length > 0 ? there.join(', ') : undefined,
+      };
     },
   };
 }

@@ -71,7 +71,7 @@ describe('wrong usage ends with code 2, says what is wrong, and prints no stack'
     [['label', 'tuto.onnx', 'photo.jpg', '--runs', '1e12'], /must be an integer from 1 to 1000000/],
     [['bench', 'infer', 'tuto.onnx', '--batch-sizes', '1,1000000000'], /must be an integer from 1 to 10000/],
     [['bench', 'train', 'tuto', '--steps', '1e15'], /must be an integer from 1 to 1000000/],
-    [['info', 'tuto', '--input', '4294967296'], /must be an integer from 1 to 65536/],
+    [['info', 'tuto', '--input', '4294967296'], /must be a number of pixels from 1 to 65536/],
     [
       ['info', 'tuto', '--set', 'conv1.filters=1e300'],
       /layer "conv1" of network "tuto" is too large to be counted \(\d\.\de\+30\d\)/,

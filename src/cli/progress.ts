@@ -41,6 +41,16 @@ export function createProgress(options: ProgressOptions): Progress {
   return stream.isTTY ? terminalProgress(options, stream) : lineProgress(options, stream);
 }
 
+/** Progress of a work that says itself how much there is to do. */
+export function stepProgress(unit: string): (done: number, total: number, detail: string) => void {
+  let progress: Progress | undefined;
+  return (done, total, detail) => {
+    progress ??= createProgress({ unit, total });
+    progress.update(done, detail);
+    if (done === total) progress.finish();
+  };
+}
+
 function terminalProgress(options: ProgressOptions, stream: WriteStream): Progress {
   const { now = Date.now } = options;
   const { green, dim } = styles(stream);

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { expect, test } from 'vitest';
 import { parsed, wholeProgram } from '../../test/parse-command.ts';
-import { suggestedCommands, usageError } from './suggestions.ts';
+import { configuringCommands, suggestedCommands, usageError } from './suggestions.ts';
 
 /** What is said of a wrong command line. */
 function said(...args: readonly string[]): readonly [message: string, fix: string | undefined] {
@@ -32,7 +32,29 @@ test.each([
   [
     ['label', 'x.onnx', 'y.png', '--device', 'cuda'],
     "unknown option '--device'",
+    'leave it out: this command computes on the processor, with as many threads as --threads says',
+  ],
+  [
+    ['train', 'tuto', '--gpu'],
+    "unknown option '--gpu'",
     'use --engine: onednn computes on the processor, with as many threads as --threads says, webgpu on a graphics card',
+  ],
+  [
+    ['compress', 'tuto', '--device', 'm4'],
+    "unknown option '--device'",
+    '--engine says what computes; a microcontroller is named with its limit: --latency 100ms@m4',
+  ],
+  [['info', 'tuto', '--gpu'], "unknown option '--gpu'", 'ablate info --help lists the options'],
+  [['train', 'tuto', '--quiet'], "unknown option '--quiet'", 'leave it out: 2> /dev/null hides the progress'],
+  // Their --set takes settings of models alone.
+  [['export', 'tuto', '--steps', '5'], "unknown option '--steps'", 'ablate export --help lists the options'],
+  [['info', 'tuto', '--momentum', '0.9'], "unknown option '--momentum'", 'ablate info --help lists the options'],
+  [['eval', 'tuto', '--weight-decay', '0'], "unknown option '--weight-decay'", 'ablate eval --help lists the options'],
+  [['prune', 'tuto', '--weight-decay', '0'], "unknown option '--weight-decay'", 'it is set with --set weightDecay=<value>'],
+  [
+    ['bench', 'train', 'tuto', '--momentum', '0'],
+    "unknown option '--momentum'",
+    'it is set with --set optimizer.momentum=<value>',
   ],
   [['label', 'x.onnx', 'y.png', '--topk', '3'], "unknown option '--topk'", 'it is called --top <n> here'],
   [['runs', 'list', '--lr', '1'], "unknown option '--lr'", 'ablate runs list --help lists the options'],
@@ -57,6 +79,12 @@ test.each([
   expect(saidMessage).toBe(message);
   if (typeof fix === 'string') expect(saidFix).toBe(fix);
   else expect(saidFix).toMatch(fix);
+});
+
+test.each(configuringCommands)('%s has --set for the configuration', (name) => {
+  const words = name.split(' ');
+  const command = words.reduce((at, word) => at.commands.find((each) => each.name() === word)!, wholeProgram());
+  expect(command.options.find(({ long }) => long === '--set')?.description).toMatch(/key of the configuration/);
 });
 
 test.each(suggestedCommands)('ablate %s is a command', (command) => {

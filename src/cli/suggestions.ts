@@ -61,14 +61,11 @@ const optionsElsewhere: Readonly<Record<string, string>> = {
   rundir: 'runs-dir',
 };
 
-/** Options that there are nowhere here, by what to do instead. */
-const adviceForOption: Readonly<Record<string, string>> = Object.fromEntries([
-  ...['device', 'gpu', 'gpus', 'cuda', 'nocuda', 'cpu', 'accelerator', 'mps'].map((name) => [
-    name,
-    'use --engine: onednn computes on the processor, with as many threads as --threads says, webgpu on a graphics card',
-  ]),
-  ...['verbose', 'quiet', 'silent'].map((name) => [name, 'leave it out: 2> /dev/null hides the progress']),
-]) as Readonly<Record<string, string>>;
+const devices: ReadonlySet<string> = new Set(['device', 'gpu', 'gpus', 'cuda', 'nocuda', 'cpu', 'accelerator', 'mps']);
+const loudness: ReadonlySet<string> = new Set(['verbose', 'quiet', 'silent']);
+
+/** The commands whose --set changes keys of the configuration: that of the others is for settings of models. */
+export const configuringCommands: readonly string[] = ['train', 'prune', 'compress', 'bench train'];
 
 /** Commands by the names that other tools have for them. */
 const commandsElsewhere: Readonly<Record<string, string>> = {
@@ -143,14 +140,27 @@ function adviceOnOption(flag: string, command: Command): string | undefined {
   const plain = plainName(given);
   const has = (name: string) => command.options.find((option) => option.long === `--${name}`);
   const elsewhere = Object.hasOwn(optionsElsewhere, plain) ? has(optionsElsewhere[plain]!) : undefined;
+  if (devices.has(plain) && pathOf(command) === 'ablate compress') {
+    return '--engine says what computes; a microcontroller is named with its limit: --latency 100ms@m4';
+  }
   if (elsewhere !== undefined) return `it is called ${elsewhere.flags} here`;
-  if (Object.hasOwn(adviceForOption, plain)) return adviceForOption[plain];
+  if (loudness.has(plain)) return 'leave it out: 2> /dev/null hides the progress';
+  if (devices.has(plain)) return adviceOnDevice(has('engine') !== undefined, has('threads') !== undefined);
   const near = closest(
     given,
     command.options.flatMap(({ long }) => long?.slice(2) ?? []),
   );
-  const key = has('set') === undefined ? undefined : keyMeantBy(given);
+  const configures = configuringCommands.some((name) => pathOf(command) === `ablate ${name}`);
+  const key = configures ? keyMeantBy(given) : undefined;
   return near !== undefined || key === undefined ? undefined : `it is set with --set ${key}=<value>`;
+}
+
+function adviceOnDevice(hasEngine: boolean, hasThreads: boolean): string | undefined {
+  if (hasEngine) {
+    const threads = hasThreads ? ', with as many threads as --threads says' : '';
+    return `use --engine: onednn computes on the processor${threads}, webgpu on a graphics card`;
+  }
+  return hasThreads ? 'leave it out: this command computes on the processor, with as many threads as --threads says' : undefined;
 }
 
 function adviceOnCommand(name: string, command: Command): string | undefined {

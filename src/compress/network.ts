@@ -9,7 +9,6 @@ import { fewestImages } from '../deploy/integers/drawn-images.ts';
 import type { Frozen } from '../deploy/freeze.ts';
 import type { Device } from '../deploy/mcu/cores.ts';
 import { networkFigures } from '../deploy/mcu/figures.ts';
-import { requireConstants } from '../deploy/mcu/input.ts';
 import type { FrozenAccuracy } from '../deploy/metadata.ts';
 import { dropInPoints, roundPoints } from './points.ts';
 import { quantize, type CheckSettings, type MeasuredCheck, type Quantized } from './quantize/quantize.ts';
@@ -28,6 +27,8 @@ export interface Measuring {
   readonly devices?: readonly Device[] | undefined;
   /** Times files; default `benchInference`. */
   readonly bench?: ((options: BenchOptions) => Promise<readonly Pick<InferenceResult, 'latencyMs'>[]>) | undefined;
+  /** Stops calibration, which then throws its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A file of the network. */
@@ -107,8 +108,7 @@ export async function measureSize(
 /** @throws DataError for a network that integers on a microcontroller cannot compute */
 function deviceSize({ classifier }: Frozen, { devices }: Measuring): DeviceSize | undefined {
   if (devices === undefined) return undefined;
-  requireConstants(classifier.preprocessing.standardization);
-  const { flashBytes, ramBytes, cores } = networkFigures(classifier.network, devices);
+  const { flashBytes, ramBytes, cores } = networkFigures(classifier, devices);
   return { flashBytes: flashBytes.weights + flashBytes.code, ramBytes: ramBytes.activations, deviceMs: cores[0]?.ms ?? 0 };
 }
 
@@ -138,7 +138,7 @@ export function decisive({ frozen, int8, device }: MeasuredNetwork, original: Me
 /** Weights in 7 bits, ranges from training images that are not of validation. */
 async function quantizeNetwork(
   frozen: Frozen,
-  { dataset, threads, source }: Measuring,
+  { dataset, threads, source, signal }: Measuring,
   check: Pick<CheckSettings, 'maxDrop' | 'onLayer'> | undefined,
   images?: number,
 ): Promise<Quantized> {
@@ -148,6 +148,7 @@ async function quantizeNetwork(
     check: check && { ...check, imageSet: validationImages(dataset), threads },
     dataset,
     trainingImages: splitOf(dataset, 'train', true),
+    signal,
   });
 }
 

@@ -236,11 +236,15 @@ describe('what cannot be reached is told before anything is trained', () => {
     expect(timed).toEqual([]);
   });
 
-  test('bytes below what is without weights, and with one filter in every layer', async () => {
-    const without = Number(/must be above (\d+)/.exec(await refused({ targets: { bytes: 100 } }))![1]);
-    const least = Number(/must be at least (\d+): about that/.exec(await refused({ targets: { bytes: without + 1 } }))![1]);
-    // One filter, one feature.
-    expect(least - without).toBe(parametersOf(1, 1));
+  test('bytes below what is with one filter in every layer; a little above that they can be reached', async () => {
+    const message = await refused({ targets: { bytes: 100 } });
+    const least = Number(/^bytes \(=100\) must be at least (\d+): that is with one filter in every layer$/.exec(message)![1]);
+    expect(await refused({ targets: { bytes: least - 1 } })).toBe(message.replace('=100', `=${least - 1}`));
+    // What a file says of the run that it is of.
+    const enough = least + 200;
+    const { stages, reason, file } = finished(await compress(options({ targets: { bytes: enough }, shrink: 0.3, rounds: 9 })));
+    expect([reason, stages.at(-1)!.parameters]).toEqual(['limits', parametersOf(1, 1)]);
+    expect(file.length).toBeLessThanOrEqual(enough);
   });
 
   test('other images to keep out than the last', async () => {
@@ -249,13 +253,20 @@ describe('what cannot be reached is told before anything is trained', () => {
     );
   });
 
-  test('flash below what is with one filter in every layer, RAM that no round leaves', async () => {
-    const without = Number(
-      /^flash \(=1000\) must be above (\d+): that is/.exec(await refused(forDevice({ flashBytes: 1000 })))![1],
+  test('flash, RAM and a time below what is with one filter in every layer, RAM that so many rounds do not leave', async () => {
+    const message = await refused(forDevice({ flashBytes: 1000, ramBytes: 10, deviceMs: 1e-6 }));
+    expect(message).toMatch(
+      new RegExp(
+        ['flash \\(=1000\\)', 'ram \\(=10\\)', 'latency \\(=0.000001\\)']
+          .map((limit) => `^${limit} must be at least [\\d.]+: that is with one filter in every layer$`)
+          .join('\n'),
+        'm',
+      ),
     );
-    const message = await refused(forDevice({ flashBytes: without + 1 }));
-    const least = Number(/^flash \(=\d+\) must be at least (\d+): about that is with one filter/.exec(message)![1]);
-    expect(least - without).toBe(parametersOf(1, 1));
+    const [flash] = /\d+(?=:)/.exec(message)!;
+    // It is all that this says.
+    const fewRounds = await refused({ ...forDevice({ flashBytes: Number(flash) }), rounds: 1 });
+    expect(fewRounds).toMatch(/^flash \(=\d+\) is out of reach: 0\.6/);
     expect(await refused({ ...forDevice({ ramBytes: 300 }), rounds: 1, shrink: 0.9 })).toMatch(
       /^ram \(=300\) is out of reach: 0\.9 of the operations in each of 1 rounds leave /,
     );
@@ -325,4 +336,11 @@ test('stopped, it says where', async () => {
   const { stopped } = (await compress(options({ signal: controller.signal, hooks, steps: 3 }))) as Stopped;
   expect(stopped).toMatchObject({ round: 1, run: { model: 'cs231n', number: 1 } });
   expect(stopped.step).toBeLessThan(3);
+  // Calibration, too.
+  const late = new AbortController();
+  const onNetwork = () => {
+    late.abort();
+    throw late.signal.reason as Error;
+  };
+  expect(await compress(options({ signal: late.signal, hooks: { onNetwork } }))).toEqual({ stopped: { round: 1 } });
 });

@@ -36,7 +36,7 @@ import { planPruning, startOf, type PruningPlan } from './prune/prune.ts';
 import { OutOfReachError, type ShrinkTarget } from './prune/shrink.ts';
 import { compareOnTest, type FileComparison } from './quantize/compare.ts';
 import type { LayerSensitivity } from './quantize/sensitivity.ts';
-import { requireEnoughRounds } from './reach.ts';
+import { requireEnoughRounds, requireWithinReach } from './reach.ts';
 import { sourceReference, trainRound } from './round-runs.ts';
 import {
   defaultRounds,
@@ -171,7 +171,7 @@ export async function compress(request: CompressRequest): Promise<Compressed | S
   const given: CompressOptions = { ...defaults, ...request };
   const source = { ...given.source, classifier: classifierFor(given.source, given.dataset) };
   const options = { ...given, source, overrides: roundOverrides(given) };
-  const { targets, signal, hooks = {} } = options;
+  const { targets, signal } = options;
   requireTargets(targets, options);
   const { operations } = targets;
   // Planned before anything is measured: an error if it is out of reach, or for keys that cannot be set.
@@ -180,7 +180,19 @@ export async function compress(request: CompressRequest): Promise<Compressed | S
   else planFor({ operations }, start, options);
   const { dataset, threads, reference, bench } = options;
   const devices = hasDeviceLimits(targets) ? (options.device === undefined ? [] : [options.device]) : undefined;
-  const measuring: Measuring = { dataset, threads, source: reference, devices, bench };
+  const measuring: Measuring = { dataset, threads, source: reference, devices, bench, signal };
+  const rounds: Round[] = [];
+  try {
+    return await goThrough(rounds, measuring, options);
+  } catch (error) {
+    if (signal?.aborted === true && error === signal.reason) return { stopped: { round: Math.max(1, rounds.length) } };
+    throw error;
+  }
+}
+
+/** Adds the original and each round to `rounds`. @throws the reason of the signal, where it stops a calibration */
+async function goThrough(rounds: Round[], measuring: Measuring, options: CompressOptions): Promise<Compressed | Stopped> {
+  const { source, targets, signal, hooks = {} } = options;
   const original = await measureNetwork(await freezeSaved(source, undefined, options), measuring);
   const measure = async (saved: SavedModel, run: Run | undefined, reused: boolean): Promise<Round> => {
     const plain = run === undefined ? original : await measureNetwork(await freezeSaved(saved, run, options), measuring);
@@ -188,7 +200,6 @@ export async function compress(request: CompressRequest): Promise<Compressed | S
     hooks.onNetwork?.(rounds.length, network, original, reused);
     return { saved, run, network };
   };
-  const rounds: Round[] = [];
   rounds.push(await measure(source, undefined, false));
   let reason: StopReason;
   for (;;) {
@@ -239,31 +250,38 @@ function planRound(
   options: CompressOptions,
 ): PruningPlan | undefined {
   const now = rounds.at(-1)!;
-  // A limit out of reach is told before anything is trained.
-  const last =
-    enough && (rounds.length === 1 ? planWithinReach(enough, now, options) : planUnlessOutOfReach(enough, now, options));
+  const last = enough && planAtMost(enough, now, options);
   const left = last && countOperations(last.shrunk!.network) / now.network.frozen.metadata.operations;
   return left !== undefined && left >= options.shrink ? last : planUnlessOutOfReach(whole, now, options);
 }
 
-/** That the rounds are too few for a limit of bytes or latency is told before anything is trained, too. */
+/** That a limit is out of reach, or the rounds are too few for it, is told before anything is trained. */
 async function requireReachable(original: MeasuredNetwork, measuring: Measuring, options: CompressOptions): Promise<void> {
   const limits: CompressTargets = { ...options.targets, operations: undefined, maxDrop: undefined };
   if (!hasLimits(limits)) return;
   const measured = decisive(original, original);
+  const missedBy = async (saved: SavedModel, of: CompressTargets) => {
+    const size = await measureSize(await freezeSaved(saved, undefined, options), of, measuring);
+    return reachedBy(of, measured, { ...measured, ...size }).filter(({ met }) => !met);
+  };
+  const { source } = options;
+  const certain = { ...limits, latencyMs: undefined };
+  const smallest = hasLimits(certain) ? planAtMost({ parameters: 1 }, { saved: source, run: undefined }, options) : undefined;
+  if (smallest !== undefined) requireWithinReach(await missedBy(plannedModel(smallest, source), certain));
   await requireEnoughRounds<SavedModel>(options, {
-    original: options.source,
+    original: source,
     smaller(saved) {
       const plan = planUnlessOutOfReach({ operations: options.shrink }, { saved, run: undefined }, options);
-      if (plan === undefined) return undefined;
-      const { tensors } = startOf(plan).file;
-      return { ...saved, config: plan.config, classifier: plan.classifier, file: { tensors, metadata: saved.file.metadata } };
+      return plan && plannedModel(plan, saved);
     },
-    async missedBy(saved) {
-      const size = await measureSize(await freezeSaved(saved, undefined, options), limits, measuring);
-      return reachedBy(limits, measured, { ...measured, ...size }).filter(({ met }) => !met);
-    },
+    missedBy: (saved) => missedBy(saved, limits),
   });
+}
+
+/** What a plan makes of a model, not trained on yet. */
+function plannedModel(plan: PruningPlan, saved: SavedModel): SavedModel {
+  const { tensors } = startOf(plan).file;
+  return { ...saved, config: plan.config, classifier: plan.classifier, file: { tensors, metadata: saved.file.metadata } };
 }
 
 function planUnlessOutOfReach(
@@ -279,21 +297,13 @@ function planUnlessOutOfReach(
   }
 }
 
-/** Says in bytes what is out of reach in parameters, which the user did not ask for. */
-function planWithinReach(target: ShrinkTarget, now: Round, options: CompressOptions): PruningPlan {
+/** As little as asked for or, where that is out of reach, as can be. Undefined if no filter can go any more. */
+function planAtMost(target: ShrinkTarget, now: Pick<Round, 'saved' | 'run'>, options: CompressOptions): PruningPlan | undefined {
   try {
     return planFor(target, now, options);
   } catch (error) {
-    if (!(error instanceof OutOfReachError) || error.leastParameters === undefined) throw error;
-    const { parameters } = now.network.frozen.metadata;
-    const { bytes = Infinity, flashBytes = Infinity } = options.targets;
-    const least = (taken: number) => taken - (parameters - error.leastParameters!);
-    const leastOfFile = least(now.network.int8.bytes);
-    const [name, limit, leastBytes] =
-      leastOfFile > bytes ? ['bytes', bytes, leastOfFile] : ['flash', flashBytes, least(now.network.device?.flashBytes ?? 0)];
-    throw new ConfigurationError(
-      `${name} (=${limit}) must be at least ${leastBytes}: about that is with one filter in every layer`,
-    );
+    if (!(error instanceof OutOfReachError)) throw error;
+    return error.least && planAtMost({ ...target, ...error.least }, now, options);
   }
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { told } from '../../test/told.ts';
 import { ConfigurationError } from '../util/errors.ts';
-import { requireEnoughRounds } from './reach.ts';
+import { requireEnoughRounds, requireWithinReach } from './reach.ts';
 import { reachedBy, type CompressTargets, type Measured } from './rounds.ts';
 
 const device = { flashBytes: 8000, ramBytes: 8000, deviceMs: 8 };
@@ -71,6 +72,38 @@ test('all that is out of reach is told, with the rounds that all of it takes', a
   );
   // What may be within its limit counts for the rounds that it takes.
   expect(await refusal(2, { bytes: 1999, latencyMs: 1.7 })).toMatch(/^bytes [^\n]*\n--rounds 3, or a smaller --shrink$/);
+});
+
+test('RAM that no number of rounds leaves is refused, without advice to add rounds', async () => {
+  const words = 'of the operations in each of';
+  expect(await refusal(2, { ramBytes: 500 })).toBe(
+    `ram (=500) is out of reach: 0.5 ${words} 2 rounds leave 2.0 kB of RAM\nask for less, or start from a smaller network`,
+  );
+  expect(await refusal(9, { ramBytes: 500 })).toBe(
+    `ram (=500) is out of reach: 0.5 ${words} 3 rounds leave 1.0 kB of RAM\nask for less, or start from a smaller network`,
+  );
+  expect(await refusal(2, { ramBytes: 500, flashBytes: 500 })).toMatch(/\nask for less, or start from a smaller network$/);
+  // Less than a whole round leads to the flash, and may lead to the RAM.
+  expect(await refusal(9, { ramBytes: 500, flashBytes: 500 })).toBe('');
+  expect(await refusal(2, { flashBytes: 500 })).toMatch(/\n--rounds 4, or a smaller --shrink$/);
+});
+
+test('limits that one filter in every layer misses are told with what it takes', () => {
+  const limits = { bytes: 7999, latencyMs: 1, flashBytes: 8000, ramBytes: 100, deviceMs: 0.001 };
+  const least = { ...original, device: { ...device, deviceMs: 0.12341 } };
+  const missed = reachedBy(limits, original, least).filter(({ met }) => !met);
+  expect(told(() => requireWithinReach(missed))).toEqual({
+    kind: 'ConfigurationError',
+    message: [
+      'bytes (=7999) must be at least 8000: that is with one filter in every layer',
+      'ram (=100) must be at least 8000: that is with one filter in every layer',
+      'latency (=0.001) must be at least 0.124: that is with one filter in every layer',
+    ].join('\n'),
+    fix: undefined,
+  });
+  expect(told(() => requireWithinReach(reachedBy({ deviceMs: 0.5 }, original, original))).message).toContain('at least 8:');
+  // A latency of this machine varies.
+  expect(() => requireWithinReach(reachedBy({ latencyMs: 1 }, original, original))).not.toThrow();
 });
 
 test('what a microcontroller is limited to is known exactly', async () => {

@@ -11,20 +11,43 @@ export interface Rehearsal<Network> {
   readonly original: Network;
   /** What a whole round leaves of a network; undefined if it cannot remove so much. */
   smaller(network: Network): Network | undefined;
-  /** Limits of bytes, of latency, and on a microcontroller, that a network does not keep. That one filter in every layer would keep those of bytes is known. */
+  /** Limits of bytes, of latency, and on a microcontroller, that a network does not keep. One filter in every layer keeps all but those of latency. */
   missedBy(network: Network): Promise<readonly Reached[]>;
 }
 
 /** Latencies vary: one that is above the limit by less than this factor may be within it when it counts. */
 const latencyVaries = 1.25;
 
+/**
+ * @param missed limits that a network with one filter in every layer does not keep
+ * @throws ConfigurationError if there are any whose values do not vary
+ */
+export function requireWithinReach(missed: readonly Reached[]): void {
+  const certain = missed.filter((each) => !isLatency(each));
+  if (certain.length === 0) return;
+  const least = certain.map(({ target, limit, value }) => {
+    const [option] = words[target];
+    return `${option} (=${limit}) must be at least ${roundedUp(value)}: that is with one filter in every layer`;
+  });
+  throw new ConfigurationError(least.join('\n'));
+}
+
+/** A number of bytes as it is, milliseconds to three digits. */
+function roundedUp(value: number): number {
+  const digits = 10 ** Math.max(0, 2 - Math.floor(Math.log10(value)));
+  return Math.ceil(value * digits) / digits;
+}
+
 /** @throws ConfigurationError if the rounds are too few, with the number of rounds that would be enough, if there is one */
 export async function requireEnoughRounds<Network>(settings: RoundSettings, rehearsal: Rehearsal<Network>): Promise<void> {
   const { network, round } = afterRounds(settings.rounds, rehearsal);
   const missed = await rehearsal.missedBy(network);
   const isLast = round < settings.rounds;
-  // Less than a whole round, which there still is then, leads to the bytes.
-  const outOfReach = missed.filter((each) => (isLatency(each) ? each.value > latencyVaries * each.limit : !isLast));
+  const outOfReach = missed.filter((each) => {
+    if (isLatency(each)) return each.value > latencyVaries * each.limit;
+    // Less than a whole round, which there still is then, leads to the other limits, and may lead to that of RAM.
+    return !isLast || (isRam(each) && missed.every((other) => isRam(other) || isLatency(other)));
+  });
   if (outOfReach.length === 0) return;
   const left = `${settings.shrink} of the operations in each of ${round} rounds leave`;
   const needed = await roundsNeeded(network, round, missed, rehearsal);
@@ -35,6 +58,10 @@ export async function requireEnoughRounds<Network>(settings: RoundSettings, rehe
 
 function isLatency({ target }: Reached): boolean {
   return target === 'latencyMs';
+}
+
+function isRam({ target }: Reached): boolean {
+  return target === 'ramBytes';
 }
 
 /** As many rounds as asked for, or as can be. */
@@ -57,7 +84,8 @@ async function roundsNeeded<Network>(
 ): Promise<number | undefined> {
   if (missed.length === 0) return round;
   const next = rehearsal.smaller(network);
-  if (next === undefined) return missed.some(isLatency) ? undefined : round + 1;
+  // Weights and operations say how much less than a whole round is enough; neither RAM nor a latency does.
+  if (next === undefined) return missed.some((each) => isLatency(each) || isRam(each)) ? undefined : round + 1;
   return await roundsNeeded(next, round + 1, await rehearsal.missedBy(next), rehearsal);
 }
 

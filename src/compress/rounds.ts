@@ -100,7 +100,6 @@ function isPositiveInteger(value: number): boolean {
   return Number.isInteger(value) && value > 0;
 }
 
-/** @throws ConfigurationError for a file smaller than what it takes without any weights */
 export function nextRound(targets: CompressTargets, { shrink, rounds }: RoundSettings, measured: MeasuredRounds): NextRound {
   const [original] = measured;
   const last = measured.at(-1)!;
@@ -123,21 +122,16 @@ function enoughFor(targets: CompressTargets, original: Measured, last: Measured)
   const { device } = last;
   const operations = Math.min((part * original.operations) / last.operations, device ? deviceMs / device.deviceMs : Infinity);
   const parameters = Math.min(
-    parametersWithin('bytes', bytes, last.bytes, last),
-    device ? parametersWithin('flash', flashBytes, device.flashBytes, last) : Infinity,
+    parametersWithin(bytes, last.bytes, last),
+    device ? parametersWithin(flashBytes, device.flashBytes, last) : Infinity,
   );
   if (operations >= 1 && parameters >= last.parameters) return undefined;
   return { ...(operations < 1 && { operations }), ...(parameters < last.parameters && { parameters }) };
 }
 
-/** @throws ConfigurationError for fewer bytes than are taken without any weights */
-function parametersWithin(target: string, limit: number, bytes: number, { parameters }: Measured): number {
-  const left = parameters - (bytes - limit);
-  if (left >= 1) return left;
-  const what = target === 'bytes' ? 'the file takes' : 'it takes';
-  throw new ConfigurationError(
-    `${target} (=${limit}) must be above ${bytes - parameters}: that is what ${what} without any weights`,
-  );
+/** At least one: where the weights alone are not enough, what else goes with the filters may be. */
+function parametersWithin(limit: number, bytes: number, { parameters }: Measured): number {
+  return Math.max(1, parameters - (bytes - limit));
 }
 
 /** Whether anything but accuracy says when to stop. */

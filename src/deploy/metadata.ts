@@ -15,12 +15,13 @@ import type { TrainingConfig } from '../train/config-schema.ts';
 import { weightsKinds } from '../train/weights.ts';
 import { DataError } from '../util/errors.ts';
 import { recognizeFile } from '../util/file-kind.ts';
-import { isDatasetFile, sharedRunName } from '../util/file-names.ts';
+import { sharedRunName } from '../util/file-names.ts';
 import { sidesOf, type ImageSize } from '../util/image-size.ts';
 import { check, damaged } from '../util/schema.ts';
 import { quantizationRecord } from './quantization.ts';
 import { requireRunnable } from './runnable.ts';
 import { decodeChecked, type CheckedModel } from './onnx/schema.ts';
+import { configWithoutPaths, withoutFolder } from './without-paths.ts';
 
 const format = 'ablate-frozen-1';
 
@@ -152,27 +153,12 @@ function checkMetadata(values: unknown, source: string): FrozenMetadata {
 
 /** Names and what can be told of them without a path: a folder of images is `images`, a file of weights `file`; runs keep their names. */
 function withoutPaths({ config, run, accuracy, quantization, ...rest }: FrozenMetadata): FrozenMetadata {
-  const { pruning } = config;
   const calibration = quantization?.calibration ?? null;
   return {
     ...rest,
     run: run === null ? null : sharedRunName(run),
     accuracy: accuracy && withoutFolder(accuracy),
     quantization: quantization && { ...quantization, calibration: calibration && withoutFolder(calibration) },
-    config: {
-      ...withoutFolder(config),
-      init: withoutPath(config.init),
-      teacher: withoutPath(config.teacher),
-      pruning: pruning.type === 'none' ? pruning : { ...pruning, rewind: withoutPath(pruning.rewind) },
-    },
+    config: configWithoutPaths(config),
   };
-}
-
-function withoutFolder<T extends { readonly dataset: string }>(record: T): T {
-  return { ...record, dataset: isDatasetFile(record.dataset) ? 'file' : record.dataset.split(':')[0]! };
-}
-
-/** @param reference none, rate, the name of a run, or the path of a run or a file */
-function withoutPath(reference: string): string {
-  return /^(none|rate|[A-Za-z0-9]+\/\d+)$/.test(reference) ? reference : 'file';
 }

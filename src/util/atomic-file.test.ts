@@ -13,7 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { removeTemporaryFiles, syncFolder, temporaryPath, writeFileAtomic } from './atomic-file.ts';
+import { removeTemporaryFiles, syncFolder, temporaryPath, writeFileAtomic, writeFilesAtomic } from './atomic-file.ts';
+import { told } from '../../test/told.ts';
 import { callsOf, watchFs } from '../../test/watched-fs.ts';
 import { AblateError } from './errors.ts';
 import { skippable } from '../../test/skippable.ts';
@@ -73,6 +74,38 @@ test('a failure names the path, the reason and a fix, and removes the temporary 
   mkdirSync(join(folder, 'b', 'file', 'full'), { recursive: true });
   expect(() => writeFileAtomic(join(folder, 'b', 'file'), 'x')).toThrow(/cannot write .*b\/file: it is a folder, not a file/);
   expect(readdirSync(join(folder, 'b'))).toEqual(['file']);
+});
+
+test('of files that belong together, all are written before the first is replaced', () => {
+  const together = join(folder, 'together');
+  mkdirSync(together);
+  const paths = ['first', 'second'].map((name) => join(together, name));
+  const written = (text: string) => () => {
+    writeFilesAtomic(new Map(paths.map((path) => [path, text])), { durable: false });
+  };
+  written('old')();
+  const contents = () => [readdirSync(together).sort(), ...paths.map((path) => readFileSync(path, 'utf8'))];
+  let writes = 0;
+  const full = told(() => {
+    watchFs(({ name }) => {
+      if (name !== 'writeFileSync') return;
+      writes++;
+      if (writes === 2) throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'write' });
+    }, written('new'));
+  });
+  expect(full).toEqual({
+    kind: 'AblateError',
+    message: `cannot write ${paths[1]!}: no space left on the device (ENOSPC)`,
+    fix: expect.stringContaining('free some space') as string,
+  });
+  expect(contents()).toEqual([['first', 'second'], 'old', 'old']);
+  written('new')();
+  expect(contents()).toEqual([['first', 'second'], 'new', 'new']);
+  mkdirSync(join(together, 'third'));
+  paths.push(join(together, 'third'));
+  expect(written('newer')).toThrow('third: it is a folder, not a file');
+  expect(readdirSync(together).sort()).toEqual(['first', 'second', 'third']);
+  expect(readFileSync(paths[0]!, 'utf8')).toBe('new');
 });
 
 test('a pipe or a device is never replaced, and a link leads to what is written', () => {

@@ -22,16 +22,33 @@ export interface AtomicWriteOptions {
  * @throws AblateError with the path and a fix, if the folder is missing, cannot be written, or is full, or `path` is there and no file.
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array, options: AtomicWriteOptions = {}): void {
+  writeFilesAtomic(new Map([[path, data]]), options);
+}
+
+/**
+ * Writes files that belong together, each as `writeFileAtomic` does: all temporary files first, then all renames. A full disk, or a path that
+ * cannot be written, leaves what was there.
+ *
+ * @throws AblateError as `writeFileAtomic`
+ */
+export function writeFilesAtomic(files: ReadonlyMap<string, string | Uint8Array>, options: AtomicWriteOptions = {}): void {
   const durable = options.durable ?? true;
-  const target = requireReplaceable(path);
-  const temporary = temporaryPath(target);
+  const targets = [...files].map(([path, data]) => ({ path, data, target: requireReplaceable(path) }));
+  const staged = targets.map((each) => ({ ...each, temporary: temporaryPath(each.target) }));
+  let current = '';
   try {
-    writeNewFile(temporary, data, durable);
-    renameFile(temporary, target);
-    if (durable) syncFolder(dirname(target));
+    for (const { path, temporary, data } of staged) {
+      current = path;
+      writeNewFile(temporary, data, durable);
+    }
+    for (const { path, temporary, target } of staged) {
+      current = path;
+      renameFile(temporary, target);
+    }
+    if (durable) for (const folder of new Set(staged.map(({ target }) => dirname(target)))) syncFolder(folder);
   } catch (error) {
-    removeTemporary(temporary);
-    throw fileError('write', path, error);
+    for (const { temporary } of staged) removeTemporary(temporary);
+    throw fileError('write', current, error);
   }
 }
 

@@ -26,6 +26,7 @@ test.each([
   ['\x80\x02}q', 'a Python pickle'],
   ['\x89HDF\r\n\x1a\n', 'an HDF5 file'],
   [`cifar-10-batches-bin/${'\0'.repeat(236)}ustar`, 'a tar archive'],
+  ['\x1c\0\0\0TFL3', 'a TensorFlow Lite model'],
   ['BZh9', 'an archive'],
   ['\x40\0\0\0\0\0\0\0{"a":', 'a safetensors file'],
 ])('%j is %s', (start, name) => {

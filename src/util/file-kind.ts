@@ -41,6 +41,7 @@ const signatures: readonly Signature[] = [
   { pattern: /^(BZh|\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|\x28\xb5\x2f\xfd)/, name: 'an archive', fix: 'unpack it' },
   { pattern: /^\x89HDF\r\n\x1a\n/, name: 'an HDF5 file' },
   { pattern: /^\x80[\x02-\x05]/, name: 'a Python pickle' },
+  { pattern: /^[^]{4}TFL3/, name: 'a TensorFlow Lite model' },
   { pattern: /^[^]{4}\0{4}\{/, name: 'a safetensors file' },
 ];
 /* eslint-enable no-control-regex */

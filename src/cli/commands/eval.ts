@@ -11,7 +11,7 @@ import { ConfigurationError } from '../../util/errors.ts';
 import { frozenFileName } from '../../util/file-names.ts';
 import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { statIfReachable } from '../../util/regular-file.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -162,7 +162,7 @@ async function evaluateFrozenFile(path: string, options: Options): Promise<void>
   const frozen = await openFrozenModel(path, { threads: options.threads ?? defaultThreads() });
   const { metadata, session } = frozen;
   try {
-    const dataset = await loadImages(options.data ?? metadata.config.dataset, options);
+    const dataset = await loadImages(datasetOf(path, metadata.config.dataset, options), options);
     const useVal = metadata.config.val;
     const predictions = file && (await collector(dataset, split, useVal));
     await interruptible('stopping', async (signal) => {

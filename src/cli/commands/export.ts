@@ -14,14 +14,14 @@ import { frozenFileName, isDatasetFile } from '../../util/file-names.ts';
 import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { check } from '../../util/schema.ts';
 import { readRegularFile, statIfReachable } from '../../util/regular-file.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { deviceLines, deviceOption, devicesOf } from '../device.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
 import { integer, jsonOption, oneOf, parseNumber, parseThreads, runsDirOption } from '../options.ts';
-import { claimFolder, claimOutput, forceOption, type Output } from '../output-file.ts';
+import { claimFolder, claimOutput, forceOption, writeTogether, type Output } from '../output-file.ts';
 import { print, printJson } from '../output.ts';
-import { createProgress } from '../progress.ts';
+import { stepProgress } from '../progress.ts';
 import { addWeightsOptions, readReference, requireNoWeightsOptions, type WeightsOptions } from '../saved-model.ts';
 
 interface Options extends DataOptions, WeightsOptions {
@@ -35,7 +35,7 @@ interface Options extends DataOptions, WeightsOptions {
   readonly seed: number;
   readonly evaluate: boolean;
   readonly device?: string;
-  readonly vectors: number;
+  readonly vectors?: number;
   readonly threads?: number;
   readonly json?: true;
 }
@@ -62,7 +62,7 @@ export function addExportCommand(program: Command): void {
     .option('--seed <n>', 'which training images calibrate', integer(0), 1)
     .option('--no-evaluate', 'do not measure the accuracy on the test set')
     .option(...deviceOption)
-    .option('--vectors <n>', 'test images that go with the code', integer(1, 1000), 8);
+    .option('--vectors <n>', 'test images that go with the code (default: 8, or all where there are fewer)', integer(1, 1000));
   addWeightsOptions(command);
   addDataOptions(command)
     .option('--threads <n>', 'threads of ONNX Runtime for the accuracy in float32 (default: physical cores)', parseThreads)
@@ -72,9 +72,9 @@ export function addExportCommand(program: Command): void {
 }
 
 async function exportNetwork(reference: string, options: Options): Promise<void> {
-  const { deviceGraph } = await import('../../deploy/mcu/build.ts');
+  const { deviceGraph } = await import('../../deploy/mcu/device-graph.ts');
   const { rangeMethodOf } = await import('../../deploy/integers/ranges.ts');
-  const { originLines } = await import('../../deploy/mcu/export.ts');
+  const { originLines, vectorCount } = await import('../../deploy/mcu/export.ts');
   const { calibration, percentile } = options;
   if (options.c === undefined && options.tflite === undefined) {
     throw new ConfigurationError('export must be told what to write', { fix: 'add --c <folder> for C, or --tflite <file>' });
@@ -85,9 +85,15 @@ async function exportNetwork(reference: string, options: Options): Promise<void>
   const { trained, origin } = source;
   const name = options.name ?? origin.model.replace(/[^A-Za-z0-9_]/g, '_');
   // What a device cannot compute, or what would be written over, is told before images are loaded.
-  deviceGraph(trained);
+  const { classifier, folded } = trained;
+  const { graph } = deviceGraph(classifier.network, folded, classifier.preprocessing.standardization);
+  if (options.tflite !== undefined) {
+    const { requireTfliteOperators } = await import('../../deploy/mcu/tflite/model.ts');
+    requireTfliteOperators(graph.nodes);
+  }
   const outputs = await claimOutputs(reference, name, source, options);
-  const dataset = await loadImages(options.data ?? source.dataset, options);
+  const dataset = await loadImages(datasetOf(reference, source.dataset, options), options);
+  if (options.c !== undefined) vectorCount(dataset, options.vectors);
   const network = await calibrateAndMeasure(source, options, { range, dataset });
   const lines = originLines(
     { ...origin, dataset: isDatasetFile(dataset.name) ? 'a file' : dataset.name.split(':')[0]! },
@@ -110,7 +116,7 @@ interface Outputs {
 
 async function claimOutputs(reference: string, name: string, { origin }: Source, options: Options): Promise<Outputs> {
   const { codeFileNames, codeFiles } = await import('../../deploy/mcu/c/files.ts');
-  const { originLine, testVectors } = await import('../../deploy/mcu/export.ts');
+  const { originLine, testVectors, vectorCount } = await import('../../deploy/mcu/export.ts');
   const { c: folder, tflite, vectors } = options;
   const [force, mark] = [options.force === true, originLine(origin)];
   const codeFolder =
@@ -119,12 +125,12 @@ async function claimOutputs(reference: string, name: string, { origin }: Source,
   return {
     async write(code, dataset) {
       const { tfliteFile } = await import('../../deploy/mcu/tflite/model.ts');
-      const texts = codeFolder && codeFiles(code, testVectors(code.plan, dataset, vectors));
+      const texts = codeFolder && codeFiles(code, testVectors(code.plan, dataset, vectorCount(dataset, vectors)));
       const bytes = tfliteOutput && tfliteFile(code.plan, [...code.origin, `Classes: ${code.classes.join(', ')}`].join('\n'));
-      const written = codeFolder && texts ? codeFolder.write(texts) : [];
-      if (tflite === undefined || tfliteOutput === undefined || bytes === undefined) return written;
-      tfliteOutput.write(bytes);
-      return [...written, tflite];
+      return writeTogether([
+        ...(codeFolder && texts ? [codeFolder.prepare(texts)] : []),
+        ...(tfliteOutput && bytes ? [tfliteOutput.prepare(bytes)] : []),
+      ]);
     },
   };
 }
@@ -153,12 +159,13 @@ interface Source {
 
 async function readSource(reference: string, options: Options): Promise<Source> {
   const { trainedFromFrozen, trainedFromSaved } = await import('../../deploy/mcu/trained.ts');
+  const { trainingIdentity } = await import('../../deploy/training-identity.ts');
   if (frozenFileName.test(reference)) {
     requireNoWeightsOptions(options);
     const { readFrozenFile } = await import('../../deploy/frozen-model.ts');
     const file = readFrozenFile(reference);
     const { config, run } = file.metadata;
-    const origin = { model: config.model, from: run ?? basename(reference) };
+    const origin = { model: config.model, from: run ?? basename(reference), training: trainingIdentity(config) };
     return { trained: trainedFromFrozen(file, reference), origin, dataset: config.dataset, val: config.val };
   }
   const { saved, run } = await readReference(reference, options);
@@ -167,7 +174,12 @@ async function readSource(reference: string, options: Options): Promise<Source> 
   const { weights, classes } = options;
   const trained = trainedFromSaved(saved, weights ?? preferredWeights(saved.file), classes);
   const from = run === undefined ? basename(reference) : runName(run);
-  return { trained, origin: { model: config.model, from }, dataset: config.dataset, val: config.val };
+  return {
+    trained,
+    origin: { model: config.model, from, training: trainingIdentity(config) },
+    dataset: config.dataset,
+    val: config.val,
+  };
 }
 
 async function calibrateAndMeasure(
@@ -176,18 +188,23 @@ async function calibrateAndMeasure(
   { range, dataset }: { readonly range: RangeMethod; readonly dataset: Dataset },
 ): Promise<DeviceNetwork> {
   const { deviceNetwork } = await import('../../deploy/mcu/export.ts');
-  const progress = createProgress({ unit: 'image', total: dataset.test.count });
-  return await interruptible('stopping', async (signal) => {
+  const calibration = stepProgress('image');
+  const evaluation = stepProgress('image');
+  const stopped = 'the export was stopped, nothing is written';
+  const work = async (signal: AbortSignal) => {
     const network = await deviceNetwork({
       ...{ trained, dataset, val, range, images, seed, evaluate, threads, signal },
-      onProgress: (done) => {
-        progress.update(done, 'in integers and in float32');
+      onCalibration: (done, total) => {
+        calibration(done, total, 'calibrating');
+      },
+      onProgress: (done, total) => {
+        evaluation(done, total, 'in integers and in float32');
       },
     });
-    if (evaluate) progress.finish();
-    if (signal.aborted) throw new Interruption('the export was stopped, nothing is written');
+    if (signal.aborted) throw new Interruption(stopped);
     return network;
-  });
+  };
+  return await interruptible('stopping', work, stopped);
 }
 
 interface Result {

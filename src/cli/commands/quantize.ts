@@ -22,7 +22,7 @@ import { formatAccuracy, formatBytes, formatCount } from '../../util/format.ts';
 import { bytesFor } from '../../util/gzip.ts';
 import { mostSteps } from '../../util/largest.ts';
 import { check } from '../../util/schema.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { existingFrozenFile, isOfRun } from '../existing-file.ts';
@@ -30,7 +30,7 @@ import { interruptible } from '../interrupt.ts';
 import { integer, jsonOption, oneOf, parseNames, parseNumber, parseThreads, runsDirOption } from '../options.ts';
 import { claimOutput, forceOption } from '../output-file.ts';
 import { note, print, printTable, printJson } from '../output.ts';
-import { createProgress } from '../progress.ts';
+import { stepProgress } from '../progress.ts';
 import { addWeightsOptions, readReference, requireNoWeightsOptions, type WeightsOptions } from '../saved-model.ts';
 import { trainingDisplay } from '../training-display.ts';
 
@@ -115,13 +115,18 @@ async function quantizeModel(reference: string, options: Options): Promise<void>
   requireFrozenName(output);
   const existing = await existingFrozenFile(output, (metadata) => metadata.quantization !== null && source.isSourceOf(metadata));
   const claimed = claimOutput(output, { source: reference, what: 'quantize', force: options.force === true, existing });
-  const dataset = await loadData(source.dataset, scheme, options);
+  const dataset = await loadData({ reference, trainedOn: source.dataset }, scheme, options);
   const file = await source.freeze(scheme === 'int8' ? quantization.weightBits : 8, dataset);
   const { compareOnTest } = await import('../../compress/quantize/compare.ts');
   const { quantize } = await import('../../compress/quantize/quantize.ts');
   const { accuracyRecord } = await import('../../deploy/evaluate.ts');
   const { images: calibrationImages, keepFloat, seed, threads = defaultThreads() } = options;
-  const quantized = await quantize({ file, quantization, calibrationImages, keepFloat, check: checkOf(options), seed, dataset });
+  const calibration = stepProgress('image');
+  const onCalibration = (done: number, total: number) => {
+    calibration(done, total, 'calibrating');
+  };
+  const measured = { seed, dataset, check: checkOf(options) };
+  const quantized = await quantize({ file, quantization, calibrationImages, keepFloat, ...measured, onCalibration });
   const { encode, metadata } = quantized;
   const comparison =
     dataset && options.evaluate
@@ -178,16 +183,7 @@ function measuresLayers({ maxDrop, sensitivity }: Options): boolean {
 
 function checkOf(options: Options): CheckSettings | undefined {
   const { checkImages: images, maxDrop, threads = defaultThreads() } = options;
-  return measuresLayers(options) ? { images, maxDrop, threads, onLayer: layerProgress() } : undefined;
-}
-
-function layerProgress(): (done: number, total: number, layer: string) => void {
-  let progress: ReturnType<typeof createProgress> | undefined;
-  return (done, total, layer) => {
-    progress ??= createProgress({ unit: 'layer', total });
-    progress.update(done, layer);
-    if (done === total) progress.finish();
-  };
+  return measuresLayers(options) ? { images, maxDrop, threads, onLayer: stepProgress('layer') } : undefined;
 }
 
 /** What is quantized: a frozen file, or trained weights that are frozen first. */
@@ -269,11 +265,15 @@ async function trainOn(
  * The images to calibrate and measure with. Weights alone are stored without any, so there missing images only mean that the accuracy is
  * not known.
  */
-async function loadData(trainedOn: string, scheme: QuantizationScheme, options: Options): Promise<Dataset | undefined> {
+async function loadData(
+  { reference, trainedOn }: { readonly reference: string; readonly trainedOn: string },
+  scheme: QuantizationScheme,
+  options: Options,
+): Promise<Dataset | undefined> {
   const isNeeded = scheme === 'int8' || measuresLayers(options) || options.fineTune !== undefined;
   if (!isNeeded && !options.evaluate) return undefined;
   try {
-    return await loadImages(options.data ?? trainedOn, options);
+    return await loadImages(datasetOf(reference, trainedOn, options), options);
   } catch (error) {
     if (isNeeded || !(error instanceof AblateError)) throw error;
     note(`The accuracy is not measured: ${error.message}`);

@@ -143,7 +143,7 @@ export function planPruning(request: PruningRequest, dataset: Dataset): PruningP
   const pruning = weights !== undefined && steps > 0 ? { type: 'magnitude', ...weights } : { type: 'none' };
   const { reference, teacher } = fixedReferences(request);
   const config = changeConfig(
-    { ...source.config, init: 'none', teacher: 'none', teacherChecksum: '' },
+    { ...source.config, init: 'none', initChecksum: '', teacher: 'none', teacherChecksum: '' },
     { init: reference, threads: threadsAsRecorded(source.config.threads) },
     overrides,
     { pruning, teacher, dataset: dataset.name, steps: steps === 0 ? source.config.steps : steps * rounds },

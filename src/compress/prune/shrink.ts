@@ -39,12 +39,12 @@ export interface Shrunk {
 
 /** There are no filters whose removal leaves so little. */
 export class OutOfReachError extends ConfigurationError {
-  /** What can be reached, where the target was a number of parameters. */
-  readonly leastParameters: number | undefined;
+  /** What can be reached in place of what was asked for. */
+  readonly least: ShrinkTarget | undefined;
 
-  constructor(message: string, leastParameters?: number) {
+  constructor(message: string, least?: ShrinkTarget) {
     super(message);
-    this.leastParameters = leastParameters;
+    this.least = least;
   }
 }
 
@@ -114,7 +114,7 @@ function removals(
       const lowest = least < 1 ? roundedUp(least) : least;
       throw new OutOfReachError(
         `${name} (=${limit}) must be at least ${lowest} for model "${network.name}": that is with one filter in every layer`,
-        name === 'parameters' ? least : undefined,
+        least === 1 && name === 'operations' ? undefined : { [name]: least },
       );
     }
     counts.push(smallestCount(order.length, (count) => measure(networkWithout(count)) <= limit));

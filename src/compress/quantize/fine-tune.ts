@@ -31,7 +31,7 @@ export interface FineTuneSettings {
 export function fineTuneConfig({ config }: SavedModel, settings: FineTuneSettings): TrainingConfig {
   const { steps, threads, dataset, teacher = 'none' } = settings;
   return changeConfig(
-    { ...config, init: 'none', teacher, teacherChecksum: '', pruning: { type: 'none' }, precision: 'f32' },
+    { ...config, init: 'none', initChecksum: '', teacher, teacherChecksum: '', pruning: { type: 'none' }, precision: 'f32' },
     { learningRate: learningRateShare * config.learningRate, schedule: { type: 'cosine', warmup: 0, final: 0 } },
     { steps, threads, dataset, evalEvery: 0, saveEvery: 0, saveEverySeconds: 0 },
   );

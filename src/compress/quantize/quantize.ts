@@ -68,6 +68,10 @@ export interface QuantizeOptions {
   readonly dataset?: Dataset | undefined;
   /** Which of its images may calibrate and check; default: those that the network was trained on. */
   readonly trainingImages?: ImageSet | undefined;
+  /** Images that calibrated; each counts once for each time that it is looked at. */
+  readonly onCalibration?: ((done: number, total: number) => void) | undefined;
+  /** Stops the calibration. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Quantized {
@@ -98,7 +102,8 @@ const usualCheckImages = 2000;
  * Quantizes a file that `ablate freeze` wrote.
  *
  * @throws DataError for a file that is no such file, is quantized already, or does not fit the images; ConfigurationError for layers that do
- *   not exist and for too few images; AblateError if no layer can be quantized within the drop allowed
+ *   not exist and for too few images; AblateError if no layer can be quantized within the drop allowed;
+ *   the reason of the signal, if that stopped it
  */
 export async function quantize(options: QuantizeOptions): Promise<Quantized> {
   const { keepFloat = [], check: checkSettings } = options;
@@ -110,7 +115,7 @@ export async function quantize(options: QuantizeOptions): Promise<Quantized> {
   const candidates = withoutLayers(all, keepFloat);
   const looksAtImages = scheme === 'int8' || checkSettings !== undefined;
   const images = looksAtImages ? chooseImages(options, metadata) : undefined;
-  const rewrite = await prepareRewrite(settings, model, candidates, images);
+  const rewrite = await prepareRewrite(settings, model, candidates, images, options);
   const withLayers = (names: readonly string[]) => rewrite(candidates.filter(({ name }) => names.includes(name)));
   const names = candidates.map(({ name }) => name);
   const plain = (layers: readonly string[]) => encodeModel({ ...model, graph: withLayers(layers) });
@@ -167,6 +172,7 @@ async function prepareRewrite(
   model: ModelProto,
   candidates: readonly WeightedLayer[],
   images: ChosenImages | undefined,
+  { onCalibration: onProgress, signal }: QuantizeOptions,
 ): Promise<Rewrite> {
   const { graph } = model;
   switch (settings.scheme) {
@@ -177,7 +183,8 @@ async function prepareRewrite(
     case 'int8': {
       const groups = scaleGroups(graph, integerTensors(graph, candidates));
       const { calibration: chosen, shape } = images!;
-      const scales = await calibrate({ model, groups, images: chosen, shape, method: rangeMethodOf(settings) });
+      const method = rangeMethodOf(settings);
+      const scales = await calibrate({ model, groups, images: chosen, shape, method, onProgress, signal });
       return (layers) => withIntegerArithmetic(graph, layers, scales, settings.weightBits);
     }
   }

@@ -84,7 +84,14 @@ export interface StudyFilesOptions {
 export async function measureStudyFile(task: StudyFileTask, measuring: FileMeasuring): Promise<FileResult | undefined> {
   const { planned, quantization, run } = task;
   const { dataset, threads, signal } = measuring;
-  const { encode, metadata } = await makeFile(task, measuring);
+  let made: File;
+  try {
+    made = await makeFile(task, measuring);
+  } catch (error) {
+    if (signal?.aborted === true && error === signal.reason) return undefined;
+    throw error;
+  }
+  const { encode, metadata } = made;
   const split = planned.config.val ? 'val' : 'test';
   const evaluation = await evaluateFile(encode(null), { metadata, dataset, split, threads }, signal);
   if (evaluation === undefined) return undefined;
@@ -101,11 +108,14 @@ export async function measureStudyFile(task: StudyFileTask, measuring: FileMeasu
 type File = Pick<Frozen, 'encode' | 'metadata'>;
 
 /** The seed of the run draws the images that calibrate. */
-async function makeFile({ planned, quantization, run }: StudyFileTask, { engine, dataset }: FileMeasuring): Promise<File> {
+async function makeFile(
+  { planned, quantization, run }: StudyFileTask,
+  { engine, dataset, signal }: FileMeasuring,
+): Promise<File> {
   const frozen = await freezeRun(run, engine);
   if (quantization.scheme === 'none') return frozen;
   const file = { bytes: frozen.encode(null), source: runName(run) };
-  return await quantize({ quantization, file, seed: planned.seed, dataset });
+  return await quantize({ quantization, file, seed: planned.seed, dataset, signal });
 }
 
 async function freezeRun(run: Run, engine: Engine): Promise<Frozen> {

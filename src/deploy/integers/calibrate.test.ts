@@ -49,6 +49,28 @@ test('a percentile counts the values of all images', async () => {
   expect(255 * scale).toBeLessThan(69 + 255 / 2048);
 });
 
+test('it says how far it is through all passes, and a signal stops it', async () => {
+  const seen: string[] = [];
+  const given = { model: pixelModel(1, 1, 1), groups: [colours], images, shape: onePixel };
+  const onProgress = (done: number, total: number) => seen.push(`${done}/${total}`);
+  await calibrate({ ...given, method: minMax, onProgress });
+  await calibrate({ ...given, method: { method: 'percentile', percentile: 99 }, onProgress });
+  expect(seen).toEqual([
+    ...['32/70', '64/70', '70/70'],
+    ...['32/140', '64/140', '70/140', '102/140', '134/140', '140/140'],
+  ]);
+  const controller = new AbortController();
+  const reason = new Error('stopped');
+  const stopped = calibrate({
+    ...{ ...given, method: minMax, signal: controller.signal },
+    onProgress(done) {
+      if (done === 64) controller.abort(reason);
+      if (done > 64) throw new Error('it went on');
+    },
+  });
+  await expect(stopped).rejects.toBe(reason);
+});
+
 test.each([Infinity, NaN])('values that are not finite are refused (%d)', async (factor) => {
   const broken = calibrate({
     model: pixelModel(1, factor, 1),

@@ -1,5 +1,6 @@
 /** Runs a float graph over images and finds the scale of each tensor that is to be stored as integers. */
 import type { ImageSet } from '../../data/dataset.ts';
+import { letEventsIn } from '../../train/events.ts';
 import { DataError } from '../../util/errors.ts';
 import { openSession } from '../onnx-runtime.ts';
 import { encodeModel, type ModelProto } from '../onnx/schema.ts';
@@ -31,6 +32,9 @@ export interface CalibrationOptions {
   /** `[3, H, W]` of the images. */
   readonly shape: readonly [number, number, number];
   readonly method: RangeMethod;
+  /** Images that were looked at, of those of all passes. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Images that the graph computes at a time; does not change the result. */
@@ -40,18 +44,24 @@ const batchSize = 32;
  * The scale of each tensor by name, the same for those of a group. Two passes: the first finds the ends of the values, the second counts
  * what is between them. With one thread, so that the same images give the same scales on any number of cores.
  *
- * @throws DataError if the network computes infinities or what is not a number
+ * @throws DataError if the network computes infinities or what is not a number; the reason of the signal, if that stopped it
  */
 export async function calibrate(options: CalibrationOptions): Promise<ReadonlyMap<string, ActivationScale>> {
-  const { groups, method } = options;
+  const { groups, images, method, onProgress, signal } = options;
+  const total = images.count * (method.method === 'min-max' ? 1 : 2);
+  let done = 0;
   const session = await openSession(withOutputs(options), 'the network to calibrate');
   const visit = async (look: (group: number, values: Float32Array) => void) => {
     const observed = groups.flatMap((group) => group.observed);
-    for (const { batch } of imageBatches(options.images, options.shape, batchSize)) {
+    for (const { batch } of imageBatches(images, options.shape, batchSize)) {
       const read = await session.read(batch, observed);
       for (const [i, group] of groups.entries()) {
         for (const tensor of group.observed) look(i, read.get(tensor)!);
       }
+      done += batch.count;
+      onProgress?.(done, total);
+      await letEventsIn();
+      signal?.throwIfAborted();
     }
   };
   try {

@@ -4,13 +4,11 @@ import type { Classifier } from '../../train/classifier.ts';
 import { calibrate } from '../integers/calibrate.ts';
 import type { RangeMethod } from '../integers/ranges.ts';
 import type { FoldedNetwork } from '../onnx/fold.ts';
+import { deviceGraph } from './device-graph.ts';
 import { floatModel, type FloatModel } from './float-model.ts';
-import { foldInput, type ImageGraph } from './input.ts';
 import { integerPlan } from './integers.ts';
-import { lowerNetwork } from './lower.ts';
 import type { Plan } from './plan.ts';
-import { groupsToCalibrate, separateFixed, sharedScales, withFineSums } from './scales.ts';
-import { simplify } from './simplify.ts';
+import { groupsToCalibrate, sharedScales, withFineSums } from './scales.ts';
 
 /** A classifier with what training left: its layers, batch normalizations folded where that can be, and their weights. */
 export interface TrainedClassifier {
@@ -24,16 +22,9 @@ export interface Calibration {
   /** `[C, H, W]` of them. */
   readonly shape: readonly [number, number, number];
   readonly range: RangeMethod;
-}
-
-/**
- * The network over bytes, in real numbers, as small as it gets.
- *
- * @throws DataError for what integers on a device cannot compute
- */
-export function deviceGraph({ classifier: { network, preprocessing }, folded }: TrainedClassifier): ImageGraph {
-  const graph = simplify(lowerNetwork(network, folded));
-  return separateFixed(foldInput(graph, preprocessing.standardization));
+  /** Images that were looked at; each counts once for each time. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface BuiltPlan {
@@ -45,14 +36,15 @@ export interface BuiltPlan {
 /**
  * The same network and images give the same plan.
  *
- * @throws DataError for what integers on a device cannot compute
+ * @throws DataError for what integers on a device cannot compute; the reason of the signal, if that stopped it
  */
-export async function buildPlan(trained: TrainedClassifier, { images, shape, range }: Calibration): Promise<BuiltPlan> {
-  const { graph, image } = deviceGraph(trained);
+export async function buildPlan(trained: TrainedClassifier, { range, ...calibration }: Calibration): Promise<BuiltPlan> {
+  const { network, preprocessing } = trained.classifier;
+  const { graph, image } = deviceGraph(network, trained.folded, preprocessing.standardization);
   const float = floatModel({ graph, image });
   const shared = sharedScales({ graph, image });
   const groups = groupsToCalibrate(graph, shared, float.tensors);
-  const calibrated = await calibrate({ model: float.model, groups, images, shape, method: range });
+  const calibrated = await calibrate({ model: float.model, groups, ...calibration, method: range });
   const scales = new Map(
     [...calibrated].map(([tensor, { scale, zeroPoint }]) => [tensor, { scale, zeroPoint: zeroPoint - 128 }]),
   );

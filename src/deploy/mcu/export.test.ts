@@ -11,7 +11,7 @@ import { openSession } from '../onnx-runtime.ts';
 import { centralParts, toInterleaved } from '../pixels.ts';
 import { buildPlan } from './build.ts';
 import { evaluateIntegers, indexOfLargest } from './evaluate.ts';
-import { deviceNetwork, originLine, originLines, testVectors, type DeviceNetwork } from './export.ts';
+import { deviceNetwork, originLine, originLines, testVectors, vectorCount, type DeviceNetwork } from './export.ts';
 import { planMemory } from './memory.ts';
 import type { Plan } from './plan.ts';
 import { createTwin } from './twin.ts';
@@ -116,25 +116,46 @@ test('test vectors are the first test images as the network sees them, with its 
   const { images, logits, count } = testVectors(plan, dataset, 3);
   const { parts } = firstImages(dataset, 3);
   expect([[...images], [...logits], count]).toEqual([parts.flatMap((part) => [...part]), twinLogits(plan, parts).flat(), 3]);
-  expect(told(() => testVectors(plan, dataset, 131))).toEqual({
-    kind: 'DataError',
-    message: 'noise has 130 test images, and 131 are to go with the code',
-    fix: undefined,
-  });
   expect(testVectors(plan, dataset, 130).count).toBe(130);
 });
 
+test('as many test images as asked for go with the code; else 8, or all of fewer', () => {
+  const { dataset } = given();
+  const few = noiseDataset(12, { train: 8, test: 5 });
+  expect([vectorCount(dataset, undefined), vectorCount(few, undefined), vectorCount(dataset, 130)]).toEqual([8, 5, 130]);
+  expect(told(() => vectorCount(dataset, 131))).toEqual({
+    kind: 'ConfigurationError',
+    message: 'vectors (=131) must be at most 130: so many test images noise has',
+    fix: undefined,
+  });
+});
+
+test('calibration says how far it is, and a signal stops it', async () => {
+  const { trained, dataset } = given();
+  const controller = new AbortController();
+  const seen: number[][] = [];
+  const onCalibration = (...progress: number[]) => {
+    seen.push(progress);
+    controller.abort();
+  };
+  const options = { trained, dataset, val: false, range, seed: 3, evaluate: true, threads: 1 };
+  const stopped = deviceNetwork({ ...options, images: 40, onCalibration, signal: controller.signal });
+  const reason: unknown = await stopped.catch((error: unknown) => error);
+  expect(reason).toBe(controller.signal.reason);
+  expect(seen).toEqual([[32, 40]]);
+});
+
 test('names with an end of line stay within the comment of a Makefile', () => {
-  const origin = { model: 'tuto', from: 'runs/a\nb', dataset: 'images:x\r' };
-  expect(originLine(origin)).toBe("Made of runs/a\\u000ab (tuto) by ablate's export.");
+  const origin = { model: 'tuto', from: 'runs/a\nb', training: '0ab1', dataset: 'images:x\r' };
+  expect(originLine(origin)).toBe("Made of runs/a\\u000ab (tuto) by ablate's export. Training 0ab1.");
   const evaluation = { images: 1, accuracy: 1, floatAccuracy: 1, agreement: 1 };
   const network = { calibrationImages: 1, evaluation } as DeviceNetwork;
   expect(originLines(origin, network, range)[2]).toContain('of images:x\\u000d (float32');
 });
 
 test('what is told of a network in the files', () => {
-  const origin = { model: 'tuto', from: 'tuto/3', dataset: 'CIFAR-10' };
-  expect(originLine(origin)).toBe("Made of tuto/3 (tuto) by ablate's export.");
+  const origin = { model: 'tuto', from: 'tuto/3', training: '0ab1', dataset: 'CIFAR-10' };
+  expect(originLine(origin)).toBe("Made of tuto/3 (tuto) by ablate's export. Training 0ab1.");
   const network = (evaluation: DeviceNetwork['evaluation']) => ({ calibrationImages: 1024, evaluation }) as DeviceNetwork;
   const calibrated = `8-bit integers, calibrated on 1,024 training images (min-max); ablate ${packageVersion()}.`;
   expect(originLines(origin, network(undefined), range)).toEqual([

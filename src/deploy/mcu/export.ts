@@ -1,7 +1,7 @@
 /** A trained network for a microcontroller: its integers, what they reach on test images, and the files that hold them. */
 import type { Dataset, ImageSet } from '../../data/dataset.ts';
 import { splitOf } from '../../data/image-set.ts';
-import { DataError } from '../../util/errors.ts';
+import { ConfigurationError } from '../../util/errors.ts';
 import { formatAccuracy, formatCount } from '../../util/format.ts';
 import { packageVersion } from '../../util/package.ts';
 import { printableLine } from '../../util/printable.ts';
@@ -31,6 +31,9 @@ export interface DeviceOptions {
   readonly evaluate: boolean;
   /** Of ONNX Runtime. */
   readonly threads: number;
+  /** Images that calibrated; each counts once for each time that it is looked at. */
+  readonly onCalibration?: ((done: number, total: number) => void) | undefined;
+  /** Test images. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -45,12 +48,12 @@ export interface DeviceNetwork {
 
 /**
  * @throws DataError for a network that integers on a device cannot compute, and for images of other classes, or smaller ones, than it was trained
- *   on; ConfigurationError for too few
+ *   on; ConfigurationError for too few; the reason of the signal, if that stopped the calibration
  */
 export async function deviceNetwork(options: DeviceOptions): Promise<DeviceNetwork> {
-  const { trained, dataset, range, evaluate, threads, onProgress, signal } = options;
+  const { trained, dataset, range, evaluate, threads, onCalibration, onProgress, signal } = options;
   const images = calibrationImages(options);
-  const built = await buildPlan(trained, { images, shape: dataset.shape, range });
+  const built = await buildPlan(trained, { images, shape: dataset.shape, range, onProgress: onCalibration, signal });
   const { plan } = built;
   const measured = { ...built, images: dataset.test, shape: dataset.shape, threads, onProgress, signal };
   return {
@@ -68,11 +71,19 @@ function calibrationImages({ trained, dataset, val, images, seed }: DeviceOption
   return drawCalibrationImages(splitOf(dataset, 'train', val), dataset.name, seed, images);
 }
 
+/** Test images that go with the code, unless the user says how many. */
+export const usualVectors = 8;
+
+/** @throws ConfigurationError for more test images than there are */
+export function vectorCount({ name, test }: Dataset, asked: number | undefined): number {
+  if (asked === undefined) return Math.min(usualVectors, test.count);
+  if (asked <= test.count) return asked;
+  throw new ConfigurationError(`vectors (=${asked}) must be at most ${test.count}: so many test images ${name} has`);
+}
+
 /** The first `count` test images, with the logits that the integers give for them. */
 export function testVectors(plan: Plan, dataset: Dataset, count: number): TestVectors {
   const { test, shape } = dataset;
-  if (test.count < count)
-    throw new DataError(`${dataset.name} has ${test.count} test images, and ${count} are to go with the code`);
   const { batch } = imageBatches(test, shape, count, count).next().value as LabelledBatch;
   const images = centralParts(batch, plan.input.extent);
   const classes = plan.output.extent.channels;
@@ -90,12 +101,14 @@ export interface Origin {
   readonly model: string;
   /** A run, or the name of a file. */
   readonly from: string;
+  /** Of its training (training-identity.ts): a name may be that of another run elsewhere. */
+  readonly training: string;
   readonly dataset: string;
 }
 
 /** The line by which an earlier export of the same source is recognized. */
-export function originLine({ model, from }: Omit<Origin, 'dataset'>): string {
-  return `Made of ${printableLine(from)} (${model}) by ablate's export.`;
+export function originLine({ model, from, training }: Omit<Origin, 'dataset'>): string {
+  return `Made of ${printableLine(from)} (${model}) by ablate's export. Training ${training}.`;
 }
 
 export function originLines(

@@ -8,7 +8,7 @@ import { toInterleaved } from '../../pixels.ts';
 import { buildPlan } from '../build.ts';
 import type { Plan } from '../plan.ts';
 import { createTwin } from '../twin.ts';
-import { tfliteFile } from './model.ts';
+import { requireTfliteOperators, tfliteFile } from './model.ts';
 
 async function planOf({ trained, side }: DeviceCase): Promise<Plan> {
   const range = { method: 'min-max', percentile: 100 } as const;
@@ -100,9 +100,12 @@ test('an average pool that TensorFlow Lite cannot pad is refused', async () => {
   const steps = plan.steps.map((step) =>
     step.kind === 'avgPool' ? { ...step, window: { ...step.window, padding: [1, 0, 0, 1] as const } } : step,
   );
-  expect(told(() => tfliteFile({ ...plan, steps }, ''))).toEqual({
+  const refused = {
     kind: 'DataError',
     message: 'TensorFlow Lite cannot pad the average pool "average" as the network does',
     fix: 'give it the padding same or valid; or export C, which can',
-  });
+  };
+  expect(told(() => tfliteFile({ ...plan, steps }, ''))).toEqual(refused);
+  expect(told(() => requireTfliteOperators(steps))).toEqual(refused);
+  expect(() => requireTfliteOperators(plan.steps)).not.toThrow();
 });

@@ -1,7 +1,7 @@
 /** A plan as a TensorFlow Lite model: int8 in and out, the same integers as the C code. */
 import { DataError } from '../../../util/errors.ts';
 import { resolveWindow, type Window2d } from '../../../nn/shape.ts';
-import { isDepthwise, type Extent } from '../graph.ts';
+import { isDepthwise, type Extent, type GraphNode } from '../graph.ts';
 import {
   averageWeight,
   filtersLast,
@@ -31,6 +31,7 @@ import {
  * @throws DataError for what TensorFlow Lite has no operator for
  */
 export function tfliteFile(plan: Plan, description: string): Uint8Array {
+  requireTfliteOperators(plan.steps);
   const writer = new Writer();
   const numbers = new Map([[plan.input.name, writer.activation('image', plan.input)]]);
   for (const step of plan.steps) {
@@ -53,6 +54,20 @@ export function tfliteFile(plan: Plan, description: string): Uint8Array {
     inputs: [numbers.get(plan.input.name)!],
     outputs: [logits],
   });
+}
+
+/**
+ * That a network has no operator that TensorFlow Lite lacks, known before it is calibrated.
+ *
+ * @throws DataError for an average pool that is padded in another way than `same`
+ */
+export function requireTfliteOperators(nodes: readonly (GraphNode | Step)[]): void {
+  for (const node of nodes) {
+    if (node.kind !== 'avgPool' || paddingOf(node.window) !== undefined) continue;
+    throw new DataError(`TensorFlow Lite cannot pad the average pool "${node.name}" as the network does`, {
+      fix: 'give it the padding same or valid; or export C, which can',
+    });
+  }
 }
 
 /** Tensors and operators in the order in which they are added. */
@@ -183,11 +198,6 @@ function writeAverage(writer: Writer, name: string, { number, tensor }: Input, m
 }
 
 function writePool(writer: Writer, { kind, name, window }: PoolStep, input: Input, made: number): void {
-  if (kind === 'avgPool' && paddingOf(window) === undefined) {
-    throw new DataError(`TensorFlow Lite cannot pad the average pool "${name}" as the network does`, {
-      fix: 'give it the padding same or valid; or export C, which can',
-    });
-  }
   // Padding never wins.
   const padded = padInput(writer, name, window, input, -128);
   const [[down, right], [height, width]] = [window.stride, window.kernel];
