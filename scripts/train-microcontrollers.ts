@@ -27,12 +27,31 @@ const root = resolve(import.meta.dirname, '..');
 const runsDir = resolve(values['runs-dir']);
 const seeds = [1, 2, 3];
 
+/** The same on every processor, whatever its instructions. */
+const inFloat32 = ['--set', 'precision=f32'];
+
+interface Class {
+  /** Weights that lose filters. They are the teacher, too. */
+  readonly whole: string;
+  /** How the whole network is trained further first; undefined: it is as it is shipped. */
+  readonly train?: readonly string[];
+  readonly operations: string;
+  readonly steps: string;
+}
+
 const classes = {
-  small: {
-    prune: ['trained_models/squeeze1.safetensors', '--structured', '--operations', '0.42', '--steps', '40000'],
-    teacher: 'trained_models/squeeze1.safetensors',
+  small: { whole: 'trained_models/squeeze1.safetensors', operations: '0.42', steps: '40000' },
+  // Its images are standardized by each one's own mean, which a microcontroller does not do, and are smaller now.
+  large: {
+    whole: 'trained_models/xception.safetensors',
+    train: [
+      ...['xception', '--recipe', 'modern', '--set', 'standardization=channel', '--set', 'inputSize=28'],
+      ...['--set', 'learningRate=0.04', '--set', 'evalEvery=0', '--steps', '8000'],
+    ],
+    operations: '0.63',
+    steps: '12000',
   },
-} as const;
+} as const satisfies Readonly<Record<string, Class>>;
 type ClassName = keyof typeof classes;
 
 /** What `ablate export --json` says. */
@@ -71,14 +90,34 @@ function weightsOf(name: ClassName, seed: number): string {
 }
 
 function prune(name: ClassName, seed: number): void {
-  const { prune: options, teacher } = classes[name];
+  const { operations, steps } = classes[name];
+  const whole = trainWhole(name);
   const folder = folderOf(name, seed);
   const [begun] = allRuns(folder);
-  const how =
-    begun === undefined
-      ? [...options, '--set', 'precision=f32', '--set', `teacher=${teacher}`, '--set', `seed=${seed}`]
-      : ['--resume', begun.path];
+  const options = [
+    '--structured',
+    '--operations',
+    operations,
+    '--steps',
+    steps,
+    '--set',
+    `teacher=${whole}`,
+    '--set',
+    `seed=${seed}`,
+  ];
+  const how = begun === undefined ? [whole, ...options, ...inFloat32] : ['--resume', begun.path];
   ablate('prune', [...how, '--threads', '1', '--runs-dir', folder, '-o', weightsOf(name, seed), '--json']);
+}
+
+/** The network that loses filters, trained further where the class asks for that: weights, or a run. */
+function trainWhole(name: ClassName): string {
+  const { whole, train }: Class = classes[name];
+  if (train === undefined) return whole;
+  const folder = join(runsDir, `${name}-whole`);
+  const [begun] = allRuns(folder);
+  const how = begun === undefined ? [...train, '--init', whole, ...inFloat32] : ['--resume', begun.path];
+  ablate('train', [...how, '--threads', '1', '--runs-dir', folder, '--json']);
+  return allRuns(folder)[0]!.path;
 }
 
 /** Of the runs that are finished; undefined without one. Those of seed 1 are written to trained_models/. */

@@ -1,5 +1,5 @@
 /*
- * Made of small.safetensors (squeeze1) by ablate's export.
+ * Made of small.safetensors (squeeze1) by ablate's export. Training 2ac46b20c34b.
  * 8-bit integers, calibrated on 1,024 training images (mse); ablate 0.1.0.
  * Accuracy of these integers: 87.66% of 10,000 test images of cifar10 (float32: 87.50%).
  */
@@ -35,9 +35,11 @@ extern const char *const cifar10_small_classes[CIFAR10_SMALL_CLASSES];
 
 /*
  * Classifies an image: returns the class, an index into cifar10_small_classes, and fills the logits, CIFAR10_SMALL_CLASSES of them. It has a static
- * cifar10_small_memory of its own: calls must not run at the same time.
+ * cifar10_small_memory of its own: calls must not run at the same time. Compile with -DCIFAR10_SMALL_NO_STATIC_MEMORY to leave both out.
  */
+#ifndef CIFAR10_SMALL_NO_STATIC_MEMORY
 int cifar10_small_classify(const uint8_t *image, int8_t *logits);
+#endif
 
 /* The same in memory of the caller's. */
 int cifar10_small_classify_in(cifar10_small_memory *memory, const uint8_t *image, int8_t *logits);
