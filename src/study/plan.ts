@@ -11,6 +11,7 @@ import { recordOfFile } from '../user/recorded-file.ts';
 import { AblateError, ConfigurationError } from '../util/errors.ts';
 import type { Path } from '../util/schema.ts';
 import { quoted } from '../util/shell.ts';
+import type { LoadedModel } from '../user/model-file.ts';
 import { designOf, type Design, type Change, type Variant } from './design.ts';
 import { runIdentity } from './identity.ts';
 import { asksForQuantization, quantizationOf, withoutQuantization, type StudyQuantization } from './quantization.ts';
@@ -133,7 +134,7 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
     const asked = resolveWith((name) => models(name).definition, ...changes.map(withoutQuantization), given);
     const config = settleLength(asked, trainingCount(facts.train.count, asked.val));
     checkReferences(config);
-    const model = models(changes.findLast((change) => change['model'] !== undefined)!['model'] as string);
+    const model = modelNamed(changes.findLast((change) => change['model'] !== undefined)!['model'], models);
     const classifier = createClassifier(config, facts, model.definition);
     const { inputSize } = classifier.preprocessing;
     // As the trainer records it, which knows the images.
@@ -149,6 +150,14 @@ function planRun({ file, facts, models, design, withFiles }: Planning, variant: 
   const { complete, classifier, records, quantization } = resolveChanges(file, variant.changes, resolve);
   const config = withStudyDefaults(complete, variant.changes, design);
   return { variant: variant.name, seed, config, identity: runIdentity(config), classifier, records, quantization };
+}
+
+function modelNamed(name: unknown, models: StudyModels): LoadedModel {
+  if (typeof name === 'string') return models(name);
+  throw new ConfigurationError('model must be a name, not a definition', {
+    key: 'model',
+    fix: "name it, and give a model of the program's own beside the study: planStudy(study, facts, studyModels(net))",
+  });
 }
 
 function augmentationOf({ augmentWith }: TrainingConfig, { augmentation }: StudyModels): StudyAugmentation | undefined {

@@ -666,6 +666,12 @@ describe('a study in code', () => {
     expect(told(() => planStudy(defineStudy(designed), shape, studyModels(own))).fix).toBe(
       'give fewer trials, or use design: grid',
     );
+    const given = { ...study, baseline: { ...study.baseline, model: own } };
+    expect(told(() => planStudy(defineStudy(given), shape, studyModels(own)))).toEqual({
+      kind: 'ConfigurationError',
+      message: 'study widths: model must be a name, not a definition',
+      fix: "name it, and give a model of the program's own beside the study: planStudy(study, facts, studyModels(net))",
+    });
     expect(told(() => studyModels(own, own))).toEqual({
       kind: 'ConfigurationError',
       message: 'two models are called "own"',

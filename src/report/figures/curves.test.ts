@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sampleReport } from '../../../test/report-data.ts';
-import { lossFigure } from './curves.ts';
+import { curvesFigure, lossFigure } from './curves.ts';
 
 interface Row {
   readonly panel: string;
@@ -24,6 +24,16 @@ test('the training loss of each variant, the mean over the seeds with its band, 
   expect(own[0]!.high).toBe(Math.max(...losses));
   expect(own[0]!.mean).toBeCloseTo(losses.reduce((sum, loss) => sum + loss, 0) / losses.length, 12);
   expect(values.filter(({ panel, line }) => panel === variant.name && line === data.reference)).toHaveLength(own.length);
+});
+
+test('runs that were evaluated once, at their end, make no curve', () => {
+  const data = sampleReport(2);
+  const last = data.variants.map((variant) => ({
+    ...variant,
+    runs: variant.runs.map((run) => ({ ...run, curve: run.curve.slice(-1) })),
+  }));
+  expect(curvesFigure(data)).toBeDefined();
+  expect(curvesFigure({ ...data, variants: last })).toBeUndefined();
 });
 
 test('nothing is drawn of runs without records of it', () => {

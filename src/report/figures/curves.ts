@@ -25,7 +25,7 @@ interface Measure {
   domain(lowest: number, highest: number): readonly [number, number];
 }
 
-/** Accuracy over steps, a panel for each variant with the reference behind it; undefined without evaluations. */
+/** Accuracy over steps, a panel for each variant with the reference behind it; undefined where none was evaluated more than once. */
 export function curvesFigure(data: ReportData): Figure | undefined {
   return figureOver(data, {
     name: 'curves',
@@ -36,7 +36,7 @@ export function curvesFigure(data: ReportData): Figure | undefined {
   });
 }
 
-/** The training loss in the same way; undefined without records. */
+/** The training loss in the same way. */
 export function lossFigure(data: ReportData): Figure | undefined {
   return figureOver(data, {
     name: 'training-loss',
@@ -55,7 +55,7 @@ function figureOver({ variants, reference, seeds }: ReportData, measure: Measure
   const shown = others.length === 0 && base !== undefined ? [base] : others;
   const panels = shown
     .map((variant) => ({ panel: inLines(variant.name), points: bandOf(variant, measure) }))
-    .filter(({ points }) => points.length > 0);
+    .filter(({ points }) => points.length > 1);
   if (panels.length === 0) return undefined;
   const basePoints = base === undefined || shown.includes(base) ? [] : bandOf(base, measure);
   const baseName = reference ?? '';

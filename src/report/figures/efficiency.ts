@@ -48,11 +48,11 @@ export function efficiencyFigure({ variants, cores = [] }: Pick<ReportData, 'var
     return distinct > 1 && (varies !== true || files.size > 1) ? [frontPanel(points, { title, format })] : [];
   });
   if (drawn.length === 0) return undefined;
+  const hasIntervals = variants.some(({ runs }) => Object.keys(intervalOf(runs)).length > 0);
   return {
     name: 'efficiency',
     title: 'Accuracy against cost',
-    description:
-      'Each point is a variant, the mean over its seeds; bars are the 95% intervals of that mean. Joined: the Pareto front, those that no other beats in both accuracy and cost.',
+    description: `Each point is a variant, the mean over its seeds${hasIntervals ? '; bars are the 95% intervals of that mean' : ''}. Joined: the Pareto front, those that no other beats in both accuracy and cost.`,
     spec: { concat: drawn, columns: 2, spacing: 30 } as unknown as TopLevelSpec,
   };
 }

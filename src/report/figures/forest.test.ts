@@ -13,6 +13,12 @@ test('changes are differences from their reference; another reference is named',
   expect(figure).toContain('"wide vs alex4"');
 });
 
+test('with one seed there is no interval to speak of', () => {
+  const { low, high, ...alone } = effect('difference', 'no LRN', 'tuto');
+  expect([low, high]).toEqual([0, 0.02]);
+  expect(JSON.stringify(forestFigure([alone as Effect]))).toContain('"title":["difference from tuto","in percentage points"]');
+});
+
 test('effects of all combinations have names of their own, and no one reference', () => {
   const effects = [
     effect('main', 'no LRN', 'without no LRN'),

@@ -49,7 +49,8 @@ export function forestFigure(effects: readonly Effect[]): Figure | undefined {
     scale: { domain: Object.keys(colours), range: Object.values(colours) },
     legend: { values: [...new Set(values.map(({ verdict }) => verdict))] },
   };
-  const title = [isFactorial ? 'effect' : `difference from ${mainReference}`, 'in percentage points, with its 95% interval'];
+  const unit = `in percentage points${intervals.length > 0 ? ', with its 95% interval' : ''}`;
+  const title = [isFactorial ? 'effect' : `difference from ${mainReference}`, unit];
   const spec = {
     data: { values },
     // Names above their intervals: beside them they would not fit a phone.

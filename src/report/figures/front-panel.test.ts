@@ -56,7 +56,9 @@ test('the bars of a study are the 95% intervals of its means', () => {
     accuracy: { mean: 0.81 + 0.1 * v, deviation: 0.01, count: 3 },
     cost: { ...variant.cost, parameters: 1000 + v },
   }));
-  const { spec } = efficiencyFigure({ variants: three })!;
+  const { spec, description } = efficiencyFigure({ variants: three })!;
+  expect(description).toContain('bars are the 95% intervals of that mean');
+  expect(efficiencyFigure(sampleReport(1))!.description).not.toContain('bars');
   const { concat } = spec as unknown as { concat: readonly ReturnType<typeof frontPanel>[] };
   const { low, high } = layersOf(concat[0]!)[1]!.data.values[0]!;
   // Student's t with 2 degrees of freedom: 4.303 times 0.01 / sqrt(3).

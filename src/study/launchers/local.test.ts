@@ -93,6 +93,9 @@ describe('threads', () => {
 
   test('are at least one for each job', () => {
     const cores = defaultThreads();
+    for (const jobs of [-1, 0, 1.5, NaN]) {
+      expect(() => localLauncher({ jobs, threads: 1 })).toThrow(`jobs (=${jobs}) must be a positive integer`);
+    }
     expect(told(() => localLauncher({ jobs: cores + 1 }))).toEqual({
       kind: 'ConfigurationError',
       message: `jobs (=${cores + 1}) must be at most ${cores}, the cores of this machine`,

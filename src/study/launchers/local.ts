@@ -42,6 +42,7 @@ export function launcherOf(
   { jobs = 1, threads, sideBySide = false, freeProcessors = Infinity }: LocalOptions,
 ): Launcher {
   const cores = defaultThreads();
+  if (!(Number.isInteger(jobs) && jobs >= 1)) throw new ConfigurationError(`jobs (=${jobs}) must be a positive integer`);
   if (threads === undefined && jobs > cores) {
     throw new ConfigurationError(`jobs (=${jobs}) must be at most ${cores}, the cores of this machine`, {
       fix: 'give fewer --jobs, or say how many --threads each shall have',
