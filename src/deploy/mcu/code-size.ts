@@ -65,7 +65,10 @@ const scalingBytes = 198;
 const callBytes = 24;
 const shapeBytes = 100;
 
-/** To some 20%: the functions, the calls and the shapes of the layers, the names of the classes. */
+/**
+ * To some 20%, too much for networks of a few layers, whose functions a compiler makes for their only call: the functions, the calls and the shapes of the
+ * layers, the names of the classes.
+ */
 export function estimatedBytes(options: CodeOptions): number {
   const { plan, classes } = options;
   const functions = [...kernelsOf(options)].reduce((sum, kernel) => sum + (kernelBytes[kernel] ?? 0), 0);
