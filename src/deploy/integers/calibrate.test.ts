@@ -55,10 +55,7 @@ test('it says how far it is through all passes, and a signal stops it', async ()
   const onProgress = (done: number, total: number) => seen.push(`${done}/${total}`);
   await calibrate({ ...given, method: minMax, onProgress });
   await calibrate({ ...given, method: { method: 'percentile', percentile: 99 }, onProgress });
-  expect(seen).toEqual([
-    ...['32/70', '64/70', '70/70'],
-    ...['32/140', '64/140', '70/140', '102/140', '134/140', '140/140'],
-  ]);
+  expect(seen).toEqual([...['32/70', '64/70', '70/70'], ...['32/140', '64/140', '70/140', '102/140', '134/140', '140/140']]);
   const controller = new AbortController();
   const reason = new Error('stopped');
   const stopped = calibrate({
