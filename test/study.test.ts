@@ -196,6 +196,11 @@ test('runs that diverge are in the report with their reason, and the others with
   expect(page).toContain('training diverged');
   expect(page).toContain('1 of 3 runs diverged, which is their result: they have no accuracy.');
   expect(result.runs.map(({ status }) => status)).toEqual(['finished', 'finished', 'diverged']);
+  const { run } = result.runs[2]!;
+  const told = await Promise.all(
+    [['list'], ['show', run]].map((args) => runCli(['runs', ...args, '--runs-dir', 'diverging'], { cwd: folder })),
+  );
+  for (const { stdout: text } of told) expect(text).toMatch(new RegExp(`^${run} +diverged `, 'm'));
 }, 120_000);
 
 test('pruning and a teacher are factors like any other, also together', async () => {

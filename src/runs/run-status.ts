@@ -40,6 +40,17 @@ export type RunStatus = Readonly<z.output<typeof statusSchema>>;
 export type RunProgress = Pick<RunStatus, keyof typeof progress>;
 export type RunState = RunStatus['status'];
 
+/** As people are told it: a training that diverged has not failed like one whose disk was full. */
+export function shownState<S extends string>({
+  status,
+  diverged,
+}: {
+  readonly status: S;
+  readonly diverged?: boolean;
+}): S | 'diverged' {
+  return diverged === true ? 'diverged' : status;
+}
+
 /** The status that a run is made with: running, at step 0. */
 export function firstStatus(steps: number): RunStatus {
   return stamped({ status: 'running', step: 0, steps, saved: false });

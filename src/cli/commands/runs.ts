@@ -83,14 +83,15 @@ const choicesWidth = 72;
 
 async function printRuns(runs: readonly ListedRun[]): Promise<void> {
   const { describeChoices } = await import('../../report/run-choices.ts');
+  const { shownState } = await import('../../runs/run-status.ts');
   const header = ['run', 'status', 'step', 'of', 'accuracy', 'updated', 'data set', 'recipe, and what differs from it'];
-  const rows = runs.map(({ run: { run, status, step, steps, accuracy, updatedAt, reason = '-' }, choices }) => [
-    run,
-    status,
-    String(step),
-    String(steps),
-    formatAccuracy(accuracy),
-    status === 'unreadable' ? '-' : updatedAt.slice(0, 16).replace('T', ' '),
+  const rows = runs.map(({ run: { reason = '-', ...run }, choices }) => [
+    run.run,
+    shownState(run),
+    String(run.step),
+    String(run.steps),
+    formatAccuracy(run.accuracy),
+    run.status === 'unreadable' ? '-' : run.updatedAt.slice(0, 16).replace('T', ' '),
     choices?.dataset ?? '-',
     clipped(choices === undefined ? reason : describeChoices(choices), choicesWidth),
   ]);
@@ -101,9 +102,9 @@ async function showRun(reference: string, options: { readonly runsDir: string; r
   const { findRun, metricsPath, readConfig, readEnvironment, runName } = await import('../../runs/run-folder.ts');
   const { listCheckpoints } = await import('../../runs/checkpoint.ts');
   const { readMetrics } = await import('../../runs/metrics.ts');
-  const { readStatus } = await import('../../runs/run-status.ts');
+  const { readStatus, shownState } = await import('../../runs/run-status.ts');
   const found = findRun(options.runsDir, reference);
-  const { status, step, steps, accuracy, reason, updatedAt } = readStatus(found);
+  const { status, diverged = false, step, steps, accuracy, reason, updatedAt } = readStatus(found);
   const metrics = readMetrics(metricsPath(found));
   const latest: Record<string, number> = {};
   for (const record of metrics) Object.assign(latest, record.metrics);
@@ -115,7 +116,7 @@ async function showRun(reference: string, options: { readonly runsDir: string; r
     run: runName(found),
     path: found.path,
     model: found.model,
-    ...{ status, step, steps, accuracy: accuracy ?? null, reason: reason ?? null, updatedAt },
+    ...{ status, diverged, step, steps, accuracy: accuracy ?? null, reason: reason ?? null, updatedAt },
     latest,
     checkpoints,
     config: readConfig(found),
@@ -126,7 +127,7 @@ async function showRun(reference: string, options: { readonly runsDir: string; r
     return;
   }
   print(
-    `${shown.run}  ${status}${reason === undefined ? '' : ` (${reason})`}, step ${step} of ${steps}, accuracy ${formatAccuracy(accuracy)}`,
+    `${shown.run}  ${shownState({ status, diverged })}${reason === undefined ? '' : ` (${reason})`}, step ${step} of ${steps}, accuracy ${formatAccuracy(accuracy)}`,
   );
   print(found.path);
   printGroup('latest metrics', shown.latest);

@@ -211,7 +211,7 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, co
   const { createPredictor, secondsInAll } = await import('../../study/predict.ts');
   const { isUsefulFor } = await import('../../study/runner.ts');
   const { createRunFinder } = await import('../../study/run-finder.ts');
-  const { readStatus } = await import('../../runs/run-status.ts');
+  const { readStatus, shownState } = await import('../../runs/run-status.ts');
   const { runName } = await import('../../runs/run-folder.ts');
   // CIFAR-10 is known without a download; of other images their number, size and classes decide how long training takes.
   const known = await knownFacts(file.source.dataset);
@@ -235,7 +235,7 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, co
       model: config.model,
       steps: config.steps,
       run: found ? runName(found) : null,
-      status: status?.status ?? null,
+      status: status === undefined ? null : shownState(status),
       seconds,
     };
   });

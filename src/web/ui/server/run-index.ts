@@ -13,7 +13,7 @@ import { readLastRecords } from '../../../runs/metrics-follower.ts';
 import type { MetricsRecord } from '../../../runs/metrics.ts';
 import { allRuns, metricsPath, modelFolders, readConfig, runName, type Run } from '../../../runs/run-folder.ts';
 import { whyUnreadable } from '../../../runs/run-list.ts';
-import { currentStatus, statusPath, tryStatus, unknownStatus, type RunStatus } from '../../../runs/run-status.ts';
+import { currentStatus, shownState, statusPath, tryStatus, unknownStatus, type RunStatus } from '../../../runs/run-status.ts';
 import type { TrainingConfig } from '../../../train/config-schema.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { stampOf, statIfReachable } from '../../../util/regular-file.ts';
@@ -119,7 +119,7 @@ export function createRunIndex(root: string, studiesOf: (id: string) => readonly
     const now = currentStatus(status);
     const latest = (key: string) => records.findLast(({ metrics }) => metrics[key] !== undefined)?.metrics[key];
     const id = runName(run);
-    const state = statusProblem !== undefined ? 'unreadable' : now.diverged === true ? 'diverged' : now.status;
+    const state = statusProblem !== undefined ? 'unreadable' : shownState(now);
     const known = {
       reason: statusProblem ?? now.reason,
       accuracy: now.accuracy,
