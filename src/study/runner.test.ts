@@ -279,6 +279,15 @@ describe('all runs', () => {
     });
   });
 
+  test('have not failed where another study has trained them meanwhile', async () => {
+    const launcher = fakeLauncher((run) => {
+      finish(run);
+      return broken;
+    });
+    expect((await start(launcher)).map(({ state, reason }) => [state, reason])).toEqual(Array(2).fill(['finished', undefined]));
+    expect(launcher.launched).toEqual(['tuto/1', 'tuto/2']);
+  });
+
   test('are trained in the order of the plan, as many at a time as there are slots', async () => {
     let active = 0;
     const seen: string[] = [];

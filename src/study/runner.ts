@@ -204,9 +204,10 @@ function createRunner(options: StudyOptions & { readonly pollMs: number }, entri
       launched.add(entry);
       const end = await launch(entry, run, until);
       const after = readStatus(run);
-      if (after.step > before.step || resultOf(after, false) !== undefined) failuresInARow = 0;
-      // What ends while the study stops has not failed of itself.
-      if (isStopped() || end.how === 'stopped' || after.status === 'failed' || isHeld(run)) continue;
+      const isDone = resultOf(after, false) !== undefined;
+      if (after.step > before.step || isDone) failuresInARow = 0;
+      // What ends while the study stops has not failed of itself, nor what another study that has the same run has trained meanwhile.
+      if (isStopped() || end.how === 'stopped' || isDone || isHeld(run)) continue;
       kills = after.step > before.step ? 0 : kills + 1;
       if (end.how === 'killed' && kills < killsWithoutProgress) continue;
       setState(entry, 'failed', end.detail);
