@@ -94,17 +94,8 @@ function prune(name: ClassName, seed: number): void {
   const whole = trainWhole(name);
   const folder = folderOf(name, seed);
   const [begun] = allRuns(folder);
-  const options = [
-    '--structured',
-    '--operations',
-    operations,
-    '--steps',
-    steps,
-    '--set',
-    `teacher=${whole}`,
-    '--set',
-    `seed=${seed}`,
-  ];
+  const size = ['--structured', '--operations', operations, '--steps', steps];
+  const options = [...size, '--set', `teacher=${whole}`, '--set', `seed=${seed}`];
   const how = begun === undefined ? [whole, ...options, ...inFloat32] : ['--resume', begun.path];
   ablate('prune', [...how, '--threads', '1', '--runs-dir', folder, '-o', weightsOf(name, seed), '--json']);
 }

@@ -1,13 +1,11 @@
 /** Tells trainings apart that have the same name in other folders. */
 import { createHash } from 'node:crypto';
 import type { TrainingConfig } from '../train/config-schema.ts';
+import { resumableKeys } from '../train/resume.ts';
 import { configWithoutPaths } from './without-paths.ts';
 
 /** A training that goes on, or is recorded in another way, is the same. */
-const changeable: ReadonlySet<string> = new Set<keyof TrainingConfig>([
-  ...(['steps', 'epochs', 'threads'] as const),
-  ...(['evalEvery', 'saveEvery', 'saveEverySeconds', 'logEvery', 'keepCheckpoints'] as const),
-]);
+const changeable: ReadonlySet<string> = new Set(resumableKeys);
 
 /** Hexadecimal digits; the same for a run and for what is frozen of it. */
 export function trainingIdentity(config: TrainingConfig): string {

@@ -7,6 +7,7 @@ import {
   formatCount,
   formatMilliseconds,
   formatOperations,
+  formatPredicted,
   formatPredictedMs,
 } from '../util/format.ts';
 import type { CompressionData } from './compression-data.ts';
@@ -45,7 +46,7 @@ function deviceColumns(stages: readonly Stage[]): (readonly [name: string, cell:
   return [
     ['flash', ({ flashBytes }) => formatBytes(flashBytes)],
     ['RAM', ({ ramBytes }) => formatBytes(ramBytes)],
-    ...(isTimed ? [['ms there', ({ deviceMs }: DeviceSize) => String(Number(deviceMs.toPrecision(2)))] as const] : []),
+    ...(isTimed ? [['ms there', ({ deviceMs }: DeviceSize) => formatPredicted(deviceMs)] as const] : []),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** The tables of a report as cells, for the terminal, Markdown and HTML alike. */
-import { formatBytes, formatCount, formatCounted, formatDuration, formatOperations } from '../util/format.ts';
+import { formatBytes, formatCount, formatCounted, formatDuration, formatOperations, formatPredicted } from '../util/format.ts';
 import { verdictOf } from '../study/effects.ts';
 import type { JudgedChange, JudgedHypothesis } from '../study/hypotheses.ts';
 import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
@@ -212,7 +212,7 @@ function extraCosts(
           { title: 'RAM', cell: ({ device }: Cost) => bytes(device?.ramBytes) },
           ...cores.map((core, i) => ({
             title: `${core} ms`,
-            cell: ({ device }: Cost) => (device === undefined ? '' : String(Number(device.ms[i]!.toPrecision(2)))),
+            cell: ({ device }: Cost) => (device === undefined ? '' : formatPredicted(device.ms[i]!)),
           })),
         ]
       : []),

@@ -40,7 +40,12 @@ export function formatMilliseconds(ms: number): string {
   return `${ms < 10 ? ms.toFixed(3) : ms.toFixed(1)} ms`;
 }
 
-/** What a model predicts, to two digits: `0.42 ms`, `230 ms`. */
+/** What a model predicts, to two digits: `0.42`, `230`. */
+export function formatPredicted(value: number): string {
+  return String(Number(value.toPrecision(2)));
+}
+
+/** `0.42 ms`, `230 ms` */
 export function formatPredictedMs(ms: number): string {
-  return `${Number(ms.toPrecision(2))} ms`;
+  return `${formatPredicted(ms)} ms`;
 }
