@@ -57,6 +57,17 @@ test('a failure ends with code 1 and its fix on the last line', async () => {
   expect(code).toBe(1);
 });
 
+test('the help of all commands loads no package but those of options and of checked values, so that it answers at once', async () => {
+  const hook = 'export async function load(url, context, next) { process._rawDebug(url); return await next(url, context); }';
+  const register = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});`;
+  const { code, stderr } = await runCli(['--help'], {
+    environment: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(register)}` },
+  });
+  expect(code, stderr).toBe(0);
+  const packages = [...stderr.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)/g)].map(([, name]) => name);
+  expect(new Set(packages)).toEqual(new Set(['commander', 'zod']));
+});
+
 test('help and version end with code 0', async () => {
   const help = await ablate('train', '--help');
   expect(help.code).toBe(0);

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { ReportData } from '../report/report-data.ts';
 import type { WrittenReport } from '../report/report-files.ts';
-import { verdictOf } from '../study/effects.ts';
+import { verdictOf } from '../study/verdict.ts';
 import type { StudyState } from '../study/study-state.ts';
 import { devicesOf } from './device.ts';
 import { claimReport } from './output-file.ts';

@@ -1,6 +1,6 @@
 /** The tables of a report as cells, for the terminal, Markdown and HTML alike. */
 import { formatBytes, formatCount, formatCounted, formatDuration, formatOperations, formatPredicted } from '../util/format.ts';
-import { verdictOf } from '../study/effects.ts';
+import { verdictOf } from '../study/verdict.ts';
 import type { JudgedChange, JudgedHypothesis } from '../study/hypotheses.ts';
 import { formatInterval, formatPercent, formatPoints, formatPValue } from './format.ts';
 import type { Cost, ReportData, ReportVariant } from './report-data.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { contrastName, type Contrast } from './contrast.ts';
-import { estimateEffects, verdictOf, type Outcome } from './effects.ts';
+import { estimateEffects, type Outcome } from './effects.ts';
+import { verdictOf } from './verdict.ts';
 
 const outcome = (variant: string, seed: number, accuracy: number): Outcome => ({ variant, seed, accuracy });
 

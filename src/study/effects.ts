@@ -24,17 +24,6 @@ export interface Effect extends Pick<Contrast, 'kind' | 'factor' | 'level' | 're
   readonly seedsForHalfPoint: number | undefined;
 }
 
-/** A corrected p-value below this is called a result. */
-const significance = 0.05;
-
-export type Verdict = 'better' | 'worse' | 'unresolved' | 'one seed';
-
-export function verdictOf({ correctedPValue, difference }: Pick<Effect, 'correctedPValue' | 'difference'>): Verdict {
-  if (correctedPValue === undefined) return 'one seed';
-  if (correctedPValue >= significance) return 'unresolved';
-  return difference > 0 ? 'better' : 'worse';
-}
-
 const halfPoint = 0.005;
 
 /**

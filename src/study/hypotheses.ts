@@ -1,5 +1,6 @@
 /** What was believed before a study, and what its effects say of it. */
-import { verdictOf, type Effect } from './effects.ts';
+import type { Effect } from './effects.ts';
+import { verdictOf } from './verdict.ts';
 import { seedsToResolve } from './statistics.ts';
 import type { Hypothesis } from './study-schema.ts';
 

@@ -1,6 +1,6 @@
 import type { Effect } from '../../study/effects.ts';
 import type { Figure, TopLevelSpec } from '../render.ts';
-import { verdictOf } from '../../study/effects.ts';
+import { verdictOf } from '../../study/verdict.ts';
 import { axisLimit } from './axis-limit.ts';
 import { lightColours } from '../theme.ts';
 

@@ -5,7 +5,7 @@ import { changedKeys, allKeys, costOf, summarize } from '../../../report/gather.
 import { designWords } from '../../../report/study-report.ts';
 import { shownDataset } from '../../../report/shown-dataset.ts';
 import { runHolder } from '../../../runs/run-lock.ts';
-import { estimateEffects, verdictOf } from '../../../study/effects.ts';
+import { estimateEffects } from '../../../study/effects.ts';
 import { judgeHypotheses } from '../../../study/hypotheses.ts';
 import { readFileResult } from '../../../study/file-results.ts';
 import { runIdentity } from '../../../study/identity.ts';
@@ -13,6 +13,7 @@ import { planStudy, type PlannedRun, type StudyPlan } from '../../../study/plan.
 import { recordedModels } from '../../../study/recorded-models.ts';
 import { parseStudyFile } from '../../../study/study-file.ts';
 import { readStudyState, studiesFolder, studyFolder, type StudyRun, type StudyState } from '../../../study/study-state.ts';
+import { verdictOf } from '../../../study/verdict.ts';
 import { checkConfig } from '../../../train/complete-config.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { statIfReachable } from '../../../util/regular-file.ts';
