@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { supportsBf16 } from '../src/engine/onednn/engine.ts';
 import { probeOnednn } from '../src/engine/onednn/probe.ts';
+import { writeStudyState } from '../src/study/study-state.ts';
 import { compiledFolder } from './compile-sources.ts';
 import { writeNoiseImages } from './noise-images.ts';
 import { main, runCli, type Finished } from './run-cli.ts';
@@ -66,6 +67,39 @@ test('the help of all commands loads no package but those of options and of chec
   expect(code, stderr).toBe(0);
   const packages = [...stderr.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)/g)].map(([, name]) => name);
   expect(new Set(packages)).toEqual(new Set(['commander', 'zod']));
+});
+
+test('ablate report alone lists the studies of a folder, tells a damaged one, and a wrong name gets the nearest', async () => {
+  const inFolder = ['--runs-dir', join(folder, 'studied')];
+  expect((await ablate('report', ...inFolder)).stdout).toBe(`no studies in ${join(folder, 'studied')}\n`);
+  const dataset = {
+    name: 'd',
+    fingerprint: 'f',
+    synthetic: false,
+    classes: ['a'],
+    shape: [3, 8, 8],
+    train: { count: 9 },
+  } as const;
+  const runs = (['finished', 'finished', 'diverged', 'waiting'] as const).map((state, seed) => ({
+    variant: 'baseline',
+    seed,
+    state,
+  }));
+  for (const name of ['widths', 'broken']) {
+    writeStudyState(join(folder, 'studied'), { name, file: { path: 's.yaml', text: '' }, dataset, runs });
+  }
+  writeFileSync(join(folder, 'studied', '.studies', 'broken', 'study.json'), '{');
+  const { code, stdout, stderr } = await ablate('report', ...inFolder);
+  expect(stdout.split('\n').map((line) => line.split(/\s{2,}/).slice(0, 4))).toEqual([
+    ['study', 'runs', 'finished', 'failed'],
+    ['widths', '4', '2', '1'],
+    [''],
+  ]);
+  expect(stderr).toMatch(/broken\/study\.json is not the state of a study/);
+  expect(code).toBe(0);
+  expect((await ablate('report', 'width', ...inFolder)).stderr).toMatch(
+    /no study "width" in .*Did you mean "widths"\?\nthe studies there are: broken, widths\n$/,
+  );
 });
 
 test('help and version end with code 0', async () => {

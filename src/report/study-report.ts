@@ -12,10 +12,11 @@ import { recordedModels } from '../study/recorded-models.ts';
 import { parseStudyFile } from '../study/study-file.ts';
 import type { StudyModels } from '../study/study-models.ts';
 import type { DesignName } from '../study/study-schema.ts';
-import { readStudyState, studiesFolder, type StudyRun, type StudyState } from '../study/study-state.ts';
+import { readStudyState, studiesFolder, studyNames, type StudyRun, type StudyState } from '../study/study-state.ts';
 import { checkConfig } from '../train/complete-config.ts';
 import { DataError } from '../util/errors.ts';
 import { quoted } from '../util/shell.ts';
+import { didYouMean } from '../util/suggest.ts';
 import { distinctEnvironments, gatherVariant, type RunReference } from './gather.ts';
 import type { ReportData, ReportRun, ReportVariant, UncomparedChange } from './report-data.ts';
 import { filesNamedIn, withShownDatasets } from './shown-dataset.ts';
@@ -44,8 +45,9 @@ export function readStudyResults(name: string, runsFolder: string, models?: Stud
 export function requireStudyState(runsFolder: string, name: string): StudyState {
   const state = readStudyState(runsFolder, name);
   if (state !== undefined) return state;
-  throw new DataError(`there is no study "${name}" in ${studiesFolder(runsFolder)}`, {
-    fix: 'ablate study <study.yaml> runs one',
+  const names = studyNames(runsFolder);
+  throw new DataError(`there is no study "${name}" in ${studiesFolder(runsFolder)}.${didYouMean(name, names)}`, {
+    fix: names.length === 0 ? 'ablate study <study.yaml> runs one' : `the studies there are: ${names.join(', ')}`,
   });
 }
 

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { told } from '../../test/told.ts';
-import { isOver, readStudyState, studiesFolder, studyFolder, writeStudyState, type StudyState } from './study-state.ts';
+import {
+  isOver,
+  readStudyState,
+  studiesFolder,
+  studyFolder,
+  studyNames,
+  writeStudyState,
+  type StudyState,
+} from './study-state.ts';
 
 let root = '';
 let path = '';
@@ -32,6 +40,14 @@ test('only runs that wait or are trained are not over', () => {
 
 test('each study has a folder beside the runs', () => {
   expect([studiesFolder('runs'), studyFolder('runs', 's')]).toEqual([join('runs', '.studies'), join('runs', '.studies', 's')]);
+});
+
+test('the studies of a folder are those with a state, in order', () => {
+  expect(studyNames(join(root, 'nowhere'))).toEqual([]);
+  for (const name of ['z', 'a b']) writeStudyState(root, { ...state(), name });
+  mkdirSync(studyFolder(root, 'begun'));
+  writeFileSync(join(studiesFolder(root), '.identities.json'), '{}');
+  expect(studyNames(root)).toEqual(['a b', 'z']);
 });
 
 describe('the state of a study', () => {

@@ -2,6 +2,7 @@
  * What is recorded of a study beside its runs: `<runs>/.studies/<name>/study.json`, with the file it was started from and which run
  * stands for which variant and seed. How far each run is, its folder says.
  */
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { writeFileAtomic } from '../util/atomic-file.ts';
@@ -61,11 +62,26 @@ export function studyFolder(runsFolder: string, name: string): string {
   return join(studiesFolder(runsFolder), name);
 }
 
+/** Of the studies that were started in this folder, in order; none where there is no such folder. */
+export function studyNames(runsFolder: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(studiesFolder(runsFolder));
+  } catch {
+    return [];
+  }
+  return names.filter((name) => statIfReachable(statePath(runsFolder, name)) !== undefined).sort();
+}
+
+/** The file of a study's state. */
+export function statePath(runsFolder: string, name: string): string {
+  return join(studyFolder(runsFolder, name), 'study.json');
+}
+
 export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'updatedAt'>): void {
-  const folder = studyFolder(runsFolder, state.name);
-  makeFolder(folder);
+  makeFolder(studyFolder(runsFolder, state.name));
   const stamped = { format: schema.shape.format.value, ...state, updatedAt: new Date().toISOString() };
-  writeFileAtomic(join(folder, 'study.json'), `${JSON.stringify(stamped, undefined, 2)}\n`);
+  writeFileAtomic(statePath(runsFolder, state.name), `${JSON.stringify(stamped, undefined, 2)}\n`);
 }
 
 /**
@@ -73,7 +89,7 @@ export function writeStudyState(runsFolder: string, state: Omit<StudyState, 'upd
  * @throws DataError if the file is damaged or no state of a study
  */
 export function readStudyState(runsFolder: string, name: string): StudyState | undefined {
-  const path = join(studyFolder(runsFolder, name), 'study.json');
+  const path = statePath(runsFolder, name);
   if (statIfReachable(path) === undefined) return undefined;
   return requiredRecordAt(
     path,

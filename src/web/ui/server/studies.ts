@@ -1,6 +1,4 @@
 /** The studies of a folder, while they are run and afterwards: their states, and what their runs say by now. */
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { changedKeys, allKeys, costOf, summarize } from '../../../report/gather.ts';
 import { designWords } from '../../../report/study-report.ts';
 import { shownDataset } from '../../../report/shown-dataset.ts';
@@ -12,7 +10,14 @@ import { runIdentity } from '../../../study/identity.ts';
 import { planStudy, type PlannedRun, type StudyPlan } from '../../../study/plan.ts';
 import { recordedModels } from '../../../study/recorded-models.ts';
 import { parseStudyFile } from '../../../study/study-file.ts';
-import { readStudyState, studiesFolder, studyFolder, type StudyRun, type StudyState } from '../../../study/study-state.ts';
+import {
+  readStudyState,
+  statePath,
+  studyFolder,
+  studyNames,
+  type StudyRun,
+  type StudyState,
+} from '../../../study/study-state.ts';
 import { verdictOf } from '../../../study/verdict.ts';
 import { checkConfig } from '../../../train/complete-config.ts';
 import { messageOf } from '../../../util/errors.ts';
@@ -158,8 +163,8 @@ export function createStudies(runsFolder: string, index: () => RunIndex): Studie
     scan() {
       let changed = false;
       const found = new Set<string>();
-      for (const name of namesIn(studiesFolder(runsFolder))) {
-        const file = statIfReachable(join(studyFolder(runsFolder, name), 'study.json'));
+      for (const name of studyNames(runsFolder)) {
+        const file = statIfReachable(statePath(runsFolder, name));
         if (file === undefined) continue;
         found.add(name);
         const stamp = `${file.ino}-${file.mtimeMs}-${file.size}`;
@@ -279,13 +284,5 @@ function isHeld(folder: string): boolean {
     return runHolder({ path: folder, model: folder, number: undefined }) !== undefined;
   } catch {
     return false;
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // No study was run in this folder.
   }
 }
