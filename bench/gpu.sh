@@ -5,7 +5,8 @@
 # docs/results), and what it said in gpu.log.
 #
 # With GPU_TRAININGS=1 also trainings on CIFAR-10 (ABLATE_DATA_DIR, or downloaded), untried on a card so far, an hour at most: tuto for 10,000 steps with one seed and with
-# 16 side by side, air94, and the study of tuto's parts with 5 seeds.
+# 16 side by side, air94, and the long studies. What is recorded of their runs, without weights, is in runs.tar.gz: unpacked in the runs/ of another checkout, finished
+# runs count there.
 #
 # Wants Node 20 or later and `npm run setup -- --gpu` done; or, on a bare machine, what bench/gpu-pack.sh has packed, in .gpu of the project.
 set -uo pipefail
@@ -87,7 +88,9 @@ if [ "${GPU_TRAININGS:-0}" = 1 ]; then
   part tuto-1 120 "${ablate[@]}" train tuto --engine webgpu --steps 10000 --seed 1 --runs-dir "$runs" --json
   part tuto-16 300 "${ablate[@]}" train tuto --engine webgpu --steps 10000 --seeds 2..17 --runs-dir "$runs" --json
   part air94 180 "${ablate[@]}" train air94 --engine webgpu --recipe airbench --runs-dir "$runs" --json
-  sed -E -e 's/(steps|evalEvery): ([0-9]+)/\1: \20/g' -e 's/^seeds: .*/seeds: [1, 2, 3, 4, 5]/' studies/tutorial-model.yaml > "$runs/study.yaml"
-  part study 2700 "${ablate[@]}" study "$runs/study.yaml" --engine webgpu --runs-dir "$runs" --output "$out/gpu-study" --json
+  for study in models tensorsandbox; do
+    part "study-$study" 1500 "${ablate[@]}" study "studies/$study.yaml" --engine webgpu --runs-dir "$runs" --output "$runs/reports/$study" --no-latency --json
+  done
+  tar -C "$runs" --exclude=checkpoints --exclude='events.out.*' --exclude=reports -czf "$out/runs.tar.gz" .
 fi
 exit $failed
