@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../src/engine/engine.ts';
 import { createWebgpuEngine } from '../src/engine/webgpu/engine.ts';
 import type { Gpu } from '../src/engine/webgpu/gpu.ts';
+import { NetworkBuilder } from '../src/nn/network.ts';
 import { disagreements } from './compare-engines.ts';
 import { allLayerCases, layerCases } from './layer-cases.ts';
 import { loadGpu, noWebgpu } from './load-webgpu.ts';
@@ -43,6 +44,15 @@ describe.skipIf(whyNot)(skippable('the WebGPU engine agrees with the reference e
     const tuned = createWebgpuEngine(withTuning(gpu!, { ...gpu!.tuning, tiles: [tile] }));
     const layerCase = layerCases.conv.find(({ name }) => name === 'conv 3x3, 16 to 32 channels')!;
     expect(disagreements(await errorsOf(tuned, layerCase), tolerance)).toEqual({});
+  });
+
+  test('more tiles than there may be workgroups in a dimension', async () => {
+    const b = new NetworkBuilder('large', [3, 520, 512]);
+    const network = b.build(b.conv('c', b.input, { kernel: 1, filters: 12 }));
+    const tile = { rows: 4, columns: 8, threadRows: 4, threadColumns: 4, depth: 8 };
+    const tuned = createWebgpuEngine(withTuning(gpu!, { ...gpu!.tuning, tiles: [tile] }));
+    const errors = await errorsOf(tuned, { name: 'large', network, batchSize: 1 });
+    expect(Math.max(errors['output in training']!, errors['output at inference']!)).toBeLessThan(tolerance);
   });
 
   test('a kernel that is wrong is found', async () => {

@@ -1,6 +1,6 @@
 /** Gathers what runs say of a variant: for studies and for runs compared by hand alike. */
 import { readEnvironment, runName, type Run } from '../runs/run-folder.ts';
-import type { EnvironmentRecord } from '../runs/environment.ts';
+import { environmentsOf, type EnvironmentRecord } from '../runs/environment.ts';
 import { readStatus } from '../runs/run-status.ts';
 import { resolveSettings } from '../models/settings.ts';
 import { describeNetwork } from '../nn/description.ts';
@@ -181,16 +181,18 @@ export function flatten(config: TrainingConfig): Record<string, string> {
 export function distinctEnvironments(runs: readonly Run[]): EnvironmentRecord[] {
   const distinct = new Map<string, EnvironmentRecord>();
   for (const run of runs) {
-    let environment: EnvironmentRecord;
+    let environments: readonly EnvironmentRecord[];
     try {
-      environment = readEnvironment(run);
+      environments = environmentsOf(readEnvironment(run));
     } catch (error) {
       if (error instanceof DataError) continue; // Damaged: the others say enough.
       throw error;
     }
-    const { host, operatingSystem, cpu, threads, versions, git } = environment;
-    const key = JSON.stringify({ host, operatingSystem, cpu, threads, versions, commit: git?.commit });
-    if (!distinct.has(key)) distinct.set(key, environment);
+    for (const environment of environments) {
+      const { host, operatingSystem, cpu, threads, versions, git } = environment;
+      const key = JSON.stringify({ host, operatingSystem, cpu, threads, versions, commit: git?.commit });
+      if (!distinct.has(key)) distinct.set(key, environment);
+    }
   }
   return [...distinct.values()];
 }

@@ -8,8 +8,10 @@ import { packageRoot } from '../util/package.ts';
 import {
   checkEnvironment,
   describeEnvironment,
+  environmentsOf,
   gitState,
   operatingSystem,
+  recordContinuation,
   withoutSecrets,
   writeEnvironment,
 } from './environment.ts';
@@ -63,6 +65,36 @@ test('the record in the folder of a run is replaced, and one that is damaged is 
     message: 'e is damaged: threads (=null) must be a number',
     fix: 'restore the file, or use another run',
   });
+});
+
+test('where a run went on is added if it is another than before, and counts as an environment of its own', () => {
+  const run = { path: mkdtempSync(join(folder, 'continued-')) };
+  const start = describeEnvironment({ threads: 3, engine: 'onednn' });
+  const read = () => checkEnvironment(JSON.parse(readFileSync(join(run.path, 'environment.json'), 'utf8')), 'e');
+  writeEnvironment(run, start);
+  // The date and the command line say nothing of how it computes.
+  recordContinuation(run, read(), 10, { ...start, date: 'later', commandLine: ['resumed'] });
+  expect(read()).toEqual(start);
+  expect(environmentsOf(read())).toEqual([start]);
+  const elsewhere = {
+    ...start,
+    date: 'later',
+    host: 'other',
+    engine: 'webgpu',
+    versions: { ...start.versions, ablate: '9.9.9' },
+  };
+  recordContinuation(run, read(), 20, elsewhere);
+  recordContinuation(run, read(), 30, elsewhere);
+  recordContinuation(run, read(), 40, start);
+  const { continued, ...beginning } = read();
+  expect(beginning).toEqual(start);
+  expect(continued).toMatchObject([
+    { step: 20, host: 'other', engine: 'webgpu', date: 'later' },
+    { step: 40, host: start.host, engine: 'onednn' },
+  ]);
+  expect(environmentsOf(read()).map(({ host, engine, memoryBytes }) => [host, engine, memoryBytes])).toEqual(
+    [start, elsewhere, start].map(({ host, engine, memoryBytes }) => [host, engine, memoryBytes]),
+  );
 });
 
 test.each([

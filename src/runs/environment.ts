@@ -9,7 +9,7 @@ import { cpuInfo, instructionSets } from '../util/cpu.ts';
 import { packageRoot, packageVersion } from '../util/package.ts';
 import { check, damaged } from '../util/schema.ts';
 
-const schema = z.object({
+const described = z.object({
   /** ISO 8601, UTC. */
   date: z.string(),
   host: z.string(),
@@ -35,6 +35,18 @@ const schema = z.object({
   versions: z.object({ ablate: z.string(), node: z.string() }).catchall(z.string()),
   /** The checkout that ablate runs from, and whether files were changed or added since the commit; absent if it is installed as a package. */
   git: z.object({ commit: z.string(), dirty: z.boolean() }).exactOptional(),
+});
+
+const schema = described.extend({
+  /** Where a training went on from a step in another way than before: on other hardware, with another engine or other versions. */
+  continued: z
+    .array(
+      described
+        .pick({ date: true, host: true, cpu: true, engine: true, tuning: true, threads: true, versions: true, git: true })
+        .extend({ step: z.int() }),
+    )
+    .readonly()
+    .exactOptional(),
 });
 
 export type EnvironmentRecord = Readonly<z.output<typeof schema>>;
@@ -87,6 +99,38 @@ export function withoutSecrets(argument: string): string {
 /** Replaces the environment recorded in a run's folder. */
 export function writeEnvironment(run: { readonly path: string }, environment: EnvironmentRecord): void {
   writeFileAtomic(join(run.path, 'environment.json'), `${JSON.stringify(environment, undefined, 2)}\n`);
+}
+
+/** Adds to the environment recorded in a run's folder that the run went on from `step` in this one, where that is another than before. */
+export function recordContinuation(
+  run: { readonly path: string },
+  recorded: EnvironmentRecord,
+  step: number,
+  { date, host, cpu, engine, tuning, threads, versions, git }: EnvironmentRecord,
+): void {
+  const { continued = [] } = recorded;
+  const optional = { ...(engine !== undefined && { engine }), ...(tuning !== undefined && { tuning }), ...(git && { git }) };
+  const now = { step, date, host, cpu, threads, versions, ...optional };
+  if (wayOf(continued.at(-1) ?? recorded) === wayOf(now)) return;
+  writeEnvironment(run, { ...recorded, continued: [...continued, now] });
+}
+
+/** What may decide the last bits and the time of a training. */
+function wayOf({
+  host,
+  cpu,
+  engine,
+  tuning,
+  threads,
+  versions,
+  git,
+}: Omit<EnvironmentRecord, 'commandLine' | 'memoryBytes' | 'operatingSystem' | 'architecture'>): string {
+  return JSON.stringify([host, cpu.model, cpu.instructionSets, engine, tuning, threads, Object.entries(versions).sort(), git]);
+}
+
+/** All environments of a run: that of its start, and those in which it went on. */
+export function environmentsOf({ continued = [], ...first }: EnvironmentRecord): readonly EnvironmentRecord[] {
+  return [first, ...continued.map((later) => ({ ...first, ...later }))];
 }
 
 /** The commit of a folder that is the top of a git checkout; nothing elsewhere, as within another project's node_modules. */

@@ -115,7 +115,13 @@ function measure(run: Run, facts: DatasetFacts, engine: EngineName | undefined):
   try {
     if (readStatus(run).step === 0) return undefined;
     const environment = readEnvironment(run);
-    if (environment.host !== hostname() || (engine !== undefined && environment.engine !== engine)) return undefined;
+    // What went on elsewhere or otherwise is no measure.
+    if (
+      environment.continued !== undefined ||
+      environment.host !== hostname() ||
+      (engine !== undefined && environment.engine !== engine)
+    )
+      return undefined;
     const config = checkConfig(readConfig(run));
     const imagesPerSecond = usualSpeed(run, config.batchSize);
     if (imagesPerSecond === undefined) return undefined;

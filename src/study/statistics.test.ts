@@ -43,6 +43,8 @@ test('values that are all alike, but for rounding, say nothing of how much they 
   expect(estimateMean([1e6, 1e6 + 1e-4])).toMatchObject(unknown);
   expect(estimateMean([-1e6, -1e6 - 1e-4])).toMatchObject(unknown);
   expect(estimateMean([1e-6, 1.001e-6]).deviation).toBeCloseTo(1e-9 / Math.SQRT2, 15);
+  // An interaction that is zero but for the last digits of the accuracies.
+  expect(estimateMean([1.1e-16, -5.6e-17, 0])).toMatchObject(unknown);
   expect(estimateMean([0, 1e-12]).deviation).toBeGreaterThan(0);
 });
 

@@ -25,6 +25,8 @@ const confidence = 0.95;
 const power = 0.8;
 /** Values that differ by less, relative to their size, are the same but for the last digits of their computation. */
 const rounding = 1e-9;
+/** Accuracies are fractions: no difference of theirs that is smaller is one. */
+const smallest = 1e-14;
 
 /**
  * Mean, interval and p-value of one or more values: the differences of pairs. Accuracies are multiples of 1 / images, so that few differences
@@ -35,7 +37,7 @@ export function estimateMean(values: readonly number[]): Estimate {
   const mean = values.reduce((sum, value) => sum + value, 0) / count;
   if (count < 2) return { count, mean, deviation: undefined, low: undefined, high: undefined, pValue: undefined };
   const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1));
-  if (deviation <= rounding * Math.max(...values.map(Math.abs))) {
+  if (deviation <= Math.max(smallest, rounding * Math.max(...values.map(Math.abs)))) {
     return { count, mean, deviation: 0, low: undefined, high: undefined, pValue: 1 };
   }
   const standardError = deviation / Math.sqrt(count);

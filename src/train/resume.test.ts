@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
-import { checkpointPath, listCheckpoints } from '../runs/checkpoint.ts';
+import { bestCheckpoint, checkpointPath, listCheckpoints } from '../runs/checkpoint.ts';
 import { readMetrics } from '../runs/metrics.ts';
 import { metricsPath, openRun, type Run } from '../runs/run-folder.ts';
 import { readStatus, writeStatus } from '../runs/run-status.ts';
@@ -96,6 +96,22 @@ test('killed between the record of its last evaluation and its end, a run ends, 
   // TensorBoard's files are new for each session.
   expect(changed.map(([path]) => path).filter((path) => !path.includes('tfevents'))).toEqual([join(run.path, 'status.json')]);
   expect(readStatus(run)).toMatchObject({ status: 'finished', step: 4, ...accuracyOf(finished) });
+});
+
+test('killed between the record of its best evaluation and the weights of it, a run keeps these', async () => {
+  const config = resolveConfig({ ...small, val: true, evalEvery: 2 });
+  const { run } = await train({ config, engine: referenceEngine, dataset, record: { runsFolder: join(folder, 'best') } });
+  const path = bestCheckpoint(run!)!.path;
+  // As if the last evaluation had been the best.
+  const lines = readFileSync(metricsPath(run!), 'utf8').split('\n');
+  const better = lines.map((line) => line.replace(/("step":4,.*"val\/accuracy":)[\d.]+/, '$11'));
+  expect(better).not.toEqual(lines);
+  writeFileSync(metricsPath(run!), better.join('\n'));
+  writeStatus(run!, { status: 'interrupted', step: 4, steps: 4 });
+  rmSync(path);
+  const { result } = await resume(run!);
+  expect(result.best).toMatchObject({ step: 4, accuracy: 1 });
+  expect(bestCheckpoint(run!)).toMatchObject({ step: 4, accuracy: 1 });
 });
 
 test('a run evaluates where its last evaluation is missing or torn, and has one line of it in the end', async () => {

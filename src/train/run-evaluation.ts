@@ -3,7 +3,7 @@ import { fromFirst } from '../cluster/agreement.ts';
 import { splitOf } from '../data/image-set.ts';
 import { createEvaluator, type Evaluator } from './evaluate.ts';
 import { collectPredictions } from './predictions.ts';
-import type { RecordedEvaluation } from './recorded-evaluation.ts';
+import { recordedEvaluationSchema } from './recorded-evaluation.ts';
 import type { WeightsEvaluation } from './train-options.ts';
 import type { TrainingUnderWay } from './training-start.ts';
 import { copyParameters, weightsKinds } from './weights.ts';
@@ -67,7 +67,7 @@ export function createRunEvaluation({
     },
     takeRecorded() {
       const recorded = fromFirst(collective, () => JSON.stringify(recorder.recordedEvaluation(trainer.step) ?? null));
-      const known = JSON.parse(recorded) as RecordedEvaluation | null;
+      const known = recordedEvaluationSchema.nullable().parse(JSON.parse(recorded));
       if (known !== null) latest = [known];
       return known !== null;
     },

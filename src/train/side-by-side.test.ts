@@ -1,9 +1,14 @@
 /** Several trainings on one engine, which here is the reference engine: in which groups it is asked for them, and what becomes of each. */
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
 import type { Engine } from '../engine/engine.ts';
 import { DeviceMemoryError } from '../engine/memory-error.ts';
 import { referenceEngine } from '../engine/reference/engine.ts';
+import { listCheckpoints } from '../runs/checkpoint.ts';
+import { writeStatus } from '../runs/run-status.ts';
 import { ConfigurationError, DataError } from '../util/errors.ts';
 import { resolveConfig } from './config.ts';
 import type { ConfigOverrides } from './config-schema.ts';
@@ -83,6 +88,17 @@ describe('one after the other, where there is nothing to win', () => {
     expect(states(outcomes)).toEqual(['failed', 'failed', 'notBegun']);
     expect(outcomes[1]).toEqual({ state: 'failed', error });
     expect(begun).toBe(2);
+  });
+
+  test('what is wrong with a run that goes on is wrong with that one alone', async () => {
+    const runsFolder = mkdtempSync(join(tmpdir(), 'ablate-side-by-side-'));
+    onTestFinished(() => rmSync(runsFolder, { recursive: true }));
+    const { run } = await train({ ...training({ saveEvery: 1 }), engine: referenceEngine, record: { runsFolder } });
+    for (const { path } of listCheckpoints(run!)) truncateSync(path, 10);
+    writeStatus(run!, { status: 'interrupted', step: 1, steps: 1 });
+    const outcomes = await trainAll(logged([], 'alone'), [{ ...training(), record: { resume: run! } }, training()]);
+    expect(states(outcomes)).toEqual(['failed', 'trained']);
+    expect(outcomes[0]).toMatchObject({ error: { name: 'DataError' } });
   });
 
   test('what was aborted is not begun', async () => {

@@ -40,7 +40,10 @@ export async function trainAll(
       outcomes[index] = { state: 'trained', result: await run({ ...trainings[index]!, engine: own }) };
     } catch (error) {
       outcomes[index] = { state: 'failed', error };
-      refused ||= error instanceof ConfigurationError || error instanceof DataError;
+      // What is wrong with a run that goes on is wrong with that run alone.
+      const { record } = trainings[index]!;
+      const goesOn = record !== undefined && 'resume' in record;
+      refused ||= !goesOn && (error instanceof ConfigurationError || error instanceof DataError);
     }
   };
   const trainGroup = async (indices: readonly number[]): Promise<void> => {

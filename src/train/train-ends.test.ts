@@ -1,6 +1,6 @@
 /** What a training leaves, told and recorded, however it begins and ends. What it computes is tested in train.test.ts. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { noiseDataset } from '../../test/noise-dataset.ts';
@@ -183,6 +183,9 @@ describe('the environment of a run', () => {
     const before = readFileSync(path, 'utf8').replace(/"host": ?"[^"]*"/, '"host":"elsewhere"');
     writeFileSync(path, before);
     expect((await resume(run)).status).toBe('finished');
-    expect(readFileSync(path, 'utf8')).toBe(before);
+    const { continued, ...beginning } = readEnvironment(run);
+    expect(beginning).toEqual(JSON.parse(before));
+    // Where it went on is beside it.
+    expect(continued).toMatchObject([{ step: 1, host: hostname(), engine: 'reference' }]);
   });
 });

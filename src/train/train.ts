@@ -10,7 +10,7 @@ import type { OpenTrainingLoader } from '../data/shared-loaders.ts';
 import { DeviceError } from '../engine/device-error.ts';
 import type { Engine, TrainingPlan } from '../engine/engine.ts';
 import { bestCheckpoint, latestCheckpoint } from '../runs/checkpoint.ts';
-import { writeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
+import { recordContinuation, writeEnvironment, type EnvironmentRecord } from '../runs/environment.ts';
 import { readEnvironment, runName, type Run } from '../runs/run-folder.ts';
 import { lockRun } from '../runs/run-lock.ts';
 import { DataError, messageOf } from '../util/errors.ts';
@@ -18,7 +18,7 @@ import { initializeParameters } from './initialize.ts';
 import { quoted } from '../util/shell.ts';
 import { ownAugmentationOf } from './own-augmentation.ts';
 import { finalEvaluation } from './resume.ts';
-import type { RecordedEvaluation } from './recorded-evaluation.ts';
+import { recordedEvaluationSchema } from './recorded-evaluation.ts';
 import { openRecorder, silentRecorder } from './run-recorder.ts';
 import { settle } from './run-length.ts';
 import { requireSameTraining } from './same-training.ts';
@@ -64,7 +64,9 @@ export async function trainFrom(given: TrainOptions, openLoader: OpenTrainingLoa
   // A program may give images without naming them: what is recorded says which they were.
   const options = { ...given, engine, config: { ...settle(given.config, dataset), dataset: dataset.name } };
   const last = () => resume && finalEvaluation(resume, options.config);
-  const known = JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))) as RecordedEvaluation | null;
+  const known = recordedEvaluationSchema
+    .nullable()
+    .parse(JSON.parse(fromFirst(collective, () => JSON.stringify(last() ?? null))));
   if (known?.datasetFingerprint === dataset.fingerprint) return finishedBefore(resume, known);
   const teacherModel = readTeacher(options);
   const own = await ownAugmentationOf(options, collective);
@@ -150,7 +152,11 @@ async function trainPlan(
     const restored = resume !== undefined && (await restoreLatest(run, trainer, training));
     await trainer.synchronize();
     // A run that was only prepared, or died before its first checkpoint, starts here and now.
-    if (resume !== undefined && !restored) writeEnvironment(run, environmentOf(training));
+    if (resume !== undefined) {
+      const recorded = restored ? recordedEnvironment(run) : undefined;
+      if (recorded !== undefined) recordContinuation(run, recorded, trainer.step, environmentOf(training));
+      else if (!restored) writeEnvironment(run, environmentOf(training));
+    }
     const changed = resume === undefined ? undefined : training.own?.recordChange?.(run);
     if (changed !== undefined) training.hooks?.onNotice?.(changed);
     const recorder = openRecorder(run, config, metadataOf(training), resume === undefined ? undefined : trainer.step);

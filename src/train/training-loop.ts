@@ -1,22 +1,21 @@
 /** The steps of a training, from where it stands to its last, an abort or a failure: batches, updates, evaluations, checkpoints and records. */
 import { fromFirst } from '../cluster/agreement.ts';
-import type { Batch } from '../data/batch.ts';
+import type { Batch, BatchLoader } from '../data/batch.ts';
 import { splitOf } from '../data/image-set.ts';
+import { bestCheckpoint } from '../runs/checkpoint.ts';
 import { trainingPreprocessing } from './classifier.ts';
 import { letEventsIn } from './events.ts';
 import { createLayerNorms } from './layer-norms.ts';
 import { nextPatiently } from './own-augmentation.ts';
-import { createRunEvaluation } from './run-evaluation.ts';
+import { createRunEvaluation, type RunEvaluation } from './run-evaluation.ts';
 import type { WhyStopped, TrainResult } from './train-options.ts';
 import type { TrainingUnderWay } from './training-start.ts';
 import { watchValidation, type Validated } from './validation-watch.ts';
 
 /** Returns at the last step, or where the signal or a limit stopped it; all are saved. */
 export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainResult, 'saved'>> {
-  const { training, plan, trainer, run, recorder } = underWay;
-  const { config, dataset, classifier, collective, signal, own, hooks = {}, patience, maxSeconds = Infinity } = training;
-  const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
-  const started = performance.now();
+  const { training, plan, trainer } = underWay;
+  const { config, dataset, classifier, collective, own } = training;
   const loader = training.openLoader({
     images: splitOf(dataset, 'train', config.val),
     shape: dataset.shape,
@@ -29,6 +28,22 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     augmentation: own?.loader,
   });
   const evaluation = createRunEvaluation(underWay);
+  try {
+    return await takeSteps(underWay, loader, evaluation);
+  } finally {
+    await loader.dispose();
+    await evaluation.dispose();
+  }
+}
+
+async function takeSteps(
+  { training, plan, trainer, run, recorder }: TrainingUnderWay,
+  loader: BatchLoader,
+  evaluation: RunEvaluation,
+): Promise<Omit<TrainResult, 'saved'>> {
+  const { config, dataset, collective, signal, own, hooks = {}, patience, maxSeconds = Infinity } = training;
+  const { steps, batchSize, evalEvery, saveEvery, saveEverySeconds, logEvery } = config;
+  const started = performance.now();
   const layerNorms = collective.rank === 0 ? createLayerNorms(plan) : undefined;
   const evaluatedImages = splitOf(dataset, config.val ? 'val' : 'test', config.val).count;
   const { network, memoryBytes } = plan;
@@ -101,6 +116,16 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     if (finished) await judge();
     return finished;
   };
+  /** Takes the evaluation of this step that is on record, if there is one: then only what came after it is to be done. */
+  const takeRecorded = async (): Promise<boolean> => {
+    if (!evaluation.takeRecorded()) return false;
+    const best = validation.best();
+    const kept = fromFirst(collective, () => String(run && bestCheckpoint(run)?.step));
+    if (config.val && best?.step === trainer.step && kept !== String(best.step)) {
+      recorder.saveBest(best.step, await trainer.state(), best.accuracy);
+    }
+    return true;
+  };
   const outOfTime = (): boolean => performance.now() - started >= 1000 * maxSeconds;
   /** Why it stopped before its last step: as process 0 sees it. */
   const reasonToStop = (): WhyStopped =>
@@ -111,85 +136,76 @@ export async function runSteps(underWay: TrainingUnderWay): Promise<Omit<TrainRe
     }) as WhyStopped;
 
   const evaluationIsDue = () => evalEvery > 0 && trainer.step % evalEvery === 0 && trainer.step < steps;
-  try {
-    // One that the interruption fell into is made up for.
-    if (
-      firstStep > 0 &&
-      evaluationIsDue() &&
-      fromFirst(collective, () => String(recorder.hasEvaluation(firstStep))) === 'false'
-    ) {
-      stop = !(await evaluate());
-    }
-    stop ||= validation.isOver();
-    while (trainer.step < steps && !stop) {
-      const before = performance.now();
-      const batch = await nextBatch();
-      if (batch === undefined) break;
-      if (trainer.step === firstStep)
-        recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
-      const learningRate = trainer.learningRate();
-      stop = await trainer.train(batch, signal?.aborted === true || outOfTime());
-      const { step } = trainer;
-      const logDue = step % logEvery === 0 || step === steps || stop;
-      const saveDue = saveEvery > 0 && step % saveEvery === 0;
-      windowSteps++;
-      underway++;
-      const mustWait = underway >= plan.stepsInFlight || logDue || saveDue || evaluationIsDue();
-      const losses = mustWait ? await finishSteps() : undefined;
-      windowMs += performance.now() - before;
-      if (losses !== undefined) tell(losses);
-
-      if (logDue) {
-        trainLoss = windowLoss / windowSteps;
-        const scale = await trainer.lossScale();
-        recorder.metrics(step, {
-          'train/loss': trainLoss,
-          'train/weightDecayLoss': await trainer.weightDecayLoss(),
-          'train/learningRate': learningRate,
-          'train/imagesPerSecond': (1000 * windowSteps * batchSize) / windowMs,
-          ...(scale && { 'train/lossScale': scale.scale, 'train/skippedSteps': scale.skippedSteps }),
-          ...collective.metrics(windowSteps),
-          ...(await layerNorms?.()),
-        });
-        steppingMs += windowMs;
-        windowLoss = windowSteps = windowMs = 0;
-      }
-      recorder.alive(step);
-      if (evaluationIsDue() && !stop) stop = !(await evaluate()) || validation.isOver();
-      const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
-      if ((saveDue || timeToSave) && step < steps) {
-        await save(false);
-      }
-      await letEventsIn();
-    }
-    const done = trainer.step >= steps;
-    const stopped = done ? 'steps' : reasonToStop();
-    // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
-    await save(done);
-    // A run that ended between its last evaluation and the record of its end has only that left to do.
-    const evaluated = firstStep === steps && evaluation.takeRecorded();
-    const finished = evaluated || (done && (await evaluate()));
-    if (
-      (stopped === 'patience' || stopped === 'time') &&
-      evaluation.latest()[0]?.step !== trainer.step &&
-      !evaluation.takeRecorded()
-    ) {
-      await evaluate();
-    }
-    collective.barrier();
-    return {
-      status: finished ? 'finished' : 'interrupted',
-      stopped: finished || !done ? stopped : 'signal',
-      best: validation.best(),
-      run,
-      step: trainer.step,
-      trainLoss,
-      evaluations: evaluation.latest(),
-      imagesPerSecond: steppingMs > 0 ? (1000 * (trainer.step - firstStep) * batchSize) / steppingMs : 0,
-      seconds: (performance.now() - started) / 1000,
-    };
-  } finally {
-    await loader.dispose();
-    await evaluation.dispose();
+  // One that the interruption fell into is made up for.
+  if (firstStep > 0 && evaluationIsDue() && fromFirst(collective, () => String(recorder.hasEvaluation(firstStep))) === 'false') {
+    stop = !(await evaluate());
   }
+  stop ||= validation.isOver();
+  while (trainer.step < steps && !stop) {
+    const before = performance.now();
+    const batch = await nextBatch();
+    if (batch === undefined) break;
+    if (trainer.step === firstStep)
+      recorder.inputs(firstStep, batch, plan.network.inputShape as readonly [number, number, number]);
+    const learningRate = trainer.learningRate();
+    stop = await trainer.train(batch, signal?.aborted === true || outOfTime());
+    const { step } = trainer;
+    const logDue = step % logEvery === 0 || step === steps || stop;
+    const saveDue = saveEvery > 0 && step % saveEvery === 0;
+    windowSteps++;
+    underway++;
+    const mustWait = underway >= plan.stepsInFlight || logDue || saveDue || evaluationIsDue();
+    const losses = mustWait ? await finishSteps() : undefined;
+    windowMs += performance.now() - before;
+    if (losses !== undefined) tell(losses);
+
+    if (logDue) {
+      trainLoss = windowLoss / windowSteps;
+      const scale = await trainer.lossScale();
+      recorder.metrics(step, {
+        'train/loss': trainLoss,
+        'train/weightDecayLoss': await trainer.weightDecayLoss(),
+        'train/learningRate': learningRate,
+        'train/imagesPerSecond': (1000 * windowSteps * batchSize) / windowMs,
+        ...(scale && { 'train/lossScale': scale.scale, 'train/skippedSteps': scale.skippedSteps }),
+        ...collective.metrics(windowSteps),
+        ...(await layerNorms?.()),
+      });
+      steppingMs += windowMs;
+      windowLoss = windowSteps = windowMs = 0;
+    }
+    recorder.alive(step);
+    if (evaluationIsDue() && !stop) stop = !(await evaluate()) || validation.isOver();
+    const timeToSave = saveEverySeconds > 0 && performance.now() - savedAt >= 1000 * saveEverySeconds;
+    if ((saveDue || timeToSave) && step < steps) {
+      await save(false);
+    }
+    await letEventsIn();
+  }
+  const done = trainer.step >= steps;
+  const stopped = done ? 'steps' : reasonToStop();
+  // Saved before the last evaluation, which may be long: an abort loses nothing, and a resume evaluates.
+  await save(done);
+  // A run that ended between its last evaluation and the record of its end has only that left to do.
+  const evaluated = firstStep === steps && (await takeRecorded());
+  const finished = evaluated || (done && (await evaluate()));
+  if (
+    (stopped === 'patience' || stopped === 'time') &&
+    evaluation.latest()[0]?.step !== trainer.step &&
+    !(await takeRecorded())
+  ) {
+    await evaluate();
+  }
+  collective.barrier();
+  return {
+    status: finished ? 'finished' : 'interrupted',
+    stopped: finished || !done ? stopped : 'signal',
+    best: validation.best(),
+    run,
+    step: trainer.step,
+    trainLoss,
+    evaluations: evaluation.latest(),
+    imagesPerSecond: steppingMs > 0 ? (1000 * (trainer.step - firstStep) * batchSize) / steppingMs : 0,
+    seconds: (performance.now() - started) / 1000,
+  };
 }

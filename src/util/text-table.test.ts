@@ -78,6 +78,23 @@ describe('within a width', () => {
     expect(fitColumns(comparison, alignments, 70)).toMatch(/^tuto\/2 and 1 more \(augment … /m);
   });
 
+  test('names that would look alike lose their middle, the others their end', () => {
+    const names = [
+      'augmentation.probability: 0.25',
+      'augmentation.probability: 0.75',
+      'augmentation.probability: 0.75',
+      'learning rate of the last layer',
+    ];
+    const table = names.map((name) => [name, ...Array.from({ length: 4 }, () => '0123456789')]);
+    const text = fitColumns(table, ['left', 'right', 'right', 'right', 'right'], 69);
+    expect(text.split('\n').map((line) => line.split('  ')[0])).toEqual([
+      'augmentat…ility: 0.25',
+      'augmentat…ility: 0.75',
+      'augmentat…ility: 0.75',
+      'learning rate of the…',
+    ]);
+  });
+
   test('of equally wide texts each gives some', () => {
     const text = fitColumns(
       [

@@ -43,7 +43,8 @@ export function fitColumns(
       if (isText(column)) widths[column] = Math.min(each, column === 0 ? Math.max(most, narrowestName) : most);
     });
   }
-  const cut = rows.map((row) => row.map((cell, column) => clipped(cell, widths[column]!)));
+  const names = clippedNames(rows, widths[0]!);
+  const cut = rows.map((row, i) => [names[i]!, ...row.slice(1).map((cell, column) => clipped(cell, widths[column + 1]!))]);
   if (total() <= width) return alignColumns(cut, alignments);
   const name = Math.min(longestName, Math.max(narrowestName, Math.floor(partOfNames * width)));
   const parts: number[][] = [];
@@ -56,14 +57,27 @@ export function fitColumns(
     parts.at(-1)!.push(column);
     room -= widths[column]! + 2;
   }
+  const shortNames = clippedNames(rows, name);
   const partOf = (whole: readonly (readonly string[])[], columns: readonly number[]) =>
     [
-      whole.map((row) => [clipped(row[0]!, name), ...columns.map((column) => row[column]!)]),
+      whole.map((row, i) => [shortNames[i]!, ...columns.map((column) => row[column]!)]),
       [alignments[0]!, ...columns.map((column) => alignments[column]!)],
     ] as const;
   // Below each other, texts have more room than side by side. What has too little even so is as it is.
   if (parts.length === 1) return alignColumns(...partOf(cut, parts[0]!));
   return parts.map((columns) => fitColumns(...partOf(rows, columns), width)).join('\n\n');
+}
+
+/** The cells of the first column, clipped; those that others would then look like lose their middle in place of their end. */
+function clippedNames(rows: readonly (readonly string[])[], width: number): readonly string[] {
+  const names = rows.map(([name]) => name!);
+  const cut = names.map((name) => clipped(name, width));
+  return names.map((name, i) => {
+    const isAlone = names.every((other, j) => other === name || cut[j] !== cut[i]);
+    if (isAlone || name.length <= width) return cut[i]!;
+    const end = Math.ceil((width - 1) / 2);
+    return `${name.slice(0, width - 1 - end)}…${name.slice(-end)}`;
+  });
 }
 
 /** A text with an ellipsis for what is beyond a width. */

@@ -204,9 +204,11 @@ async function trainSeveral(
   const images = await loadImages(first.dataset, options);
   const { settle } = await import('../../train/run-length.ts');
   const configs = asked.map((config) => settle(config, images));
-  const engines = new Set(found.length === 0 ? [options.engine] : found.map((run) => engineToResume(run, options)));
+  // Those that were only prepared go with the others.
+  const begun = found.length === 0 ? [options.engine] : found.map((run) => engineToResume(run, options));
+  const engines = new Set(begun.filter((engine) => engine !== undefined));
   if (engines.size > 1) {
-    throw new ConfigurationError(`the runs were begun with ${[...engines].map((engine) => engine ?? 'auto').join(' and ')}`, {
+    throw new ConfigurationError(`the runs were begun with ${[...engines].join(' and ')}`, {
       fix: 'continue them one at a time, or give --engine, which may round otherwise',
     });
   }

@@ -103,7 +103,11 @@ export class Gpu {
       layout: this.#uniformLayout,
       entries: [{ binding: 0, resource: { buffer: this.#uniforms, size: seenBytes } }],
     });
-    device.addEventListener('uncapturederror', (event) => this.#fail(event.error.message));
+    device.addEventListener('uncapturederror', ({ error }) => {
+      // The classes of errors are no globals in Node.
+      const fix = error.constructor.name === 'GPUOutOfMemoryError' ? 'a smaller batch needs less memory' : undefined;
+      this.#fail(error.message, fix);
+    });
     void device.lost.then(({ message }) => {
       const fix =
         'ablate doctor says whether the driver answers; a smaller batch keeps a card that others use too from running out of memory';
@@ -111,7 +115,10 @@ export class Gpu {
     });
   }
 
-  #fail(message: string, fix = 'a smaller batch needs less memory'): void {
+  #fail(
+    message: string,
+    fix = '--engine onednn computes on the processor; this is an error of ablate or of the driver, worth a report',
+  ): void {
     this.#error ??= new DeviceError(`WebGPU on ${this.description}: ${message}`, { fix });
   }
 
@@ -338,16 +345,15 @@ export class Gpu {
     return values;
   }
 
-  /** Runs `allocate`; if the device has no memory for what it makes, `refusal` is thrown. */
-  async guardMemory<T>(allocate: () => T, refusal: (message: string) => Error): Promise<T> {
+  /** Runs `allocate`; if the device has no memory for all that it makes, `refusal` is thrown. What was made is the caller's, then too. */
+  async guardMemory(allocate: () => void, refusal: (message: string) => Error): Promise<void> {
     this.device.pushErrorScope('out-of-memory');
     this.device.pushErrorScope('validation');
-    const made = allocate();
+    allocate();
     const errors = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
     const [invalid, outOfMemory] = await this.#wait(errors);
     if (outOfMemory !== null) throw refusal(outOfMemory.message);
     if (invalid !== null) throw new Error(`WebGPU on ${this.description}: ${invalid.message}`);
-    return made;
   }
 
   /** Gives the device back. */

@@ -87,9 +87,9 @@ class Lanes {
       }
       const most = Math.max(1, Math.floor(largestDepth / item.workgroups[2]));
       const words: Words[] = [];
-      for (const lane of busy) {
+      for (const lane of [leader, ...busy.filter((each) => each !== leader)]) {
+        if (words.length === most) break;
         const own = lane.items[next.get(lane)!]!;
-        if (words.length === most && lane !== leader) continue;
         if ('values' in own || !isSame(own, item)) continue;
         words.push(own.words);
         encoded.add(lane);

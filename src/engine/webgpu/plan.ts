@@ -118,7 +118,7 @@ async function compile(lane: Lane, network: Network, options: CompileOptions, tr
     `arrays of ${key}`,
     () =>
       gpu.guardMemory(
-        () => void (arrays = makeArrays()),
+        () => (arrays = makeArrays()),
         (message) => refusal(4 * lane.count * (2 * plan.length + inputLength + 2 * outputLength), message),
       ),
     () => undefined,

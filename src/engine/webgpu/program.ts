@@ -84,12 +84,13 @@ export class ProgramBuilder {
     if (largest > gpu.largestBuffer) {
       throw refusal(largest, `arrays on this device have ${gpu.largestBuffer} bytes at most`);
     }
-    const made = await gpu.guardMemory(
-      () => sizes.map((length, i) => gpu.createBuffer(length, `activations ${i}`)),
-      (message) => refusal(bytes, message),
-    );
+    let made: readonly GPUBuffer[] = [];
     const release = () => made.forEach((buffer) => buffer.destroy());
     try {
+      await gpu.guardMemory(
+        () => (made = sizes.map((length, i) => gpu.createBuffer(length, `activations ${i}`))),
+        (message) => refusal(bytes, message),
+      );
       const operations = await Promise.all(
         this.kernels.map(async (kernel): Promise<Operation> => {
           const { layer, pass, code, uses, workgroups, words, implementation = 'elementwise', operations = 0 } = kernel;

@@ -7,6 +7,7 @@
  * ones while they multiply where four elements may be read at once, and keep their results in named vectors (indexed private arrays end up in memory). Long sums are split over workgroups, whose
  * parts a second kernel adds in order: the same device makes the same bits.
  */
+import { largestDepth } from '../gpu.ts';
 import type { Tile } from '../tuning.ts';
 import { shader, threadIndex, type ShaderBuffer } from './shader.ts';
 
@@ -58,7 +59,20 @@ export function partsLength({ rows, columns, groups, splits, columnSums }: Produ
 }
 
 export function productWorkgroups({ tile, rows, columns, groups, splits }: ProductOptions): readonly [number, number, number] {
-  return [Math.ceil(rows / tile.rows), Math.ceil(columns / tile.columns), groups * splits];
+  const [down, across] = [Math.ceil(rows / tile.rows), Math.ceil(columns / tile.columns)];
+  // What is too long for the first dimension goes on in the second.
+  return down <= largestDepth
+    ? [down, across, groups * splits]
+    : [largestDepth, across * Math.ceil(down / largestDepth), groups * splits];
+}
+
+/** Text that makes `rowTile` and `columnTile` a workgroup's own. */
+function placeText({ tile, rows, columns }: ProductOptions): string {
+  const [down, across] = [Math.ceil(rows / tile.rows), Math.ceil(columns / tile.columns)];
+  if (down <= largestDepth) return '  let rowTile = workgroup.x;\n  let columnTile = workgroup.y;';
+  return `  let rowTile = workgroup.x + workgroup.y / ${across}u * ${largestDepth}u;
+  let columnTile = workgroup.y % ${across}u;
+  if (rowTile >= ${down}u) { return; }`;
 }
 
 export function productThreads({ rows, columns, threadRows, threadColumns }: Tile): number {
@@ -79,8 +93,9 @@ export function productText(options: ProductOptions): string {
   const sums = columnSums !== undefined;
   const fits = depth % tile.depth === 0;
   const body = `
-  let tileRow = workgroup.x * ${tile.rows}u;
-  let tileColumn = workgroup.y * ${tile.columns}u;
+${placeText(options)}
+  let tileRow = rowTile * ${tile.rows}u;
+  let tileColumn = columnTile * ${tile.columns}u;
   ${groups === 1 ? '' : `group = workgroup.z % ${groups}u;`}
   ${splits === 1 ? '' : `let ownSplit = workgroup.z / ${groups}u;\n  split = ownSplit;`}
   let threadRow = local / ${threadsAcross}u;
@@ -98,7 +113,7 @@ ${fetchA.load}
 ${fetchB.load}
     }
     if (at > first) {
-${sums ? `      if (workgroup.x == 0u && local < ${columnGroups}u) { for (var d = 0u; d < ${tile.depth}u; d++) { columnSums += tileB[d * ${columnGroups}u + local]; } }` : ''}
+${sums ? `      if (rowTile == 0u && local < ${columnGroups}u) { for (var d = 0u; d < ${tile.depth}u; d++) { columnSums += tileB[d * ${columnGroups}u + local]; } }` : ''}
     for (var d = 0u; d < ${tile.depth}u; d++) {
 ${range(down)
   .map((g) => `      let a${g} = tileA[d * ${rowGroups}u + threadRow + ${g * threadsDown}u];`)
@@ -124,7 +139,7 @@ ${results
   .join('\n')}
 ${
   sums
-    ? `  if (workgroup.x == 0u && local < ${columnGroups}u) {
+    ? `  if (rowTile == 0u && local < ${columnGroups}u) {
 ${range(4)
   .map(
     (j) =>

@@ -179,7 +179,7 @@ function outputGradientText({ activation, geometry, kept }: Weighted, dy: View, 
   if (activation === null || kept === undefined) return `fn dz(pixel: u32, unit: u32) -> ${type} { return ${gradient}; }`;
   const keptIndex = groupIndex(kept, filters, 'pixel', 'unit', width);
   return `${derivativeText(activation, type)}
-fn dz(pixel: u32, unit: u32) -> ${type} { return ${gradient} * derivative(kept[${keptIndex}]); }`.replaceAll('unit', 'unit');
+fn dz(pixel: u32, unit: u32) -> ${type} { return ${gradient} * derivative(kept[${keptIndex}]); }`;
 }
 
 function outputGradientUses({ activation, kept }: Weighted, dy: View, width: Width): readonly Use[] {
