@@ -233,6 +233,34 @@ test('data show counts the images and writes a sheet', async () => {
   expect(readFileSync(join(folder, 'sheet.png')).subarray(1, 4).toString()).toBe('PNG');
 });
 
+test('of few images the sheet has all, and a sheet that is there is told to need --force', async () => {
+  writeNoiseImages(join(folder, 'few'), { train: 4, test: 2 });
+  const show = ['data', 'show', 'images:few', '-o', 'few.png'] as const;
+  expect((await ablate(...show)).stderr).toMatch(/columns in the order of the classes/);
+  const again = await ablate(...show);
+  expect([again.code, again.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^error: few\.png exists, a file of .*\nreplace it with --force, or name another file\n$/),
+  ]);
+});
+
+test('a study whose images are not there is refused with the line; a second file of its name is told', async () => {
+  const study = (dataset: string) =>
+    `name: twice\ndataset: ${dataset}\nbaseline: { model: cs231n, steps: 1, batchSize: 4, evalEvery: 0 }\ndesign: one-at-a-time\nfactors: [{ name: rate, set: { learningRate: 0.01 } }]\nseeds: [1]\n`;
+  writeFileSync(join(folder, 'one.yaml'), study('images:gone'));
+  for (const more of [['--dry-run'], []]) {
+    const { code, stderr } = await ablate('study', 'one.yaml', ...more);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/^error: one\.yaml:2: .*gone\/train does not exist\n/)]);
+  }
+  writeFileSync(join(folder, 'one.yaml'), study('images:images'));
+  writeFileSync(join(folder, 'two.yaml'), study('images:images'));
+  const run = async (file: string) =>
+    (await ablate('study', file, '--no-latency', '--threads', '1', '--runs-dir', 'twice')).stderr;
+  const told = 'the study twice was run from one.yaml so far';
+  expect(await run('one.yaml')).not.toContain(told);
+  expect(await run('two.yaml')).toContain(told);
+});
+
 test('data verify names the files that are wrong', async () => {
   mkdirSync(join(folder, 'cifar'));
   writeFileSync(join(folder, 'cifar', 'test_batch.bin'), 'not images');
@@ -346,6 +374,16 @@ describe('a training', () => {
       { step: 10, weights: 'raw' },
     ]);
 
+    const fromElsewhere = await runCli(['eval', join(folder, 'runs', 'cs231n', '1')], { cwd: tmpdir() });
+    expect([fromElsewhere.code, fromElsewhere.stderr]).toEqual([
+      2,
+      expect.stringMatching(
+        /was trained on images:images, and from here there is no folder .*images\nsay where it is: --data images:<folder>\n$/,
+      ),
+    ]);
+    writeNoiseImages(join(folder, 'others'), { train: 8, test: 4 });
+    const others = await ablate('train', '--resume', 'cs231n/1', '--data', 'images:others');
+    expect(others.code, others.stderr).not.toBe(0);
     const resumed = await json('train', '--resume', 'cs231n/1', '--steps', '12');
     expect(resumed).toMatchObject({ run: 'cs231n/1', step: 12 });
   });

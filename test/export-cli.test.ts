@@ -262,7 +262,7 @@ describe('refused before anything is written', () => {
       'a model of something else',
       ['model.onnx', '--tflite', 'other.tflite'],
       1,
-      'other.tflite exists, a file of 5 B, and was not made of',
+      'other.tflite exists, a file of 5 B\nreplace it with --force',
     ],
     ['a run that is not there', ['tuto/9', '--c', 'no'], 1, 'tuto/9'],
     [

@@ -136,6 +136,11 @@ describe('a wrong file ends with its name, the line and what is wrong', () => {
       define("name: 'x',\n  layers(b, s, classes) {\n    return b.dense('logits', b.input, { feature: classes });\n  },"),
       'wrong.ts:5: layer "logits" (dense) has no option "feature". Did you mean "features"?',
     ],
+    [
+      'another number of classes',
+      define("name: 'x', layers: (b) => b.dense('logits', b.input, { features: 7 }),"),
+      'wrong.ts: the last layer of model "x" has 7 features, but there are 2 classes',
+    ],
     ['nothing returned', define("name: 'x', layers() {},"), 'wrong.ts: layers of model "x" must return the tensor of the logits'],
   ];
 

@@ -1,5 +1,7 @@
 /** Options that say where images come from, and loading them with progress; shared by all commands that read images. */
 import type { Command } from 'commander';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Dataset, OnDataProgress } from '../data/dataset.ts';
 import { ConfigurationError } from '../util/errors.ts';
 import { formatBytes } from '../util/format.ts';
@@ -32,10 +34,16 @@ export function addDataOptions(command: Command, what = 'data set (default: what
 /**
  * The data set to load: the one that the user names, else the one that `source` was trained on.
  *
- * @throws ConfigurationError where that is of the user's own and a frozen file, which keeps no paths, cannot say where it is
+ * @throws ConfigurationError where that is of the user's own and a frozen file, which keeps no paths, cannot say where it is, or there is no such folder from here
  */
 export function datasetOf(source: string, trainedOn: string, { data }: DataOptions): string {
   if (data !== undefined) return data;
+  const folder = /^images:([^?]+)/.exec(trainedOn)?.[1];
+  if (folder !== undefined && !existsSync(folder)) {
+    throw new ConfigurationError(`${source} was trained on ${trainedOn}, and from here there is no folder ${resolve(folder)}`, {
+      fix: 'say where it is: --data images:<folder>',
+    });
+  }
   const own = trainedOn === 'images' ? 'a folder of images' : trainedOn === 'file' ? 'a data file' : undefined;
   if (own === undefined) return trainedOn;
   throw new ConfigurationError(`${source} was trained on ${own}, and files do not say where that is`, {
@@ -48,13 +56,15 @@ export async function loadImages(name: string, { dataDir, dataUrl }: SourceOptio
   const { loadDataset } = await import('../user/dataset.ts');
   const source = { ...(dataDir !== undefined && { dataDir }), ...(dataUrl !== undefined && { dataUrl }) };
   if (quiet) return await loadDataset(name, source);
-  const dataset = await withDataProgress((onProgress) => loadDataset(name, { ...source, onProgress, onNote: note }));
+  const dataset = await withDataProgress((onProgress, onNote) => loadDataset(name, { ...source, onProgress, onNote }));
   if (dataset.synthetic) note('The images are synthetic: drawn by this program, not photographs.');
   return dataset;
 }
 
 /** Shows what takes long while `work` prepares a data set. */
-export async function withDataProgress<T>(work: (onProgress: OnDataProgress) => Promise<T>): Promise<T> {
+export async function withDataProgress<T>(
+  work: (onProgress: OnDataProgress, onNote: (line: string) => void) => Promise<T>,
+): Promise<T> {
   let shown: { readonly activity: string; readonly progress: Progress } | undefined;
   const onProgress: OnDataProgress = ({ activity, done, total = 0, unit }) => {
     if (shown?.activity !== activity) {
@@ -65,7 +75,7 @@ export async function withDataProgress<T>(work: (onProgress: OnDataProgress) => 
     shown.progress.update(done, '');
   };
   try {
-    return await work(onProgress);
+    return await work(onProgress, (line) => (shown === undefined ? note(line) : shown.progress.log(line)));
   } finally {
     shown?.progress.finish();
   }

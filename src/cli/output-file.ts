@@ -67,6 +67,9 @@ export function claimOutput(file: string, { source, what, force, existing }: Out
   requireWritableFolder(file);
   if (!existsSync(file)) return outputTo(file, undefined);
   const description = existing?.description ?? `a file of ${formatBytes(statSync(file).size)}`;
+  if (!force && existing === undefined) {
+    throw new AblateError(`${file} exists, ${description}`, { fix: 'replace it with --force, or name another file' });
+  }
   if (!force && existing?.isOwn !== true) {
     throw new AblateError(`${file} exists, ${description}, and was not made of ${source} in the same way`, {
       fix: 'name another file (-o <file>), or replace it with --force',

@@ -47,6 +47,8 @@ export function buildProgram(added: readonly AddCommand[]): Command {
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
+    // Descriptions are wrapped beside long terms, too.
+    .configureHelp({ minWidthToWrap: 20 })
     .configureOutput({
       writeOut: (text) => {
         write('stdout', text);

@@ -92,6 +92,10 @@ test('with validation a training passes over the images that are left, else over
   expect([trainingCount(50_000, true), trainingCount(999, true), trainingCount(50_000, false)]).toEqual([45_000, 900, 50_000]);
 });
 
+test('a split that there is not is named as it was given', () => {
+  expect(() => splitOf(datasetOf(20), 'tst' as 'test', false)).toThrow('split (=tst) must be one of train, val, test');
+});
+
 test('validation images are had only where some were set aside', () => {
   expect(() => splitOf(datasetOf(20), 'val', false)).toThrow(
     expect.objectContaining({

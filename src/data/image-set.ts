@@ -1,6 +1,7 @@
 /** Dividing sets of images. */
-import type { Dataset, ImageSet, Labels, SplitName } from './dataset.ts';
+import { splitNames, type Dataset, type ImageSet, type Labels, type SplitName } from './dataset.ts';
 import { ConfigurationError } from '../util/errors.ts';
+import { showValue } from '../util/show-value.ts';
 
 export function allocateLabels(count: number, classes: number): Labels {
   if (classes <= 256) return new Uint8Array(new SharedArrayBuffer(count));
@@ -47,6 +48,10 @@ export function trainingCount(trainCount: number, useVal: boolean): number {
  */
 export function splitOf(dataset: Pick<Dataset, 'name' | 'train' | 'test'>, split: SplitName, useVal: boolean): ImageSet {
   if (split === 'test') return dataset.test;
+  // Programs without types may ask for anything.
+  if (!splitNames.includes(split)) {
+    throw new ConfigurationError(`split (=${showValue(split)}) must be one of ${splitNames.join(', ')}`);
+  }
   const { train } = dataset;
   if (!useVal) {
     if (split === 'train') return train;

@@ -78,7 +78,8 @@ export function defineModel<const S extends Settings = Record<never, never>>(sou
       }
       if (logits.shape[0] !== classes) {
         throw new ConfigurationError(
-          `the last layer of model "${name}" must be as wide as there are classes: leave its width out`,
+          `the last layer of model "${name}" has ${logits.shape[0]} features, but there are ${classes} classes`,
+          { fix: "take the number from the function's third argument: { features: classes }" },
         );
       }
       return builder.build(logits);

@@ -99,7 +99,10 @@ export function gatherStudy(
     uncompared: uncomparedOf(design.contrasts, effects, variants),
     ...(design.hypotheses.length > 0 && { hypotheses: judgeHypotheses(design.hypotheses, effects) }),
     environments,
-    command: `npx ablate study ${quoted(state.file.path)}${otherImages}`,
+    // A study in a program has no file.
+    command: /\.ya?ml$/.test(state.file.path)
+      ? `npx ablate study ${quoted(state.file.path)}${otherImages}`
+      : `# run the program again that holds the ${state.file.path}`,
     studyText: state.file.text,
     notes: notesOf(plan, variants, state, environments),
     costNotes: [],

@@ -18,7 +18,7 @@ import { jsonObjectAt } from '../../util/json-file.ts';
 import { mostSteps } from '../../util/largest.ts';
 import { quoted } from '../../util/shell.ts';
 import { compressionDisplay } from '../compression-display.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -108,7 +108,7 @@ async function compressModel(given: string, options: Options): Promise<void> {
   const output = claimOutput(file, { source: given, what: 'compress', force: options.force === true, existing });
   claimReport(report, { record: 'compress.json', key: 'source', of: reference, force: options.force === true });
   const overrides = { ...(options.threads !== undefined && { threads: options.threads }), ...options.set };
-  const dataset = await loadImages(options.data ?? source.config.dataset, options);
+  const dataset = await loadImages(datasetOf(reference, source.config.dataset, options), options);
   const { compress } = await import('../../compress/pipeline.ts');
   const engine = await openChosen(options, options.threads ?? threadsAsRecorded(source.config.threads));
   const { hooks, finish } = compressionDisplay(engine);

@@ -24,7 +24,7 @@ interface ShowOptions extends SourceOptions, JsonOption {
   readonly output?: string;
   readonly force?: true;
   readonly split: string;
-  readonly rows: number;
+  readonly rows?: number;
   readonly augment?: true;
   readonly recipe?: string;
   readonly seed: number;
@@ -55,7 +55,7 @@ export function addDataCommand(program: Command): void {
     .option('-o, --output <file.png>', 'write a sheet with the first images of each class, a class in each column')
     .option(...forceOption)
     .option('--split <name>', 'split on the sheet: train or test', 'train')
-    .option('--rows <n>', 'images of each class on the sheet', integer(1), 8)
+    .option('--rows <n>', 'images of each class on the sheet (default: 8, or as many as there are)', integer(1))
     .option('--augment', 'cropped and augmented at random as in training')
     .option('--recipe <name>', 'recipe whose augmentation is used with --augment (default: 2017)')
     .option('--seed <n>', 'seed of the augmentation', integer(1), 1)
@@ -178,6 +178,9 @@ function printCounts({ name, synthetic, shape, fingerprint, classes, train, test
   );
 }
 
+/** Images of each class on a sheet, if nothing is said. */
+const usualRows = 8;
+
 /** Before the images are read. */
 function claimSheet(source: string, { output: path, force }: ShowOptions) {
   return path === undefined ? undefined : { path, output: claimOutput(path, { source, what: 'show', force: force === true }) };
@@ -191,10 +194,11 @@ async function writeSheet(dataset: Dataset, path: string, output: Output, option
   if (split !== 'train' && split !== 'test') throw new ConfigurationError(`split (=${split}) must be train or test`);
   const { images, labels } = dataset[split];
   const most = Math.max(...countPerClass(dataset[split], dataset.classes));
-  if (options.rows > most) {
-    throw new ConfigurationError(`rows (=${options.rows}) must be at most ${most}, the images of the largest class in ${split}`);
+  const { rows = Math.min(usualRows, most) } = options;
+  if (rows > most) {
+    throw new ConfigurationError(`rows (=${rows}) must be at most ${most}, the images of the largest class in ${split}`);
   }
-  const positions = firstOfEachClass(labels, dataset.classes.length, options.rows);
+  const positions = firstOfEachClass(labels, dataset.classes.length, rows);
   const preprocessing = await sheetPreprocessing(dataset, options);
   const transform = createTransform(dataset.shape, preprocessing);
   // The images as the network sees them, their bytes, and those of the file.
@@ -205,7 +209,7 @@ async function writeSheet(dataset: Dataset, path: string, output: Output, option
     if (options.augment === true) transform.training(images, position, keys, inputs, i * transform.inputLength);
     else transform.evaluation(images, position, plainView, inputs, i * transform.inputLength);
   });
-  const columns = positions.length / options.rows;
+  const columns = positions.length / rows;
   const { png, width, height } = imageGrid(inputs, [positions.length, dataset.shape[0], ...sidesOf(preprocessing.inputSize)], {
     columns,
   });

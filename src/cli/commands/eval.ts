@@ -76,7 +76,7 @@ async function evaluateWeights(reference: string, options: Options): Promise<voi
   const { evaluateSaved } = await import('../../train/saved-evaluation.ts');
   const { saved } = await readReference(reference, options);
   const file = claimMistakes(saved.path, options);
-  const how = await evaluationOptions(saved.config.dataset, options);
+  const how = await evaluationOptions(reference, saved.config.dataset, options);
   const { dataset, split } = how;
   const useVal = saved.config.val;
   const predictions = file && (await collector(dataset, split, useVal));
@@ -125,7 +125,7 @@ async function watch(reference: string, options: Options): Promise<void> {
   const run = findRun(options.runsDir, reference);
   // For the functions of custom layers, which no checkpoint has.
   const given = options.model === undefined ? {} : await givenModel(options.model);
-  const how = await evaluationOptions(recordedConfig(run).dataset, options);
+  const how = await evaluationOptions(reference, recordedConfig(run).dataset, options);
   const tell = options.json === true ? note : print;
   await interruptible('stopping', async (signal) => {
     const evaluations = await watchRun(run, {
@@ -139,9 +139,9 @@ async function watch(reference: string, options: Options): Promise<void> {
   });
 }
 
-async function evaluationOptions(trainedOn: string, options: Options) {
-  const { data = trainedOn, split, weights, tta, precision, batchSize, threads } = options;
-  const dataset = await loadImages(data, options);
+async function evaluationOptions(reference: string, trainedOn: string, options: Options) {
+  const { split, weights, tta, precision, batchSize, threads } = options;
+  const dataset = await loadImages(datasetOf(reference, trainedOn, options), options);
   const engine = await openChosen(options, threads);
   return { engine, dataset, split, weights, tta, precision, batchSize };
 }

@@ -106,7 +106,7 @@ async function exportNetwork(reference: string, options: Options): Promise<void>
   const figures = figuresOf(network.plan, network.memory, await codeSize(code), devices);
   const result = { files: await outputs.write(code, dataset), network, figures };
   if (options.json === true) printAsJson(result);
-  else printAsText(result);
+  else printAsText(result, options);
 }
 
 interface Outputs {
@@ -218,8 +218,9 @@ function printAsJson({ files, network: { evaluation }, figures }: Result): void 
   printJson({ files, ...figures, accuracy, floatAccuracy, agreement, images });
 }
 
-function printAsText({ files, network, figures }: Result): void {
+function printAsText({ files, network, figures }: Result, { c }: Options): void {
   print(`wrote ${files.join(', ')}`);
+  if (c === undefined) print('as C (--c <folder>); an interpreter of TensorFlow Lite files takes more:');
   for (const line of deviceLines(figures)) print(line);
   if (network.evaluation === undefined) {
     print('accuracy on the test set not measured');

@@ -4,7 +4,7 @@ import type { FrozenAccuracy, FrozenMetadata } from '../../deploy/metadata.ts';
 import type { Run } from '../../runs/run-folder.ts';
 import type { SavedModel } from '../../train/saved-model.ts';
 import { defaultThreads } from '../../util/cpu.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, openChosen, type EngineOption } from '../engine.ts';
 import { formatAccuracy, formatBytes, formatOperations } from '../../util/format.ts';
 import { formatSize } from '../../util/image-size.ts';
@@ -69,7 +69,7 @@ async function accuracyOf(
 ): Promise<FrozenAccuracy | null> {
   const { accuracyRecord, evaluateFile, recordedAccuracy } = await import('../../deploy/evaluate.ts');
   if (options.evaluate !== true) return run === undefined ? null : recordedAccuracy(run, saved, metadata.weights);
-  const dataset = await loadImages(options.data ?? saved.config.dataset, options);
+  const dataset = await loadImages(datasetOf(saved.path, saved.config.dataset, options), options);
   const evaluation = await evaluateFile(encode(null), { metadata, dataset, split: 'test', threads: defaultThreads() });
   return accuracyRecord(evaluation!, dataset);
 }

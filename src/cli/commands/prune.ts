@@ -9,7 +9,7 @@ import { formatAccuracy, formatBytes, formatCount, formatOperations } from '../.
 import { alignColumns } from '../../util/text-table.ts';
 import { mostSteps } from '../../util/largest.ts';
 import { quoted } from '../../util/shell.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { engineOption, engineToResume, openChosen, type EngineOption } from '../engine.ts';
 import { Interruption } from '../errors.ts';
 import { interruptible } from '../interrupt.ts';
@@ -111,7 +111,7 @@ async function startPruning(reference: string | undefined, options: Options) {
   const { saved } = await readReference(reference, { runsDir: options.runsDir, model: options.model });
   const claimed = await claim(saved.config.model, reference, options);
   const { planPruning, prune } = await import('../../compress/prune/prune.ts');
-  const dataset = await loadImages(options.data ?? saved.config.dataset, options);
+  const dataset = await loadImages(datasetOf(reference, saved.config.dataset, options), options);
   const { runsDir: runsFolder, steps = usualSteps } = options;
   const request = { source: saved, reference, method, steps, overrides: overridesOf(options), runsFolder };
   const plan = planPruning(request, dataset);

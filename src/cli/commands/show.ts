@@ -4,7 +4,7 @@ import type { SavedModel } from '../../train/saved-model.ts';
 import { ConfigurationError, DataError } from '../../util/errors.ts';
 import { formatCount } from '../../util/format.ts';
 import { quoted } from '../../util/shell.ts';
-import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
+import { addDataOptions, datasetOf, loadImages, type DataOptions } from '../dataset.ts';
 import { runsDirOption } from '../options.ts';
 import { claimOutput, forceOption, type Output } from '../output-file.ts';
 import { print } from '../output.ts';
@@ -72,7 +72,7 @@ async function showMistakes(reference: string, options: Options): Promise<void> 
     });
   }
   const { dataset: trainedOn, val } = recordedConfig(run);
-  const dataset = await loadImages(options.data ?? trainedOn, options);
+  const dataset = await loadImages(datasetOf(reference, trainedOn, options), options);
   requireSameImages(predictions.datasetFingerprint, dataset, runName(run));
   const { mistakesSheet } = await import('../../report/pictures/mistakes.ts');
   const { splitOf } = await import('../../data/image-set.ts');
@@ -112,7 +112,7 @@ async function showActivations(reference: string, options: Options): Promise<voi
 
 /** The image that is asked for as `[C, H, W]` bytes, and what it is. */
 async function imageOf(
-  { classifier, config }: SavedModel,
+  { classifier, config, path }: SavedModel,
   options: Options,
 ): Promise<{ readonly image: Uint8Array; readonly what: string }> {
   const { image: asked = '0' } = options;
@@ -128,7 +128,7 @@ async function imageOf(
       for (let c = 0; c < channels; c++) image[c * height * width + i] = pixels[channels * i + c]!;
     return { image, what: asked };
   }
-  const dataset = await loadImages(options.data ?? config.dataset, options);
+  const dataset = await loadImages(datasetOf(path, config.dataset, options), options);
   const { requireFits } = await import('../../train/classifier.ts');
   requireFits(classifier!, dataset, 'the network');
   const { test, classes } = dataset;

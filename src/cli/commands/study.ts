@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { StudyFilesOptions } from '../../compress/quantize/study-files.ts';
 import type { Dataset } from '../../data/dataset.ts';
@@ -13,7 +14,7 @@ import type { StudyFile } from '../../study/study-file.ts';
 import type { StudyModels } from '../../study/study-models.ts';
 import { isOver, type StudyRun } from '../../study/study-state.ts';
 import { defaultThreads } from '../../util/cpu.ts';
-import { AblateError } from '../../util/errors.ts';
+import { AblateError, DataError } from '../../util/errors.ts';
 import { formatAccuracy, formatBytes, formatCount, formatCounted, formatDuration } from '../../util/format.ts';
 import { devicesOf } from '../device.ts';
 import { addDataOptions, loadImages, type DataOptions } from '../dataset.ts';
@@ -93,7 +94,8 @@ async function study(path: string, options: Options): Promise<void> {
   // A file that is wrong is refused before images are looked for or downloaded.
   planStudy(file, await knownFacts(file.source.dataset), models);
   claimStudyReport(file.source.name, options);
-  const dataset = await loadImages(file.source.dataset, options);
+  await tellOtherFile(file, path, options);
+  const dataset = await imagesOf(file, options);
   const plan = planStudy(file, dataset, models);
   const { createPredictor } = await import('../../study/predict.ts');
   const predictor = createPredictor(options.runsDir, factsOf(dataset), { engine });
@@ -143,6 +145,24 @@ async function study(path: string, options: Options): Promise<void> {
       },
     );
   }
+}
+
+/** The images of a study; what is wrong with those that its file names is told with the line. */
+async function imagesOf({ source, error: errorAt }: StudyFile, options: Options): Promise<Dataset> {
+  try {
+    return await loadImages(source.dataset, options);
+  } catch (error) {
+    if (options.data !== undefined || !(error instanceof DataError)) throw error;
+    throw errorAt(['dataset'], error.message, error.fix);
+  }
+}
+
+/** Two files with one name are told: the record and the report of the first are replaced. */
+async function tellOtherFile({ source: { name } }: StudyFile, path: string, { runsDir }: Options): Promise<void> {
+  const { readStudyState } = await import('../../study/study-state.ts');
+  const before = readStudyState(runsDir, name)?.file.path;
+  if (before === undefined || resolve(before) === resolve(path) || !existsSync(before)) return;
+  note(`the study ${name} was run from ${before} so far: its record and report are replaced, its runs stay`);
 }
 
 /**
@@ -217,7 +237,7 @@ async function dryRun(file: StudyFile, models: StudyModels, options: Options, co
   const known = await knownFacts(file.source.dataset);
   planStudy(file, known, models);
   const { dataset } = file.source;
-  const images = dataset === 'cifar10' ? undefined : await loadImages(dataset, options);
+  const images = dataset === 'cifar10' ? undefined : await imagesOf(file, options);
   const facts = images === undefined ? known : factsOf(images);
   const plan = planStudy(file, facts, models);
   const predictor = createPredictor(options.runsDir, facts, { engine });

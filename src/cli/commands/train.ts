@@ -260,7 +260,8 @@ async function trainTogether(model: string | undefined, options: Options, { coll
   const newAugmentation = resume !== undefined && overrides['augmentWith'] !== undefined;
   const augmentation =
     collective.rank === 0 && (resume === undefined || newAugmentation) ? await ownAugmentation(asked) : undefined;
-  if (await isFinished(collective, resume, asked)) {
+  // Whether images that are named here are those of the run is known once they are read.
+  if (options.data === undefined && (await isFinished(collective, resume, asked))) {
     if (resume !== undefined) await printFinished(resume, asked, options);
     return;
   }
