@@ -33,24 +33,14 @@ const inFloat32 = ['--set', 'precision=f32'];
 interface Class {
   /** Weights that lose filters. They are the teacher, too. */
   readonly whole: string;
-  /** How the whole network is trained further first; undefined: it is as it is shipped. */
-  readonly train?: readonly string[];
+  /** What is left of its operations. */
   readonly operations: string;
   readonly steps: string;
 }
 
 const classes = {
   small: { whole: 'trained_models/squeeze1.safetensors', operations: '0.42', steps: '40000' },
-  // Its images are standardized by each one's own mean, which a microcontroller does not do, and are smaller now.
-  large: {
-    whole: 'trained_models/xception.safetensors',
-    train: [
-      ...['xception', '--recipe', 'modern', '--set', 'standardization=channel', '--set', 'inputSize=28'],
-      ...['--set', 'learningRate=0.04', '--set', 'evalEvery=0', '--steps', '8000'],
-    ],
-    operations: '0.63',
-    steps: '12000',
-  },
+  large: { whole: 'trained_models/xception.safetensors', operations: '0.63', steps: '12000' },
 } as const satisfies Readonly<Record<string, Class>>;
 type ClassName = keyof typeof classes;
 
@@ -90,25 +80,13 @@ function weightsOf(name: ClassName, seed: number): string {
 }
 
 function prune(name: ClassName, seed: number): void {
-  const { operations, steps } = classes[name];
-  const whole = trainWhole(name);
+  const { whole, operations, steps } = classes[name];
   const folder = folderOf(name, seed);
   const [begun] = allRuns(folder);
   const size = ['--structured', '--operations', operations, '--steps', steps];
   const options = [...size, '--set', `teacher=${whole}`, '--set', `seed=${seed}`];
   const how = begun === undefined ? [whole, ...options, ...inFloat32] : ['--resume', begun.path];
   ablate('prune', [...how, '--threads', '1', '--runs-dir', folder, '-o', weightsOf(name, seed), '--json']);
-}
-
-/** The network that loses filters, trained further where the class asks for that: weights, or a run. */
-function trainWhole(name: ClassName): string {
-  const { whole, train }: Class = classes[name];
-  if (train === undefined) return whole;
-  const folder = join(runsDir, `${name}-whole`);
-  const [begun] = allRuns(folder);
-  const how = begun === undefined ? [...train, '--init', whole, ...inFloat32] : ['--resume', begun.path];
-  ablate('train', [...how, '--threads', '1', '--runs-dir', folder, '--json']);
-  return allRuns(folder)[0]!.path;
 }
 
 /** Of the runs that are finished; undefined without one. Those of seed 1 are written to trained_models/. */
