@@ -168,6 +168,9 @@ inBrowser(skippable('ablate ui says who can read the page, and how to open it fr
     await page.goto(url);
     await page.getByText('Whoever reaches this address over the network can open this page').waitFor();
   });
+  await serve(['elsewhere'], async (_url, said) => {
+    await expect.poll(said).toContain('there is no folder elsewhere yet: the page is empty until runs are in it');
+  });
 });
 
 /** The page went with the command: nothing listens any more. */

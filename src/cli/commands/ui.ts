@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { dataDirOption } from '../dataset.ts';
 import { usualPort } from '../live-page.ts';
 import { integer, runsDirOption } from '../options.ts';
+import { note } from '../output.ts';
 import { servePage } from '../serve-page.ts';
 
 interface Options {
@@ -25,6 +27,7 @@ export function addUiCommand(program: Command): void {
 }
 
 async function serveUi(folder: string, { port, host, dataDir, control }: Options): Promise<void> {
+  if (!existsSync(folder)) note(`there is no folder ${folder} yet: the page is empty until runs are in it`);
   const token = control === true ? randomBytes(16).toString('hex') : undefined;
   const { startUi } = await import('../../web/ui/server/server.ts');
   const server = await startUi({ runsFolder: folder, port, host, dataDir, token });
