@@ -244,6 +244,14 @@ test('of few images the sheet has all, and a sheet that is there is told to need
   ]);
 });
 
+test('the list of runs marks accuracies on validation images', async () => {
+  const train = ['train', 'cs231n', '--data', 'images:images', '--steps', '1', '--batch-size', '4', '--runs-dir', 'validated'];
+  for (const more of [[], ['--val']]) expect((await ablate(...train, ...more)).code).toBe(0);
+  const { stdout } = await ablate('runs', 'list', '--runs-dir', 'validated');
+  const accuracies = stdout.split('\n').flatMap((line) => / (\S+% (?:val)?)/.exec(line)?.[1]?.replace(/[\d.]+/, '') ?? []);
+  expect(accuracies.sort()).toEqual(['% ', '% val']);
+});
+
 test('a study whose images are not there is refused with the line; a second file of its name is told', async () => {
   const study = (dataset: string) =>
     `name: twice\ndataset: ${dataset}\nbaseline: { model: cs231n, steps: 1, batchSize: 4, evalEvery: 0 }\ndesign: one-at-a-time\nfactors: [{ name: rate, set: { learningRate: 0.01 } }]\nseeds: [1]\n`;

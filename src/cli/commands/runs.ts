@@ -90,7 +90,8 @@ async function printRuns(runs: readonly ListedRun[]): Promise<void> {
     shownState(run),
     String(run.step),
     String(run.steps),
-    formatAccuracy(run.accuracy),
+    // Not to be compared with those on test images.
+    `${formatAccuracy(run.accuracy)}${choices?.changes['val'] === 'true' && run.accuracy !== undefined ? ' val' : ''}`,
     run.status === 'unreadable' ? '-' : run.updatedAt.slice(0, 16).replace('T', ' '),
     choices?.dataset ?? '-',
     clipped(choices === undefined ? reason : describeChoices(choices), choicesWidth),
