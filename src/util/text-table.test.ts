@@ -88,9 +88,9 @@ describe('within a width', () => {
     const table = names.map((name) => [name, ...Array.from({ length: 4 }, () => '0123456789')]);
     const text = fitColumns(table, ['left', 'right', 'right', 'right', 'right'], 69);
     expect(text.split('\n').map((line) => line.split('  ')[0])).toEqual([
-      'augmentat…ility: 0.25',
-      'augmentat…ility: 0.75',
-      'augmentat…ility: 0.75',
+      'augmentati…lity: 0.25',
+      'augmentati…lity: 0.75',
+      'augmentati…lity: 0.75',
       'learning rate of the…',
     ]);
   });
